@@ -1,0 +1,217 @@
+"""What the model's own rules say of a plan: errors, warnings and notes."""
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+from cogx_runs.hardware import gpu
+from cogx_runs.models import ModelCard
+from cogx_runs.plan import Advice, RunSpec
+from cogx_runs.sweep import Sweep
+from cogx_runs.tokens import count_clip_tokens, count_t5_tokens
+
+Rule = Callable[[RunSpec, ModelCard, Sweep], Iterator[Advice]]
+
+
+def advise(specs: Sequence[RunSpec], sweeps: Sequence[Sweep], cards: Mapping[str, ModelCard]) -> list[Advice]:
+    """Advice on the cells, each said once: errors where the result would not be what was asked for, warnings where
+    a comparison would mislead, notes for the rest."""
+    by_name = {sweep.name: sweep for sweep in sweeps}
+    found: dict[Advice, None] = {}
+    for spec in _distinct(specs):
+        sweep = by_name[spec.sweep]
+        for rule in _RULES:
+            found.update(dict.fromkeys(rule(spec, cards[spec.model], sweep)))
+    for sweep in sweeps:
+        found.update(dict.fromkeys(_sweep_as_a_whole(sweep)))
+    order = {"error": 0, "warning": 1, "note": 2}
+    return sorted(found, key=lambda advice: order[advice.level])
+
+
+def _distinct(specs: Iterable[RunSpec]) -> Iterator[RunSpec]:
+    """One cell for each combination of what the rules look at."""
+    seen = set()
+    for spec in specs:
+        key = (
+            spec.sweep, spec.model, spec.num_inference_steps, spec.num_frames, spec.height, spec.width, spec.dtype,
+            spec.scheduler, spec.use_dynamic_cfg, spec.prompt, spec.negative_prompt, spec.clip_model, spec.placement,
+            spec.guidance_scale > 1,
+        )  # fmt: skip
+        if key not in seen:
+            seen.add(key)
+            yield spec
+
+
+def timesteps(num_inference_steps: int, num_train_timesteps: int, spacing: str) -> list[int]:
+    """The timesteps that `CogVideoXDDIMScheduler.set_timesteps` and the DPM one make, first to last."""
+    if spacing == "trailing":
+        ratio = num_train_timesteps / num_inference_steps
+        return [round(num_train_timesteps - i * ratio) - 1 for i in range(math.ceil(num_train_timesteps / ratio))]
+    if spacing == "leading":
+        ratio = num_train_timesteps // num_inference_steps
+        return [i * ratio for i in reversed(range(num_inference_steps))]
+    last = num_train_timesteps - 1
+    return [round(last * i / max(num_inference_steps - 1, 1)) for i in reversed(range(num_inference_steps))]
+
+
+def schedule_faults(num_inference_steps: int, num_train_timesteps: int, spacing: str) -> tuple[int, int]:
+    """How many steps the scheduler takes to another timestep than the next one visits, and the timestep at which the
+    last one ends; below 0 is past the end, as it should be.
+
+    The schedulers compute `previous = t - num_train_timesteps // num_inference_steps` (their `step` in diffusers).
+    """
+    visited = timesteps(num_inference_steps, num_train_timesteps, spacing)
+    stride = num_train_timesteps // num_inference_steps
+    mismatches = sum(here - stride != there for here, there in itertools.pairwise(visited))
+    return mismatches, visited[-1] - stride
+
+
+def _right_step_counts(near: int, card: ModelCard) -> list[int]:
+    """The nearest step counts below and above `near` that the scheduler gets right."""
+
+    def right(steps: int) -> bool:
+        mismatches, end = schedule_faults(steps, card.num_train_timesteps, card.timestep_spacing)
+        return mismatches == 0 and end < 0
+
+    below = next((steps for steps in range(near - 1, 0, -1) if right(steps)), None)
+    above = next((steps for steps in range(near + 1, card.num_train_timesteps + 1) if right(steps)), None)
+    return [steps for steps in (below, above) if steps is not None]
+
+
+def _step_count(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
+    steps = spec.num_inference_steps
+    mismatches, end = schedule_faults(steps, card.num_train_timesteps, card.timestep_spacing)
+    if mismatches == 0 and end < 0:
+        return
+    nearest = " or ".join(str(count) for count in _right_step_counts(steps, card))
+    where = sweep.where("num_inference_steps")
+    if end >= 0:
+        yield Advice(
+            "error",
+            where,
+            f"{steps} steps end at timestep {end} instead of past 0 with the {spec.scheduler} scheduler, which leaves "
+            f"noise in the video (about 5% at timestep 0); the nearest right counts are {nearest}",
+        )
+    else:
+        yield Advice(
+            "warning",
+            where,
+            f"the {spec.scheduler} scheduler takes {mismatches} of {steps} steps to another timestep than the next "
+            f"one starts from, which is right only where the count divides {card.num_train_timesteps}; "
+            f"the nearest right counts are {nearest}",
+        )
+
+
+def _frame_count(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
+    frames, valid = spec.num_frames, card.valid_frames()
+    nearest = sorted(sorted(valid, key=lambda count: abs(count - frames))[:2])
+    where, use = sweep.where("num_frames"), f"use {' or '.join(str(count) for count in nearest)}"
+    if frames > card.max_frames:
+        yield Advice("error", where, f"{frames} frames are beyond the {card.max_frames} that {card.name} makes; {use}")
+    elif frames not in valid:
+        came = card.decoded_frames(frames)
+        yield Advice("error", where, f"{frames} frames would come back as {came}; {use}")
+
+
+def _size(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
+    for name, value, own in (("height", spec.height, card.height), ("width", spec.width, card.width)):
+        if value % card.size_multiple:
+            yield Advice(
+                "error", sweep.where(name), f"{name} {value} is no multiple of {card.size_multiple}; use {own}"
+            )
+        elif value != own:
+            yield Advice(
+                "warning", sweep.where(name), f"{card.name} was trained at {name} {own}; {value} may look worse"
+            )
+
+
+def _dtype(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
+    where = sweep.where("dtype")
+    if spec.dtype == "float16" and card.dtype == "bfloat16":
+        yield Advice("error", where, f"{card.name} in float16 gives NaN or black frames; use bfloat16")
+    if spec.device == "cpu" and spec.dtype != "float32":
+        yield Advice("warning", where, f"{spec.dtype} is slow on a CPU; float32 is what null gives")
+    found = gpu() if spec.device == "cuda" else None
+    if found and spec.dtype == "bfloat16" and found.compute_capability < (8, 0):
+        yield Advice("warning", where, f"{found.name} has no native bfloat16; {card.name} will be very slow on it")
+
+
+def _placement(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
+    if spec.device == "cpu" and spec.placement in {"model", "sequential"}:
+        yield Advice(
+            "error",
+            sweep.where("placement"),
+            f"{spec.placement} moves weights between the host and a GPU, and this runs on a CPU; use auto",
+        )
+
+
+def _dynamic_guidance(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
+    for axis in ("guidance_scale", "num_inference_steps"):
+        if spec.use_dynamic_cfg and axis in sweep.axes:
+            yield Advice(
+                "warning",
+                sweep.where("use_dynamic_cfg"),
+                f"dynamic guidance is a jumpy function of the step count: a sweep over {axis} would compare that",
+            )
+
+
+def _negative_prompt(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
+    if spec.negative_prompt and spec.guidance_scale <= 1:
+        yield Advice(
+            "warning",
+            sweep.where("negative_prompt"),
+            f"guidance {spec.guidance_scale:g} switches guidance off, and the negative prompt with it; use more than 1",
+        )
+
+
+def _text_length(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
+    where = f"{sweep.file}:prompts.{spec.prompt_name}"
+    clip = count_clip_tokens(spec.prompt, spec.clip_model)
+    about = "" if clip.exact else "about "
+    if clip.is_cut:
+        yield Advice(
+            "warning",
+            where,
+            f"has {about}{clip.tokens} CLIP tokens; the CLIP score sees the first {clip.limit} and knows nothing of "
+            "the rest; shorten it",
+        )
+    for text, name in ((spec.prompt, ""), (spec.negative_prompt, "negative_prompt: ")):
+        t5 = count_t5_tokens(text, card)
+        if t5.is_cut:
+            basis = "" if t5.exact else " (an estimate: the model's tokenizer is not on this machine)"
+            yield Advice(
+                "error" if t5.exact else "warning",
+                where,
+                f"{name}has {t5.tokens} T5 tokens{basis}; {card.name} reads the first {t5.limit}; shorten it",
+            )
+        if t5.unknown_words:
+            yield Advice(
+                "warning",
+                where,
+                f"{name}{card.name} does not know {', '.join(t5.unknown_words)}, and reads each as an unknown word",
+            )
+
+
+def _sweep_as_a_whole(sweep: Sweep) -> Iterator[Advice]:
+    for axis, values in sweep.axes.items():
+        base = getattr(sweep.base, axis)
+        if sweep.vary == "one_at_a_time" and base is not None and base not in values:
+            yield Advice(
+                "note",
+                sweep.where(axis),
+                f"the base value {base} is not among the values, so that this sweep holds no baseline to compare with",
+            )
+    for name in sorted(sweep.overridden & set(sweep.axes)):
+        yield Advice("note", sweep.where(name), f"is swept, so that {name} given on the command line changes nothing")
+
+
+_RULES: tuple[Rule, ...] = (
+    _step_count,
+    _frame_count,
+    _size,
+    _dtype,
+    _placement,
+    _dynamic_guidance,
+    _negative_prompt,
+    _text_length,
+)

@@ -1,0 +1,1 @@
+"""What the tracked runs say."""

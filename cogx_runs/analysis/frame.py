@@ -1,0 +1,99 @@
+"""Tracked runs as a DataFrame."""
+
+import operator
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, get_type_hints
+
+import pandas as pd
+
+from cogx_runs.errors import CogxError, did_you_mean
+from cogx_runs.plan import RunSpec
+from cogx_runs.study import experiments_of
+from cogx_runs.tracking.store import RunStore
+from cogx_runs.tracking.uri import store_exists
+
+_PANDAS_TYPES: dict[Any, str] = {int: "Int64", float: "Float64", bool: "boolean"}
+_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    "!=": operator.ne,
+    "=": operator.eq,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+
+
+def load_runs(
+    sweep: str | None = None,
+    *,
+    where: Sequence[str] = (),
+    sort: str | None = None,
+    tracking_uri: str | None = None,
+) -> pd.DataFrame:
+    """One row a run, newest first: `run_id`, `run_name`, `experiment`, `status`, `start_time`, `params.*`,
+    `metrics.*`, `tags.*`, each in a type of its own.
+
+    `sweep` is an experiment's name or a sweep file, None for all; `where` are conditions such as `clip_score>25` or
+    `status=FINISHED`, all of which must hold; `sort` is a column, with a `-` in front for descending. Columns may be
+    named without their prefix. Raises CogxError for a sweep or column that is not there.
+    """
+    if not store_exists(tracking_uri):
+        raise CogxError("no runs yet: there is no tracking store here; `cogx-runs sweep FILE` makes one")
+    store = RunStore(tracking_uri)
+    names = None if sweep is None else experiments_of(sweep, store)
+    frame = _typed(pd.DataFrame.from_records(store.rows(names)))
+    for condition in where:
+        frame = frame[_holds(frame, condition)]
+    if sort is not None:
+        column = _column(frame, sort.removeprefix("-"))
+        frame = frame.sort_values(column, ascending=not sort.startswith("-"), kind="stable")
+    return frame.reset_index(drop=True)
+
+
+def _typed(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with numbers as numbers and times as times."""
+    if frame.empty:
+        return pd.DataFrame(columns=["run_id", "run_name", "experiment", "status", "start_time"])
+    hints = get_type_hints(RunSpec)
+    types: dict[str, Any] = {}
+    for column in frame.columns:
+        if column.startswith("metrics."):
+            types[column] = "Float64"
+        elif column.startswith("params."):
+            types[column] = _PANDAS_TYPES.get(hints.get(column.removeprefix("params.")), "string")
+        elif column.startswith("tags."):
+            types[column] = "string"
+    for column, kind in types.items():
+        if kind == "boolean":
+            frame[column] = frame[column].map({"True": True, "False": False})
+    frame["start_time"] = pd.to_datetime(frame["start_time"], unit="ms", utc=True)
+    return frame.astype(types)
+
+
+def _holds(frame: pd.DataFrame, condition: str) -> "pd.Series[bool]":
+    """Which rows a condition such as `clip_score>25` holds for; a missing value holds for none."""
+    match = re.fullmatch(r"\s*([\w.]+)\s*(<=|>=|!=|=|<|>)\s*(.*?)\s*", condition)
+    if match is None:
+        raise CogxError(f"--where {condition!r}: write it as COLUMN>VALUE, with one of {' '.join(_OPERATORS)}")
+    name, sign, text = match.groups()
+    series = frame[_column(frame, name)]
+    value: Any = text
+    if pd.api.types.is_bool_dtype(series):
+        value = text.lower() == "true"
+    elif pd.api.types.is_numeric_dtype(series):
+        try:
+            value = float(text)
+        except ValueError as error:
+            raise CogxError(f"--where {condition!r}: {name} is a number and {text!r} is none") from error
+    holds: pd.Series[bool] = _OPERATORS[sign](series, value).fillna(False).astype(bool)
+    return holds
+
+
+def _column(frame: pd.DataFrame, name: str) -> str:
+    """The column of that name, with or without its prefix."""
+    for candidate in (name, *(f"{prefix}.{name}" for prefix in ("metrics", "params", "tags"))):
+        if candidate in frame.columns:
+            return candidate
+    short = [re.sub(r"^(metrics|params)\.", "", column) for column in frame.columns]
+    raise CogxError(f"no column {name!r} among these runs; {did_you_mean(name, short)}")

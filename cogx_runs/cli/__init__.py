@@ -1,0 +1,63 @@
+"""The command line: each command parses, calls one function of the library, and prints."""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, cast
+
+import click
+
+from cogx_runs.cli.plans import generate, plan, sweep
+from cogx_runs.cli.results import export, rescore, runs, ui
+from cogx_runs.cli.setup import doctor, init
+from cogx_runs.errors import CogxError, InputError
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+class _Group(click.Group):
+    """Turns our own errors into clear lines and an exit code; what was not expected keeps its traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            for mistake in error.mistakes:
+                click.echo(f"{mistake.where}: {mistake.message}", err=True)
+            ctx.exit(EXIT_BAD_INPUT)
+        except CogxError as error:
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(EXIT_BAD_INPUT)
+        except KeyboardInterrupt:
+            click.echo("interrupted; what is finished is kept, the same command goes on from here", err=True)
+            ctx.exit(EXIT_INTERRUPTED)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(1)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="cogx-runs")
+def cli() -> None:
+    """Ablation sweeps over CogVideoX as tracked, resumable MLflow experiments."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+
+
+_QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "DIFFUSERS_VERBOSITY": "error",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+
+for _command in (init, plan, sweep, generate, runs, rescore, export, ui, doctor):
+    cli.add_command(_command)
+
+
+def main() -> None:
+    """The entry point `cogx-runs`."""
+    cast(Callable[[], None], cli)()

@@ -1,0 +1,102 @@
+"""Progress of a sweep on stderr: two bars on a terminal, plain lines elsewhere."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from cogx_runs.outcomes import Outcome, Reporter
+from cogx_runs.plan import Plan, RunSpec
+
+PLAIN_STEP_INTERVAL_S = 15
+
+
+@contextmanager
+def reporter(plan: Plan) -> Iterator[Reporter]:
+    """A reporter for this plan's sweep, as the terminal allows."""
+    console = Console(stderr=True, highlight=False)
+    total = plan.count("run") + plan.count("reuse")
+    if not console.is_terminal:
+        yield _PlainLines(console, total)
+        return
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+    ) as progress:
+        yield _Bars(progress, total)
+
+
+class _Bars:
+    """One bar for the sweep with time left, one for the steps of the current run."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress = progress
+        self._sweep = progress.add_task("sweep", total=total)
+        self._steps = progress.add_task("starting", total=None)
+
+    def note(self, message: str) -> None:
+        self._progress.console.print(f"[yellow]note[/] {escape(message)}", soft_wrap=True)
+
+    def run_started(self, spec: RunSpec) -> None:
+        self._progress.update(self._sweep, description=escape(spec.run_name))
+        self._progress.reset(self._steps, total=spec.num_inference_steps, description="")
+
+    def phase(self, name: str) -> None:
+        self._progress.update(self._steps, description=escape(name))
+
+    def step(self, done: int, total: int) -> None:
+        self._progress.update(self._steps, completed=done, total=total)
+
+    def run_ended(self, outcome: Outcome) -> None:
+        self._progress.advance(self._sweep)
+        if outcome.status == "failed":
+            self._progress.console.print(
+                f"[red]failed[/] {escape(outcome.spec.run_name)}: {escape(outcome.error or '')}", soft_wrap=True
+            )
+
+
+class _PlainLines:
+    """A line when something begins or ends, and every 15 s of denoising."""
+
+    def __init__(self, console: Console, total: int) -> None:
+        self._console = console
+        self._total = total
+        self._ended = 0
+        self._started = self._last = time.monotonic()
+        self._name = ""
+
+    def note(self, message: str) -> None:
+        self._line(f"note: {message}")
+
+    def run_started(self, spec: RunSpec) -> None:
+        if self._ended == 0:
+            self._started = time.monotonic()
+        self._name = f"[{self._ended + 1}/{self._total}] {spec.run_name}"
+        self._line(self._name)
+
+    def phase(self, name: str) -> None:
+        if not self._name:
+            self._line(name)
+
+    def step(self, done: int, total: int) -> None:
+        if time.monotonic() - self._last >= PLAIN_STEP_INTERVAL_S:
+            self._line(f"{self._name}: step {done} of {total}")
+
+    def run_ended(self, outcome: Outcome) -> None:
+        self._ended += 1
+        seconds = time.monotonic() - self._started
+        left = seconds / self._ended * (self._total - self._ended)
+        detail = f": {outcome.error}" if outcome.error else ""
+        self._line(f"{self._name}: {outcome.status}{detail}; {seconds:.0f} s gone, about {left:.0f} s left")
+
+    def _line(self, text: str) -> None:
+        self._last = time.monotonic()
+        self._console.print(text, soft_wrap=True, markup=False)

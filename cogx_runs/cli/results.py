@@ -1,0 +1,89 @@
+"""runs, rescore, export, ui: what has been tracked."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cogx_runs.cli.options import json_option, sweep_argument
+
+SHOWN = ("experiment", "run_name", "status", "metrics.clip_score", "metrics.wall_time_s", "metrics.step_s",
+         "metrics.peak_vram_gib", "metrics.file_size_bytes", "run_id")  # fmt: skip
+
+
+@click.command()
+@click.argument("sweep", required=False)
+@click.option("--where", multiple=True, metavar="CONDITION", help="Such as 'clip_score>25' or status=FINISHED.")
+@click.option("--sort", metavar="COLUMN", help="Sort by this column; -COLUMN for descending.")
+@json_option
+def runs(sweep: str | None, where: tuple[str, ...], sort: str | None, as_json: bool) -> None:
+    """List the runs of SWEEP (an experiment's name or a sweep file), or of all."""
+    from cogx_runs.analysis.frame import load_runs
+
+    frame = load_runs(sweep, where=where, sort=sort)
+    if as_json:
+        click.echo(frame.to_json(orient="records", date_format="iso", indent=2))
+        return
+    from rich.table import Table
+
+    from cogx_runs.cli.tables import stdout
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    columns = [column for column in SHOWN if column in frame.columns]
+    for column in columns:
+        table.add_column(column.removeprefix("metrics."), no_wrap=True)
+    for row in frame[columns].itertuples(index=False):
+        table.add_row(*(_cell(value) for value in row))
+    stdout().print(table)
+    click.echo(f"{len(frame)} runs")
+
+
+@click.command()
+@sweep_argument
+@click.option("--clip-model", help="Another CLIP than the runs name.")
+@click.option("--device", type=click.Choice(["auto", "cuda", "cpu"]), default="auto", help="Where to decode.")
+def rescore(sweep: str, clip_model: str | None, device: str) -> None:
+    """Give the finished runs of SWEEP the CLIP score that they lack, from their stored latents."""
+    from cogx_runs.rescore import rescore as rescore_sweep
+
+    done = rescore_sweep(
+        sweep, clip_model=clip_model, device=device, report=lambda message: click.echo(message, err=True)
+    )
+    for item in done:
+        before = "none" if item.before is None else f"{item.before:.2f}"
+        click.echo(f"{item.run_name}: {before} -> {item.after:.2f}")
+    click.echo(f"{len(done)} runs scored")
+
+
+@click.command()
+@sweep_argument
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+def export(sweep: str, directory: Path) -> None:
+    """Write the finished videos of SWEEP and a CSV into DIR, named as the old scripts named them."""
+    from cogx_runs.export import export as export_sweep
+
+    for path in export_sweep(sweep, directory):
+        click.echo(path)
+
+
+@click.command()
+@click.argument("sweep", required=False)
+@click.option("--port", type=click.IntRange(1, 65535), help="A port of your choice; else a free one.")
+@click.option("--browser/--no-browser", default=True, help="Open the address in a browser.")
+def ui(sweep: str | None, port: int | None, browser: bool) -> None:
+    """Start MLflow's server on 127.0.0.1 and open the runs of SWEEP; Ctrl-C ends it."""
+    from cogx_runs.study import dashboard
+
+    with dashboard(sweep, port) as server:
+        click.echo(server.address)
+        if browser:
+            click.launch(server.address)
+        server.wait()
+
+
+def _cell(value: Any) -> str:
+    import pandas as pd
+
+    if pd.isna(value):
+        return ""
+    return f"{value:,.2f}" if isinstance(value, float) else str(value)

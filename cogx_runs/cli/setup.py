@@ -1,0 +1,39 @@
+"""init, doctor: before the first sweep."""
+
+from pathlib import Path
+
+import click
+
+from cogx_runs.cli.options import json_option
+
+
+@click.command()
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+def init(directory: Path) -> None:
+    """Lay out the shipped sweeps and prompts in DIR."""
+    from cogx_runs.shipped import init as lay_out
+
+    written = lay_out(directory)
+    for path in written:
+        click.echo(path)
+    click.echo(f"{len(written)} files written; next: cd {directory} && cogx-runs plan sweeps/study.yaml", err=True)
+
+
+@click.command()
+@click.option("--model", help="Look at this model only: 2b, 5b, or a folder.")
+@click.option("--clip-model", help="Look at this CLIP.")
+@json_option
+def doctor(model: str | None, clip_model: str | None, as_json: bool) -> None:
+    """Say what is installed, what the machine has, whether the weights are there, and what to do about each lack."""
+    from dataclasses import asdict
+    from json import dumps
+
+    from cogx_runs.doctor import doctor as examine
+
+    checks = examine(model, clip_model)
+    if as_json:
+        click.echo(dumps([asdict(check) for check in checks], indent=2))
+        return
+    from cogx_runs.cli.tables import print_checks
+
+    print_checks(checks)

@@ -1,0 +1,131 @@
+"""Plans and outcomes as tables on a terminal."""
+
+import sys
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from cogx_runs.doctor import Check
+from cogx_runs.outcomes import Outcome
+from cogx_runs.plan import Advice, Plan, RunSpec
+
+_COLOURS = {
+    "error": "red", "warning": "yellow", "note": "cyan", "run": "green", "reuse": "cyan", "done": "dim",
+    "failed": "red", "finished": "green", "reused": "cyan", "elsewhere": "yellow", "skipped": "yellow",
+    "ok": "green", "missing": "red",
+}  # fmt: skip
+
+
+def stdout() -> Console:
+    """Where results go; as wide as they need where it is no terminal."""
+    return Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+
+
+def print_plan(plan: Plan) -> None:
+    """The cells with what is to be done, their cost, and the advice."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for header in ("sweep", "prompt", "varied", "action", "signature"):
+        table.add_column(header, no_wrap=True)
+    table.add_column("seconds", justify="right")
+    table.add_column("GiB", justify="right")
+    for run in plan.runs:
+        seconds, peak = run.estimate.seconds, run.estimate.peak_vram_gib
+        table.add_row(
+            run.spec.sweep,
+            run.spec.prompt_name,
+            _varied(run.spec),
+            _coloured(run.action),
+            run.spec.signature,
+            "?" if seconds is None else f"{seconds:,.0f}",
+            "?" if peak is None else f"{peak:.1f}",
+        )
+    console = stdout()
+    console.print(table)
+    console.print(_summary(plan))
+    print_advice(plan.advice, console)
+
+
+def print_advice(advice: Iterable[Advice], console: Console | None = None) -> None:
+    """Each piece of advice on a line of its own, to stderr unless a console is given."""
+    console = console or Console(stderr=True, highlight=False, soft_wrap=True)
+    for item in advice:
+        console.print(f"{_coloured(item.level)} {escape(item.where)}: {escape(item.message)}", soft_wrap=True)
+
+
+def print_outcomes(outcomes: Sequence[Outcome]) -> None:
+    """What became of each cell, with the figures that matter."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for header in ("sweep", "prompt", "varied", "status"):
+        table.add_column(header, no_wrap=True)
+    for header in ("CLIP score", "wall s", "s/step", "VRAM GiB", "mp4 kB"):
+        table.add_column(header, justify="right", no_wrap=True)
+    for outcome in outcomes:
+        m = outcome.metrics or {}
+        table.add_row(
+            outcome.spec.sweep,
+            outcome.spec.prompt_name,
+            _varied(outcome.spec),
+            _coloured(outcome.status),
+            _figure(m.get("clip_score"), ".2f"),
+            _figure(m.get("wall_time_s"), ".1f"),
+            _figure(m.get("step_s"), ".3f"),
+            _figure(m.get("peak_vram_gib"), ".2f"),
+            _figure(m["file_size_bytes"] / 1000 if "file_size_bytes" in m else None, ",.0f"),
+        )
+    console = stdout()
+    console.print(table)
+    for outcome in outcomes:
+        if outcome.error and outcome.status != "done":
+            name, error = escape(outcome.spec.run_name), escape(outcome.error)
+            console.print(f"{_coloured(outcome.status)} {name}: {error}", soft_wrap=True)
+    counts = {status: sum(outcome.status == status for outcome in outcomes) for status in _COLOURS}
+    console.print(", ".join(f"{count} {status}" for status, count in counts.items() if count))
+
+
+def print_checks(checks: Sequence[Check]) -> None:
+    """What doctor found."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for check in checks:
+        advice = f" → {check.advice}" if check.advice else ""
+        table.add_row(_coloured(check.status), check.name, escape(check.found) + escape(advice))
+    stdout().print(table)
+
+
+def _summary(plan: Plan) -> str:
+    counts = {action: plan.count(action) for action in ("run", "reuse", "done", "failed")}
+    words = {"run": "to run", "reuse": "to reuse", "done": "done", "failed": "failed (--retry-failed takes them up)"}
+    parts = [f"{count} {words[action]}" for action, count in counts.items() if count]
+    text = f"{len(plan.runs)} cells: {', '.join(parts)}"
+    waiting = [run.estimate for run in plan.runs if run.action == "run"]
+    known = [estimate.seconds for estimate in waiting if estimate.seconds is not None]
+    if known and len(known) == len(waiting):
+        text += f"; about {_duration(sum(known))} ({waiting[0].basis})"
+    elif waiting:
+        unknown = next(estimate for estimate in waiting if estimate.seconds is None)
+        text += f"; no estimate: {unknown.basis}"
+    return text
+
+
+def _varied(spec: RunSpec) -> str:
+    return " ".join(
+        f"{axis}={value:g}" if isinstance(value := getattr(spec, axis), int | float) else f"{axis}={value}"
+        for axis in spec.axes
+    )
+
+
+def _coloured(word: str) -> str:
+    return f"[{_COLOURS[word]}]{word}[/]"
+
+
+def _figure(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -1,0 +1,116 @@
+"""What is installed, what the machine has, whether the weights are there, and what to do about each lack."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+import psutil
+
+from cogx_runs import hub
+from cogx_runs.errors import CogxError
+from cogx_runs.hardware import GIB, gpu
+from cogx_runs.models import HUB_MODELS, OPENAI_CLIP, resolve_model
+
+PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "mlflow", "open_clip_torch", "imageio-ffmpeg")
+LOW_DISK_GIB = 20
+LOW_RAM_GIB = 16
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    status: Literal["ok", "warning", "missing"]
+    found: str
+    advice: str = ""
+    """What to do about it; empty where nothing is to be done."""
+
+
+def doctor(model: str | None = None, clip_model: str | None = None) -> list[Check]:
+    """Look at packages, GPU, memory, disk, and the weights of `model` (None: of 2b and 5b) and of the CLIP."""
+    checks = [*_packages(), _gpu(), _torch(), _memory(), _disk(), _ffmpeg()]
+    checks += [_model(name) for name in ([model] if model else HUB_MODELS)]
+    return [*checks, _clip(clip_model or OPENAI_CLIP)]
+
+
+def _packages() -> Iterator[Check]:
+    for package in PACKAGES:
+        try:
+            yield Check(package, "ok", metadata.version(package))
+        except metadata.PackageNotFoundError:
+            yield Check(package, "missing", "not installed", f"pip install {package}")
+
+
+def _gpu() -> Check:
+    found = gpu()
+    if found is None:
+        return Check(
+            "GPU", "warning", "none visible", "the toy model runs on a CPU; 2b and 5b need an NVIDIA GPU with 4 GiB"
+        )
+    total, free = found.total_bytes / GIB, found.free_bytes / GIB
+    return Check("GPU", "ok", f"{found.name}, {free:.1f} of {total:.1f} GiB free, driver {found.driver}")
+
+
+def _torch() -> Check:
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        return Check("torch and the GPU", "missing", str(error).splitlines()[0], "install torch again")
+    if gpu() is not None and not torch.cuda.is_available():
+        return Check("torch and the GPU", "missing", "torch cannot use the GPU", "install torch for your CUDA driver")
+    return Check("torch and the GPU", "ok", "cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _memory() -> Check:
+    memory = psutil.virtual_memory()
+    found = f"{memory.available / GIB:.1f} of {memory.total / GIB:.1f} GiB available"
+    if memory.available < LOW_RAM_GIB * GIB:
+        return Check("host memory", "warning", found, f"2b keeps 14 GiB of weights there; {LOW_RAM_GIB} GiB are safe")
+    return Check("host memory", "ok", found)
+
+
+def _disk() -> Check:
+    free = shutil.disk_usage(Path.cwd()).free / GIB
+    if free < LOW_DISK_GIB:
+        return Check("disk", "warning", f"{free:.1f} GiB free here", "2b's weights are 14 GiB, 5b's 21 GiB")
+    return Check("disk", "ok", f"{free:.1f} GiB free here")
+
+
+def _ffmpeg() -> Check:
+    import imageio_ffmpeg
+
+    try:
+        return Check("ffmpeg", "ok", str(imageio_ffmpeg.get_ffmpeg_version()))
+    except (RuntimeError, OSError) as error:
+        return Check("ffmpeg", "missing", str(error).splitlines()[0], "pip install --force-reinstall imageio-ffmpeg")
+
+
+def _model(name: str) -> Check:
+    label = f"weights of {name}"
+    try:
+        card = resolve_model(name)
+    except CogxError as error:
+        return Check(label, "missing", str(error), "name 2b, 5b or a folder in diffusers' format")
+    if card.is_local:
+        return Check(label, "ok", card.source)
+    cached = hub.cached_file(card.source, "model_index.json", card.revision)
+    if cached is None:
+        why = hub.unreachable()
+        advice = f"the first sweep downloads {card.source}" if why is None else f"{why}; connect, or name a folder"
+        return Check(label, "missing", "not on this machine", advice)
+    return Check(label, "ok", str(cached.parent))
+
+
+def _clip(clip_model: str) -> Check:
+    from cogx_runs.metrics.clip import check_clip
+
+    label = f"CLIP {clip_model}"
+    try:
+        check_clip(clip_model)
+    except CogxError as error:
+        return Check(label, "missing", str(error), "runs finish without the score; `cogx-runs rescore` adds it later")
+    return Check(label, "ok", "here, or to be fetched from the hub")

@@ -1,0 +1,43 @@
+"""The errors that cogx-runs raises on purpose."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+
+class CogxError(Exception):
+    """Something the user can mend; the message is one clear line: what, where, what instead."""
+
+
+class WeightsUnavailableError(CogxError):
+    """Weights that are neither on this machine nor to be fetched now; what does not need them can go on."""
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One thing that is wrong in what the user gave."""
+
+    where: str
+    """`file:dotted.path`, or the flag of the command line."""
+    message: str
+
+
+class InputError(CogxError):
+    """Bad input, every mistake of it at once."""
+
+    def __init__(self, mistakes: Iterable[Mistake]) -> None:
+        self.mistakes = tuple(mistakes)
+        super().__init__("\n".join(f"{mistake.where}: {mistake.message}" for mistake in self.mistakes))
+
+    @classmethod
+    def single(cls, where: str, message: str) -> "InputError":
+        return cls([Mistake(where, message)])
+
+
+def did_you_mean(wrong: str, valid: Iterable[str]) -> str:
+    """` Did you mean X?` for the nearest valid name, else the list of all of them."""
+    names = sorted(valid)
+    near = get_close_matches(wrong, names, n=1, cutoff=0.5)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"valid: {', '.join(names)}" if names else "there are none"

@@ -1,0 +1,58 @@
+"""Videos and numbers in the folder layout that the old scripts wrote."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+
+from cogx_runs.analysis.frame import load_runs
+from cogx_runs.errors import CogxError
+from cogx_runs.tracking.store import RunStore
+
+SUFFIXES = {"guidance_scale": "gs", "num_inference_steps": "steps", "seed": "seed", "num_frames": "frames"}
+
+
+def export(sweep: str, directory: Path, *, tracking_uri: str | None = None) -> list[Path]:
+    """Write `DIR/exp1_guidance_scale/panda_guitar_gs6.mp4` for each finished run, and `runs.csv` beside them.
+
+    Each file appears whole or not at all. Where two runs would have one name, the signature tells them apart.
+    Returns the files written. Raises CogxError where the sweep has no finished run or `directory` cannot be written.
+    """
+    if directory.exists() and not directory.is_dir():
+        raise CogxError(f"{directory}: is a file; name a folder")
+    runs = load_runs(sweep, where=["status=FINISHED"], tracking_uri=tracking_uri)
+    if runs.empty:
+        raise CogxError(f"{sweep}: has no finished run to export")
+    runs.insert(4, "file", _file_names(runs))
+    store = RunStore(tracking_uri)
+    written = []
+    for experiment, group in runs.groupby("experiment", sort=False):
+        folder = directory / str(experiment)
+        folder.mkdir(parents=True, exist_ok=True)
+        for run_id, name in zip(group["run_id"], group["file"], strict=True):
+            with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as temporary:
+                video = store.download(run_id, "video.mp4", Path(temporary))
+                written.append(video.replace(folder / name))
+        with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as temporary:
+            table = Path(temporary) / "runs.csv"
+            group.dropna(axis="columns", how="all").to_csv(table, index=False)
+            written.append(Path(shutil.move(table, folder / "runs.csv")))
+    return written
+
+
+def _file_names(runs: pd.DataFrame) -> list[str]:
+    """The old name of each run's video, with its signature where the name alone is not unique."""
+    stems = []
+    for row in runs.to_dict("records"):
+        axes = sorted(str(key).removeprefix("metrics.axis.") for key in row if str(key).startswith("metrics.axis."))
+        values = {axis: row[f"metrics.axis.{axis}"] for axis in axes}
+        suffixes = [
+            f"{SUFFIXES.get(axis, axis)}{float(value):g}" for axis, value in values.items() if not pd.isna(value)
+        ]
+        stems.append("_".join([str(row["params.prompt_name"]), *suffixes]))
+    keys = [f"{experiment}/{stem}" for experiment, stem in zip(runs["experiment"], stems, strict=True)]
+    return [
+        f"{stem}.mp4" if keys.count(key) == 1 else f"{stem}_{signature[:6]}.mp4"
+        for stem, key, signature in zip(stems, keys, runs["tags.cogx.signature"], strict=True)
+    ]

@@ -1,0 +1,182 @@
+"""One cell from text to frames: encode, denoise, decode, each timed."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKLCogVideoX, CogVideoXPipeline
+from diffusers.utils.torch_utils import randn_tensor
+
+from cogx_runs.errors import CogxError
+from cogx_runs.generation.measure import PeakMemory, timed
+from cogx_runs.generation.pipeline import DTYPES, set_scheduler
+from cogx_runs.plan import RunSpec
+from cogx_runs.video import Frames
+
+OnStep = Callable[[int, int], None]
+"""Called after each denoising step with the steps done and their number."""
+
+WARM_UP_LATENT_FRAMES = 5
+"""Enough for both batch sizes in which the VAE decodes latent frames (3, then 2)."""
+
+
+@dataclass(frozen=True)
+class Generation:
+    """Latents, frames and the measured phases of one cell."""
+
+    latents: torch.Tensor
+    """1 x latent frames x channels x height / 8 x width / 8, on the CPU."""
+    frames: Frames
+    """uint8, T x H x W x C."""
+    noise_sha256: str | None
+    """Hash of the initial noise's bytes; None where stored latents were decoded."""
+    encode_text_s: float
+    denoise_s: float
+    step_s: float
+    """`denoise_s` over the number of steps."""
+    decode_s: float
+    peak_vram_gib: float | None
+    peak_vram_reserved_gib: float | None
+    peak_ram_gib: float
+
+
+def generate(pipe: CogVideoXPipeline, spec: RunSpec, on_step: OnStep | None = None) -> Generation:
+    """Generate the video of a cell.
+
+    The noise comes from a CPU generator, so that a seed means the same on every machine. Raises CogxError when the
+    latents are not finite, torch.OutOfMemoryError when a GPU's memory does not suffice.
+    """
+    with PeakMemory(spec.device) as memory, torch.no_grad():
+        with timed(spec.device) as encode_text:
+            embeddings = _encode_text(pipe, spec)
+        generator = torch.Generator("cpu").manual_seed(spec.seed)
+        noise = _initial_noise(pipe, spec, generator)
+        with timed(spec.device) as denoise:
+            latents = _denoise(pipe, spec, embeddings, noise, generator, on_step)
+        if not torch.isfinite(latents).all():
+            raise CogxError(f"the latents are not finite in {spec.dtype}; try bfloat16 or float32")
+        with timed(spec.device) as decode:
+            frames = decode_latents(pipe.vae, latents, spec.vae_tiling, spec.vae_slicing)
+        pipe.maybe_free_model_hooks()
+    return Generation(
+        latents=latents.cpu(),
+        frames=frames,
+        noise_sha256=hashlib.sha256(noise.cpu().view(torch.uint8).numpy().tobytes()).hexdigest(),
+        encode_text_s=encode_text.value,
+        denoise_s=denoise.value,
+        step_s=denoise.value / spec.num_inference_steps,
+        decode_s=decode.value,
+        peak_vram_gib=memory.vram_gib,
+        peak_vram_reserved_gib=memory.vram_reserved_gib,
+        peak_ram_gib=memory.ram_gib,
+    )
+
+
+def decode_stored(vae: AutoencoderKLCogVideoX, spec: RunSpec, latents: torch.Tensor) -> Generation:
+    """Decode the latents that an earlier run of the same signature kept; nothing is denoised."""
+    with PeakMemory(spec.device) as memory, timed(spec.device) as decode:
+        frames = decode_latents(vae, latents, spec.vae_tiling, spec.vae_slicing)
+    return Generation(
+        latents=latents,
+        frames=frames,
+        noise_sha256=None,
+        encode_text_s=0.0,
+        denoise_s=0.0,
+        step_s=0.0,
+        decode_s=decode.value,
+        peak_vram_gib=memory.vram_gib,
+        peak_vram_reserved_gib=memory.vram_reserved_gib,
+        peak_ram_gib=memory.ram_gib,
+    )
+
+
+def decode_latents(vae: AutoencoderKLCogVideoX, latents: torch.Tensor, tiling: bool, slicing: bool) -> Frames:
+    """Latents (1 x t x c x h x w) to uint8 frames (T x H x W x C), rounded as diffusers' PIL output is."""
+    (vae.enable_tiling if tiling else vae.disable_tiling)()
+    (vae.enable_slicing if slicing else vae.disable_slicing)()
+    with torch.no_grad():
+        latents = latents.to(device=_work_device(vae), dtype=vae.dtype).permute(0, 2, 1, 3, 4)
+        video = vae.decode(1 / vae.config.scaling_factor * latents).sample
+        pixels = (video[0] * 0.5 + 0.5).clamp(0, 1).permute(1, 2, 3, 0)
+        return np.asarray((pixels.float() * 255).round().to(torch.uint8).cpu())
+
+
+def warm_up(pipe: CogVideoXPipeline, spec: RunSpec) -> None:
+    """Pay once, outside every measured time, for what the first use of a shape costs: kernels chosen and loaded,
+    memory pools grown. One denoising step at the cell's size and a short decode."""
+    short = replace(spec, num_inference_steps=1)
+    with torch.no_grad():
+        embeddings = _encode_text(pipe, short)
+        generator = torch.Generator("cpu").manual_seed(spec.seed)
+        noise = _initial_noise(pipe, short, generator)
+        latents = _denoise(pipe, short, embeddings, noise, generator, None)
+        decode_latents(pipe.vae, latents[:, :WARM_UP_LATENT_FRAMES], spec.vae_tiling, spec.vae_slicing)
+        pipe.maybe_free_model_hooks()
+
+
+def _encode_text(pipe: CogVideoXPipeline, spec: RunSpec) -> dict[str, torch.Tensor | None]:
+    prompt, negative = pipe.encode_prompt(
+        spec.prompt,
+        spec.negative_prompt,
+        do_classifier_free_guidance=spec.guidance_scale > 1,
+        max_sequence_length=spec.max_sequence_length,
+        device=pipe._execution_device,
+    )
+    return {"prompt_embeds": prompt, "negative_prompt_embeds": negative}
+
+
+def _initial_noise(pipe: CogVideoXPipeline, spec: RunSpec, generator: torch.Generator) -> torch.Tensor:
+    """The noise that the pipeline itself would draw, drawn here so that it can be hashed."""
+    shape = (
+        1,
+        (spec.num_frames - 1) // pipe.vae_scale_factor_temporal + 1,
+        pipe.transformer.config.in_channels,
+        spec.height // pipe.vae_scale_factor_spatial,
+        spec.width // pipe.vae_scale_factor_spatial,
+    )
+    noise: torch.Tensor = randn_tensor(
+        shape, generator=generator, device=torch.device(spec.device), dtype=DTYPES[spec.dtype]
+    )
+    return noise
+
+
+def _denoise(
+    pipe: CogVideoXPipeline,
+    spec: RunSpec,
+    embeddings: dict[str, torch.Tensor | None],
+    noise: torch.Tensor,
+    generator: torch.Generator,
+    on_step: OnStep | None,
+) -> torch.Tensor:
+    set_scheduler(pipe, spec.scheduler)
+
+    def after_step(_pipe: Any, step: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        if on_step is not None:
+            on_step(step + 1, spec.num_inference_steps)
+        return tensors
+
+    latents: torch.Tensor = pipe(
+        **embeddings,
+        height=spec.height,
+        width=spec.width,
+        num_frames=spec.num_frames,
+        num_inference_steps=spec.num_inference_steps,
+        guidance_scale=spec.guidance_scale,
+        use_dynamic_cfg=spec.use_dynamic_cfg,
+        generator=generator,
+        latents=noise,
+        max_sequence_length=spec.max_sequence_length,
+        output_type="latent",
+        callback_on_step_end=after_step,
+    ).frames
+    return latents
+
+
+def _work_device(vae: AutoencoderKLCogVideoX) -> torch.device:
+    """Where the VAE computes, also when accelerate's hooks keep its weights elsewhere."""
+    hook = getattr(vae, "_hf_hook", None)
+    execution = getattr(hook, "execution_device", None)
+    return torch.device(execution) if execution is not None else vae.device

@@ -1,0 +1,128 @@
+"""A loaded CogVideoX pipeline, and the clear line when it cannot be loaded."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psutil
+import torch
+from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler, CogVideoXDPMScheduler, CogVideoXPipeline
+from diffusers.utils import logging as diffusers_logging
+from transformers.utils import logging as transformers_logging
+
+from cogx_runs import hub
+from cogx_runs.errors import CogxError
+from cogx_runs.generation.placement import place
+from cogx_runs.hardware import GIB, Device
+from cogx_runs.models import ModelCard, parameter_count
+from cogx_runs.plan import RunSpec
+from cogx_runs.sweep import Dtype, Placement, Scheduler
+
+DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
+SCHEDULERS = {"ddim": CogVideoXDDIMScheduler, "dpm": CogVideoXDPMScheduler}
+
+
+@dataclass(frozen=True)
+class PipelineKey:
+    """What a loaded pipeline is good for: cells with another key need another one."""
+
+    model_source: str
+    model_revision: str
+    device: Device
+    dtype: Dtype
+    placement: Placement
+
+    @classmethod
+    def of(cls, spec: RunSpec) -> "PipelineKey":
+        return cls(spec.model_source, spec.model_revision, spec.device, spec.dtype, spec.placement)
+
+
+def load_pipeline(card: ModelCard, key: PipelineKey) -> CogVideoXPipeline:
+    """Load the model and place its weights.
+
+    Raises CogxError, before anything is loaded where that can be known, when weights are missing or unreadable, the
+    hub cannot be reached, torch cannot use the GPU, or memory does not suffice.
+    """
+    check_device(key.device)
+    _check_memory(card, key)
+    try:
+        with _quiet_bars():
+            pipe = CogVideoXPipeline.from_pretrained(card.source, dtype=DTYPES[key.dtype], **_origin(card))
+    except MemoryError as error:
+        raise CogxError(f"{card.source}: not enough host memory to load it") from error
+    except (OSError, ValueError) as error:
+        raise CogxError(f"{card.source}: cannot be loaded: {_first_line(error)}") from error
+    pipe.set_progress_bar_config(disable=True)
+    place(pipe, key.placement, key.device)
+    return pipe
+
+
+def load_vae(card: ModelCard, dtype: Dtype, device: Device) -> AutoencoderKLCogVideoX:
+    """Load the VAE alone, to decode stored latents. Raises CogxError as `load_pipeline` does."""
+    check_device(device)
+    try:
+        vae = AutoencoderKLCogVideoX.from_pretrained(
+            card.source, subfolder="vae", dtype=DTYPES[dtype], **_origin(card, "vae/config.json")
+        )
+    except (OSError, ValueError) as error:
+        raise CogxError(f"{card.source}/vae: cannot be loaded: {_first_line(error)}") from error
+    return vae.to(device)
+
+
+def set_scheduler(pipe: CogVideoXPipeline, scheduler: Scheduler) -> None:
+    """Give the pipeline the named scheduler, made from the configuration of its own."""
+    if not isinstance(pipe.scheduler, SCHEDULERS[scheduler]):
+        pipe.scheduler = SCHEDULERS[scheduler].from_config(pipe.scheduler.config)
+
+
+def check_device(device: Device) -> None:
+    """Raise CogxError where `cuda` is meant and torch cannot use it."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise CogxError(
+            f"a GPU is here but torch {torch.__version__} cannot use it; install torch for your CUDA driver, "
+            "or give --device cpu"
+        )
+
+
+def _origin(card: ModelCard, needed: str = "model_index.json") -> dict[str, object]:
+    """Arguments of from_pretrained that say where to look. Raises CogxError where there is nothing to find."""
+    if card.is_local:
+        return {"local_files_only": True}
+    hub.require(card.source, needed, card.revision)
+    return {"revision": card.revision, "local_files_only": hub.unreachable() is not None}
+
+
+def _check_memory(card: ModelCard, key: PipelineKey) -> None:
+    if not card.is_local:
+        return
+    needed = parameter_count(card) * DTYPES[key.dtype].itemsize
+    available = psutil.virtual_memory().available
+    if needed > available:
+        raise CogxError(
+            f"{card.source}: needs {needed / GIB:.1f} GiB of host memory in {key.dtype} and {available / GIB:.1f} GiB "
+            "are free; close other programs"
+        )
+    if key.device == "cuda" and key.placement == "resident":
+        free, _ = torch.cuda.mem_get_info()
+        if needed > free:
+            raise CogxError(
+                f"placement resident: the weights need {needed / GIB:.1f} GiB of the GPU and {free / GIB:.1f} GiB are "
+                "free; use group, model or sequential"
+            )
+
+
+@contextmanager
+def _quiet_bars() -> Iterator[None]:
+    """Without the bars that count components and tensors; those of a download stay."""
+    bars = (diffusers_logging, transformers_logging)
+    for library in bars:
+        library.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for library in bars:
+            library.enable_progress_bar()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

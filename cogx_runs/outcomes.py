@@ -1,0 +1,41 @@
+"""What became of each cell, and who is told of it while a sweep runs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from cogx_runs.plan import RunSpec
+
+Status = Literal["finished", "reused", "done", "failed", "elsewhere", "skipped"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one cell."""
+
+    spec: RunSpec
+    status: Status
+    """`done`: finished before this sweep; `elsewhere`: another process is at it; `skipped`: not begun."""
+    run_id: str | None = None
+    metrics: Mapping[str, float] | None = None
+    error: str | None = None
+
+
+class Reporter(Protocol):
+    """Told of what goes on during a sweep."""
+
+    def note(self, message: str) -> None: ...
+    def run_started(self, spec: RunSpec) -> None: ...
+    def phase(self, name: str) -> None: ...
+    def step(self, done: int, total: int) -> None: ...
+    def run_ended(self, outcome: Outcome) -> None: ...
+
+
+class SilentReporter:
+    """Tells nobody."""
+
+    def note(self, message: str) -> None: ...
+    def run_started(self, spec: RunSpec) -> None: ...
+    def phase(self, name: str) -> None: ...
+    def step(self, done: int, total: int) -> None: ...
+    def run_ended(self, outcome: Outcome) -> None: ...

@@ -1,0 +1,347 @@
+"""Plans: every cell of the sweeps, resolved, with what is to be done for it."""
+
+import hashlib
+import itertools
+import json
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from cogx_runs.errors import CogxError, InputError, Mistake
+from cogx_runs.hardware import Device
+from cogx_runs.models import ModelCard, resolve_model
+from cogx_runs.prompts import Prompt, PromptLibrary
+from cogx_runs.sweep import Dtype, Placement, Scheduler, Sweep
+
+Action = Literal["run", "reuse", "done", "failed"]
+
+PIXEL_FIELDS = (
+    "model_revision",
+    "prompt",
+    "negative_prompt",
+    "num_inference_steps",
+    "guidance_scale",
+    "seed",
+    "num_frames",
+    "height",
+    "width",
+    "scheduler",
+    "use_dynamic_cfg",
+    "max_sequence_length",
+    "dtype",
+    "vae_tiling",
+)
+"""What changes the pixels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSpec:
+    """A cell: one fully resolved configuration, one prompt, one seed, one video."""
+
+    sweep: str
+    prompt_name: str
+    prompt: str
+    negative_prompt: str
+    model: str
+    model_source: str
+    model_revision: str
+    num_inference_steps: int
+    guidance_scale: float
+    num_frames: int
+    fps: int
+    seed: int
+    height: int
+    width: int
+    scheduler: Scheduler
+    use_dynamic_cfg: bool
+    max_sequence_length: int
+    device: Device
+    dtype: Dtype
+    vae_tiling: bool
+    vae_slicing: bool
+    placement: Placement
+    video_quality: float
+    clip_model: str
+    metric_versions: tuple[tuple[str, str], ...] = ()
+    """Definition version of each metric that is measured."""
+    axes: tuple[str, ...] = ()
+    """The parameters that the sweep varies."""
+
+    @cached_property
+    def signature(self) -> str:
+        """Identity of the pixels: a short SHA-256 over the canonical form of all that changes them."""
+        return _digest({name: getattr(self, name) for name in PIXEL_FIELDS})
+
+    @cached_property
+    def output_hash(self) -> str:
+        """Identity of pixels, file and scores."""
+        return output_hash(
+            self.signature,
+            fps=self.fps,
+            video_quality=self.video_quality,
+            clip_model=self.clip_model,
+            metric_versions=dict(self.metric_versions),
+        )
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Every resolved parameter, under diffusers' names."""
+        return {name: value for name, value in asdict(self).items() if name not in {"sweep", "axes", "metric_versions"}}
+
+    @property
+    def run_name(self) -> str:
+        """`panda_guitar guidance_scale=6`."""
+        varied = [
+            f"{axis}={getattr(self, axis):g}" if _is_number(getattr(self, axis)) else str(getattr(self, axis))
+            for axis in self.axes
+        ]
+        return " ".join([self.prompt_name, *varied])
+
+    @property
+    def axis_values(self) -> dict[str, float]:
+        """The swept values that are numbers."""
+        values = {axis: getattr(self, axis) for axis in self.axes}
+        return {axis: float(value) for axis, value in values.items() if _is_number(value)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PastRun:
+    """What a tracking store remembers of one run."""
+
+    run_id: str
+    experiment: str
+    status: str
+    signature: str
+    output_hash: str
+    start_time_ms: int
+    reused_from: str | None
+    device_name: str
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a cell will cost, learned from finished runs."""
+
+    seconds: float | None
+    """Wall time of the run's own phases; None where there is nothing to learn it from."""
+    peak_vram_gib: float | None
+    basis: str
+    """What the figures rest on, or why there are none."""
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What the model's own rules say of a plan."""
+
+    level: Literal["error", "warning", "note"]
+    where: str
+    """`file:dotted.path`"""
+    message: str
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A cell and what is to be done for it."""
+
+    spec: RunSpec
+    action: Action
+    estimate: Estimate
+    finished: PastRun | None = None
+    """The finished run of a cell that is done."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The cells of one or more sweeps in execution order."""
+
+    sweeps: tuple[Sweep, ...]
+    runs: tuple[PlannedRun, ...]
+    advice: tuple[Advice, ...] = ()
+    cards: Mapping[str, ModelCard] = field(default_factory=dict)
+    """Model cards by the name that the sweeps use."""
+
+    @property
+    def errors(self) -> list[Advice]:
+        return [advice for advice in self.advice if advice.level == "error"]
+
+    def count(self, action: Action) -> int:
+        return sum(run.action == action for run in self.runs)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The object that `plan --json` prints."""
+        return {
+            "runs": [
+                {
+                    "sweep": run.spec.sweep,
+                    "signature": run.spec.signature,
+                    "action": run.action,
+                    "config": run.spec.config,
+                    "estimated_s": run.estimate.seconds,
+                    "estimated_vram_gib": run.estimate.peak_vram_gib,
+                    "estimate_basis": run.estimate.basis,
+                }
+                for run in self.runs
+            ],
+            "advice": [asdict(advice) for advice in self.advice],
+        }
+
+
+def resolve_cells(
+    sweeps: Sequence[Sweep], library: PromptLibrary, device: Device, metric_versions: Mapping[str, str]
+) -> tuple[list[RunSpec], dict[str, ModelCard]]:
+    """Every cell of the sweeps, resolved, in order; one that a sweep names twice appears once.
+
+    Also the cards of the models used. Raises InputError naming every prompt and model that cannot be had.
+    """
+    mistakes: list[Mistake] = []
+    cards: dict[str, ModelCard] = {}
+    specs: list[RunSpec] = []
+    for sweep in sweeps:
+        try:
+            prompts = library.select(sweep.prompts, f"{sweep.file}:prompts")
+        except InputError as error:
+            mistakes += error.mistakes
+            prompts = []
+        seen: set[str] = set()
+        for parameters in _configurations(sweep):
+            key = f"{parameters['model']}@{parameters['revision']}"
+            if key not in cards:
+                try:
+                    cards[key] = resolve_model(parameters["model"], parameters["revision"])
+                except CogxError as error:
+                    where = sweep.where("model")
+                    if not any(mistake.where == where and mistake.message == str(error) for mistake in mistakes):
+                        mistakes.append(Mistake(where, str(error)))
+                    continue
+            for prompt in prompts:
+                spec = resolve_cell(sweep, parameters, prompt, cards[key], device, metric_versions)
+                if spec.output_hash not in seen:
+                    seen.add(spec.output_hash)
+                    specs.append(spec)
+    if mistakes:
+        raise InputError(mistakes)
+    return specs, {card.name: card for card in cards.values()}
+
+
+def resolve_cell(
+    sweep: Sweep,
+    parameters: Mapping[str, Any],
+    prompt: Prompt,
+    card: ModelCard,
+    device: Device,
+    metric_versions: Mapping[str, str],
+) -> RunSpec:
+    """One cell with every null of its `parameters` replaced by what the model or the device makes of it."""
+    p = parameters
+    placement = p["placement"]
+    if placement == "auto":
+        placement = "sequential" if device == "cuda" else "resident"
+    return RunSpec(
+        sweep=sweep.name,
+        prompt_name=prompt.name,
+        prompt=prompt.text,
+        negative_prompt=p["negative_prompt"],
+        model=card.name,
+        model_source=card.source,
+        model_revision=card.revision,
+        num_inference_steps=p["num_inference_steps"],
+        guidance_scale=p["guidance_scale"],
+        num_frames=p["num_frames"],
+        fps=p["fps"],
+        seed=p["seed"],
+        height=p["height"] or card.height,
+        width=p["width"] or card.width,
+        scheduler=p["scheduler"] or card.scheduler,
+        use_dynamic_cfg=p["use_dynamic_cfg"],
+        max_sequence_length=card.max_sequence_length,
+        device=device,
+        dtype=p["dtype"] or (card.dtype if device == "cuda" else "float32"),
+        vae_tiling=p["vae_tiling"],
+        vae_slicing=p["vae_slicing"],
+        placement=placement,
+        video_quality=p["video_quality"],
+        clip_model=_resolve_path(p["clip_model"] or card.clip_model),
+        metric_versions=tuple(sorted(metric_versions.items())),
+        axes=tuple(sweep.axes),
+    )
+
+
+def output_hash(
+    signature: str, *, fps: int, video_quality: float, clip_model: str, metric_versions: Mapping[str, str]
+) -> str:
+    """Identity of pixels, file and scores: the signature and what changes only the latter two."""
+    return _digest(
+        {
+            "signature": signature,
+            "fps": fps,
+            "video_quality": video_quality,
+            "clip_model": clip_model,
+            "metrics": dict(metric_versions),
+        }
+    )
+
+
+def choose_actions(specs: Sequence[RunSpec], history: Sequence[PastRun], retry_failed: bool = False) -> list[Action]:
+    """What is to be done for each cell, given what the tracking store remembers."""
+    finished_here = {(run.experiment, run.output_hash) for run in history if run.status == "FINISHED"}
+    failed_here = {(run.experiment, run.output_hash) for run in history if run.status == "FAILED"}
+    pixels = {run.signature for run in history if run.status == "FINISHED"}
+    actions: list[tuple[Action, PastRun | None]] = []
+    for spec in specs:
+        cell = (spec.sweep, spec.output_hash)
+        if cell in finished_here:
+            actions.append(("done", finished_here[cell]))
+        elif cell in failed_here and not retry_failed:
+            actions.append(("failed", None))
+        elif spec.signature in pixels:
+            actions.append(("reuse", None))
+        else:
+            actions.append(("run", None))
+            pixels.add(spec.signature)
+    return actions
+
+
+def _configurations(sweep: Sweep) -> Iterator[dict[str, Any]]:
+    """The base with each combination of axis values that `vary` asks for."""
+    base = sweep.base.model_dump()
+    names, values = list(sweep.axes), list(sweep.axes.values())
+    if not names:
+        yield base
+    elif sweep.vary == "one_at_a_time":
+        for name in names:
+            for value in sweep.axes[name]:
+                yield {**base, name: value}
+    elif sweep.vary == "zip":
+        for combination in zip(*values, strict=True):
+            yield {**base, **dict(zip(names, combination, strict=True))}
+    elif sweep.vary == "grid":
+        for combination in itertools.product(*values):
+            yield {**base, **dict(zip(names, combination, strict=True))}
+    else:
+        assert sweep.random is not None, "a sweep file with `vary: random` has its draw"
+        grid = list(itertools.product(*values))
+        if sweep.random.count > len(grid):
+            raise InputError.single(
+                f"{sweep.file}:random.count", f"{sweep.random.count} is more than the {len(grid)} cells of the grid"
+            )
+        for combination in random.Random(sweep.random.seed).sample(grid, sweep.random.count):
+            yield {**base, **dict(zip(names, combination, strict=True))}
+
+
+def _resolve_path(name: str) -> str:
+    """A path that is there made absolute; any other name as it is."""
+    return str(Path(name).absolute()) if Path(name).exists() else name
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

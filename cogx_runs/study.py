@@ -1,0 +1,211 @@
+"""What a notebook calls: plan, sweep and generate, from files to records."""
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from cogx_runs.advice import advise
+from cogx_runs.cost import CostModel
+from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
+from cogx_runs.hardware import choose_device
+from cogx_runs.metrics import METRIC_VERSIONS
+from cogx_runs.outcomes import Outcome, Reporter, SilentReporter
+from cogx_runs.plan import PastRun, Plan, PlannedRun, choose_actions, resolve_cells
+from cogx_runs.prompts import Prompt, PromptLibrary
+from cogx_runs.sweep import Parameters, Sweep, load_sweeps, mistakes_of
+from cogx_runs.tracking.uri import store_exists
+
+if TYPE_CHECKING:
+    from cogx_runs.tracking.dashboard import Dashboard
+    from cogx_runs.tracking.store import RunStore
+
+
+def plan(
+    files: Sequence[str | Path],
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    prompts: Path | None = None,
+    device: str = "auto",
+    use_store: bool = True,
+    tracking_uri: str | None = None,
+    retry_failed: bool = False,
+) -> Plan:
+    """The plan of one or more sweep files. Loads no model and creates no tracking store.
+
+    `overrides` replace values of each file's `base`; `prompts` is a folder of prompts; `device` is `auto`, `cuda` or
+    `cpu`. Raises InputError naming every mistake of the files at once; what the model's rules say against a plan
+    that can be read is in its `advice`.
+    """
+    library = PromptLibrary.find(prompts)
+    return _plan(load_sweeps(files, overrides), library, device, _history(use_store, tracking_uri), retry_failed)
+
+
+def sweep(
+    files: Sequence[str | Path],
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    prompts: Path | None = None,
+    device: str = "auto",
+    tracking_uri: str | None = None,
+    retry_failed: bool = False,
+    fail_fast: bool = False,
+    reporter: Reporter | None = None,
+) -> list[Outcome]:
+    """Run every cell of the sweep files that is not finished yet, and track it. Returns what became of each cell.
+
+    Raises InputError where the files or the model's rules forbid the plan, CogxError where no cell can run.
+    """
+    planned = plan(
+        files,
+        overrides=overrides,
+        prompts=prompts,
+        device=device,
+        tracking_uri=tracking_uri,
+        retry_failed=retry_failed,
+    )
+    return execute(planned, tracking_uri=tracking_uri, fail_fast=fail_fast, reporter=reporter)
+
+
+def execute(
+    planned: Plan,
+    *,
+    tracking_uri: str | None = None,
+    fail_fast: bool = False,
+    reporter: Reporter | None = None,
+) -> list[Outcome]:
+    """Run a plan. Raises InputError where its advice holds errors, CogxError where no cell can run."""
+    if planned.errors:
+        raise InputError(Mistake(advice.where, advice.message) for advice in planned.errors)
+    from cogx_runs.runner import Runner
+    from cogx_runs.tracking.store import RunStore
+
+    return Runner(planned, RunStore(tracking_uri), reporter or SilentReporter()).run(fail_fast)
+
+
+def plan_one(
+    prompt: str,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    prompts: Path | None = None,
+    device: str = "auto",
+    tracking_uri: str | None = None,
+) -> Plan:
+    """The plan of a single video in the experiment `generate`. `prompt` is a prompt's name or its text."""
+    library = PromptLibrary.find(prompts)
+    text = " ".join(prompt.split())
+    if prompt in library.names:
+        chosen = library.read(prompt)
+    elif " " in text:
+        chosen = Prompt(re.sub(r"[^a-z0-9]+", "_", text.lower())[:40].strip("_"), text, "(command line)")
+    else:
+        raise CogxError(
+            f"no prompt {prompt!r} in {library.directory}; {did_you_mean(prompt, library.names)} "
+            "A text of your own has more than one word"
+        )
+    one = Sweep(
+        name="generate",
+        file="(command line)",
+        description="Single videos.",
+        prompts=(chosen.name,),
+        base=_parameters(overrides or {}),
+        axes={},
+        vary="one_at_a_time",
+    )
+    return _plan(
+        [one], PromptLibrary(library.directory, given=chosen), device, _history(True, tracking_uri), retry_failed=True
+    )
+
+
+def generate(prompt: str, *, tracking_uri: str | None = None, **options: Any) -> Outcome:
+    """Make one video and track it in the experiment `generate`; one that is finished is not made again.
+
+    Takes the options of `plan_one`. Raises InputError for parameters that are wrong.
+    """
+    planned = plan_one(prompt, tracking_uri=tracking_uri, **options)
+    return execute(planned, tracking_uri=tracking_uri)[0]
+
+
+def video_of(outcome: Outcome, target: str | Path, *, tracking_uri: str | None = None) -> Path:
+    """Copy the video of a finished cell to `target`. Raises CogxError where it cannot be written."""
+    from cogx_runs.tracking.store import RunStore
+
+    store = RunStore(tracking_uri)
+    run = store.find_finished(output_hash=outcome.spec.output_hash)
+    if run is None:
+        raise CogxError(f"{outcome.spec.run_name}: has no finished run")
+    with tempfile.TemporaryDirectory(prefix="cogx-runs-") as folder:
+        video = store.download(run.info.run_id, "video.mp4", Path(folder))
+        try:
+            return Path(shutil.copy(video, target))
+        except OSError as error:
+            raise CogxError(f"--output {target}: cannot be written ({error.strerror})") from error
+
+
+def experiments_of(name: str, store: "RunStore") -> list[str]:
+    """The experiments that a SWEEP names: an experiment itself, or those of a sweep file that the store knows.
+
+    Raises CogxError with the nearest name where it is neither.
+    """
+    known = store.experiment_names()
+    if name in known:
+        return [name]
+    try:
+        named = [found.name for found in load_sweeps([name])]
+    except InputError:
+        if Path(name).suffix == ".yaml":
+            raise
+        store.experiment_id(name)
+        raise
+    present = [experiment for experiment in named if experiment in known]
+    if not present:
+        raise CogxError(f"{name}: {', '.join(named)} has not been run yet; `cogx-runs sweep {name}` does it")
+    return present
+
+
+@contextmanager
+def dashboard(sweep: str | None, port: int | None = None, *, tracking_uri: str | None = None) -> "Iterator[Dashboard]":
+    """MLflow's server while the block runs, its `address` that of the sweep's runs or, for None, of all experiments.
+
+    Raises CogxError for a sweep that has not been run, and where the server does not answer.
+    """
+    from cogx_runs.tracking.dashboard import serve
+    from cogx_runs.tracking.store import RunStore
+
+    store = RunStore(tracking_uri)
+    experiments = [] if sweep is None else [store.experiment_id(name) for name in experiments_of(sweep, store)]
+    with serve(experiments, port=port, uri=tracking_uri) as server:
+        yield server
+
+
+def _plan(sweeps: list[Sweep], library: PromptLibrary, device: str, history: list[PastRun], retry_failed: bool) -> Plan:
+    specs, cards = resolve_cells(sweeps, library, choose_device(device), METRIC_VERSIONS)
+    costs = CostModel(history)
+    actions = choose_actions(specs, history, retry_failed)
+    runs = tuple(
+        PlannedRun(spec, action, costs.estimate(spec, action), finished)
+        for spec, (action, finished) in zip(specs, actions, strict=True)
+    )
+    return Plan(tuple(sweeps), runs, tuple(advise(specs, sweeps, cards)), cards)
+
+
+def _history(use_store: bool, tracking_uri: str | None) -> list[PastRun]:
+    if not use_store:
+        return []
+    if not store_exists(tracking_uri):
+        return []
+    from cogx_runs.tracking.store import RunStore
+
+    return RunStore(tracking_uri).history()
+
+
+def _parameters(overrides: Mapping[str, Any]) -> Parameters:
+    try:
+        return Parameters.model_validate(dict(overrides))
+    except ValidationError as error:
+        raise InputError(mistakes_of(error, "(command line)", Parameters)) from error

@@ -1,0 +1,149 @@
+"""How many tokens a prompt has for CLIP and for T5, counted without torch."""
+
+import gzip
+import html
+import importlib.util
+import json
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import ftfy
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+
+from cogx_runs.hub import cached_file
+from cogx_runs.models import ModelCard
+
+CLIP_CONTEXT_LENGTH = 77
+_CLIP_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+
+
+@dataclass(frozen=True)
+class TokenCount:
+    """Tokens of a text, special tokens included."""
+
+    tokens: int
+    limit: int
+    """What is beyond this is cut."""
+    exact: bool
+    """False where the tokenizer is not at hand and the count is estimated from the words."""
+    unknown_words: tuple[str, ...] = ()
+    """Words that the tokenizer has no token for."""
+
+    @property
+    def is_cut(self) -> bool:
+        return self.tokens > self.limit
+
+
+def count_clip_tokens(text: str, clip_model: str) -> TokenCount:
+    """Tokens of `text` for a CLIP: its folder's tokenizer, else OpenAI's BPE as open_clip ships it.
+
+    Architectures with a tokenizer of their own are counted by OpenAI's BPE and marked as not exact.
+    """
+    folder = Path(clip_model)
+    if (folder / "tokenizer.json").is_file():
+        config = json.loads((folder / "open_clip_config.json").read_text(encoding="utf-8"))
+        limit = config["model_cfg"]["text_cfg"].get("context_length", CLIP_CONTEXT_LENGTH)
+        return _count(_tokenizer_file(folder / "tokenizer.json"), text, limit)
+    cleaned = " ".join(html.unescape(html.unescape(ftfy.fix_text(text))).split()).strip()
+    is_openai = re.match(r"(ViT|RN50|RN101|convnext)\b", clip_model) is not None
+    return TokenCount(len(_openai_bpe().encode(cleaned).ids), CLIP_CONTEXT_LENGTH, exact=is_openai)
+
+
+def count_t5_tokens(text: str, card: ModelCard) -> TokenCount:
+    """Tokens of `text` for the model's text encoder, exactly where its tokenizer is on this machine."""
+    folder = _tokenizer_folder(card)
+    if folder is not None and (folder / "tokenizer.json").is_file():
+        return _count(_tokenizer_file(folder / "tokenizer.json"), text, card.max_sequence_length)
+    if folder is not None and (folder / "spiece.model").is_file():
+        return TokenCount(len(_sentencepiece(folder / "spiece.model").encode(text)) + 1, card.max_sequence_length, True)
+    return TokenCount(round(len(text.split()) * 1.5) + 1, card.max_sequence_length, exact=False)
+
+
+def _count(tokenizer: Tokenizer, text: str, limit: int) -> TokenCount:
+    encoding = tokenizer.encode(text)
+    ids = [token for token, mask in zip(encoding.ids, encoding.attention_mask, strict=True) if mask]
+    unknown = tokenizer.token_to_id("<unk>")
+    words = {
+        text[start:end]
+        for token, (start, end) in zip(encoding.ids, encoding.offsets, strict=True)
+        if unknown is not None and token == unknown
+    }
+    return TokenCount(len(ids), limit, True, tuple(sorted(words)))
+
+
+@cache
+def _tokenizer_file(path: Path) -> Tokenizer:
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+@cache
+def _sentencepiece(path: Path) -> "_SentencePiece":
+    import sentencepiece
+
+    return _SentencePiece(sentencepiece.SentencePieceProcessor(model_file=str(path)))
+
+
+class _SentencePiece:
+    """sentencepiece's processor with a type that can be relied on."""
+
+    def __init__(self, processor: object) -> None:
+        self._processor = processor
+
+    def encode(self, text: str) -> list[int]:
+        return list(self._processor.encode(text))  # type: ignore[attr-defined]
+
+
+def _tokenizer_folder(card: ModelCard) -> Path | None:
+    if card.is_local:
+        return Path(card.source) / "tokenizer"
+    found = cached_file(card.source, "tokenizer/spiece.model", card.revision)
+    return found.parent if found else None
+
+
+@cache
+def _openai_bpe() -> Tokenizer:
+    """OpenAI's CLIP tokenizer, as `open_clip.tokenizer.SimpleTokenizer` builds it from the same file."""
+    spec = importlib.util.find_spec("open_clip")
+    assert spec is not None, "open_clip_torch is a dependency"
+    assert spec.submodule_search_locations is not None, "open_clip is a package"
+    path = Path(spec.submodule_search_locations[0]) / "bpe_simple_vocab_16e6.txt.gz"
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        lines = file.read().split("\n")
+    merges = [(left, right) for left, right in (line.split() for line in lines[1 : 49152 - 256 - 2 + 1])]
+    letters = list(_byte_letters())
+    vocabulary = [*letters, *(f"{letter}</w>" for letter in letters), *(left + right for left, right in merges)]
+    vocabulary += ["<start_of_text>", "<end_of_text>"]
+    tokenizer = Tokenizer(
+        models.BPE(
+            {token: index for index, token in enumerate(vocabulary)},
+            merges,
+            end_of_word_suffix="</w>",
+            continuing_subword_prefix="",
+        )
+    )
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(_CLIP_PATTERN), behavior="removed", invert=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    start, end = len(vocabulary) - 2, len(vocabulary) - 1
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<start_of_text> $A <end_of_text>",
+        special_tokens=[("<start_of_text>", start), ("<end_of_text>", end)],
+    )
+    return tokenizer
+
+
+def _byte_letters() -> list[str]:
+    """The letters that stand for the 256 bytes, in the order of OpenAI's vocabulary."""
+    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return [chr(byte) for byte in printable] + [chr(256 + index) for index in range(len(others))]

@@ -1,0 +1,1 @@
+"""The tracking store, MLflow. Nothing outside this room imports it."""

@@ -1,0 +1,113 @@
+"""MLflow's server as the dashboard, and the addresses in it."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO
+from urllib.parse import quote
+
+from cogx_runs.errors import CogxError
+from cogx_runs.tracking.uri import tracking_uri
+
+READY_WITHIN_S = 90
+LIGHT = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+"""Without its job runners and their processes the server takes a fifth of the memory."""
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """A server that answers."""
+
+    url: str
+    address: str
+    """The page to open."""
+    process: subprocess.Popen[bytes] | None
+    """None for a server that was there already."""
+
+    def wait(self) -> None:
+        """Return when the server has ended; at once for one that was there already."""
+        if self.process is not None:
+            self.process.wait()
+
+
+@contextmanager
+def serve(
+    experiment_ids: Sequence[str] = (), *, uri: str | None = None, port: int | None = None
+) -> Iterator[Dashboard]:
+    """MLflow's server for a tracking store, on 127.0.0.1, ended with the block; a store that is itself a server is
+    only pointed at.
+
+    Its `address` is the page of the experiments' runs, or of all experiments. Raises CogxError where it does not
+    answer.
+    """
+    resolved = tracking_uri(uri)
+    if resolved.startswith(("http://", "https://")):
+        url = resolved.rstrip("/")
+        yield Dashboard(url, url + _page(experiment_ids), None)
+        return
+    port = port or _free_port()
+    arguments = ["--backend-store-uri", resolved, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mlflow", "server", *arguments],
+            env=os.environ | LIGHT,
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
+        )
+        try:
+            url = f"http://127.0.0.1:{port}"
+            _wait_until_ready(process, url, said)
+            yield Dashboard(url, url + _page(experiment_ids), process)
+        finally:
+            _end(process)
+
+
+def _page(experiment_ids: Sequence[str]) -> str:
+    """The runs of one experiment, the runs of several side by side, or the list of experiments."""
+    if not experiment_ids:
+        return "/#/experiments"
+    if len(experiment_ids) == 1:
+        return f"/#/experiments/{experiment_ids[0]}/runs?workflowType=machine_learning"
+    return f"/#/compare-experiments/s?experiments={quote(json.dumps(list(experiment_ids)))}"
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], url: str, said: IO[bytes]) -> None:
+    deadline = time.monotonic() + READY_WITHIN_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            said.seek(0)
+            lines = said.read().decode(errors="replace").strip().splitlines()
+            raise CogxError(f"mlflow server ended at once: {lines[-1] if lines else 'it said nothing'}")
+        try:
+            with urllib.request.urlopen(f"{url}/health", timeout=2):
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise CogxError(f"mlflow server did not answer within {READY_WITHIN_S} s")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the server and the workers that it started, which share its session."""
+    for signal_number in (15, 9):
+        try:
+            os.killpg(process.pid, signal_number)
+            process.wait(timeout=10)
+        except ProcessLookupError:
+            return
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,82 @@
+"""Where a run comes from: code, packages, machine."""
+
+import platform
+import socket
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import psutil
+
+from cogx_runs.hardware import Device, device_name, gpu
+
+PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "open_clip_torch", "mlflow", "imageio-ffmpeg")
+
+
+def provenance(device: Device) -> dict[str, str]:
+    """Tags under `cogx.env.` that tell what a run was made with."""
+    tags = {
+        "cogx_runs": _version("cogx-runs"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "host": socket.gethostname(),
+        "device_name": device_name(device),
+        "command_line": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        **{package.replace("-", "_"): _version(package) for package in PACKAGES},
+        **_git(Path(__file__).parent),
+    }
+    found = gpu()
+    if found is not None:
+        tags["gpu"] = found.name
+        tags["gpu_driver"] = found.driver
+    return {f"cogx.env.{name}": value for name, value in tags.items()}
+
+
+def process_tags() -> dict[str, str]:
+    """Tags by which a run of this host can be told to be alive or dead."""
+    process = psutil.Process()
+    return {
+        "cogx.process.host": socket.gethostname(),
+        "cogx.process.id": str(process.pid),
+        "cogx.process.started": f"{process.create_time():.2f}",
+    }
+
+
+def is_dead(tags: dict[str, str]) -> bool:
+    """Whether the process that made a run has ended; of another host's process this is not known, and False."""
+    if tags.get("cogx.process.host") != socket.gethostname():
+        return False
+    try:
+        process = psutil.Process(int(tags["cogx.process.id"]))
+        started = process.create_time()
+        return process.status() == psutil.STATUS_ZOMBIE or abs(started - float(tags["cogx.process.started"])) > 1
+    except (psutil.NoSuchProcess, KeyError, ValueError):
+        return True
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _git(folder: Path) -> dict[str, str]:
+    """Commit and dirty flag of the checkout that the package runs from; nothing for an installed package."""
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True, timeout=20
+        )
+        return done.stdout.strip()
+
+    try:
+        if git("ls-files", "--error-unmatch", __file__):
+            return {
+                "git_commit": git("rev-parse", "HEAD"),
+                "git_dirty": str(bool(git("status", "--porcelain", "--untracked-files=no"))).lower(),
+            }
+    except (OSError, subprocess.SubprocessError):
+        pass
+    return {}

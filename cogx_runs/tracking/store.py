@@ -1,0 +1,231 @@
+"""Runs in MLflow: claimed, finished, failed, killed, found again. The only writer of the tracking store."""
+
+import hashlib
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import mlflow.artifacts
+from filelock import FileLock
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, Run, RunTag, ViewType
+from mlflow.exceptions import MlflowException
+
+from cogx_runs.errors import CogxError, did_you_mean
+from cogx_runs.models import cache_directory
+from cogx_runs.plan import PastRun, RunSpec
+from cogx_runs.sweep import Sweep
+from cogx_runs.tracking.provenance import is_dead, process_tags
+from cogx_runs.tracking.uri import tracking_uri
+
+KIND_FILTER = "tags.`cogx.kind` = 'run'"
+PAGE = 1000
+TAG_LIMIT = 7900
+"""Characters of a tag; MLflow refuses more than 8,000."""
+EXPERIMENT_TAG_LIMIT = 19000
+
+
+class RunStore:
+    """The runs of one MLflow tracking store."""
+
+    def __init__(self, uri: str | None = None) -> None:
+        """Open a store, and create it where it is a SQLite file that is not there yet.
+
+        Raises CogxError where it cannot be reached or opened.
+        """
+        self.uri = tracking_uri(uri)
+        self._lock = FileLock(_lock_file(self.uri))
+        try:
+            with self._lock:
+                self._client = MlflowClient(tracking_uri=self.uri)
+                self._client.search_experiments(max_results=1)
+        except (MlflowException, OSError) as error:
+            raise CogxError(f"tracking store {self.uri}: {str(error).splitlines()[0]}") from error
+
+    # Writing
+
+    def open_experiment(self, sweep: Sweep) -> str:
+        """The id of the sweep's experiment, created where it is not there. Raises CogxError for a deleted one."""
+        with self._lock:
+            found = self._client.get_experiment_by_name(sweep.name)
+            if found is None:
+                return str(
+                    self._client.create_experiment(
+                        sweep.name,
+                        tags={"mlflow.note.content": sweep.description[:EXPERIMENT_TAG_LIMIT], "cogx.file": sweep.file},
+                    )
+                )
+        if found.lifecycle_stage != "active":
+            raise CogxError(
+                f"experiment {sweep.name!r} was deleted in MLflow; restore it "
+                f"(`mlflow experiments restore -x {found.experiment_id}`) or give the sweep another name"
+            )
+        return str(found.experiment_id)
+
+    def bury_dead(self, experiment_ids: Sequence[str]) -> int:
+        """End as KILLED the runs of this host whose process is gone. Returns how many there were."""
+        buried = 0
+        for run in self._search(experiment_ids, f"{KIND_FILTER} and attributes.status = 'RUNNING'"):
+            if is_dead(run.data.tags):
+                self.kill(run.info.run_id)
+                buried += 1
+        return buried
+
+    def claim(self, experiment_id: str, spec: RunSpec, tags: Mapping[str, str]) -> str | None:
+        """Create the run of a cell and return its id; None where it is finished or another process is at it."""
+        same = f"{KIND_FILTER} and tags.`cogx.output_hash` = '{spec.output_hash}'"
+        with self._lock:
+            for run in self._search([experiment_id], same):
+                if run.info.status == "FINISHED":
+                    return None
+                if run.info.status == "RUNNING":
+                    if not is_dead(run.data.tags):
+                        return None
+                    self.kill(run.info.run_id)
+            created = self._client.create_run(
+                experiment_id,
+                run_name=spec.run_name,
+                tags={
+                    **tags,
+                    **process_tags(),
+                    "cogx.kind": "run",
+                    "cogx.sweep": spec.sweep,
+                    "cogx.signature": spec.signature,
+                    "cogx.output_hash": spec.output_hash,
+                    "cogx.prompt": spec.prompt[:TAG_LIMIT],
+                },
+            )
+        return str(created.info.run_id)
+
+    def finish(
+        self,
+        run_id: str,
+        artifacts: Path,
+        params: Mapping[str, Any],
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+        status: str = "FINISHED",
+    ) -> None:
+        """Write a run's artifacts, then all its values, and last its status: only then does it count as ended."""
+        self._client.log_artifacts(run_id, str(artifacts))
+        now = time.time_ns() // 1_000_000
+        self._client.log_batch(
+            run_id,
+            metrics=[Metric(key, value, now, 0) for key, value in metrics.items()],
+            params=[Param(key, str(value)) for key, value in params.items()],
+            tags=[RunTag(key, value[:TAG_LIMIT]) for key, value in tags.items()],
+        )
+        self._client.set_terminated(run_id, status)
+
+    def kill(self, run_id: str) -> None:
+        """End a run as KILLED."""
+        self._client.set_terminated(run_id, "KILLED")
+
+    def amend(
+        self, run_id: str, metrics: Mapping[str, float], tags: Mapping[str, str], remove: Sequence[str] = ()
+    ) -> None:
+        """Add values to a run that has ended, without touching its times, and remove tags that no longer hold."""
+        now = time.time_ns() // 1_000_000
+        self._client.log_batch(
+            run_id,
+            metrics=[Metric(key, value, now, 0) for key, value in metrics.items()],
+            tags=[RunTag(key, value[:TAG_LIMIT]) for key, value in tags.items()],
+        )
+        present = self._client.get_run(run_id).data.tags
+        for key in set(remove) & set(present):
+            self._client.delete_tag(run_id, key)
+
+    # Reading
+
+    def experiment_id(self, name: str) -> str:
+        """The id of an experiment. Raises CogxError with the nearest name where there is none."""
+        found = self._client.get_experiment_by_name(name)
+        if found is None:
+            raise CogxError(f"no experiment {name!r} in {self.uri}; {did_you_mean(name, self.experiment_names())}")
+        return str(found.experiment_id)
+
+    def experiment_names(self) -> list[str]:
+        """The names of the experiments that hold runs of this tool or could."""
+        return [experiment.name for experiment in self._client.search_experiments() if experiment.name != "Default"]
+
+    def runs(self, experiments: Sequence[str] | None = None, finished_only: bool = False) -> Iterator[Run]:
+        """The runs of the named experiments, or of all, newest first."""
+        ids = self._all_experiments() if experiments is None else [self.experiment_id(name) for name in experiments]
+        status = " and attributes.status = 'FINISHED'" if finished_only else ""
+        yield from self._search(ids, KIND_FILTER + status)
+
+    def rows(self, experiments: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+        """Each run flat: `run_id`, `run_name`, `experiment`, `status`, `start_time` (ms), `params.*`, ..."""
+        names = {item.experiment_id: item.name for item in self._client.search_experiments()}
+        for run in self.runs(experiments):
+            yield {
+                "run_id": run.info.run_id,
+                "run_name": run.info.run_name,
+                "experiment": names[run.info.experiment_id],
+                "status": run.info.status,
+                "start_time": run.info.start_time,
+                **{f"params.{key}": value for key, value in run.data.params.items()},
+                **{f"metrics.{key}": value for key, value in run.data.metrics.items()},
+                **{f"tags.{key}": value for key, value in run.data.tags.items() if key.startswith("cogx.")},
+            }
+
+    def history(self) -> list[PastRun]:
+        """What every run of the store was and came to."""
+        names = {item.experiment_id: item.name for item in self._client.search_experiments()}
+        return [_past_run(run, names[run.info.experiment_id]) for run in self._search(list(names), KIND_FILTER)]
+
+    def find_finished(self, *, output_hash: str | None = None, signature: str | None = None) -> Run | None:
+        """A finished run of any experiment with this output hash, or with this signature; one that was generated
+        rather than reused where there is one."""
+        key, value = ("cogx.output_hash", output_hash) if output_hash else ("cogx.signature", signature)
+        query = f"{KIND_FILTER} and attributes.status = 'FINISHED' and tags.`{key}` = '{value}'"
+        found = list(self._search(self._all_experiments(), query))
+        return min(found, key=lambda run: "cogx.reused_from" in run.data.tags, default=None)
+
+    def download(self, run_id: str, artifact: str, folder: Path) -> Path:
+        """Copy an artifact, or with `""` all of them, into `folder`. Raises CogxError where it is not there."""
+        try:
+            path = mlflow.artifacts.download_artifacts(
+                run_id=run_id, artifact_path=artifact, dst_path=str(folder), tracking_uri=self.uri
+            )
+        except (MlflowException, OSError) as error:
+            raise CogxError(f"run {run_id}: artifact {artifact or 'folder'} cannot be read: {error}") from error
+        return Path(path)
+
+    def _all_experiments(self) -> list[str]:
+        return [experiment.experiment_id for experiment in self._client.search_experiments()]
+
+    def _search(self, experiment_ids: Sequence[str], query: str) -> Iterator[Run]:
+        token = None
+        while experiment_ids:
+            page = self._client.search_runs(
+                list(experiment_ids), query, ViewType.ACTIVE_ONLY, max_results=PAGE, page_token=token
+            )
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+
+def _past_run(run: Run, experiment: str) -> PastRun:
+    return PastRun(
+        run_id=run.info.run_id,
+        experiment=experiment,
+        status=run.info.status,
+        signature=run.data.tags.get("cogx.signature", ""),
+        output_hash=run.data.tags.get("cogx.output_hash", ""),
+        start_time_ms=run.info.start_time,
+        reused_from=run.data.tags.get("cogx.reused_from"),
+        device_name=run.data.tags.get("cogx.env.device_name", ""),
+        params=run.data.params,
+        metrics=run.data.metrics,
+    )
+
+
+def _lock_file(uri: str) -> Path:
+    """A lock that all processes of this host share for one store."""
+    absolute = f"sqlite:///{Path(uri.removeprefix('sqlite:///')).absolute()}" if uri.startswith("sqlite:///") else uri
+    path = cache_directory() / "locks" / f"{hashlib.sha256(absolute.encode()).hexdigest()[:16]}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path

@@ -1,0 +1,69 @@
+"""Frames to H.264 and contact sheet, and back."""
+
+import math
+from pathlib import Path
+from typing import TypeAlias
+
+import imageio_ffmpeg
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from cogx_runs.errors import CogxError
+
+Frames: TypeAlias = npt.NDArray[np.uint8]
+"""T x H x W x C, 8 bits a channel, RGB."""
+
+SHEET_SIDE_PX = 1536
+
+
+def write_mp4(frames: Frames, path: Path, fps: int, quality: float = 5.0) -> None:
+    """Write H.264 in yuv420p with its index in front, so that it plays anywhere and while it loads.
+
+    `quality` is imageio's scale: crf = int((1 - quality / 10) * 51), so 5 is crf 25, as diffusers' `export_to_video`
+    encodes; file sizes therefore compare with its. Raises CogxError where height or width is odd.
+    """
+    _, height, width, _ = frames.shape
+    if height % 2 or width % 2:
+        raise CogxError(f"{width}x{height}: H.264 in yuv420p needs even sizes")
+    writer = imageio_ffmpeg.write_frames(
+        str(path),
+        (width, height),
+        fps=fps,
+        quality=quality,
+        codec="libx264",
+        pix_fmt_out="yuv420p",
+        macro_block_size=2,
+        output_params=["-movflags", "+faststart"],
+    )
+    writer.send(None)
+    try:
+        for frame in frames:
+            writer.send(np.ascontiguousarray(frame))
+    finally:
+        writer.close()
+
+
+def read_mp4(path: Path) -> Frames:
+    """The frames of a video file. Raises CogxError where it cannot be decoded."""
+    reader = imageio_ffmpeg.read_frames(str(path), pix_fmt="rgb24")
+    try:
+        width, height = next(reader)["size"]
+        frames = [np.frombuffer(frame, dtype=np.uint8).reshape(height, width, 3) for frame in reader]
+    except (OSError, StopIteration) as error:
+        raise CogxError(f"{path}: is no video that ffmpeg can read") from error
+    return np.stack(frames)
+
+
+def contact_sheet(frames: Frames, cells: int = 9) -> Image.Image:
+    """`cells` frames, evenly spaced from first to last, in a square grid read left to right, top to bottom."""
+    side = math.ceil(math.sqrt(cells))
+    picked = np.linspace(0, len(frames) - 1, num=min(cells, len(frames))).round().astype(int)
+    _, height, width, _ = frames.shape
+    scale = min(1.0, SHEET_SIDE_PX / (side * max(height, width)))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    sheet = Image.new("RGB", (side * size[0], math.ceil(len(picked) / side) * size[1]))
+    for index, frame in enumerate(picked):
+        still = Image.fromarray(frames[frame]).resize(size, Image.Resampling.LANCZOS)
+        sheet.paste(still, (index % side * size[0], index // side * size[1]))
+    return sheet
