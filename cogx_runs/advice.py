@@ -13,7 +13,9 @@ from cogx_runs.tokens import count_clip_tokens, count_t5_tokens
 Rule = Callable[[RunSpec, ModelCard, Sweep], Iterator[Advice]]
 
 
-def advise(specs: Sequence[RunSpec], sweeps: Sequence[Sweep], cards: Mapping[str, ModelCard]) -> list[Advice]:
+def advise(
+    specs: Sequence[RunSpec], sweeps: Sequence[Sweep], cards: Mapping[tuple[str, str], ModelCard]
+) -> list[Advice]:
     """Advice on the cells, each said once: errors where the result would not be what was asked for, warnings where
     a comparison would mislead, notes for the rest."""
     by_name = {sweep.name: sweep for sweep in sweeps}
@@ -21,7 +23,7 @@ def advise(specs: Sequence[RunSpec], sweeps: Sequence[Sweep], cards: Mapping[str
     for spec in _distinct(specs):
         sweep = by_name[spec.sweep]
         for rule in _RULES:
-            found.update(dict.fromkeys(rule(spec, cards[spec.model], sweep)))
+            found.update(dict.fromkeys(rule(spec, cards[spec.model_key], sweep)))
     for sweep in sweeps:
         found.update(dict.fromkeys(_sweep_as_a_whole(sweep)))
     order = {"error": 0, "warning": 1, "note": 2}
@@ -33,7 +35,7 @@ def _distinct(specs: Iterable[RunSpec]) -> Iterator[RunSpec]:
     seen = set()
     for spec in specs:
         key = (
-            spec.sweep, spec.model, spec.num_inference_steps, spec.num_frames, spec.height, spec.width, spec.dtype,
+            spec.sweep, spec.model_key, spec.num_inference_steps, spec.num_frames, spec.height, spec.width, spec.dtype,
             spec.scheduler, spec.use_dynamic_cfg, spec.prompt, spec.negative_prompt, spec.clip_model, spec.placement,
             spec.guidance_scale > 1,
         )  # fmt: skip
@@ -46,12 +48,15 @@ def timesteps(num_inference_steps: int, num_train_timesteps: int, spacing: str) 
     """The timesteps that `CogVideoXDDIMScheduler.set_timesteps` and the DPM one make, first to last."""
     if spacing == "trailing":
         ratio = num_train_timesteps / num_inference_steps
-        return [round(num_train_timesteps - i * ratio) - 1 for i in range(math.ceil(num_train_timesteps / ratio))]
+        # numpy's arange, which they use, goes by the difference of its first two values; its rounding decides ties.
+        stride = num_train_timesteps - (num_train_timesteps - ratio)
+        return [round(num_train_timesteps - i * stride) - 1 for i in range(math.ceil(num_train_timesteps / ratio))]
     if spacing == "leading":
         ratio = num_train_timesteps // num_inference_steps
         return [i * ratio for i in reversed(range(num_inference_steps))]
     last = num_train_timesteps - 1
-    return [round(last * i / max(num_inference_steps - 1, 1)) for i in reversed(range(num_inference_steps))]
+    step = last / max(num_inference_steps - 1, 1)
+    return [round(step * i) for i in reversed(range(num_inference_steps))]
 
 
 def schedule_faults(num_inference_steps: int, num_train_timesteps: int, spacing: str) -> tuple[int, int]:
@@ -103,14 +108,15 @@ def _step_count(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice
 
 
 def _frame_count(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
-    frames, valid = spec.num_frames, card.valid_frames()
+    frames, valid = spec.num_frames, card.valid_frames() or [card.max_frames]
     nearest = sorted(sorted(valid, key=lambda count: abs(count - frames))[:2])
     where, use = sweep.where("num_frames"), f"use {' or '.join(str(count) for count in nearest)}"
     if frames > card.max_frames:
         yield Advice("error", where, f"{frames} frames are beyond the {card.max_frames} that {card.name} makes; {use}")
     elif frames not in valid:
         came = card.decoded_frames(frames)
-        yield Advice("error", where, f"{frames} frames would come back as {came}; {use}")
+        what = f"would come back as {came}" if came != frames else f"are not {card.frame_multiple}N+1"
+        yield Advice("error", where, f"{frames} frames {what}; {use}")
 
 
 def _size(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
@@ -175,20 +181,20 @@ def _text_length(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advic
             f"has {about}{clip.tokens} CLIP tokens; the CLIP score sees the first {clip.limit} and knows nothing of "
             "the rest; shorten it",
         )
-    for text, name in ((spec.prompt, ""), (spec.negative_prompt, "negative_prompt: ")):
+    for text, place in ((spec.prompt, where), (spec.negative_prompt, sweep.where("negative_prompt"))):
         t5 = count_t5_tokens(text, card)
         if t5.is_cut:
             basis = "" if t5.exact else " (an estimate: the model's tokenizer is not on this machine)"
             yield Advice(
                 "error" if t5.exact else "warning",
-                where,
-                f"{name}has {t5.tokens} T5 tokens{basis}; {card.name} reads the first {t5.limit}; shorten it",
+                place,
+                f"has {t5.tokens} T5 tokens{basis}; {card.name} reads the first {t5.limit}; shorten it",
             )
         if t5.unknown_words:
             yield Advice(
                 "warning",
-                where,
-                f"{name}{card.name} does not know {', '.join(t5.unknown_words)}, and reads each as an unknown word",
+                place,
+                f"{card.name} does not know {', '.join(t5.unknown_words)}, and reads each as an unknown word",
             )
 
 

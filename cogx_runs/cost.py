@@ -115,5 +115,5 @@ def _observe(run: PastRun) -> _Observation | None:
             wall_time_s=m["wall_time_s"],
             peak_vram_gib=m.get("peak_vram_gib"),
         )
-    except KeyError:
+    except (KeyError, ValueError):
         return None

@@ -46,10 +46,8 @@ def _file_names(runs: pd.DataFrame) -> list[str]:
     stems = []
     for row in runs.to_dict("records"):
         axes = sorted(str(key).removeprefix("metrics.axis.") for key in row if str(key).startswith("metrics.axis."))
-        values = {axis: row[f"metrics.axis.{axis}"] for axis in axes}
-        suffixes = [
-            f"{SUFFIXES.get(axis, axis)}{float(value):g}" for axis, value in values.items() if not pd.isna(value)
-        ]
+        values = {axis: row[f"params.{axis}"] for axis in axes if not pd.isna(row[f"metrics.axis.{axis}"])}
+        suffixes = [f"{SUFFIXES.get(axis, axis)}{str(value).removesuffix('.0')}" for axis, value in values.items()]
         stems.append("_".join([str(row["params.prompt_name"]), *suffixes]))
     keys = [f"{experiment}/{stem}" for experiment, stem in zip(runs["experiment"], stems, strict=True)]
     return [

@@ -57,6 +57,11 @@ def gpu() -> Gpu | None:
         pynvml.nvmlShutdown()
 
 
+def available_memory() -> int:
+    """Bytes of host memory that can be had without swapping."""
+    return int(psutil.virtual_memory().available)
+
+
 def choose_device(asked: str = "auto") -> Device:
     """`cuda` where there is a GPU, else `cpu`. Raises CogxError where `cuda` is asked for and there is none."""
     if asked == "cuda" and gpu() is None:

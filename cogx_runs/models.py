@@ -54,9 +54,14 @@ class ModelCard:
         latent_frames = (num_frames - 1) // self.temporal_compression + 1
         return self.temporal_compression * (latent_frames - latent_frames % 2) + latent_frames % 2
 
+    @property
+    def frame_multiple(self) -> int:
+        """Valid frame counts are one more than a multiple of this: 8N+1 for CogVideoX."""
+        return 2 * self.temporal_compression
+
     def valid_frames(self) -> list[int]:
-        """The frame counts that come back as asked for, up to the model's own number."""
-        return [frames for frames in range(1, self.max_frames + 1) if self.decoded_frames(frames) == frames]
+        """The frame counts that the model was trained for and that come back as asked for."""
+        return list(range(1 + self.frame_multiple, self.max_frames + 1, self.frame_multiple))
 
 
 _2B = ModelCard(
@@ -120,6 +125,11 @@ def parameter_count(card: ModelCard) -> int:
     return count
 
 
+_TRANSFORMER_KEYS = ("sample_height", "sample_width", "patch_size", "sample_frames", "max_text_seq_length")
+_VAE_KEYS = ("block_out_channels", "temporal_compression_ratio")
+_SCHEDULER_KEYS = ("num_train_timesteps", "timestep_spacing")
+
+
 def _read_folder(name: str, folder: Path) -> ModelCard:
     index = _read_json(folder / "model_index.json")
     if index.get("_class_name") != "CogVideoXPipeline":
@@ -130,6 +140,13 @@ def _read_folder(name: str, folder: Path) -> ModelCard:
     kind = SCHEDULER_CLASSES.get(str(scheduler.get("_class_name")))
     if kind is None:
         raise CogxError(f"{folder}/scheduler: is a {scheduler.get('_class_name')}, which CogVideoX does not use")
+    for component, config, keys in (
+        ("transformer/config.json", transformer, _TRANSFORMER_KEYS),
+        ("vae/config.json", vae, _VAE_KEYS),
+        ("scheduler/scheduler_config.json", scheduler, _SCHEDULER_KEYS),
+    ):
+        if missing := [key for key in keys if key not in config]:
+            raise CogxError(f"{folder / component}: has no {', '.join(missing)}; copy or download it again")
     spatial = 2 ** (len(vae["block_out_channels"]) - 1)
     return ModelCard(
         name=name,
@@ -168,6 +185,10 @@ def _folder_revision(folder: Path) -> str:
     for component in ("transformer", "vae", "text_encoder"):
         if not any(path.parent.name == component for path in weights):
             raise CogxError(f"{folder / component}: holds no .safetensors weights; copy or download it again")
+    for index in folder.rglob("*.safetensors.index.json"):
+        for name in sorted(set(_read_json(index).get("weight_map", {}).values())):
+            if not (index.parent / name).is_file():
+                raise CogxError(f"{index.parent / name}: is missing of the weights; copy or download it again")
     digest = hashlib.sha256()
     small = [path for path in folder.rglob("*") if path.suffix in {".json", ".model", ".txt"}]
     for path in sorted([*small, *weights]):

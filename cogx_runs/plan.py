@@ -87,6 +87,11 @@ class RunSpec:
         )
 
     @property
+    def model_key(self) -> tuple[str, str]:
+        """Source and revision, by which a plan keeps the model's card."""
+        return self.model_source, self.model_revision
+
+    @property
     def config(self) -> dict[str, Any]:
         """Every resolved parameter, under diffusers' names."""
         return {name: value for name, value in asdict(self).items() if name not in {"sweep", "axes", "metric_versions"}}
@@ -94,9 +99,10 @@ class RunSpec:
     @property
     def run_name(self) -> str:
         """`panda_guitar guidance_scale=6`."""
+        values = {axis: getattr(self, axis) for axis in self.axes}
         varied = [
-            f"{axis}={getattr(self, axis):g}" if _is_number(getattr(self, axis)) else str(getattr(self, axis))
-            for axis in self.axes
+            f"{axis}={str(value).removesuffix('.0')}" if _is_number(value) else str(value)
+            for axis, value in values.items()
         ]
         return " ".join([self.prompt_name, *varied])
 
@@ -162,8 +168,8 @@ class Plan:
     sweeps: tuple[Sweep, ...]
     runs: tuple[PlannedRun, ...]
     advice: tuple[Advice, ...] = ()
-    cards: Mapping[str, ModelCard] = field(default_factory=dict)
-    """Model cards by the name that the sweeps use."""
+    cards: Mapping[tuple[str, str], ModelCard] = field(default_factory=dict)
+    """Model cards by source and revision."""
 
     @property
     def errors(self) -> list[Advice]:
@@ -193,7 +199,7 @@ class Plan:
 
 def resolve_cells(
     sweeps: Sequence[Sweep], library: PromptLibrary, device: Device, metric_versions: Mapping[str, str]
-) -> tuple[list[RunSpec], dict[str, ModelCard]]:
+) -> tuple[list[RunSpec], dict[tuple[str, str], ModelCard]]:
     """Every cell of the sweeps, resolved, in order; one that a sweep names twice appears once.
 
     Also the cards of the models used. Raises InputError naming every prompt and model that cannot be had.
@@ -225,7 +231,7 @@ def resolve_cells(
                     specs.append(spec)
     if mistakes:
         raise InputError(mistakes)
-    return specs, {card.name: card for card in cards.values()}
+    return specs, {(card.source, card.revision): card for card in cards.values()}
 
 
 def resolve_cell(
@@ -265,7 +271,7 @@ def resolve_cell(
         vae_slicing=p["vae_slicing"],
         placement=placement,
         video_quality=p["video_quality"],
-        clip_model=_resolve_path(p["clip_model"] or card.clip_model),
+        clip_model=_resolve_clip(p["clip_model"] or card.clip_model),
         metric_versions=tuple(sorted(metric_versions.items())),
         axes=tuple(sweep.axes),
     )
@@ -286,9 +292,11 @@ def output_hash(
     )
 
 
-def choose_actions(specs: Sequence[RunSpec], history: Sequence[PastRun], retry_failed: bool = False) -> list[Action]:
-    """What is to be done for each cell, given what the tracking store remembers."""
-    finished_here = {(run.experiment, run.output_hash) for run in history if run.status == "FINISHED"}
+def choose_actions(
+    specs: Sequence[RunSpec], history: Sequence[PastRun], retry_failed: bool = False
+) -> list[tuple[Action, PastRun | None]]:
+    """What is to be done for each cell, given what the tracking store remembers; for a done one its finished run."""
+    finished_here = {(run.experiment, run.output_hash): run for run in history if run.status == "FINISHED"}
     failed_here = {(run.experiment, run.output_hash) for run in history if run.status == "FAILED"}
     pixels = {run.signature for run in history if run.status == "FINISHED"}
     actions: list[tuple[Action, PastRun | None]] = []
@@ -310,7 +318,7 @@ def _configurations(sweep: Sweep) -> Iterator[dict[str, Any]]:
     """The base with each combination of axis values that `vary` asks for."""
     base = sweep.base.model_dump()
     names, values = list(sweep.axes), list(sweep.axes.values())
-    if not names:
+    if not names and sweep.vary != "random":
         yield base
     elif sweep.vary == "one_at_a_time":
         for name in names:
@@ -333,9 +341,12 @@ def _configurations(sweep: Sweep) -> Iterator[dict[str, Any]]:
             yield {**base, **dict(zip(names, combination, strict=True))}
 
 
-def _resolve_path(name: str) -> str:
-    """A path that is there made absolute; any other name as it is."""
-    return str(Path(name).absolute()) if Path(name).exists() else name
+def _resolve_clip(name: str) -> str:
+    """A CLIP's folder or checkpoint made absolute; any other name as it is."""
+    architecture, _, weights = name.rpartition(":")
+    if not Path(weights).exists():
+        return name
+    return f"{architecture}:{Path(weights).absolute()}" if architecture else str(Path(weights).absolute())
 
 
 def _digest(content: Mapping[str, Any]) -> str:

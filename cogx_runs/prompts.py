@@ -25,7 +25,7 @@ class PromptLibrary:
         """The prompts of `directory`, and `given`, one that comes from elsewhere."""
         self.directory = directory
         self._given = given
-        self._files = {path.stem: path for path in sorted(directory.glob("*.txt"))}
+        self._files = {path.stem: path for path in sorted(directory.glob("[!.]*.txt")) if path.is_file()}
 
     @classmethod
     def find(cls, directory: Path | None = None) -> "PromptLibrary":
@@ -55,7 +55,9 @@ class PromptLibrary:
         if path is None:
             raise CogxError(f"no prompt {name!r} in {self.directory}; {did_you_mean(name, self.names)}")
         try:
-            text = " ".join(path.read_text(encoding="utf-8").split())
+            text = " ".join(path.read_text(encoding="utf-8-sig").split())
+        except OSError as error:
+            raise CogxError(f"{path}: cannot be read ({error.strerror}); mend its permissions") from error
         except UnicodeDecodeError as error:
             raise CogxError(f"{path}: not UTF-8 at byte {error.start}; save the file as UTF-8") from error
         if not text:

@@ -102,4 +102,4 @@ class _Decoder:
             revision = None if Path(params["model_source"]).is_absolute() else params["model_revision"]
             self._vaes[key] = load_vae(resolve_model(params["model"], revision), self.dtype(params), self.device)
         tiling, slicing = (params[name] == "True" for name in ("vae_tiling", "vae_slicing"))
-        return decode_latents(self._vaes[key], latents, tiling, slicing)
+        return decode_latents(self._vaes[key], latents, self.device, tiling=tiling, slicing=slicing)

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 _TAKEN_OVER = ("cogx.env.", "cogx.noise_sha256", "cogx.clip.")
 """Tags that go with the pixels and their scores when a cell is reused."""
+_KEPT_ARTIFACTS = ("video.mp4", "contact_sheet.png", "latents.safetensors")
+"""Artifacts that a reused cell takes over."""
 FREE_DISK_GIB = 0.25
 """Below this much free space no further cell is begun."""
 
@@ -66,8 +68,8 @@ class Runner:
         stopped = False
         for planned in self._plan.runs:
             if planned.action == "done":
-                made = planned.finished
-                outcomes.append(Outcome(planned.spec, "done", made and made.run_id, made and made.metrics))
+                assert planned.finished is not None, "a done cell has its finished run"
+                outcomes.append(Outcome(planned.spec, "done", planned.finished.run_id, planned.finished.metrics))
                 continue
             if planned.action == "failed":
                 outcomes.append(Outcome(planned.spec, "failed", error="failed before; --retry-failed tries it again"))
@@ -130,7 +132,8 @@ class Runner:
         kept = folder / "kept"
         kept.mkdir()
         try:
-            self._store.download(made.info.run_id, "", kept)
+            for name in _KEPT_ARTIFACTS:
+                self._store.download(made.info.run_id, name, kept)
         except CogxError as error:
             self._report.note(f"{spec.run_name}: made again, since {error}")
             return None
@@ -206,7 +209,7 @@ class Runner:
         return self._loaded[1]
 
     def _card(self, spec: RunSpec) -> ModelCard:
-        return self._plan.cards[spec.model]
+        return self._plan.cards[spec.model_key]
 
 
 def params(spec: RunSpec) -> dict[str, Any]:

@@ -204,15 +204,15 @@ def _load(
     if found:
         mistakes += found
         return
+    if isinstance(file.prompts, list) and len(set(file.prompts)) < len(file.prompts):
+        twice = sorted({name for name in file.prompts if file.prompts.count(name) > 1})
+        mistakes.append(Mistake(f"{path}:prompts", f"names {', '.join(twice)} more than once"))
+        return
     lengths = {len(values) for values in checked.values()}
     if file.vary == "zip" and len(lengths) > 1:
         mistakes.append(Mistake(f"{path}:axes", f"`vary: zip` needs axes of one length, these have {sorted(lengths)}"))
         return
-    try:
-        base = Parameters.model_validate({**file.base.model_dump(exclude_unset=True), **overrides})
-    except ValidationError as error:
-        mistakes += mistakes_of(error, str(path), Parameters, "base")
-        return
+    base = Parameters.model_validate({**file.base.model_dump(exclude_unset=True), **overrides})
     sweeps.append(
         Sweep(
             name=file.name,
@@ -268,12 +268,13 @@ def mistakes_of(error: ValidationError, file: str, model: type[BaseModel], prefi
         if detail["type"] == "extra_forbidden":
             known = Parameters if parts[:-1] == ["base"] else RandomDraw if parts[:-1] == ["random"] else model
             message = f"unknown key; {_nearest_key(parts[-1], known)}"
+        elif detail["type"] == "missing":
+            message = "is required"
         elif parts[:1] == ["prompts"]:
+            dotted = "prompts"
             message = "must be a list of prompt names, or all"
         elif detail["type"] == "string_pattern_mismatch":
             message = "must be letters, digits, '.', '_' and '-', beginning with a letter or digit"
-        elif detail["type"] == "missing":
-            message = "is required"
         else:
             message = detail["msg"].removeprefix("Value error, ")
         found.setdefault(dotted, message)

@@ -4,13 +4,13 @@ import gzip
 import html
 import importlib.util
 import json
-import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import ftfy
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from cogx_runs.hub import cached_file
 from cogx_runs.models import ModelCard
@@ -42,13 +42,30 @@ def count_clip_tokens(text: str, clip_model: str) -> TokenCount:
     Architectures with a tokenizer of their own are counted by OpenAI's BPE and marked as not exact.
     """
     folder = Path(clip_model)
+    config = _clip_text_config(clip_model)
+    limit = config.get("context_length", CLIP_CONTEXT_LENGTH)
     if (folder / "tokenizer.json").is_file():
-        config = json.loads((folder / "open_clip_config.json").read_text(encoding="utf-8"))
-        limit = config["model_cfg"]["text_cfg"].get("context_length", CLIP_CONTEXT_LENGTH)
         return _count(_tokenizer_file(folder / "tokenizer.json"), text, limit)
     cleaned = " ".join(html.unescape(html.unescape(ftfy.fix_text(text))).split()).strip()
-    is_openai = re.match(r"(ViT|RN50|RN101|convnext)\b", clip_model) is not None
-    return TokenCount(len(_openai_bpe().encode(cleaned).ids), CLIP_CONTEXT_LENGTH, exact=is_openai)
+    return TokenCount(len(_openai_bpe().encode(cleaned).ids), limit, exact="hf_tokenizer_name" not in config)
+
+
+def _clip_text_config(clip_model: str) -> dict[str, Any]:
+    """The `text_cfg` of a CLIP folder, or of an architecture as open_clip ships it."""
+    path = Path(clip_model) / "open_clip_config.json"
+    if not path.is_file():
+        path = _open_clip() / "model_configs" / f"{clip_model.partition(':')[0]}.json"
+    config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    text: dict[str, Any] = config.get("model_cfg", config).get("text_cfg", {})
+    return text
+
+
+def _open_clip() -> Path:
+    """open_clip's folder, found without importing it."""
+    spec = importlib.util.find_spec("open_clip")
+    assert spec is not None, "open_clip_torch is a dependency"
+    assert spec.submodule_search_locations is not None, "open_clip is a package"
+    return Path(spec.submodule_search_locations[0])
 
 
 def count_t5_tokens(text: str, card: ModelCard) -> TokenCount:
@@ -108,11 +125,7 @@ def _tokenizer_folder(card: ModelCard) -> Path | None:
 @cache
 def _openai_bpe() -> Tokenizer:
     """OpenAI's CLIP tokenizer, as `open_clip.tokenizer.SimpleTokenizer` builds it from the same file."""
-    spec = importlib.util.find_spec("open_clip")
-    assert spec is not None, "open_clip_torch is a dependency"
-    assert spec.submodule_search_locations is not None, "open_clip is a package"
-    path = Path(spec.submodule_search_locations[0]) / "bpe_simple_vocab_16e6.txt.gz"
-    with gzip.open(path, "rt", encoding="utf-8") as file:
+    with gzip.open(_open_clip() / "bpe_simple_vocab_16e6.txt.gz", "rt", encoding="utf-8") as file:
         lines = file.read().split("\n")
     merges = [(left, right) for left, right in (line.split() for line in lines[1 : 49152 - 256 - 2 + 1])]
     letters = list(_byte_letters())
@@ -134,6 +147,7 @@ def _openai_bpe() -> Tokenizer:
         ]
     )
     tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(word, normalized=True) for word in vocabulary[-2:]])
     start, end = len(vocabulary) - 2, len(vocabulary) - 1
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<start_of_text> $A <end_of_text>",

@@ -13,6 +13,7 @@ from diffusers.utils.torch_utils import randn_tensor
 from cogx_runs.errors import CogxError
 from cogx_runs.generation.measure import PeakMemory, timed
 from cogx_runs.generation.pipeline import DTYPES, set_scheduler
+from cogx_runs.hardware import Device
 from cogx_runs.plan import RunSpec
 from cogx_runs.video import Frames
 
@@ -59,7 +60,7 @@ def generate(pipe: CogVideoXPipeline, spec: RunSpec, on_step: OnStep | None = No
         if not torch.isfinite(latents).all():
             raise CogxError(f"the latents are not finite in {spec.dtype}; try bfloat16 or float32")
         with timed(spec.device) as decode:
-            frames = decode_latents(pipe.vae, latents, spec.vae_tiling, spec.vae_slicing)
+            frames = decode_latents(pipe.vae, latents, spec.device, tiling=spec.vae_tiling, slicing=spec.vae_slicing)
         pipe.maybe_free_model_hooks()
     return Generation(
         latents=latents.cpu(),
@@ -78,7 +79,7 @@ def generate(pipe: CogVideoXPipeline, spec: RunSpec, on_step: OnStep | None = No
 def decode_stored(vae: AutoencoderKLCogVideoX, spec: RunSpec, latents: torch.Tensor) -> Generation:
     """Decode the latents that an earlier run of the same signature kept; nothing is denoised."""
     with PeakMemory(spec.device) as memory, timed(spec.device) as decode:
-        frames = decode_latents(vae, latents, spec.vae_tiling, spec.vae_slicing)
+        frames = decode_latents(vae, latents, spec.device, tiling=spec.vae_tiling, slicing=spec.vae_slicing)
     return Generation(
         latents=latents,
         frames=frames,
@@ -93,12 +94,14 @@ def decode_stored(vae: AutoencoderKLCogVideoX, spec: RunSpec, latents: torch.Ten
     )
 
 
-def decode_latents(vae: AutoencoderKLCogVideoX, latents: torch.Tensor, tiling: bool, slicing: bool) -> Frames:
+def decode_latents(
+    vae: AutoencoderKLCogVideoX, latents: torch.Tensor, device: Device, *, tiling: bool, slicing: bool
+) -> Frames:
     """Latents (1 x t x c x h x w) to uint8 frames (T x H x W x C), rounded as diffusers' PIL output is."""
     (vae.enable_tiling if tiling else vae.disable_tiling)()
     (vae.enable_slicing if slicing else vae.disable_slicing)()
     with torch.no_grad():
-        latents = latents.to(device=_work_device(vae), dtype=vae.dtype).permute(0, 2, 1, 3, 4)
+        latents = latents.to(device=device, dtype=vae.dtype).permute(0, 2, 1, 3, 4)
         video = vae.decode(1 / vae.config.scaling_factor * latents).sample
         pixels = (video[0] * 0.5 + 0.5).clamp(0, 1).permute(1, 2, 3, 0)
         return np.asarray((pixels.float() * 255).round().to(torch.uint8).cpu())
@@ -113,7 +116,8 @@ def warm_up(pipe: CogVideoXPipeline, spec: RunSpec) -> None:
         generator = torch.Generator("cpu").manual_seed(spec.seed)
         noise = _initial_noise(pipe, short, generator)
         latents = _denoise(pipe, short, embeddings, noise, generator, None)
-        decode_latents(pipe.vae, latents[:, :WARM_UP_LATENT_FRAMES], spec.vae_tiling, spec.vae_slicing)
+        few = latents[:, :WARM_UP_LATENT_FRAMES]
+        decode_latents(pipe.vae, few, spec.device, tiling=spec.vae_tiling, slicing=spec.vae_slicing)
         pipe.maybe_free_model_hooks()
 
 
@@ -173,10 +177,3 @@ def _denoise(
         callback_on_step_end=after_step,
     ).frames
     return latents
-
-
-def _work_device(vae: AutoencoderKLCogVideoX) -> torch.device:
-    """Where the VAE computes, also when accelerate's hooks keep its weights elsewhere."""
-    hook = getattr(vae, "_hf_hook", None)
-    execution = getattr(hook, "execution_device", None)
-    return torch.device(execution) if execution is not None else vae.device

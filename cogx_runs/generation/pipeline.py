@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import psutil
 import torch
 from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler, CogVideoXDPMScheduler, CogVideoXPipeline
 from diffusers.utils import logging as diffusers_logging
@@ -13,7 +12,7 @@ from transformers.utils import logging as transformers_logging
 from cogx_runs import hub
 from cogx_runs.errors import CogxError
 from cogx_runs.generation.placement import place
-from cogx_runs.hardware import GIB, Device
+from cogx_runs.hardware import GIB, Device, available_memory
 from cogx_runs.models import ModelCard, parameter_count
 from cogx_runs.plan import RunSpec
 from cogx_runs.sweep import Dtype, Placement, Scheduler
@@ -96,7 +95,7 @@ def _check_memory(card: ModelCard, key: PipelineKey) -> None:
     if not card.is_local:
         return
     needed = parameter_count(card) * DTYPES[key.dtype].itemsize
-    available = psutil.virtual_memory().available
+    available = available_memory()
     if needed > available:
         raise CogxError(
             f"{card.source}: needs {needed / GIB:.1f} GiB of host memory in {key.dtype} and {available / GIB:.1f} GiB "

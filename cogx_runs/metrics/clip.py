@@ -122,12 +122,15 @@ def _locate(clip_model: str) -> _Located:
             f"--clip-model {clip_model}: {weights!r} is no file and no weights of {architecture}; "
             f"{did_you_mean(weights, tags)}"
         )
-    pretrained = open_clip.get_pretrained_cfg(architecture, weights)
-    repository = str(pretrained.get("hf_hub", "")).rstrip("/")
+    repository = str(open_clip.get_pretrained_cfg(architecture, weights).get("hf_hub", "")).rstrip("/")
     if repository and not _any_weights_cached(repository):
         hub.require(repository, "open_clip_model.safetensors")
-    # open_clip only warns where the tag was trained with QuickGELU and the architecture's config lacks it.
-    return _Located(architecture, weights, bool(pretrained.get("quick_gelu", False)))
+    return _Located(architecture, weights, _needs_quick_gelu(architecture, weights))
+
+
+def _needs_quick_gelu(architecture: str, tag: str) -> bool:
+    """Whether the weights were trained with QuickGELU; open_clip only warns where the architecture lacks it."""
+    return bool(open_clip.get_pretrained_cfg(architecture, tag).get("quick_gelu", False))
 
 
 def _any_weights_cached(repository: str) -> bool:

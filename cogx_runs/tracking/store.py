@@ -5,12 +5,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import mlflow.artifacts
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag, ViewType
 from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
 
 from cogx_runs.errors import CogxError, did_you_mean
 from cogx_runs.models import cache_directory
@@ -37,10 +39,12 @@ class RunStore:
         self.uri = tracking_uri(uri)
         self._lock = FileLock(_lock_file(self.uri))
         try:
+            if self.uri.startswith(("http://", "https://")):
+                urlopen(f"{self.uri.rstrip('/')}/health", timeout=10).close()  # MLflow would try for minutes
             with self._lock:
                 self._client = MlflowClient(tracking_uri=self.uri)
                 self._client.search_experiments(max_results=1)
-        except (MlflowException, OSError) as error:
+        except (MlflowException, SQLAlchemyError, OSError) as error:
             raise CogxError(f"tracking store {self.uri}: {str(error).splitlines()[0]}") from error
 
     # Writing
@@ -225,7 +229,6 @@ def _past_run(run: Run, experiment: str) -> PastRun:
 
 def _lock_file(uri: str) -> Path:
     """A lock that all processes of this host share for one store."""
-    absolute = f"sqlite:///{Path(uri.removeprefix('sqlite:///')).absolute()}" if uri.startswith("sqlite:///") else uri
-    path = cache_directory() / "locks" / f"{hashlib.sha256(absolute.encode()).hexdigest()[:16]}.lock"
+    path = cache_directory() / "locks" / f"{hashlib.sha256(uri.encode()).hexdigest()[:16]}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     return path

@@ -1,0 +1,93 @@
+"""Real parts, small: a random CogVideoX, a random CLIP, an empty tracking store."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when huggingface_hub is imported
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of this test run share."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+def _once(folder: Path, make: Callable[[Path], None]) -> Path:
+    """`folder`, made by the first worker that asks."""
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            unfinished = folder.with_name(f"{folder.name}.unfinished")
+            make(unfinished)
+            unfinished.rename(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model(shared: Path) -> Path:
+    """A CogVideoXPipeline folder with random weights, 32x32, up to 17 frames."""
+
+    def make(folder: Path) -> None:
+        from random_model import save_random_model
+
+        save_random_model(folder, "tiny", ROOT / "prompts")
+
+    return _once(shared / "tiny_model", make)
+
+
+@pytest.fixture(scope="session")
+def tiny_clip(shared: Path) -> Path:
+    """A CLIP folder of open_clip's with random weights."""
+
+    def make(folder: Path) -> None:
+        import open_clip
+        import torch
+        from safetensors.torch import save_file
+
+        vision = {"image_size": 32, "layers": 2, "width": 64, "head_width": 32, "patch_size": 8}
+        text = {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2}
+        config = {"embed_dim": 32, "vision_cfg": vision, "text_cfg": text}
+        torch.manual_seed(0)
+        model = open_clip.CLIP(**config)
+        folder.mkdir()
+        (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config, "preprocess_cfg": {}}))
+        save_file(model.state_dict(), folder / "open_clip_model.safetensors")
+
+    return _once(shared / "tiny_clip", make)
+
+
+@pytest.fixture(scope="session")
+def empty_store(shared: Path) -> Path:
+    """A folder with a fresh `mlflow.db`; making one takes MLflow seconds, copying it none."""
+
+    def make(folder: Path) -> None:
+        from cogx_runs.tracking.store import RunStore
+
+        folder.mkdir()
+        RunStore(f"sqlite:///{folder}/mlflow.db")
+
+    return _once(shared / "empty_store", make)
+
+
+@pytest.fixture(autouse=True)
+def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test with a cache of its own and none of the user's settings."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+@pytest.fixture
+def project(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with an empty tracking store, entered."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    shutil.copy(empty_store / "mlflow.db", folder / "mlflow.db")
+    monkeypatch.chdir(folder)
+    return folder

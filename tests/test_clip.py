@@ -1,0 +1,108 @@
+"""CLIP score with real open_clip on a small random CLIP."""
+
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from PIL import Image
+
+from cogx_runs.errors import CogxError, WeightsUnavailableError
+from cogx_runs.metrics.clip import ClipScorer, check_clip, mean_score
+from cogx_runs.video import Frames
+
+PROMPT = "a panda plays the guitar"
+
+
+@pytest.fixture(scope="module")
+def frames() -> Frames:
+    return np.random.default_rng(0).integers(0, 256, (20, 24, 40, 3), dtype=np.uint8)
+
+
+def test_the_score_is_100_cosine_of_open_clips_own_features_averaged_over_all_frames(
+    tiny_clip: Path, frames: Frames
+) -> None:
+    model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{tiny_clip}")
+    tokens = open_clip.get_tokenizer(f"local-dir:{tiny_clip}")([PROMPT])
+    with torch.no_grad():
+        text = model.eval().encode_text(tokens, normalize=True)
+        images = torch.stack([preprocess(Image.fromarray(frame)) for frame in frames])
+        expected = 100 * (model.encode_image(images, normalize=True) @ text.T).mean().item()
+
+    score = ClipScorer(str(tiny_clip)).score(frames, PROMPT)
+
+    assert score.value == pytest.approx(expected, abs=1e-4)
+    assert (score.model, score.frame_rule) == (str(tiny_clip), "all 20 frames")
+    assert (score.prompt_tokens, score.token_limit, score.prompt_truncated) == (7, 77, False)
+    assert "100 x cosine" in score.definition
+
+
+def test_a_prompt_beyond_the_context_is_scored_truncated_with_its_end_token_and_says_so(
+    tiny_clip: Path, frames: Frames
+) -> None:
+    scorer = ClipScorer(str(tiny_clip))
+    long = "word " * 200
+
+    score = scorer.score(frames, long)
+
+    assert (score.prompt_tokens, score.prompt_truncated) == (202, True)
+    tokens = open_clip.get_tokenizer(f"local-dir:{tiny_clip}")([long])
+    assert tokens[0, -1] == 49407
+    assert score.value == pytest.approx(scorer.score(frames, "word " * 75).value, abs=1e-5)
+
+
+def test_the_mean_score_is_100_for_equal_embeddings_minus_100_for_opposite_and_0_for_orthogonal_ones() -> None:
+    text = np.array([3.0, 0.0], dtype=np.float32)
+
+    assert mean_score(np.array([[5.0, 0.0]], dtype=np.float32), text) == pytest.approx(100)
+    assert mean_score(np.array([[-1.0, 0.0]], dtype=np.float32), text) == pytest.approx(-100)
+    assert mean_score(np.array([[0.0, 2.0]], dtype=np.float32), text) == pytest.approx(0)
+    assert mean_score(np.array([[5.0, 0.0], [0.0, 2.0]], dtype=np.float32), text) == pytest.approx(50)
+
+
+def test_the_score_does_not_depend_on_the_order_of_the_frames(tiny_clip: Path, frames: Frames) -> None:
+    scorer = ClipScorer(str(tiny_clip))
+
+    assert scorer.score(frames[::-1], PROMPT).value == pytest.approx(scorer.score(frames, PROMPT).value, abs=1e-5)
+
+
+def test_a_local_checkpoint_of_an_architecture_is_loaded_with_its_activation(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = open_clip.create_model("RN50-quickgelu")
+    torch.save(model.state_dict(), tmp_path / "weights.pt")
+
+    scorer = ClipScorer(f"RN50-quickgelu:{tmp_path}/weights.pt")
+
+    assert type(scorer._model.transformer.resblocks[0].mlp.gelu).__name__ == "QuickGELU"
+
+
+def test_weights_that_need_quickgelu_ask_for_it_since_open_clip_only_warns() -> None:
+    from cogx_runs.metrics import clip
+
+    assert open_clip.get_pretrained_cfg("ViT-B-32", "openai")["quick_gelu"]
+    assert clip._needs_quick_gelu("ViT-B-32", "openai")
+    assert not clip._needs_quick_gelu("ViT-B-32", "laion2b_s34b_b79k")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("ViT-B-31:openai", r"no such folder or architecture; did you mean 'ViT-B-32'\?"),
+        ("ViT-B-32:openay", r"'openay' is no file and no weights of ViT-B-32; did you mean 'openai'\?"),
+        ("ViT-B-32", "is no file and no weights of ViT-B-32"),
+    ],
+)
+def test_a_wrong_name_is_answered_with_the_nearest_right_one(name: str, message: str) -> None:
+    with pytest.raises(CogxError, match=message):
+        check_clip(name)
+
+
+def test_a_folder_that_is_no_clip_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CogxError, match="has no open_clip_config.json"):
+        check_clip(str(tmp_path))
+
+
+def test_weights_that_cannot_be_had_are_told_apart_from_a_wrong_name() -> None:
+    with pytest.raises(WeightsUnavailableError, match="not on this machine and HF_HUB_OFFLINE is set"):
+        check_clip("ViT-B-32:openai")

@@ -1,0 +1,106 @@
+"""Real processes, really killed: what is begun again, and that each cell is finished exactly once."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cogx_runs.tracking.store import RunStore
+
+HERE = Path(__file__).parent
+COGX_RUNS = [sys.executable, "-c", "from cogx_runs.cli import main; main()"]
+
+
+@pytest.fixture
+def sweep_file(tmp_path: Path, tiny_model: Path, tiny_clip: Path) -> Path:
+    """A project without a store, with a sweep of two cells, the second of them long."""
+    project = tmp_path / "project"
+    (project / "prompts").mkdir(parents=True)
+    (project / "prompts" / "panda.txt").write_text("A panda plays the guitar.", encoding="utf-8")
+    content = {
+        "name": "exp",
+        "prompts": ["panda"],
+        "base": {"model": str(tiny_model), "clip_model": str(tiny_clip), "num_frames": 9},
+        "axes": {"num_inference_steps": [2, 500]},
+    }
+    (project / "steps.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    return project / "steps.yaml"
+
+
+def start(sweep_file: Path, command: list[str], *options: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [*command, "sweep", sweep_file.name, *options],
+        cwd=sweep_file.parent,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+
+
+def statuses(sweep_file: Path) -> Counter[tuple[str, str]]:
+    """How many runs there are of each number of steps and status."""
+    store = RunStore(f"sqlite:///{sweep_file.parent}/mlflow.db")
+    return Counter((run.info.run_name.partition("=")[2], run.info.status) for run in store.runs(["exp"]))
+
+
+def test_a_sweep_killed_between_any_two_writes_ends_with_each_cell_finished_exactly_once(sweep_file: Path) -> None:
+    deaths = [
+        ("before", "log_artifacts", "1"),
+        ("before", "log_batch", "1"),
+        ("before", "set_terminated", "1"),
+        ("after", "set_terminated", "1"),
+        ("after", "create_run", "1"),
+    ]
+
+    codes = [start(sweep_file, [sys.executable, str(HERE / "killed_at.py"), *death]).wait() for death in deaths]
+    last = start(sweep_file, COGX_RUNS).wait()
+
+    assert (codes, last) == ([-signal.SIGKILL] * 5, 0)
+    assert statuses(sweep_file) == {
+        ("2", "KILLED"): 3,
+        ("2", "FINISHED"): 1,
+        ("500", "KILLED"): 1,
+        ("500", "FINISHED"): 1,
+    }
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_sweep_ends_its_run_as_killed_and_keeps_what_is_finished(
+    sweep_file: Path, sent: signal.Signals
+) -> None:
+    process = start(sweep_file, COGX_RUNS)
+    database = sweep_file.parent / "mlflow.db"
+    deadline = time.monotonic() + 120
+    while not (database.is_file() and _has_begun(sweep_file, "500")):
+        assert process.poll() is None, "the sweep ended before its long cell began"
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+    process.send_signal(sent)
+
+    assert process.wait(timeout=60) == 130
+    assert statuses(sweep_file) == {("2", "FINISHED"): 1, ("500", "KILLED"): 1}
+
+
+def _has_begun(sweep_file: Path, steps: str) -> bool:
+    import sqlite3
+
+    with sqlite3.connect(f"file:{sweep_file.parent}/mlflow.db?mode=ro", uri=True) as database:
+        try:
+            names = database.execute("select name from runs").fetchall()
+        except sqlite3.OperationalError:
+            return False
+    return (f"panda num_inference_steps={steps}",) in names
+
+
+def test_two_sweeps_at_once_in_a_folder_without_a_store_finish_each_cell_exactly_once(sweep_file: Path) -> None:
+    processes = [start(sweep_file, COGX_RUNS) for _ in range(2)]
+
+    assert [process.wait() for process in processes] == [0, 0]
+    assert statuses(sweep_file) == {("2", "FINISHED"): 1, ("500", "FINISHED"): 1}

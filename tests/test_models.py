@@ -1,0 +1,304 @@
+"""Models: the rules that their configurations set, and folders that are not what they should be."""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import AutoencoderKLCogVideoX
+from safetensors import safe_open
+
+from cogx_runs.errors import CogxError
+from cogx_runs.models import HUB_MODELS, ModelCard, parameter_count, resolve_model, weights_sha256
+
+WEIGHTS = "transformer/diffusion_pytorch_model.safetensors"
+
+
+@pytest.fixture
+def model(tiny_model: Path, tmp_path: Path) -> Path:
+    """A model folder that a test may spoil."""
+    return shutil.copytree(tiny_model, tmp_path / "model")
+
+
+def refusal(model: Path) -> str:
+    with pytest.raises(CogxError) as caught:
+        resolve_model(str(model))
+    return str(caught.value)
+
+
+def edit(path: Path, **changes: object) -> None:
+    """Change keys of a JSON file; None removes one."""
+    content = json.loads(path.read_text(encoding="utf-8")) | changes
+    path.write_text(json.dumps({key: value for key, value in content.items() if value is not None}), encoding="utf-8")
+
+
+def test_as_many_frames_come_back_as_the_card_says(tiny_model: Path) -> None:
+    vae = AutoencoderKLCogVideoX.from_pretrained(tiny_model / "vae")
+    card = HUB_MODELS["2b"]
+    decoded = {}
+    with torch.no_grad():
+        for latent_frames in range(1, 14):
+            decoded[latent_frames] = vae.decode(torch.zeros(1, 4, latent_frames, 2, 2)).sample.shape[2]
+
+    assert {frames: card.decoded_frames(frames) for frames in range(1, 50)} == {
+        frames: decoded[(frames - 1) // vae.config.temporal_compression_ratio + 1] for frames in range(1, 50)
+    }
+    assert {frames: card.decoded_frames(frames) for frames in (25, 29, 49)} == {25: 25, 29: 32, 49: 49}
+
+
+@pytest.mark.parametrize(("model", "last"), [("2b", 49), ("5b", 49)])
+def test_valid_frame_counts_are_8n_plus_1_up_to_the_models_own_and_come_back_as_asked_for(
+    model: str, last: int
+) -> None:
+    card = HUB_MODELS[model]
+
+    assert card.valid_frames() == [9, 17, 25, 33, 41, last]
+    assert [card.decoded_frames(frames) for frames in card.valid_frames()] == card.valid_frames()
+
+
+def test_the_card_of_2b_is_that_of_its_published_configuration() -> None:
+    assert resolve_model("2b") == ModelCard(
+        name="2b",
+        source="zai-org/CogVideoX-2b",
+        revision="1137dacfc2c9c012bed6a0793f4ecf2ca8e7ba01",
+        dtype="float16",
+        scheduler="ddim",
+        height=480,
+        width=720,
+        size_multiple=16,
+        max_frames=49,
+        temporal_compression=4,
+        max_sequence_length=226,
+        num_train_timesteps=1000,
+        timestep_spacing="trailing",
+        clip_model="ViT-B-32:openai",
+    )
+
+
+def test_5b_differs_from_2b_in_its_weights_its_precision_and_its_scheduler() -> None:
+    small, large = vars(resolve_model("2b")), vars(resolve_model("5b"))
+
+    assert {key: large[key] for key in large if large[key] != small[key]} == {
+        "name": "5b",
+        "source": "zai-org/CogVideoX-5b",
+        "revision": "8d6ea3f817438460b25595a120f109b88d5fdfad",
+        "dtype": "bfloat16",
+        "scheduler": "dpm",
+    }
+
+
+def test_a_hub_model_takes_the_revision_that_is_asked_for() -> None:
+    assert resolve_model("2b", "abc").revision == "abc"
+
+
+def test_the_card_of_a_folder_is_read_from_its_configs(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    card = resolve_model("model")
+
+    assert card == ModelCard(
+        name="model",
+        source=str(model),
+        revision=card.revision,
+        dtype="float16",
+        scheduler="ddim",
+        height=32,
+        width=32,
+        size_multiple=16,
+        max_frames=17,
+        temporal_compression=4,
+        max_sequence_length=226,
+        num_train_timesteps=1000,
+        timestep_spacing="trailing",
+    )
+    assert card.is_local
+    assert not resolve_model("2b").is_local
+
+
+def test_a_folder_with_rotary_positions_runs_in_bfloat16_as_5b_does(model: Path) -> None:
+    edit(model / "transformer" / "config.json", use_rotary_positional_embeddings=True)
+    edit(model / "scheduler" / "scheduler_config.json", _class_name="CogVideoXDPMScheduler")
+
+    card = resolve_model(str(model))
+
+    assert (card.dtype, card.scheduler) == ("bfloat16", "dpm")
+
+
+def test_the_parameters_of_a_folder_are_counted_from_its_headers(tiny_model: Path) -> None:
+    counted = 0
+    for path in tiny_model.rglob("*.safetensors"):
+        with safe_open(path, "pt") as file:
+            counted += sum(file.get_tensor(key).numel() for key in file.keys())  # noqa: SIM118 (no mapping)
+
+    assert parameter_count(resolve_model(str(tiny_model))) == counted > 0
+
+
+def test_a_name_that_is_no_model_is_answered_with_the_nearest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(CogxError) as caught:
+        resolve_model("2bb")
+
+    assert str(caught.value) == "no model '2bb': neither a known name nor a folder here; did you mean '2b'?"
+
+
+def test_a_folder_takes_no_revision(tiny_model: Path) -> None:
+    with pytest.raises(CogxError) as caught:
+        resolve_model(str(tiny_model), "main")
+
+    assert str(caught.value) == f"{tiny_model}: a folder has no revisions; leave `revision` out"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["model_index.json", "transformer/config.json", "vae/config.json", "scheduler/scheduler_config.json"],
+)
+def test_a_config_that_is_missing_broken_or_no_object_is_named(model: Path, name: str) -> None:
+    path = model / name
+    path.write_text("[1]", encoding="utf-8")
+    no_object = refusal(model)
+    path.write_text('{"a": ', encoding="utf-8")
+    broken = refusal(model)
+    path.unlink()
+    missing = refusal(model)
+
+    assert no_object == f"{path}: holds no JSON object; copy or download it again"
+    assert broken.startswith(f"{path}: is not valid JSON (")
+    assert broken.endswith("); copy or download it again")
+    assert missing == f"{path}: is missing; the folder is no complete model in diffusers' format"
+
+
+def test_another_kind_of_pipeline_is_refused(model: Path) -> None:
+    edit(model / "model_index.json", _class_name="CogVideoXImageToVideoPipeline")
+
+    assert refusal(model) == f"{model}: is a CogVideoXImageToVideoPipeline, not a CogVideoXPipeline"
+
+
+def test_another_kind_of_scheduler_is_refused(model: Path) -> None:
+    edit(model / "scheduler" / "scheduler_config.json", _class_name="EulerDiscreteScheduler")
+
+    assert refusal(model) == f"{model}/scheduler: is a EulerDiscreteScheduler, which CogVideoX does not use"
+
+
+@pytest.mark.parametrize(
+    ("name", "key"), [("transformer/config.json", "sample_height"), ("vae/config.json", "block_out_channels")]
+)
+def test_a_config_without_a_key_that_a_plan_needs_is_named(model: Path, name: str, key: str) -> None:
+    edit(model / name, **{key: None})
+
+    assert str(model / name) in refusal(model)
+    assert key in refusal(model)
+
+
+@pytest.mark.parametrize("component", ["transformer", "vae", "text_encoder"])
+def test_a_component_without_weights_is_named(model: Path, component: str) -> None:
+    for path in (model / component).glob("*.safetensors"):
+        path.unlink()
+
+    assert refusal(model) == f"{model / component}: holds no .safetensors weights; copy or download it again"
+
+
+def test_weights_of_which_a_part_is_missing_are_refused(model: Path) -> None:
+    shard = model / "transformer" / "diffusion_pytorch_model-00001-of-00002.safetensors"
+    (model / WEIGHTS).rename(shard)
+    missing = "diffusion_pytorch_model-00002-of-00002.safetensors"
+    index = {"metadata": {}, "weight_map": {"a": shard.name, "b": missing}}
+    (model / f"{WEIGHTS}.index.json").write_text(json.dumps(index), encoding="utf-8")
+
+    assert missing in refusal(model)
+
+
+def test_truncated_weights_are_refused_with_the_size_that_they_should_have(model: Path) -> None:
+    path = model / WEIGHTS
+    size = path.stat().st_size
+    os.truncate(path, size - 1)
+
+    assert refusal(model) == f"{path}: has {size - 1:,} bytes instead of {size:,}; copy or download it again"
+
+
+@pytest.mark.parametrize("size", [0, 7, 8, 100])
+def test_weights_truncated_within_their_header_are_refused(model: Path, size: int) -> None:
+    os.truncate(model / WEIGHTS, size)
+
+    assert refusal(model) == f"{model / WEIGHTS}: is truncated within its header; copy or download it again"
+
+
+def test_a_git_lfs_pointer_in_the_place_of_weights_is_refused(model: Path) -> None:
+    (model / WEIGHTS).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n")
+
+    assert refusal(model).startswith(f"{model / WEIGHTS}: is ")
+
+
+def test_weights_whose_header_is_no_json_are_refused(model: Path) -> None:
+    (model / WEIGHTS).write_bytes((4).to_bytes(8, "little") + b"nope")
+
+    assert refusal(model) == f"{model / WEIGHTS}: is no safetensors file; copy or download it again"
+
+
+def test_the_revision_stays_when_nothing_that_matters_changes(model: Path, tmp_path: Path) -> None:
+    before = resolve_model(str(model)).revision
+    (model / "README.md").write_text("A model.", encoding="utf-8")
+    os.utime(model / "vae" / "config.json", ns=(1, 1))
+    moved = model.rename(tmp_path / "moved")
+
+    assert resolve_model(str(moved)).revision == before
+
+
+def test_the_revision_changes_with_the_bytes_and_with_the_time_of_weights_and_with_a_config(model: Path) -> None:
+    path = model / WEIGHTS
+    revisions = [resolve_model(str(model)).revision]
+    os.utime(path, ns=(1, 1))
+    revisions.append(resolve_model(str(model)).revision)
+    with path.open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"\x01")
+    revisions.append(resolve_model(str(model)).revision)
+    edit(model / "scheduler" / "scheduler_config.json", snr_shift_scale=1.0)
+    revisions.append(resolve_model(str(model)).revision)
+    (model / "tokenizer" / "spiece.model").write_bytes(b"another tokenizer")
+    revisions.append(resolve_model(str(model)).revision)
+
+    assert len(set(revisions)) == 5
+
+
+def test_the_hash_of_the_weights_is_over_every_byte_of_every_file(model: Path) -> None:
+    digest = hashlib.sha256()
+    for path in sorted(model.rglob("*.safetensors")):
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+
+    assert weights_sha256(model) == digest.hexdigest()
+
+
+def test_the_hash_of_the_weights_is_kept_until_their_times_change(model: Path) -> None:
+    first = weights_sha256(model)
+    path = model / WEIGHTS
+    times = path.stat().st_mtime_ns
+    with path.open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        last = file.read(1)[0]
+        file.seek(-1, os.SEEK_END)
+        file.write(bytes([last ^ 1]))
+    os.utime(path, ns=(times, times))
+    kept = weights_sha256(model)
+    os.utime(path, ns=(times, times + 1))
+    anew = weights_sha256(model)
+
+    assert kept == first
+    assert anew != first
+
+
+def test_the_hash_of_the_weights_is_kept_in_the_users_cache(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "elsewhere"))
+
+    digest = weights_sha256(tiny_model)
+
+    kept = [path for path in (tmp_path / "elsewhere").rglob("*") if path.is_file()]
+    assert [path.read_text(encoding="ascii") for path in kept] == [digest]
+    assert kept[0].parent == tmp_path / "elsewhere" / "cogx-runs" / "weights_sha256"

@@ -1,0 +1,393 @@
+"""Sweep files: what they mean, and how every mistake in them is told."""
+
+from pathlib import Path
+
+import pytest
+
+from cogx_runs import shipped
+from cogx_runs.errors import InputError, Mistake
+from cogx_runs.sweep import Parameters, RandomDraw, Sweep, load_sweeps
+
+NO_SUCH_FILE = "no such sweep file; shipped: {names} (`cogx-runs init .` lays them out)"
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def mistakes_in(*files: Path | str, **overrides: object) -> tuple[Mistake, ...]:
+    with pytest.raises(InputError) as caught:
+        load_sweeps(files, overrides)
+    return caught.value.mistakes
+
+
+def test_the_study_holds_the_five_shipped_sweeps_with_the_values_of_the_old_scripts() -> None:
+    sweeps = load_sweeps([shipped.SWEEPS / "study.yaml"])
+
+    assert [(sweep.name, sweep.prompts, sweep.axes, sweep.vary) for sweep in sweeps] == [
+        ("baseline", None, {}, "one_at_a_time"),
+        ("exp1_guidance_scale", ("panda_guitar",), {"guidance_scale": (1.0, 6.0, 12.0)}, "one_at_a_time"),
+        ("exp2_steps", ("panda_guitar",), {"num_inference_steps": (10, 25, 50)}, "one_at_a_time"),
+        ("exp3_seed", ("panda_guitar",), {"seed": (42, 123, 999)}, "one_at_a_time"),
+        ("exp4_frames", ("panda_guitar",), {"num_frames": (25, 49)}, "one_at_a_time"),
+    ]
+    assert {sweep.base for sweep in sweeps} == {Parameters()}
+
+
+@pytest.mark.parametrize("path", sorted(shipped.SWEEPS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_each_shipped_sweep_loads_by_its_bare_name(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert load_sweeps([path.stem]) == load_sweeps([path])
+
+
+def test_the_defaults_are_those_of_the_old_script() -> None:
+    defaults = Parameters()
+
+    assert (
+        defaults.model, defaults.num_inference_steps, defaults.guidance_scale,
+        defaults.num_frames, defaults.fps, defaults.seed,
+    ) == ("2b", 50, 6.0, 49, 8, 42)  # fmt: skip
+
+
+def test_a_file_with_a_name_and_prompts_is_a_whole_sweep(tmp_path: Path) -> None:
+    file = write(tmp_path / "short.yaml", "name: short\nprompts: [b, a]\n")
+
+    assert load_sweeps([file]) == [
+        Sweep(
+            name="short",
+            file=str(file),
+            description="",
+            prompts=("b", "a"),
+            base=Parameters(),
+            axes={},
+            vary="one_at_a_time",
+        )
+    ]
+
+
+def test_a_file_with_everything_becomes_a_sweep_with_everything(tmp_path: Path) -> None:
+    file = write(
+        tmp_path / "full.yaml",
+        "name: full\ndescription: All of it.\nprompts: all\nbase: {model: 5b, guidance_scale: 3, dtype: float32}\n"
+        "axes: {seed: [1, 2, 3], scheduler: [ddim, dpm]}\nvary: random\nrandom: {count: 4, seed: 7}\n",
+    )
+
+    assert load_sweeps([file]) == [
+        Sweep(
+            name="full",
+            file=str(file),
+            description="All of it.",
+            prompts=None,
+            base=Parameters(model="5b", guidance_scale=3.0, dtype="float32"),
+            axes={"seed": (1, 2, 3), "scheduler": ("ddim", "dpm")},
+            vary="random",
+            random=RandomDraw(count=4, seed=7),
+        )
+    ]
+
+
+def test_a_bare_name_is_first_a_file_in_the_sweeps_folder_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sweeps").mkdir()
+    write(tmp_path / "sweeps" / "guidance.yaml", "name: mine\nprompts: all\n")
+    monkeypatch.chdir(tmp_path)
+
+    assert [sweep.name for sweep in load_sweeps(["guidance"])] == ["mine"]
+    assert [sweep.name for sweep in load_sweeps(["guidance.yaml"])] == ["mine"]
+
+
+def test_a_sweep_file_that_is_not_there_is_told_with_the_shipped_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = "baseline, frames, guidance, seed, steps, study"
+
+    assert mistakes_in("guidence", "elsewhere/guidance") == (
+        Mistake("guidence", NO_SUCH_FILE.format(names=names)),
+        Mistake("elsewhere/guidance", NO_SUCH_FILE.format(names=names)),
+    )
+
+
+def test_all_mistakes_of_all_files_are_told_at_once_with_their_places(tmp_path: Path) -> None:
+    first = write(
+        tmp_path / "first.yaml",
+        "name: bad name\nprompt: [panda]\nvari: grid\n"
+        "base: {steps: 10, num_frame: 49, seed: -1}\naxes: {guidence_scale: [1], seed: [1, x]}\n",
+    )
+    second = write(tmp_path / "second.yaml", "name: second\nprompts: []\n")
+
+    assert set(mistakes_in(first, second)) == {
+        Mistake(f"{first}:name", "must be letters, digits, '.', '_' and '-', beginning with a letter or digit"),
+        Mistake(f"{first}:prompts", "is required"),
+        Mistake(f"{first}:prompt", "unknown key; did you mean 'prompts'?"),
+        Mistake(f"{first}:vari", "unknown key; did you mean 'vary'?"),
+        Mistake(f"{first}:base.steps", "unknown key; did you mean 'num_inference_steps'?"),
+        Mistake(f"{first}:base.num_frame", "unknown key; did you mean 'num_frames'?"),
+        Mistake(f"{first}:base.seed", "Input should be greater than or equal to 0"),
+        Mistake(f"{first}:axes.guidence_scale", "unknown parameter; did you mean 'guidance_scale'?"),
+        Mistake(f"{first}:axes.seed.1", "Input should be a valid integer (got 'x')"),
+        Mistake(f"{second}:prompts", "must be a list of prompt names, or all"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("steps", "num_inference_steps"),
+        ("guidance", "guidance_scale"),
+        ("cfg", "guidance_scale"),
+        ("frames", "num_frames"),
+        ("seeds", "seed"),
+    ],
+)
+def test_an_old_name_is_answered_with_the_new_one_in_base_and_axes(tmp_path: Path, old: str, new: str) -> None:
+    file = write(tmp_path / "old.yaml", f"name: old\nprompts: all\nbase: {{{old}: 1}}\naxes: {{{old}: [1, 2]}}\n")
+
+    assert mistakes_in(file) == (
+        Mistake(f"{file}:base.{old}", f"unknown key; did you mean {new!r}?"),
+        Mistake(f"{file}:axes.{old}", f"unknown parameter; did you mean {new!r}?"),
+    )
+
+
+def test_a_key_like_no_other_is_answered_with_the_valid_ones(tmp_path: Path) -> None:
+    file = write(tmp_path / "odd.yaml", "name: odd\nprompts: all\nvary: random\nrandom: {count: 1, zzz: 2}\n")
+
+    assert mistakes_in(file) == (Mistake(f"{file}:random.zzz", "unknown key; valid: count, seed"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key"),
+    [
+        ("name: a\nprompts: all\nname: b\n", 1, "name"),
+        ("name: a\nprompts: all\nbase:\n  seed: 1\n  fps: 8\n  seed: 2\n", 4, "seed"),
+    ],
+)
+def test_a_key_given_twice_is_refused(tmp_path: Path, text: str, line: int, key: str) -> None:
+    file = write(tmp_path / "twice.yaml", text)
+
+    (mistake,) = mistakes_in(file)
+
+    assert mistake.where == str(file)
+    assert mistake.message.startswith(f"not valid YAML: line {line}, column ")
+    assert mistake.message.endswith(f": key {key!r} is given twice")
+
+
+def test_yaml_merge_keys_are_no_keys_given_twice(tmp_path: Path) -> None:
+    file = write(tmp_path / "merge.yaml", "name: m\nprompts: all\nbase: {<<: {seed: 1, fps: 4}, seed: 2}\n")
+
+    assert load_sweeps([file])[0].base == Parameters(seed=2, fps=4)
+
+
+def test_a_null_on_an_axis_is_the_models_own_value(tmp_path: Path) -> None:
+    file = write(tmp_path / "null.yaml", "name: n\nprompts: all\naxes: {scheduler: [null, dpm]}\n")
+
+    assert load_sweeps([file])[0].axes == {"scheduler": (None, "dpm")}
+
+
+def test_a_yaml_syntax_error_is_told_with_its_line_and_column(tmp_path: Path) -> None:
+    file = write(tmp_path / "broken.yaml", "name: broken\nprompts: all\nbase: {seed: 1\nvary: grid\n")
+
+    assert mistakes_in(file) == (
+        Mistake(str(file), "not valid YAML: line 4, column 5: expected ',' or '}', but got ':'"),
+    )
+
+
+@pytest.mark.parametrize(
+    "content", [b"name: \xff\n", b"name: a\x00b\n"], ids=["not UTF-8", "a character that YAML forbids"]
+)
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "binary.yaml"
+    file.write_bytes(content)
+
+    (mistake,) = mistakes_in(file)
+
+    assert mistake.where == str(file)
+    assert mistake.message.startswith("not readable as YAML in UTF-8: ")
+
+
+@pytest.mark.parametrize("text", ["", "- a\n- b\n", "just words\n", "42\n"])
+def test_a_file_that_is_no_mapping_is_told_what_it_must_be(tmp_path: Path, text: str) -> None:
+    file = write(tmp_path / "list.yaml", text)
+
+    assert mistakes_in(file) == (
+        Mistake(str(file), "must be a mapping with at least `name` and `prompts`, or with `include`"),
+    )
+
+
+def test_includes_are_read_in_order_from_beside_the_including_file(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    write(tmp_path / "a.yaml", "name: a\nprompts: all\n")
+    write(tmp_path / "deep" / "b.yaml", "name: b\nprompts: all\n")
+    write(tmp_path / "deep" / "both.yaml", "include: [b.yaml, ../a.yaml]\n")
+    study = write(tmp_path / "study.yaml", "description: Both.\ninclude: [deep/both.yaml]\n")
+
+    assert [sweep.name for sweep in load_sweeps([study])] == ["b", "a"]
+
+
+def test_an_include_cycle_is_told_and_not_followed(tmp_path: Path) -> None:
+    a, b = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    write(a, "include: [b.yaml]\n")
+    write(b, "include: [a.yaml]\n")
+
+    assert mistakes_in(a) == (Mistake(f"{a}:include", "includes itself"),)
+
+
+def test_one_file_may_be_included_from_two_places_only_once(tmp_path: Path) -> None:
+    a = write(tmp_path / "a.yaml", "name: a\nprompts: all\n")
+    study = write(tmp_path / "study.yaml", "include: [a.yaml, a.yaml]\n")
+
+    assert mistakes_in(study) == (Mistake(f"{a}:name", "'a' is the name of another sweep here too"),)
+
+
+def test_every_missing_include_is_told(tmp_path: Path) -> None:
+    study = write(tmp_path / "study.yaml", "include: [x.yaml, y.yaml]\n")
+
+    assert mistakes_in(study) == (
+        Mistake(f"{study}:include", f"no such file: {tmp_path / 'x.yaml'}"),
+        Mistake(f"{study}:include", f"no such file: {tmp_path / 'y.yaml'}"),
+    )
+
+
+def test_an_include_file_that_also_defines_a_sweep_is_refused(tmp_path: Path) -> None:
+    study = write(tmp_path / "study.yaml", "name: study\ninclude: [a.yaml]\n")
+
+    assert mistakes_in(study) == (Mistake(f"{study}:name", "unknown key; valid: description, include"),)
+
+
+def test_two_sweeps_of_one_name_are_refused(tmp_path: Path) -> None:
+    first = write(tmp_path / "first.yaml", "name: same\nprompts: all\n")
+    second = write(tmp_path / "second.yaml", "name: same\nprompts: all\nbase: {seed: 1}\n")
+
+    assert mistakes_in(first, second) == (Mistake(f"{second}:name", "'same' is the name of another sweep here too"),)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("seed", "true"),
+        ("seed", "1.0"),
+        ("seed", "'1'"),
+        ("seed", "-1"),
+        ("seed", str(2**63)),
+        ("num_inference_steps", "0"),
+        ("num_inference_steps", "1001"),
+        ("num_frames", "49.5"),
+        ("guidance_scale", "'6'"),
+        ("guidance_scale", "true"),
+        ("guidance_scale", ".nan"),
+        ("guidance_scale", ".inf"),
+        ("vae_tiling", "1"),
+        ("vae_tiling", "'yes'"),
+        ("scheduler", "euler"),
+        ("dtype", "fp16"),
+        ("placement", "cuda"),
+        ("model", "''"),
+        ("model", "null"),
+        ("fps", "0"),
+        ("video_quality", "0"),
+        ("height", "0"),
+    ],
+)
+def test_a_value_of_another_type_or_range_is_refused_in_base_and_axes(
+    tmp_path: Path, parameter: str, value: str
+) -> None:
+    base = write(tmp_path / "base.yaml", f"name: base\nprompts: all\nbase: {{{parameter}: {value}}}\n")
+    axis = "seed" if parameter == "placement" else parameter
+    axes = write(tmp_path / "axes.yaml", f"name: axes\nprompts: all\naxes: {{{axis}: [{value}]}}\n")
+
+    assert [mistake.where for mistake in mistakes_in(base, axes)] == [
+        f"{base}:base.{parameter}",
+        f"{axes}:axes.{axis}.0",
+    ]
+
+
+def test_a_whole_number_is_a_fine_float_and_stays_one_in_the_axes(tmp_path: Path) -> None:
+    file = write(
+        tmp_path / "whole.yaml", "name: w\nprompts: all\nbase: {guidance_scale: 1}\naxes: {guidance_scale: [1, 6]}\n"
+    )
+
+    (sweep,) = load_sweeps([file])
+
+    assert [(type(value), value) for value in (sweep.base.guidance_scale, *sweep.axes["guidance_scale"])] == [
+        (float, 1.0),
+        (float, 1.0),
+        (float, 6.0),
+    ]
+
+
+@pytest.mark.parametrize("parameter", ["placement", "vae_slicing"])
+def test_an_axis_over_what_changes_no_pixel_is_refused(tmp_path: Path, parameter: str) -> None:
+    file = write(tmp_path / "same.yaml", f"name: same\nprompts: all\naxes: {{{parameter}: [auto, model]}}\n")
+
+    assert mistakes_in(file) == (
+        Mistake(f"{file}:axes.{parameter}", "changes neither pixels nor scores, so that its cells would all be one"),
+    )
+
+
+def test_a_value_named_twice_on_an_axis_is_refused(tmp_path: Path) -> None:
+    file = write(tmp_path / "twice.yaml", "name: t\nprompts: all\naxes: {guidance_scale: [1, 6, 1.0]}\n")
+
+    assert mistakes_in(file) == (Mistake(f"{file}:axes.guidance_scale", "names 1.0 more than once"),)
+
+
+@pytest.mark.parametrize(("values", "where"), [("[]", "axes.seed"), ("42", "axes.seed")])
+def test_an_axis_must_be_a_list_of_at_least_one_value(tmp_path: Path, values: str, where: str) -> None:
+    file = write(tmp_path / "empty.yaml", f"name: e\nprompts: all\naxes: {{seed: {values}}}\n")
+
+    assert [mistake.where for mistake in mistakes_in(file)] == [f"{file}:{where}"]
+
+
+def test_a_zip_needs_axes_of_one_length(tmp_path: Path) -> None:
+    file = write(tmp_path / "zip.yaml", "name: z\nprompts: all\naxes: {seed: [1, 2], fps: [8, 9, 10]}\nvary: zip\n")
+
+    assert mistakes_in(file) == (Mistake(f"{file}:axes", "`vary: zip` needs axes of one length, these have [2, 3]"),)
+
+
+@pytest.mark.parametrize("rest", ["vary: random", "random: {count: 2}", "vary: grid\nrandom: {count: 2}"])
+def test_a_random_sweep_and_its_draw_go_together(tmp_path: Path, rest: str) -> None:
+    file = write(tmp_path / "draw.yaml", f"name: d\nprompts: all\naxes: {{seed: [1, 2]}}\n{rest}\n")
+
+    assert mistakes_in(file) == (Mistake(str(file), "`vary: random` and `random: {count: N, seed: N}` go together"),)
+
+
+def test_an_unknown_way_to_vary_is_told_with_the_known_ones(tmp_path: Path) -> None:
+    file = write(tmp_path / "vary.yaml", "name: v\nprompts: all\nvary: each\n")
+
+    assert mistakes_in(file) == (Mistake(f"{file}:vary", "Input should be 'one_at_a_time', 'grid', 'zip' or 'random'"),)
+
+
+def test_an_override_replaces_the_base_of_every_file_and_is_named_as_the_place(tmp_path: Path) -> None:
+    first = write(tmp_path / "first.yaml", "name: first\nprompts: all\nbase: {seed: 1, fps: 4}\n")
+    second = write(tmp_path / "second.yaml", "name: second\nprompts: all\naxes: {seed: [5, 6]}\n")
+
+    sweeps = load_sweeps([first, second], {"seed": 3, "num_frames": 25})
+
+    assert [sweep.base for sweep in sweeps] == [
+        Parameters(seed=3, fps=4, num_frames=25),
+        Parameters(seed=3, num_frames=25),
+    ]
+    assert [(sweep.where("seed"), sweep.where("num_frames"), sweep.where("fps")) for sweep in sweeps] == [
+        ("(command line):base.seed", "(command line):base.num_frames", f"{first}:base.fps"),
+        (f"{second}:axes.seed", "(command line):base.num_frames", f"{second}:base.fps"),
+    ]
+
+
+def test_a_wrong_override_is_told_once_with_the_mistakes_of_the_files(tmp_path: Path) -> None:
+    first = write(tmp_path / "first.yaml", "name: first\nprompts: all\n")
+    second = write(tmp_path / "second.yaml", "name: second\nprompts: 3\n")
+
+    assert mistakes_in(first, second, steps=10, seed=True) == (
+        Mistake("(command line):seed", "Input should be a valid integer"),
+        Mistake("(command line):steps", "unknown key; did you mean 'num_inference_steps'?"),
+        Mistake(f"{second}:prompts", "must be a list of prompt names, or all"),
+    )
+
+
+@pytest.mark.parametrize("name", ["a/b", "", "-a", "a b", "é", "a" * 101, "..", "a\n"])
+def test_a_name_that_is_no_name_of_an_experiment_is_refused(tmp_path: Path, name: str) -> None:
+    file = write(tmp_path / "name.yaml", f"name: {name!r}\nprompts: all\n".replace("'a\\n'", '"a\\n"'))
+
+    assert mistakes_in(file) == (
+        Mistake(f"{file}:name", "must be letters, digits, '.', '_' and '-', beginning with a letter or digit"),
+    )

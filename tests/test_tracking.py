@@ -1,0 +1,179 @@
+"""The store, on a real SQLite file."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from cogx_runs.errors import CogxError
+from cogx_runs.plan import RunSpec
+from cogx_runs.sweep import Parameters, Sweep
+from cogx_runs.tracking.store import RunStore
+from cogx_runs.tracking.uri import tracking_uri
+
+SPEC = RunSpec(
+    sweep="exp", prompt_name="panda", prompt="A panda plays.", negative_prompt="", model="2b",
+    model_source="zai-org/CogVideoX-2b", model_revision="abc", num_inference_steps=50, guidance_scale=6.0,
+    num_frames=49, fps=8, seed=42, height=480, width=720, scheduler="ddim", use_dynamic_cfg=False,
+    max_sequence_length=226, device="cpu", dtype="float32", vae_tiling=True, vae_slicing=True, placement="resident",
+    video_quality=5.0, clip_model="ViT-B-32:openai", axes=("guidance_scale",),
+)  # fmt: skip
+SWEEP = Sweep(
+    name="exp", file="exp.yaml", description="Why.", prompts=("panda",), base=Parameters(), axes={},
+    vary="one_at_a_time",
+)  # fmt: skip
+
+
+@pytest.fixture
+def store(project: Path) -> RunStore:
+    return RunStore()
+
+
+def finish(store: RunStore, run_id: str, folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / "video.mp4").write_bytes(b"video")
+    store.finish(run_id, folder, {"seed": 42}, {"clip_score": 30.0}, {"cogx.clip.model": "tiny"})
+
+
+def test_a_claimed_run_is_running_and_names_its_cell_and_process(store: RunStore) -> None:
+    run_id = store.claim(store.open_experiment(SWEEP), SPEC, {"cogx.env.python": "3"})
+
+    run = next(store.runs(["exp"]))
+    assert (run.info.run_id, run.info.status, run.info.run_name) == (run_id, "RUNNING", "panda guidance_scale=6")
+    tags = run.data.tags
+    assert tags["cogx.signature"] == SPEC.signature
+    assert tags["cogx.output_hash"] == SPEC.output_hash
+    assert (tags["cogx.kind"], tags["cogx.sweep"], tags["cogx.prompt"]) == ("run", "exp", "A panda plays.")
+    assert tags["cogx.env.python"] == "3"
+    assert {"cogx.process.host", "cogx.process.id", "cogx.process.started"} <= set(tags)
+
+
+def test_a_cell_at_work_in_a_living_process_cannot_be_claimed_again(store: RunStore) -> None:
+    experiment = store.open_experiment(SWEEP)
+    store.claim(experiment, SPEC, {})
+
+    assert store.claim(experiment, SPEC, {}) is None
+
+
+def test_a_finished_cell_cannot_be_claimed_again(store: RunStore, tmp_path: Path) -> None:
+    experiment = store.open_experiment(SWEEP)
+    run_id = store.claim(experiment, SPEC, {})
+    assert run_id is not None
+    finish(store, run_id, tmp_path / "artifacts")
+
+    assert store.claim(experiment, SPEC, {}) is None
+    assert store.claim(experiment, replace(SPEC, seed=1), {}) is not None
+
+
+def test_finishing_writes_the_values_the_artifacts_and_last_the_status(store: RunStore, tmp_path: Path) -> None:
+    run_id = store.claim(store.open_experiment(SWEEP), SPEC, {})
+    assert run_id is not None
+    finish(store, run_id, tmp_path / "artifacts")
+
+    run = next(store.runs(["exp"]))
+    assert run.info.status == "FINISHED"
+    assert run.data.params == {"seed": "42"}
+    assert run.data.metrics == {"clip_score": 30.0}
+    assert run.data.tags["cogx.clip.model"] == "tiny"
+    assert store.download(run_id, "video.mp4", tmp_path).read_bytes() == b"video"
+    assert Path(run.info.artifact_uri).is_relative_to(Path("mlruns").absolute())
+
+
+def test_the_run_of_a_dead_process_is_killed_at_once_and_can_be_claimed(store: RunStore) -> None:
+    script = (
+        "from test_tracking import SPEC, SWEEP; from cogx_runs.tracking.store import RunStore;"
+        "s = RunStore(); print(s.claim(s.open_experiment(SWEEP), SPEC, {}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env={**_environment()}
+    )
+    dead = done.stdout.strip()
+    experiment = store.experiment_id("exp")
+
+    assert store.bury_dead([experiment]) == 1
+    assert MlflowClient(tracking_uri()).get_run(dead).info.status == "KILLED"
+    assert store.claim(experiment, SPEC, {}) is not None
+
+
+def test_a_run_whose_process_id_was_given_to_another_process_counts_as_dead(store: RunStore) -> None:
+    experiment = store.open_experiment(SWEEP)
+    run_id = store.claim(experiment, SPEC, {})
+    MlflowClient(tracking_uri()).set_tag(run_id, "cogx.process.started", "1.00")
+
+    assert store.bury_dead([experiment]) == 1
+
+
+def test_a_run_of_another_host_is_left_alone(store: RunStore) -> None:
+    experiment = store.open_experiment(SWEEP)
+    run_id = store.claim(experiment, SPEC, {})
+    MlflowClient(tracking_uri()).set_tag(run_id, "cogx.process.host", "elsewhere")
+
+    assert store.bury_dead([experiment]) == 0
+    assert store.claim(experiment, SPEC, {}) is None
+
+
+def test_amending_a_finished_run_leaves_its_times_and_removes_what_no_longer_holds(
+    store: RunStore, tmp_path: Path
+) -> None:
+    run_id = store.claim(store.open_experiment(SWEEP), SPEC, {"cogx.clip.missing": "no weights"})
+    assert run_id is not None
+    finish(store, run_id, tmp_path / "artifacts")
+    before = next(store.runs(["exp"]))
+
+    store.amend(run_id, {"clip_score": 31.0}, {"cogx.clip.model": "other"}, remove=["cogx.clip.missing", "never.there"])
+
+    after = next(store.runs(["exp"]))
+    assert after.info.end_time == before.info.end_time
+    assert after.data.metrics["clip_score"] == 31.0
+    assert after.data.tags["cogx.clip.model"] == "other"
+    assert "cogx.clip.missing" not in after.data.tags
+
+
+def test_a_deleted_experiment_is_named_with_the_way_back(store: RunStore) -> None:
+    experiment = store.open_experiment(SWEEP)
+    MlflowClient(tracking_uri()).delete_experiment(experiment)
+
+    with pytest.raises(CogxError, match=rf"'exp' was deleted in MLflow; restore it .*-x {experiment}"):
+        store.open_experiment(SWEEP)
+
+
+def test_an_unknown_experiment_is_answered_with_the_nearest_name(store: RunStore) -> None:
+    store.open_experiment(SWEEP)
+
+    with pytest.raises(
+        CogxError, match=r"^no experiment 'expp' in sqlite:///.*/project/mlflow.db; did you mean 'exp'\?$"
+    ):
+        store.experiment_id("expp")
+
+
+def test_a_store_that_is_no_database_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_text("not a database, but long enough to be looked at" * 100)
+
+    with pytest.raises(CogxError, match=r"^tracking store sqlite:///.*mlflow.db: [^\n]*not a database[^\n]*$"):
+        RunStore(f"sqlite:///{tmp_path}/mlflow.db")
+
+
+def test_of_several_finished_runs_the_generated_one_is_found_not_the_reused(store: RunStore, tmp_path: Path) -> None:
+    made = store.claim(store.open_experiment(SWEEP), SPEC, {})
+    other = SWEEP.model_copy(update={"name": "exp2"})
+    reused = store.claim(store.open_experiment(other), replace(SPEC, sweep="exp2"), {"cogx.reused_from": str(made)})
+    assert made is not None
+    assert reused is not None
+    finish(store, made, tmp_path / "a")
+    finish(store, reused, tmp_path / "b")
+
+    by_output = store.find_finished(output_hash=SPEC.output_hash)
+    by_pixels = store.find_finished(signature=SPEC.signature)
+    assert by_output is not None
+    assert by_pixels is not None
+    assert (by_output.info.run_id, by_pixels.info.run_id) == (made, made)
+    assert store.find_finished(signature="0000000000000000") is None
+
+
+def _environment() -> dict[str, str]:
+    import os
+
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
