@@ -1,7 +1,9 @@
 """Seconds and GiB of a cell before it runs, learned from finished runs."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from statistics import median
 from typing import Any
 
@@ -10,6 +12,9 @@ from cogx_runs.plan import Action, Estimate, PastRun, RunSpec
 
 TOKENS_EXPONENT = 1.45
 """How a step's time grows with the number of tokens between 25 and 49 frames (docs/measurements.md)."""
+
+LATEST_RUNS = 50
+"""Of runs of one shape only the latest so many count, so that a plan over a long history stays fast."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +38,14 @@ class CostModel:
 
     def __init__(self, history: Sequence[PastRun]) -> None:
         self._observations: dict[tuple[str, ...], list[_Observation]] = {}
-        for run in history:
-            observation = _observe(run)
-            if observation is not None:
-                self._observations.setdefault(observation.key, []).append(observation)
+        shapes: Counter[tuple[tuple[str, ...], int, bool]] = Counter()
+        for run in sorted(history, key=lambda run: run.start_time_ms, reverse=True):
+            seen = _observe(run)
+            if seen is None:
+                continue
+            shapes[seen.key, seen.num_frames, seen.guided] += 1
+            if shapes[seen.key, seen.num_frames, seen.guided] <= LATEST_RUNS:
+                self._observations.setdefault(seen.key, []).append(seen)
 
     def estimate(self, spec: RunSpec, action: Action = "run") -> Estimate:
         """Seconds and peak VRAM of a cell; 0 s for one that is done or reused, null where nothing is known."""
@@ -54,11 +63,11 @@ class CostModel:
                 f"scaled from {len(alike)} finished at {alike[0].num_frames} frames, "
                 f"guidance {'on' if alike[0].guided else 'off'}"
             )
-        error = self.error()
-        if error is not None:
-            basis += f"; such estimates were off by {error:.0%} (median, each run left out in turn)"
+        if self.error is not None:
+            basis += f"; such estimates were off by {self.error:.0%} (median, each run left out in turn)"
         return Estimate(round(seconds, 2), max(peaks, default=None), basis)
 
+    @cached_property
     def error(self) -> float | None:
         """Median relative error of the estimate of each finished run from the others; None below two."""
         errors = []

@@ -48,9 +48,7 @@ def _packages() -> Iterator[Check]:
 def _gpu() -> Check:
     found = gpu()
     if found is None:
-        return Check(
-            "GPU", "warning", "none visible", "the toy model runs on a CPU; 2b and 5b need an NVIDIA GPU with 4 GiB"
-        )
+        return Check("GPU", "warning", "none visible", "2b and 5b need an NVIDIA GPU with 5 GiB")
     total, free = found.total_bytes / GIB, found.free_bytes / GIB
     return Check("GPU", "ok", f"{found.name}, {free:.1f} of {total:.1f} GiB free, driver {found.driver}")
 

@@ -92,10 +92,6 @@ HUB_MODELS = {
 }
 
 
-NAMES = (*HUB_MODELS, "toy")
-"""Models that are known by name."""
-
-
 def resolve_model(name: str, revision: str | None = None) -> ModelCard:
     """The card of `2b`, `5b`, or of a folder in diffusers' format.
 

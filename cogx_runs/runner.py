@@ -18,7 +18,7 @@ from cogx_runs.generation.generate import Generation, decode_stored, generate, w
 from cogx_runs.generation.pipeline import PipelineKey, load_pipeline, load_vae
 from cogx_runs.hardware import GIB
 from cogx_runs.metrics.clip import ClipScore, ClipScorer
-from cogx_runs.models import NAMES, ModelCard, weights_sha256
+from cogx_runs.models import HUB_MODELS, ModelCard, weights_sha256
 from cogx_runs.outcomes import Outcome, Reporter
 from cogx_runs.plan import Plan, PlannedRun, RunSpec
 from cogx_runs.sweep import Parameters
@@ -230,7 +230,7 @@ def clip_tags(score: ClipScore) -> dict[str, str]:
 def command(spec: RunSpec) -> str:
     """The command line that makes this cell again, with nothing left to a default."""
     short = {
-        "--model": spec.model if spec.model in NAMES else spec.model_source,
+        "--model": spec.model if spec.model in HUB_MODELS else spec.model_source,
         "--steps": spec.num_inference_steps,
         "--guidance": repr(spec.guidance_scale).removesuffix(".0"),
         "--frames": spec.num_frames,

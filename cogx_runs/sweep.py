@@ -33,7 +33,7 @@ class _Frozen(BaseModel):
 class Parameters(_Frozen):
     """One configuration; null means the model's own value."""
 
-    model: str = Field("2b", min_length=1, description="`2b`, `5b`, `toy`, or a folder in diffusers' format.")
+    model: str = Field("2b", min_length=1, description="`2b`, `5b`, or a folder in diffusers' format.")
     revision: str | None = Field(None, description="Commit of a hub model; null is the tested one.")
     num_inference_steps: int = Field(50, ge=1, le=1000, description="Denoising steps.")
     guidance_scale: float = Field(
@@ -61,7 +61,7 @@ class Parameters(_Frozen):
     clip_model: str | None = Field(
         None,
         description="CLIP of the score: `ARCHITECTURE:TAG`, `ARCHITECTURE:/a/checkpoint`, or a folder; null is "
-        "`ViT-B-32:openai`, or the toy model's own CLIP.",
+        "`ViT-B-32:openai`.",
     )
 
 

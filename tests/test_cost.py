@@ -78,7 +78,7 @@ NOTHING_YET = Estimate(None, None, "no finished run of 2b with resident on this 
 
 def test_without_a_finished_run_there_is_no_estimate_but_a_reason() -> None:
     assert CostModel([]).estimate(SPEC) == NOTHING_YET
-    assert CostModel([]).error() is None
+    assert CostModel([]).error is None
 
 
 @pytest.mark.parametrize(
@@ -208,19 +208,19 @@ def test_a_run_that_was_not_measured_here_to_its_end_tells_nothing(changes: dict
     assert CostModel([finished(step_s=1.0, **changes)]).estimate(SPEC) == NOTHING_YET
 
 
-def test_reused_runs_weigh_neither_in_the_median_nor_in_the_error() -> None:
+def test_reused_runs_weigh_neither_in_the_median_nor_in_the_error -> None:
     measured = [finished(step_s=step_s) for step_s in (1.0, 2.0)]
     reused = [finished(step_s=2.0, reused_from="1") for _ in range(5)]
 
     assert CostModel([*measured, *reused]).estimate(SPEC) == CostModel(measured).estimate(SPEC)
-    assert CostModel([*measured, *reused]).error() == CostModel(measured).error()
+    assert CostModel([*measured, *reused]).error == CostModel(measured).error
 
 
 def test_the_error_is_the_median_over_the_runs_of_each_estimated_from_the_others() -> None:
     costs = CostModel([finished(step_s=step_s) for step_s in (1.0, 2.0, 4.0)])
 
     # 10 s by the median of 20 and 40 is off by 2, 20 s by that of 10 and 40 by 0.25, 40 s by 10 and 20 by 0.625.
-    assert costs.error() == 0.625
+    assert costs.error == 0.625
     assert costs.estimate(SPEC) == Estimate(
         20.0,
         None,
@@ -229,11 +229,11 @@ def test_the_error_is_the_median_over_the_runs_of_each_estimated_from_the_others
 
 
 def test_a_single_run_of_each_kind_has_nothing_to_be_estimated_from() -> None:
-    assert CostModel([finished(step_s=1.0), finished(replace(SPEC, height=240), step_s=1.0)]).error() is None
+    assert CostModel([finished(step_s=1.0), finished(replace(SPEC, height=240), step_s=1.0)]).error is None
 
 
 def test_the_error_counts_how_far_scaling_between_shapes_was_off() -> None:
     costs = CostModel([finished(step_s=0.6), finished(replace(SPEC, guidance_scale=1.0), step_s=0.4)])
 
     # 6 s from the unguided run's 4 s is 8 s, off by 1/3; 4 s from the guided run's 6 s is 3 s, off by 1/4.
-    assert costs.error() == pytest.approx((1 / 3 + 1 / 4) / 2)
+    assert costs.error == pytest.approx((1 / 3 + 1 / 4) / 2)

@@ -9,7 +9,7 @@ import click
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _OVERRIDES = (
-    click.option("--model", help="2b, 5b, toy, or a folder in diffusers' format."),
+    click.option("--model", help="2b, 5b, or a folder in diffusers' format."),
     click.option("--steps", "--num-inference-steps", "num_inference_steps", type=int, help="Denoising steps."),
     click.option("--guidance", "--guidance-scale", "guidance_scale", type=float, help="Guidance weight."),
     click.option("--frames", "--num-frames", "num_frames", type=int, help="Number of frames."),

@@ -1,0 +1,137 @@
+"""The command line as a user and as a script meet it."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from cogx_runs import shipped
+from cogx_runs.cli import cli
+
+CONTRACT = ["init", "plan", "sweep", "generate", "runs", "rescore", "export", "ui", "doctor"]
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, arguments)
+
+
+def test_the_commands_are_those_of_the_contract_that_exist_so_far() -> None:
+    assert sorted(cli.commands) == sorted(CONTRACT)
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_each_command_and_each_of_its_options_has_help(name: str) -> None:
+    command = cli.commands[name]
+
+    assert command.help
+    options = [option for option in command.params if isinstance(option, click.Option)]
+    assert [option.name for option in options if not option.help] == []
+
+
+def test_the_study_plans_to_20_cells_of_which_16_run_and_4_are_reused(project: Path) -> None:
+    result = invoke("plan", "study", "--no-store", "--json")
+
+    assert result.exit_code == 0
+    plan = json.loads(result.stdout)
+    actions = [run["action"] for run in plan["runs"]]
+    assert (len(actions), actions.count("run"), actions.count("reuse")) == (20, 16, 4)
+    assert plan["advice"] == []
+    table = invoke("plan", "study", "--no-store")
+    assert "20 cells: 16 to run, 4 to reuse; no estimate: no finished run of 2b" in table.stdout
+
+
+def test_the_old_short_flags_override_the_files_base(project: Path) -> None:
+    flags = ["--model", "5b", "--steps", "25", "--guidance", "4", "--frames", "25", "--fps", "16", "--seed", "7"]
+
+    plan = json.loads(invoke("plan", "frames", "--no-store", "--json", *flags).stdout)
+
+    config = plan["runs"][1]["config"]
+    assert {name: config[name] for name in ("model", "num_inference_steps", "guidance_scale", "fps", "seed")} == {
+        "model": "5b", "num_inference_steps": 25, "guidance_scale": 4.0, "fps": 16, "seed": 7,
+    }  # fmt: skip
+    assert plan["advice"] == [
+        {
+            "level": "note",
+            "where": f"{shipped.SWEEPS}/frames.yaml:axes.num_frames",
+            "message": "is swept, so that num_frames given on the command line changes nothing",
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["plan", "nothing.yaml"], "nothing.yaml: no such sweep file; shipped: baseline, frames, guidance"),
+        (["plan", "guidance", "--steps", "0"], "(command line):num_inference_steps: Input should be greater than"),
+        (["plan", "guidance", "--set", "schedular=ddim"], "unknown key; did you mean 'scheduler'?"),
+        (["plan", "guidance", "--set", "scheduler"], "--set scheduler: write it as KEY=VALUE"),
+        (
+            ["plan", "guidance", "--model", "3b"],
+            "no model '3b': neither a known name nor a folder here; did you mean '5b'?",
+        ),
+        (["plan", "guidance", "--device", "cuda"], "--device cuda: no NVIDIA GPU is visible here"),
+        (["runs", "--sort", "x"], "no runs yet: there is no tracking store here"),
+        (["init", "file"], "file: is a file; name a folder"),
+        (["plan", "guidance", "--prompts", "nowhere"], "--prompts nowhere: no such folder"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_exit_code_2(
+    arguments: list[str], message: str, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "mlflow.db").unlink()
+    (project / "file").touch()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+
+    result = invoke(*arguments)
+
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_what_was_not_expected_keeps_its_traceback(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: object, **options: object) -> None:
+        raise ZeroDivisionError("not expected")
+
+    monkeypatch.setattr("cogx_runs.study.plan", broken)
+
+    with pytest.raises(ZeroDivisionError, match="not expected"):
+        CliRunner().invoke(cli, ["plan", "guidance"], catch_exceptions=False)
+
+
+def test_init_lays_out_sweeps_and_prompts_once_and_refuses_to_overwrite_what_was_changed(project: Path) -> None:
+    first = invoke("init", "study")
+    second = invoke("init", "study")
+    (project / "study" / "sweeps" / "seed.yaml").write_text("name: mine\nprompts: all\n")
+    third = invoke("init", "study")
+
+    assert first.stdout.count("\n") == 15
+    assert (second.stdout, second.exit_code) == ("", 0)
+    assert third.exit_code == 2
+    assert "seed.yaml: differs from the shipped one" in third.stderr
+    assert (project / "study" / "mlruns").is_dir()
+
+
+def test_doctor_names_what_is_there_what_is_not_and_what_to_do(project: Path, tiny_model: Path) -> None:
+    checks = {check["name"]: check for check in json.loads(invoke("doctor", "--json").stdout)}
+    local = invoke("doctor", "--model", str(tiny_model)).stdout
+
+    assert checks["torch"]["status"] == "ok"
+    assert re.fullmatch(r"\d+\.\d+.*", checks["diffusers"]["found"])
+    assert checks["weights of 2b"]["status"] == "missing"
+    assert "HF_HUB_OFFLINE is set" in checks["weights of 2b"]["advice"]
+    assert "cogx-runs rescore" in checks["CLIP ViT-B-32:openai"]["advice"]
+    assert f"weights of {tiny_model}" in local
+
+
+def test_a_closed_pipe_ends_quietly(project: Path) -> None:
+    command = f"{sys.executable} -c 'from cogx_runs.cli import main; main()' plan study --no-store --json | head -n 1"
+
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+
+    assert (done.stdout, done.stderr) == ("{\n", "")

@@ -1,0 +1,73 @@
+"""MLflow's real server, started and ended."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+import psutil
+import pytest
+from test_tracking import SPEC, SWEEP, finish
+
+from cogx_runs.errors import CogxError
+from cogx_runs.study import dashboard
+from cogx_runs.tracking.dashboard import serve
+from cogx_runs.tracking.store import RunStore
+
+
+def test_ui_prints_the_address_of_the_sweeps_runs_and_ctrl_c_leaves_nothing_behind(
+    project: Path, tmp_path: Path
+) -> None:
+    store = RunStore()
+    experiment = store.open_experiment(SWEEP)
+    run_id = store.claim(experiment, SPEC, {})
+    assert run_id is not None
+    finish(store, run_id, tmp_path / "artifacts")
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from cogx_runs.cli import main; main()", "ui", "exp", "--no-browser"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+    assert process.stdout is not None
+    address = process.stdout.readline().strip()
+
+    match = re.fullmatch(r"(http://127\.0\.0\.1:\d+)/#/experiments/(\d+)/runs\?workflowType=machine_learning", address)
+    assert match is not None
+    assert match[2] == experiment
+    with urlopen(match[1]) as page:
+        assert b"<title>MLflow</title>" in page.read()
+    with urlopen(_search(match[1], experiment)) as answer:
+        assert [run["info"]["run_id"] for run in json.load(answer)["runs"]] == [run_id]
+    with urlopen(f"{match[1]}/get-artifact?path=video.mp4&run_uuid={run_id}") as artifact:
+        assert artifact.read() == b"video"
+    family = psutil.Process(process.pid).children(recursive=True)
+    assert family
+
+    process.send_signal(signal.SIGINT)
+
+    assert process.wait(timeout=30) == 130
+    assert psutil.wait_procs(family, timeout=10)[1] == []
+
+
+def _search(url: str, experiment: str) -> Request:
+    body = json.dumps({"experiment_ids": [experiment]}).encode()
+    return Request(f"{url}/api/2.0/mlflow/runs/search", body, {"Content-Type": "application/json"})
+
+
+def test_a_server_that_cannot_start_is_one_clear_line(project: Path) -> None:
+    with pytest.raises(CogxError, match="^mlflow server ended at once: "), serve(uri="nonsense://x"):
+        pass
+
+
+def test_a_store_that_is_a_server_is_pointed_at_and_not_started_again() -> None:
+    with serve(["7"], uri="http://tracking.example:5000/") as server:
+        assert server.process is None
+        assert server.address == "http://tracking.example:5000/#/experiments/7/runs?workflowType=machine_learning"
+
+
+def test_a_sweep_that_was_not_run_is_told_before_a_server_is_started(project: Path) -> None:
+    with pytest.raises(CogxError, match="exp1_guidance_scale has not been run yet; `cogx-runs sweep guidance` does it"):
+        dashboard("guidance").__enter__()
