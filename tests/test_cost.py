@@ -208,7 +208,7 @@ def test_a_run_that_was_not_measured_here_to_its_end_tells_nothing(changes: dict
     assert CostModel([finished(step_s=1.0, **changes)]).estimate(SPEC) == NOTHING_YET
 
 
-def test_reused_runs_weigh_neither_in_the_median_nor_in_the_error -> None:
+def test_reused_runs_weigh_neither_in_the_median_nor_in_the_error() -> None:
     measured = [finished(step_s=step_s) for step_s in (1.0, 2.0)]
     reused = [finished(step_s=2.0, reused_from="1") for _ in range(5)]
 
