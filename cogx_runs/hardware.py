@@ -4,6 +4,7 @@ import os
 import platform
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Literal
 
 import psutil
@@ -85,3 +86,8 @@ def _cpu_model() -> str:
     except OSError:
         models = []
     return models[0] if models else platform.processor() or platform.machine()
+
+
+def cache_directory() -> Path:
+    """Where this tool keeps what can be made again, for one user of one machine."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cogx-runs"

@@ -1,15 +1,11 @@
 """Models by name or folder, and the rules that their configurations set."""
 
-import hashlib
-import json
-import math
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from cogx_runs.errors import CogxError, did_you_mean
 from cogx_runs.sweep import Dtype, Scheduler
+from cogx_runs.weights import folder_revision, parameter_count, read_json
 
 OPENAI_CLIP = "ViT-B-32:openai"
 SCHEDULER_CLASSES: dict[str, Scheduler] = {"CogVideoXDDIMScheduler": "ddim", "CogVideoXDPMScheduler": "dpm"}
@@ -38,6 +34,8 @@ class ModelCard:
     """Tokens to which the text is padded or cut."""
     num_train_timesteps: int
     timestep_spacing: str
+    parameters: int
+    """Of transformer, text encoder and VAE together."""
     clip_model: str = OPENAI_CLIP
     """The CLIP that scores its videos unless another is named."""
 
@@ -78,6 +76,7 @@ _2B = ModelCard(
     max_sequence_length=226,
     num_train_timesteps=1000,
     timestep_spacing="trailing",
+    parameters=6_670_000_000,
 )
 HUB_MODELS = {
     "2b": _2B,
@@ -88,6 +87,7 @@ HUB_MODELS = {
         revision="8d6ea3f817438460b25595a120f109b88d5fdfad",
         dtype="bfloat16",
         scheduler="dpm",
+        parameters=10_550_000_000,
     ),
 }
 
@@ -107,32 +107,18 @@ def resolve_model(name: str, revision: str | None = None) -> ModelCard:
     return _read_folder(name, folder.absolute())
 
 
-def weights_files(folder: Path) -> list[Path]:
-    """The safetensors files of a model folder."""
-    return sorted(folder.rglob("*.safetensors"))
-
-
-def parameter_count(card: ModelCard) -> int:
-    """Parameters of a model folder, as the headers of its safetensors files tell."""
-    count = 0
-    for path in weights_files(Path(card.source)):
-        tensors = json.loads(_safetensors_header(path))
-        count += sum(math.prod(entry["shape"]) for key, entry in tensors.items() if key != "__metadata__")
-    return count
-
-
 _TRANSFORMER_KEYS = ("sample_height", "sample_width", "patch_size", "sample_frames", "max_text_seq_length")
 _VAE_KEYS = ("block_out_channels", "temporal_compression_ratio")
 _SCHEDULER_KEYS = ("num_train_timesteps", "timestep_spacing")
 
 
 def _read_folder(name: str, folder: Path) -> ModelCard:
-    index = _read_json(folder / "model_index.json")
+    index = read_json(folder / "model_index.json")
     if index.get("_class_name") != "CogVideoXPipeline":
         raise CogxError(f"{folder}: is a {index.get('_class_name')}, not a CogVideoXPipeline")
-    transformer = _read_json(folder / "transformer" / "config.json")
-    scheduler = _read_json(folder / "scheduler" / "scheduler_config.json")
-    vae = _read_json(folder / "vae" / "config.json")
+    transformer = read_json(folder / "transformer" / "config.json")
+    scheduler = read_json(folder / "scheduler" / "scheduler_config.json")
+    vae = read_json(folder / "vae" / "config.json")
     kind = SCHEDULER_CLASSES.get(str(scheduler.get("_class_name")))
     if kind is None:
         raise CogxError(f"{folder}/scheduler: is a {scheduler.get('_class_name')}, which CogVideoX does not use")
@@ -147,7 +133,7 @@ def _read_folder(name: str, folder: Path) -> ModelCard:
     return ModelCard(
         name=name,
         source=str(folder),
-        revision=_folder_revision(folder),
+        revision=folder_revision(folder),
         dtype="bfloat16" if transformer.get("use_rotary_positional_embeddings") else "float16",
         scheduler=kind,
         height=transformer["sample_height"] * spatial,
@@ -158,82 +144,5 @@ def _read_folder(name: str, folder: Path) -> ModelCard:
         max_sequence_length=transformer["max_text_seq_length"],
         num_train_timesteps=scheduler["num_train_timesteps"],
         timestep_spacing=scheduler["timestep_spacing"],
+        parameters=parameter_count(folder),
     )
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise CogxError(f"{path}: is missing; the folder is no complete model in diffusers' format") from error
-    except OSError as error:
-        raise CogxError(f"{path}: cannot be read ({error.strerror}); mend its permissions") from error
-    except ValueError as error:
-        raise CogxError(f"{path}: is not valid JSON ({error}); copy or download it again") from error
-    if not isinstance(content, dict):
-        raise CogxError(f"{path}: holds no JSON object; copy or download it again")
-    return content
-
-
-def _folder_revision(folder: Path) -> str:
-    """A hash of the configs, safetensors headers, file sizes and modification times of a model folder."""
-    weights = weights_files(folder)
-    for component in ("transformer", "vae", "text_encoder"):
-        if not any(path.parent.name == component for path in weights):
-            raise CogxError(f"{folder / component}: holds no .safetensors weights; copy or download it again")
-    for index in folder.rglob("*.safetensors.index.json"):
-        for name in sorted(set(_read_json(index).get("weight_map", {}).values())):
-            if not (index.parent / name).is_file():
-                raise CogxError(f"{index.parent / name}: is missing of the weights; copy or download it again")
-    digest = hashlib.sha256()
-    small = [path for path in folder.rglob("*") if path.suffix in {".json", ".model", ".txt"}]
-    for path in sorted([*small, *weights]):
-        try:
-            content = _safetensors_header(path) if path.suffix == ".safetensors" else path.read_bytes()
-            times = str(path.stat().st_mtime_ns).encode() if path.suffix == ".safetensors" else b""
-        except OSError as error:
-            raise CogxError(f"{path}: cannot be read ({error.strerror}); mend its permissions") from error
-        for part in (str(path.relative_to(folder)).encode(), str(path.stat().st_size).encode(), times, content):
-            digest.update(len(part).to_bytes(8, "little") + part)
-    return digest.hexdigest()[:16]
-
-
-def _safetensors_header(path: Path) -> bytes:
-    """The JSON header of a safetensors file. Raises CogxError where the file is shorter than its header says."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        if size < 8 + length:
-            raise CogxError(f"{path}: is truncated within its header; copy or download it again")
-        header = file.read(length)
-    try:
-        tensors = json.loads(header)
-        ends = [entry["data_offsets"][1] for key, entry in tensors.items() if key != "__metadata__"]
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise CogxError(f"{path}: is no safetensors file; copy or download it again") from error
-    expected = 8 + length + max(ends, default=0)
-    if size != expected:
-        raise CogxError(f"{path}: has {size:,} bytes instead of {expected:,}; copy or download it again")
-    return header
-
-
-def weights_sha256(folder: Path) -> str:
-    """SHA-256 over all weights of a model folder, taken once and kept in the user's cache while nothing changes."""
-    revision = _folder_revision(folder)
-    kept = cache_directory() / "weights_sha256" / hashlib.sha256(f"{folder}\n{revision}".encode()).hexdigest()
-    if kept.is_file():
-        return kept.read_text(encoding="ascii")
-    digest = hashlib.sha256()
-    for path in weights_files(folder):
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    temporary = kept.with_suffix(f".{os.getpid()}")
-    temporary.write_text(digest.hexdigest(), encoding="ascii")
-    temporary.replace(kept)
-    return digest.hexdigest()
-
-
-def cache_directory() -> Path:
-    """Where this tool keeps what can be made again, for one user of one machine."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cogx-runs"

@@ -18,13 +18,14 @@ from cogx_runs.generation.generate import Generation, decode_stored, generate, w
 from cogx_runs.generation.pipeline import PipelineKey, load_pipeline, load_vae
 from cogx_runs.hardware import GIB
 from cogx_runs.metrics.clip import ClipScore, ClipScorer
-from cogx_runs.models import HUB_MODELS, ModelCard, weights_sha256
+from cogx_runs.models import HUB_MODELS, ModelCard
 from cogx_runs.outcomes import Outcome, Reporter
 from cogx_runs.plan import Plan, PlannedRun, RunSpec
 from cogx_runs.sweep import Parameters
 from cogx_runs.tracking.provenance import provenance
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.video import contact_sheet, write_mp4
+from cogx_runs.weights import weights_sha256
 
 if TYPE_CHECKING:
     from diffusers import CogVideoXPipeline

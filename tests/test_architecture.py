@@ -12,7 +12,7 @@ import cogx_runs
 PACKAGE = Path(cogx_runs.__file__).parent
 LEVELS = (
     {"errors"},
-    {"shipped", "hardware", "hub", "sweep", "prompts", "models", "tokens"},
+    {"shipped", "hardware", "hub", "sweep", "prompts", "models", "weights", "tokens"},
     {"plan", "advice", "cost", "outcomes"},
     {"generation", "video", "metrics", "tracking"},
     {"runner", "study", "analysis", "rescore", "export", "doctor"},

@@ -13,7 +13,7 @@ from cogx_runs import hub
 from cogx_runs.errors import CogxError
 from cogx_runs.generation.placement import place
 from cogx_runs.hardware import GIB, Device, available_memory
-from cogx_runs.models import ModelCard, parameter_count
+from cogx_runs.models import ModelCard
 from cogx_runs.plan import RunSpec
 from cogx_runs.sweep import Dtype, Placement, Scheduler
 
@@ -43,10 +43,11 @@ def load_pipeline(card: ModelCard, key: PipelineKey) -> CogVideoXPipeline:
     hub cannot be reached, torch cannot use the GPU, or memory does not suffice.
     """
     check_device(key.device)
+    origin = _origin(card)
     _check_memory(card, key)
     try:
         with _quiet_bars():
-            pipe = CogVideoXPipeline.from_pretrained(card.source, dtype=DTYPES[key.dtype], **_origin(card))
+            pipe = CogVideoXPipeline.from_pretrained(card.source, dtype=DTYPES[key.dtype], **origin)
     except MemoryError as error:
         raise CogxError(f"{card.source}: not enough host memory to load it") from error
     except (OSError, ValueError) as error:
@@ -92,9 +93,7 @@ def _origin(card: ModelCard, needed: str = "model_index.json") -> dict[str, obje
 
 
 def _check_memory(card: ModelCard, key: PipelineKey) -> None:
-    if not card.is_local:
-        return
-    needed = parameter_count(card) * DTYPES[key.dtype].itemsize
+    needed = card.parameters * DTYPES[key.dtype].itemsize
     available = available_memory()
     if needed > available:
         raise CogxError(

@@ -15,7 +15,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from cogx_runs.errors import CogxError, did_you_mean
-from cogx_runs.models import cache_directory
+from cogx_runs.hardware import cache_directory
 from cogx_runs.plan import PastRun, RunSpec
 from cogx_runs.sweep import Sweep
 from cogx_runs.tracking.provenance import is_dead, process_tags
