@@ -10,11 +10,15 @@ setup: .venv/installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-demo: setup ## A sweep to its end on a CPU
-	test -d demo/model || $(BIN)/python benchmarks/random_model.py demo/model 2>demo.log && rm -f demo.log
-	$(BIN)/cogx-runs sweep benchmarks/demo.yaml --model demo/model
+demo: setup demo/model ## A sweep to its end on a CPU
+	HF_HUB_OFFLINE=1 $(BIN)/cogx-runs sweep benchmarks/demo.yaml --model demo/model --device cpu
 	@echo "Random weights: the videos are noise, and every number above is MEANINGLESS. Look at them with:"
 	@echo "    $(BIN)/cogx-runs ui demo_meaningless"
+
+demo/model: | setup
+	rm -rf demo
+	$(BIN)/python benchmarks/random_model.py demo/unfinished
+	mv demo/unfinished $@
 
 test: setup ## The default suite
 	$(BIN)/pytest --numprocesses 2 --dist worksteal

@@ -6,16 +6,14 @@ Prints a row a placement and whether its latents and frames are bitwise those of
 """
 
 import argparse
-import gc
 import hashlib
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from cogx_runs.generation.generate import Generation, generate, warm_up
-from cogx_runs.generation.pipeline import PipelineKey, load_pipeline
+from cogx_runs.generation.generate import Generation, generate
+from cogx_runs.generation.loader import Loader
 from cogx_runs.hardware import choose_device, device_name
 from cogx_runs.plan import RunSpec, resolve_cells
 from cogx_runs.prompts import PromptLibrary
@@ -31,15 +29,11 @@ def digests(generation: Generation) -> tuple[str, str]:
 def measure(spec: RunSpec, cards: dict) -> Generation:
     """Load the model with the cell's placement, warm up, generate, and free all of it."""
     start = time.perf_counter()
-    pipe = load_pipeline(cards[spec.model_key], PipelineKey.of(spec))
-    warm_up(pipe, spec)
+    loader = Loader(lambda _: None)
+    pipe = loader.warm_pipeline(cards[spec.model_key], spec)
     print(f"# {spec.placement}: loaded and warm after {time.perf_counter() - start:.1f} s", flush=True)
     generation = generate(pipe, spec)
-    pipe.remove_all_hooks()
-    del pipe
-    gc.collect()
-    if spec.device == "cuda":
-        torch.cuda.empty_cache()
+    loader.free()
     return generation
 
 
@@ -60,7 +54,7 @@ def main() -> None:
         specs, cards = resolve_cells(
             [sweep.model_copy(update={"base": base})], PromptLibrary.find(arguments.prompts), device, {}
         )
-        rows.append((placement, specs[0].placement, measure(replace(specs[0]), cards)))
+        rows.append((placement, specs[0].placement, measure(specs[0], cards)))
     print(f"\n{device_name(device)}, {arguments.steps} steps, {arguments.frames} frames, {specs[0].dtype}\n")
     print(
         "| placement | s a step | text s | decode s | peak VRAM GiB | reserved GiB | peak RAM GiB | latents | frames |"

@@ -1,6 +1,7 @@
 """Ablation sweeps over CogVideoX as tracked, resumable MLflow experiments.
 
-What each command does, a notebook does with the function of the same name; each is imported when first used.
+Each command is a thin face of one of these functions; each is imported when it is first used. Their names are not
+those of the package's modules, which Python would put in their place.
 """
 
 from importlib import import_module
@@ -8,38 +9,38 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cogx_runs.analysis.frame import load_runs
-    from cogx_runs.doctor import doctor
+    from cogx_runs.doctor import examine
     from cogx_runs.errors import CogxError, InputError
-    from cogx_runs.export import export
-    from cogx_runs.rescore import rescore
+    from cogx_runs.export import export_runs
+    from cogx_runs.rescore import rescore_runs
     from cogx_runs.shipped import init
-    from cogx_runs.study import dashboard, generate, plan, sweep
+    from cogx_runs.study import dashboard, generate, plan_sweeps, run_sweeps
 
 _HOMES = {
     "CogxError": "errors",
     "InputError": "errors",
     "dashboard": "study",
-    "doctor": "doctor",
-    "export": "export",
+    "examine": "doctor",
+    "export_runs": "export",
     "generate": "study",
     "init": "shipped",
     "load_runs": "analysis.frame",
-    "plan": "study",
-    "rescore": "rescore",
-    "sweep": "study",
+    "plan_sweeps": "study",
+    "rescore_runs": "rescore",
+    "run_sweeps": "study",
 }
 __all__ = [
     "CogxError",
     "InputError",
     "dashboard",
-    "doctor",
-    "export",
+    "examine",
+    "export_runs",
     "generate",
     "init",
     "load_runs",
-    "plan",
-    "rescore",
-    "sweep",
+    "plan_sweeps",
+    "rescore_runs",
+    "run_sweeps",
 ]
 
 

@@ -2,13 +2,16 @@
 
 import itertools
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
+from cogx_runs.errors import did_you_mean
 from cogx_runs.hardware import gpu
 from cogx_runs.models import ModelCard
 from cogx_runs.plan import Advice, RunSpec
 from cogx_runs.sweep import Sweep
-from cogx_runs.tokens import count_clip_tokens, count_t5_tokens
+from cogx_runs.tokens import clip_architectures, count_clip_tokens, count_t5_tokens
 
 Rule = Callable[[RunSpec, ModelCard, Sweep], Iterator[Advice]]
 
@@ -161,6 +164,27 @@ def _dynamic_guidance(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator
             )
 
 
+def _clip_model(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
+    architecture, colon, _ = spec.clip_model.partition(":")
+    if Path(spec.clip_model).is_dir():
+        return
+    known = clip_architectures()
+    if architecture not in known:
+        mistake = f"no such folder or architecture: {architecture!r}; {did_you_mean(architecture, known)}"
+        yield Advice("error", sweep.where("clip_model"), mistake)
+    elif not colon:
+        yield Advice("error", sweep.where("clip_model"), f"names no weights; write it as {architecture}:openai")
+
+
+def _revision(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
+    if not card.is_local and not re.fullmatch(r"[0-9a-f]{40}", spec.model_revision):
+        yield Advice(
+            "warning",
+            sweep.where("revision"),
+            f"{spec.model_revision!r} can come to mean other weights; name a commit, so that cells stay what they are",
+        )
+
+
 def _negative_prompt(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
     if spec.negative_prompt and spec.guidance_scale <= 1:
         yield Advice(
@@ -219,5 +243,7 @@ _RULES: tuple[Rule, ...] = (
     _placement,
     _dynamic_guidance,
     _negative_prompt,
+    _clip_model,
+    _revision,
     _text_length,
 )

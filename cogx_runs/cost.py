@@ -8,13 +8,15 @@ from statistics import median
 from typing import Any
 
 from cogx_runs.hardware import device_name
-from cogx_runs.plan import Action, Estimate, PastRun, RunSpec
+from cogx_runs.plan import Decision, Estimate, PastRun, RunSpec
 
 TOKENS_EXPONENT = 1.45
 """How a step's time grows with the number of tokens between 25 and 49 frames (docs/measurements.md)."""
 
 LATEST_RUNS = 50
 """Of runs of one shape only the latest so many count, so that a plan over a long history stays fast."""
+
+_RUN = Decision("run")
 
 
 @dataclass(frozen=True)
@@ -47,13 +49,17 @@ class CostModel:
             if shapes[seen.key, seen.num_frames, seen.guided] <= LATEST_RUNS:
                 self._observations.setdefault(seen.key, []).append(seen)
 
-    def estimate(self, spec: RunSpec, action: Action = "run") -> Estimate:
-        """Seconds and peak VRAM of a cell; 0 s for one that is done or reused, null where nothing is known."""
-        if action in {"done", "reuse", "failed"}:
-            return Estimate(0.0, None, {"reuse": "taken over", "done": "finished", "failed": "not tried again"}[action])
+    def estimate(self, spec: RunSpec, decision: Decision = _RUN) -> Estimate:
+        """Seconds and peak VRAM of a cell; 0 s for one that is done or taken over, null where nothing is known."""
+        if decision.action != "run" and not decision.decodes:
+            basis = {"reuse": "taken over", "done": "finished", "failed": "not tried again"}[decision.action]
+            return Estimate(0.0, None, basis)
         known = self._observations.get(_key(device_name(spec.device), vars(spec)), [])
         if not known:
             return Estimate(None, None, f"no finished run of {spec.model} with {spec.placement} on this device yet")
+        if decision.decodes:
+            seconds = median((seen.decode_s + seen.encode_video_s) / seen.num_frames for seen in known)
+            return Estimate(round(seconds * spec.num_frames, 2), None, "kept latents are decoded again")
         guided = spec.guidance_scale > 1
         seconds, alike = _predict(known, spec.num_frames, guided, spec.num_inference_steps)
         peaks = [seen.peak_vram_gib for seen in alike if seen.peak_vram_gib is not None]

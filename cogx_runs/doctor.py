@@ -13,8 +13,9 @@ from cogx_runs import hub
 from cogx_runs.errors import CogxError
 from cogx_runs.hardware import GIB, gpu
 from cogx_runs.models import HUB_MODELS, OPENAI_CLIP, resolve_model
+from cogx_runs.tracking.provenance import PACKAGES
+from cogx_runs.weights import folder_revision
 
-PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "mlflow", "open_clip_torch", "imageio-ffmpeg")
 LOW_DISK_GIB = 20
 LOW_RAM_GIB = 16
 
@@ -30,7 +31,7 @@ class Check:
     """What to do about it; empty where nothing is to be done."""
 
 
-def doctor(model: str | None = None, clip_model: str | None = None) -> list[Check]:
+def examine(model: str | None = None, clip_model: str | None = None) -> list[Check]:
     """Look at packages, GPU, memory, disk, and the weights of `model` (None: of 2b and 5b) and of the CLIP."""
     checks = [*_packages(), _gpu(), _torch(), _memory(), _disk(), _ffmpeg()]
     checks += [_model(name) for name in ([model] if model else HUB_MODELS)]
@@ -100,6 +101,10 @@ def _model(name: str) -> Check:
         why = hub.unreachable()
         advice = f"the first sweep downloads {card.source}" if why is None else f"{why}; connect, or name a folder"
         return Check(label, "missing", "not on this machine", advice)
+    try:
+        folder_revision(cached.parent)
+    except CogxError as error:
+        return Check(label, "missing", str(error), f"the next sweep downloads the rest of {card.source}")
     return Check(label, "ok", str(cached.parent))
 
 

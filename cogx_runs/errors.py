@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+MANY_NAMES = 30
+
 
 class CogxError(Exception):
     """Something the user can mend; the message is one clear line: what, where, what instead."""
@@ -35,9 +37,11 @@ class InputError(CogxError):
 
 
 def did_you_mean(wrong: str, valid: Iterable[str]) -> str:
-    """` Did you mean X?` for the nearest valid name, else the list of all of them."""
+    """`did you mean X?` for the nearest valid name, else what names there are."""
     names = sorted(valid)
     near = get_close_matches(wrong, names, n=1, cutoff=0.5)
     if near:
         return f"did you mean {near[0]!r}?"
+    if len(names) > MANY_NAMES:
+        return f"none of the {len(names)} valid names is near"
     return f"valid: {', '.join(names)}" if names else "there are none"

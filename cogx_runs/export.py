@@ -13,14 +13,18 @@ from cogx_runs.tracking.store import RunStore
 SUFFIXES = {"guidance_scale": "gs", "num_inference_steps": "steps", "seed": "seed", "num_frames": "frames"}
 
 
-def export(sweep: str, directory: Path, *, tracking_uri: str | None = None) -> list[Path]:
+def export_runs(sweep: str, directory: Path, *, tracking_uri: str | None = None) -> list[Path]:
     """Write `DIR/exp1_guidance_scale/panda_guitar_gs6.mp4` for each finished run, and `runs.csv` beside them.
 
-    Each file appears whole or not at all. Where two runs would have one name, the signature tells them apart.
+    Each file appears whole or not at all. Where two runs would have one name, the output hash tells them apart.
     Returns the files written. Raises CogxError where the sweep has no finished run or `directory` cannot be written.
     """
     if directory.exists() and not directory.is_dir():
         raise CogxError(f"{directory}: is a file; name a folder")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CogxError(f"{directory}: cannot be made ({error.strerror}); name another folder") from error
     runs = load_runs(sweep, where=["status=FINISHED"], tracking_uri=tracking_uri)
     if runs.empty:
         raise CogxError(f"{sweep}: has no finished run to export")
@@ -42,7 +46,7 @@ def export(sweep: str, directory: Path, *, tracking_uri: str | None = None) -> l
 
 
 def _file_names(runs: pd.DataFrame) -> list[str]:
-    """The old name of each run's video, with its signature where the name alone is not unique."""
+    """The old name of each run's video, with its output hash where the name alone is not unique."""
     stems = []
     for row in runs.to_dict("records"):
         axes = sorted(str(key).removeprefix("metrics.axis.") for key in row if str(key).startswith("metrics.axis."))
@@ -51,6 +55,6 @@ def _file_names(runs: pd.DataFrame) -> list[str]:
         stems.append("_".join([str(row["params.prompt_name"]), *suffixes]))
     keys = [f"{experiment}/{stem}" for experiment, stem in zip(runs["experiment"], stems, strict=True)]
     return [
-        f"{stem}.mp4" if keys.count(key) == 1 else f"{stem}_{signature[:6]}.mp4"
-        for stem, key, signature in zip(stems, keys, runs["tags.cogx.signature"], strict=True)
+        f"{stem}.mp4" if keys.count(key) == 1 else f"{stem}_{identity[:6]}.mp4"
+        for stem, key, identity in zip(stems, keys, runs["tags.cogx.output_hash"], strict=True)
     ]

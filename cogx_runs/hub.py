@@ -3,6 +3,7 @@
 import urllib.request
 from functools import cache
 from pathlib import Path
+from urllib.error import HTTPError
 
 from cogx_runs.errors import WeightsUnavailableError
 
@@ -25,14 +26,15 @@ def unreachable() -> str | None:
     try:
         with urllib.request.urlopen(constants.ENDPOINT, timeout=5):
             return None
+    except HTTPError:
+        return None  # it answers, if only that there is nothing at its root
     except OSError as error:
-        return f"{constants.ENDPOINT} does not answer ({getattr(error, 'reason', error)})"
+        return f"{constants.ENDPOINT} does not answer ({type(getattr(error, 'reason', error)).__name__})"
 
 
 def require(repository: str, filename: str, revision: str | None = None) -> None:
     """Raise WeightsUnavailableError where a file is neither cached nor can be fetched."""
     if cached_file(repository, filename, revision) is None and (why := unreachable()):
         raise WeightsUnavailableError(
-            f"the weights of {repository} are not on this machine and {why}; "
-            "connect once, or name a local folder instead"
+            f"the weights of {repository} are not on this machine and {why}; connect once, or name a local folder"
         )

@@ -97,8 +97,9 @@ def resolve_model(name: str, revision: str | None = None) -> ModelCard:
 
     Raises CogxError for an unknown name, and for a folder that is unreadable, incomplete or truncated.
     """
-    if name in HUB_MODELS:
-        return replace(HUB_MODELS[name], revision=revision or HUB_MODELS[name].revision)
+    for card in HUB_MODELS.values():
+        if name in (card.name, card.source):
+            return replace(card, revision=revision or card.revision)
     folder = Path(name).expanduser()
     if not folder.is_dir():
         raise CogxError(f"no model {name!r}: neither a known name nor a folder here; {did_you_mean(name, HUB_MODELS)}")

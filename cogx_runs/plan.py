@@ -124,6 +124,7 @@ class PastRun:
     output_hash: str
     start_time_ms: int
     reused_from: str | None
+    """The run that this one took its pixels from; None where it made them."""
     device_name: str
     params: Mapping[str, str]
     metrics: Mapping[str, float]
@@ -151,14 +152,27 @@ class Advice:
 
 
 @dataclass(frozen=True)
-class PlannedRun:
-    """A cell and what is to be done for it."""
+class Decision:
+    """What is to be done for a cell."""
 
-    spec: RunSpec
     action: Action
-    estimate: Estimate
     finished: PastRun | None = None
     """The finished run of a cell that is done."""
+    decodes: bool = False
+    """Whether a reused cell's kept latents are decoded again, for another file or other scores."""
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A cell, what is to be done for it, and what that costs."""
+
+    spec: RunSpec
+    decision: Decision
+    estimate: Estimate
+
+    @property
+    def action(self) -> Action:
+        return self.decision.action
 
 
 @dataclass(frozen=True)
@@ -271,7 +285,7 @@ def resolve_cell(
         vae_slicing=p["vae_slicing"],
         placement=placement,
         video_quality=p["video_quality"],
-        clip_model=_resolve_clip(p["clip_model"] or card.clip_model),
+        clip_model=resolve_clip(p["clip_model"] or card.clip_model),
         metric_versions=tuple(sorted(metric_versions.items())),
         axes=tuple(sweep.axes),
     )
@@ -292,26 +306,25 @@ def output_hash(
     )
 
 
-def choose_actions(
-    specs: Sequence[RunSpec], history: Sequence[PastRun], retry_failed: bool = False
-) -> list[tuple[Action, PastRun | None]]:
-    """What is to be done for each cell, given what the tracking store remembers; for a done one its finished run."""
+def choose_actions(specs: Sequence[RunSpec], history: Sequence[PastRun], retry_failed: bool = False) -> list[Decision]:
+    """What is to be done for each cell, given what the tracking store remembers."""
     finished_here = {(run.experiment, run.output_hash): run for run in history if run.status == "FINISHED"}
     failed_here = {(run.experiment, run.output_hash) for run in history if run.status == "FAILED"}
+    outputs = {run.output_hash for run in history if run.status == "FINISHED"}
     pixels = {run.signature for run in history if run.status == "FINISHED"}
-    actions: list[tuple[Action, PastRun | None]] = []
+    decisions = []
     for spec in specs:
         cell = (spec.sweep, spec.output_hash)
         if cell in finished_here:
-            actions.append(("done", finished_here[cell]))
+            decisions.append(Decision("done", finished=finished_here[cell]))
         elif cell in failed_here and not retry_failed:
-            actions.append(("failed", None))
-        elif spec.signature in pixels:
-            actions.append(("reuse", None))
+            decisions.append(Decision("failed"))
         else:
-            actions.append(("run", None))
+            known = spec.signature in pixels
+            decisions.append(Decision("reuse" if known else "run", decodes=known and spec.output_hash not in outputs))
             pixels.add(spec.signature)
-    return actions
+            outputs.add(spec.output_hash)
+    return decisions
 
 
 def _configurations(sweep: Sweep) -> Iterator[dict[str, Any]]:
@@ -341,7 +354,7 @@ def _configurations(sweep: Sweep) -> Iterator[dict[str, Any]]:
             yield {**base, **dict(zip(names, combination, strict=True))}
 
 
-def _resolve_clip(name: str) -> str:
+def resolve_clip(name: str) -> str:
     """A CLIP's folder or checkpoint made absolute; any other name as it is."""
     architecture, _, weights = name.rpartition(":")
     if not Path(weights).exists():

@@ -1,22 +1,25 @@
 """Takes a plan through generation, metrics and tracking, cell by cell, and goes on after a failure."""
 
 import errno
+import json
 import shlex
 import shutil
 import tempfile
 import time
 import traceback
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
 from cogx_runs.errors import CogxError, WeightsUnavailableError
-from cogx_runs.generation.generate import Generation, decode_stored, generate, warm_up
-from cogx_runs.generation.pipeline import PipelineKey, load_pipeline, load_vae
-from cogx_runs.hardware import GIB
+from cogx_runs.generation.generate import decode_stored, generate
+from cogx_runs.generation.loader import Loader
+from cogx_runs.hardware import GIB, Device
 from cogx_runs.metrics.clip import ClipScore, ClipScorer
 from cogx_runs.models import HUB_MODELS, ModelCard
 from cogx_runs.outcomes import Outcome, Reporter
@@ -24,22 +27,34 @@ from cogx_runs.plan import Plan, PlannedRun, RunSpec
 from cogx_runs.sweep import Parameters
 from cogx_runs.tracking.provenance import provenance
 from cogx_runs.tracking.store import RunStore
-from cogx_runs.video import contact_sheet, write_mp4
-from cogx_runs.weights import weights_sha256
+from cogx_runs.video import Frames, contact_sheet, write_mp4
 
-if TYPE_CHECKING:
-    from diffusers import CogVideoXPipeline
-
-_TAKEN_OVER = ("cogx.env.", "cogx.noise_sha256", "cogx.clip.")
-"""Tags that go with the pixels and their scores when a cell is reused."""
+PHASES = ("encode_text_s", "denoise_s", "decode_s", "encode_video_s")
+"""The phases of a run; its `wall_time_s` is their sum."""
+_MEASURED = (
+    *PHASES[:3], "step_s", "peak_vram_gib", "peak_vram_reserved_gib", "peak_ram_gib",
+)  # fmt: skip
+"""Metrics that are measured while latents become frames; named as in a `Generation`."""
+_OF_THE_PIXELS = ("cogx.env.", "cogx.noise_sha256")
+_OF_THE_SCORES = ("cogx.clip_score.",)
+"""Beginnings of the tags that go with pixels and scores when a cell is reused."""
 _KEPT_ARTIFACTS = ("video.mp4", "contact_sheet.png", "latents.safetensors")
 """Artifacts that a reused cell takes over."""
 FREE_DISK_GIB = 0.25
 """Below this much free space no further cell is begun."""
 
 
-class DiskFullError(CogxError):
-    """The disk is full: no further cell can be kept, and the sweep ends."""
+@dataclass(frozen=True)
+class _Made:
+    """The pixels of a cell, however they were come by."""
+
+    latents: torch.Tensor
+    frames: Frames
+    measured: dict[str, float]
+    """The metrics in `_MEASURED` that are known."""
+    tags: dict[str, str]
+    """What they were made from."""
+    params: dict[str, Any]
 
 
 class Runner:
@@ -49,8 +64,8 @@ class Runner:
         self._plan = plan
         self._store = store
         self._report = reporter
-        self._loaded: tuple[PipelineKey, CogVideoXPipeline] | None = None
-        self._weights_sha256: str | None = None
+        self._loader = Loader(reporter.phase)
+        self._provenance: dict[Device, dict[str, str]] = {}
         self._scorers: dict[str, ClipScorer | WeightsUnavailableError] = {}
 
     def run(self, fail_fast: bool = False) -> list[Outcome]:
@@ -59,18 +74,19 @@ class Runner:
         A cell that fails is tracked as FAILED with its traceback and the next one begins, unless `fail_fast`.
         KeyboardInterrupt ends the cell at work as KILLED and passes on. Raises CogxError where no cell can run.
         """
+        todo = [planned for planned in self._plan.runs if planned.action in {"run", "reuse"}]
+        self._prepare(todo)
         experiments = {sweep.name: self._store.open_experiment(sweep) for sweep in self._plan.sweeps}
         buried = self._store.bury_dead(list(experiments.values()))
         if buried:
             self._report.note(f"{buried} run{'s' * (buried > 1)} of a process that died marked as KILLED")
-        todo = [planned for planned in self._plan.runs if planned.action in {"run", "reuse"}]
-        self._prepare(todo)
         outcomes = []
         stopped = False
         for planned in self._plan.runs:
             if planned.action == "done":
-                assert planned.finished is not None, "a done cell has its finished run"
-                outcomes.append(Outcome(planned.spec, "done", planned.finished.run_id, planned.finished.metrics))
+                made = planned.decision.finished
+                assert made is not None, "a done cell has its finished run"
+                outcomes.append(Outcome(planned.spec, "done", made.run_id, made.metrics))
                 continue
             if planned.action == "failed":
                 outcomes.append(Outcome(planned.spec, "failed", error="failed before; --retry-failed tries it again"))
@@ -89,6 +105,8 @@ class Runner:
         """Find out what can be known before the first cell, and load what it needs."""
         if not todo:
             return
+        self._store.check_writable()
+        _check_disk(Path(tempfile.gettempdir()))
         for clip_model in dict.fromkeys(planned.spec.clip_model for planned in todo):
             self._report.phase(f"loading CLIP {clip_model}")
             try:
@@ -100,26 +118,35 @@ class Runner:
                 )
         first = next((planned.spec for planned in todo if planned.action == "run"), None)
         if first is not None:
-            self._pipeline(first)
+            self._loader.load(self._card(first), first)
+        self._provenance = {device: provenance(device) for device in {planned.spec.device for planned in todo}}
 
     def _run_cell(self, spec: RunSpec, experiment_id: str) -> Outcome:
-        tags = provenance(spec.device) | {"cogx.command": command(spec)}
-        run_id = self._store.claim(experiment_id, spec, tags)
-        if run_id is None:
-            return Outcome(spec, "elsewhere", error="finished or being run by another process")
         with tempfile.TemporaryDirectory(prefix="cogx-runs-") as name:
             folder = Path(name)
+            _check_disk(folder)
+            tags = self._provenance[spec.device] | {
+                "cogx.command": command(spec),
+                "cogx.env.model": f"{spec.model_source}@{spec.model_revision}",
+            }
+            run_id = None
             try:
-                _check_disk(folder)
+                run_id = self._store.claim(experiment_id, spec, tags)
+                if run_id is None:
+                    return Outcome(spec, "elsewhere", error="finished or being run by another process")
                 _write_definition(spec, folder)
                 return self._adopt(spec, run_id, folder) or self._make(spec, run_id, folder)
-            except (KeyboardInterrupt, DiskFullError):
-                self._store.kill(run_id)
+            except KeyboardInterrupt:
+                if run_id is not None:
+                    self._store.kill(run_id)
                 raise
             except Exception as error:
                 if _is_disk_full(error):
-                    # The run stays open: ending it needs the disk too. The next start finds its process gone.
-                    raise DiskFullError("no space left on the disk; free some and start again") from error
+                    if run_id is not None:
+                        self._store.abandon(run_id)  # ending it would need the disk too
+                    raise CogxError("no space left on the disk; free some and start again") from error
+                if run_id is None:
+                    raise
                 (folder / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
                 self._store.finish(run_id, folder, params(spec), spec_metrics(spec), {}, status="FAILED")
                 return Outcome(spec, "failed", run_id, error=str(error).strip().split("\n")[0] or type(error).__name__)
@@ -130,56 +157,59 @@ class Runner:
         if made is None:
             return None
         self._report.phase("taking over")
-        kept = folder / "kept"
-        kept.mkdir()
         try:
             for name in _KEPT_ARTIFACTS:
-                self._store.download(made.info.run_id, name, kept)
+                self._store.download(made.info.run_id, name, folder)
         except CogxError as error:
             self._report.note(f"{spec.run_name}: made again, since {error}")
             return None
-        for name in ("prompt.txt", "config.yaml"):
-            shutil.copy(folder / name, kept / name)
         metrics = {key: value for key, value in made.data.metrics.items() if not key.startswith("axis.")}
         metrics |= spec_metrics(spec)
-        tags = {key: value for key, value in made.data.tags.items() if key.startswith(_TAKEN_OVER)}
+        tags = {key: value for key, value in made.data.tags.items() if key.startswith(_OF_THE_PIXELS + _OF_THE_SCORES)}
         tags["cogx.reused_from"] = made.data.tags.get("cogx.reused_from", made.info.run_id)
-        self._store.finish(run_id, kept, params(spec), metrics, tags)
+        self._store.finish(run_id, folder, params(spec) | _measured_on(made.data.params), metrics, tags)
         return Outcome(spec, "reused", run_id, metrics)
 
     def _make(self, spec: RunSpec, run_id: str, folder: Path) -> Outcome:
         """Generate a cell, or decode the latents that a run of the same signature kept, and track it."""
-        generation, tags = self._decode_kept(spec, folder) or self._generate(spec)
-        save_file({"latents": generation.latents.contiguous()}, folder / "latents.safetensors")
+        made = self._decode_kept(spec, folder) or self._generate(spec)
+        save_file({"latents": made.latents.contiguous()}, folder / "latents.safetensors")
         self._report.phase("encoding video")
         start = time.perf_counter()
-        write_mp4(generation.frames, folder / "video.mp4", spec.fps, spec.video_quality)
-        encode_video_s = time.perf_counter() - start
-        contact_sheet(generation.frames).save(folder / "contact_sheet.png")
-        metrics = _measured(generation, encode_video_s, (folder / "video.mp4").stat().st_size) | spec_metrics(spec)
+        write_mp4(made.frames, folder / "video.mp4", spec.fps, spec.video_quality)
+        measured = made.measured | {"encode_video_s": time.perf_counter() - start}
+        contact_sheet(made.frames).save(folder / "contact_sheet.png")
+        metrics = measured | spec_metrics(spec)
+        metrics["wall_time_s"] = sum(measured[phase] for phase in PHASES)
+        metrics["file_size_bytes"] = (folder / "video.mp4").stat().st_size
+        tags = made.tags
         scorer = self._scorers[spec.clip_model]
         if isinstance(scorer, ClipScorer):
             self._report.phase("scoring")
-            score = scorer.score(generation.frames, spec.prompt)
+            score = scorer.score(made.frames, spec.prompt)
             metrics["clip_score"] = score.value
-            tags |= clip_tags(score)
+            tags = tags | score_tags("clip_score", score)
         else:
-            tags["cogx.clip.missing"] = str(scorer)
-        self._store.finish(run_id, folder, params(spec), metrics, tags)
+            tags = tags | {"cogx.clip_score.missing": str(scorer)}
+        self._store.finish(run_id, folder, made.params, metrics, tags)
         return Outcome(spec, "finished", run_id, metrics)
 
-    def _generate(self, spec: RunSpec) -> tuple[Generation, dict[str, str]]:
-        """A new generation, and the tags that tell what it was made from."""
-        pipe = self._pipeline(spec)
+    def _generate(self, spec: RunSpec) -> _Made:
+        """A new generation."""
+        pipe = self._loader.warm_pipeline(self._card(spec), spec)
         self._report.phase("denoising")
-        generation = generate(pipe, spec, self._report.step)
-        tags = {"cogx.noise_sha256": str(generation.noise_sha256)}
-        if self._weights_sha256 is not None:
-            tags["cogx.env.model_weights_sha256"] = self._weights_sha256
-        return generation, tags
+        made = generate(pipe, spec, self._report.step)
+        tags = {"cogx.noise_sha256": made.noise_sha256}
+        if self._loader.weights_sha256 is not None:
+            tags["cogx.env.model_weights_sha256"] = self._loader.weights_sha256
+        measured = {name: value for name in _MEASURED if (value := getattr(made, name)) is not None}
+        return _Made(made.latents, made.frames, measured, tags, params(spec))
 
-    def _decode_kept(self, spec: RunSpec, folder: Path) -> tuple[Generation, dict[str, str]] | None:
-        """The generation of a finished run with the same pixels, its latents decoded again; None without one."""
+    def _decode_kept(self, spec: RunSpec, folder: Path) -> _Made | None:
+        """The latents of a finished run with the same pixels, decoded again; None without one.
+
+        What was measured while they were made is taken over with the device and placement that it was measured on.
+        """
         kept = self._store.find_finished(signature=spec.signature)
         if kept is None:
             return None
@@ -188,26 +218,14 @@ class Runner:
         except CogxError as error:
             self._report.note(f"{spec.run_name}: denoised again, since {error}")
             return None
+        vae = self._loader.warm_vae(self._card(spec), spec)
         self._report.phase("decoding kept latents")
-        vae = load_vae(self._card(spec), spec.dtype, spec.device)
-        measured = {name: kept.data.metrics[name] for name in ("encode_text_s", "denoise_s", "step_s")}
-        tags = {key: value for key, value in kept.data.tags.items() if key.startswith(_TAKEN_OVER[:2])}
-        return replace(decode_stored(vae, spec, latents), **measured), tags | {"cogx.latents_from": kept.info.run_id}
-
-    def _pipeline(self, spec: RunSpec) -> "CogVideoXPipeline":
-        """The pipeline of a cell: the loaded one where it fits, else another in its place, warmed up."""
-        key = PipelineKey.of(spec)
-        if self._loaded is None or self._loaded[0] != key:
-            self._loaded = self._weights_sha256 = None
-            self._report.phase(f"loading {spec.model}")
-            pipe = load_pipeline(self._card(spec), key)
-            if self._card(spec).is_local:
-                self._report.phase("hashing the weights (once)")
-                self._weights_sha256 = weights_sha256(Path(spec.model_source))
-            self._report.phase("warming up")
-            warm_up(pipe, spec)
-            self._loaded = (key, pipe)
-        return self._loaded[1]
+        decoding = decode_stored(vae, spec, latents)
+        measured = {name: kept.data.metrics[name] for name in _MEASURED if name in kept.data.metrics}
+        tags = {key: value for key, value in kept.data.tags.items() if key.startswith(_OF_THE_PIXELS)}
+        tags["cogx.latents_from"] = kept.info.run_id
+        measured["decode_s"] = decoding.decode_s
+        return _Made(latents, decoding.frames, measured, tags, params(spec) | _measured_on(kept.data.params))
 
     def _card(self, spec: RunSpec) -> ModelCard:
         return self._plan.cards[spec.model_key]
@@ -223,9 +241,9 @@ def spec_metrics(spec: RunSpec) -> dict[str, float]:
     return {f"axis.{axis}": value for axis, value in spec.axis_values.items()}
 
 
-def clip_tags(score: ClipScore) -> dict[str, str]:
-    """What a CLIP score depends on, kept with it."""
-    return {f"cogx.clip.{name}": str(value) for name, value in asdict(score).items() if name != "value"}
+def score_tags(metric: str, score: ClipScore) -> dict[str, str]:
+    """What the value of a CLIP score depends on, kept with it."""
+    return {f"cogx.{metric}.{name}": str(value) for name, value in asdict(score).items() if name != "value"}
 
 
 def command(spec: RunSpec) -> str:
@@ -241,32 +259,22 @@ def command(spec: RunSpec) -> str:
     }
     given = {"model", "num_inference_steps", "guidance_scale", "num_frames", "fps", "seed"}
     parts = ["cogx-runs", "generate", spec.prompt]
+    if " " not in spec.prompt:
+        parts.append("--as-text")
     for flag, value in short.items():
         parts += [flag, str(value)]
     for name in Parameters.model_fields:
-        if name in given or (name == "revision" and Path(spec.model_source).is_absolute()):
+        if name in given or (name == "revision" and spec.model not in HUB_MODELS):
             continue
         value = spec.model_revision if name == "revision" else getattr(spec, name)
         if value != Parameters.model_fields[name].default:
-            parts += ["--set", f"{name}={yaml.safe_dump(value, default_flow_style=True, width=10**6).splitlines()[0]}"]
+            parts += ["--set", f"{name}={json.dumps(value)}"]
     return shlex.join(parts)
 
 
-def _measured(generation: Generation, encode_video_s: float, file_size_bytes: int) -> dict[str, float]:
-    g = generation
-    values: dict[str, float | None] = {
-        "wall_time_s": g.encode_text_s + g.denoise_s + g.decode_s + encode_video_s,
-        "encode_text_s": g.encode_text_s,
-        "denoise_s": g.denoise_s,
-        "step_s": g.step_s,
-        "decode_s": g.decode_s,
-        "encode_video_s": encode_video_s,
-        "peak_vram_gib": g.peak_vram_gib,
-        "peak_vram_reserved_gib": g.peak_vram_reserved_gib,
-        "peak_ram_gib": g.peak_ram_gib,
-        "file_size_bytes": file_size_bytes,
-    }
-    return {name: float(value) for name, value in values.items() if value is not None}
+def _measured_on(params: Mapping[str, str]) -> dict[str, str]:
+    """Where a reused run's figures were measured, which is not where this sweep would have run it."""
+    return {name: params[name] for name in ("device", "placement")}
 
 
 def _write_definition(spec: RunSpec, folder: Path) -> None:
@@ -281,7 +289,7 @@ def _check_disk(folder: Path) -> None:
     for place in (folder, Path.cwd()):
         free = shutil.disk_usage(place).free / GIB
         if free < FREE_DISK_GIB:
-            raise DiskFullError(f"{free:.2f} GiB left on the disk of {place}; free some and start again")
+            raise CogxError(f"{free:.2f} GiB left on the disk of {place}; free some and start again")
 
 
 def _is_disk_full(error: BaseException | None) -> bool:

@@ -25,10 +25,13 @@ def init(directory: Path) -> list[Path]:
     if changed:
         raise CogxError(f"{', '.join(changed)}: differs from the shipped one; move it away or name another folder")
     written = []
-    for source, target in targets.items():
-        if not target.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(source.read_bytes())
-            written.append(target)
-    (directory / "mlruns").mkdir(parents=True, exist_ok=True)
+    try:
+        for source, target in targets.items():
+            if not target.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(source.read_bytes())
+                written.append(target)
+        (directory / "mlruns").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CogxError(f"{error.filename}: cannot be written ({error.strerror}); name another folder") from error
     return written

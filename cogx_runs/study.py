@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cogx_runs.tracking.store import RunStore
 
 
-def plan(
+def plan_sweeps(
     files: Sequence[str | Path],
     *,
     overrides: Mapping[str, Any] | None = None,
@@ -46,7 +46,7 @@ def plan(
     return _plan(load_sweeps(files, overrides), library, device, _history(use_store, tracking_uri), retry_failed)
 
 
-def sweep(
+def run_sweeps(
     files: Sequence[str | Path],
     *,
     overrides: Mapping[str, Any] | None = None,
@@ -61,7 +61,7 @@ def sweep(
 
     Raises InputError where the files or the model's rules forbid the plan, CogxError where no cell can run.
     """
-    planned = plan(
+    planned = plan_sweeps(
         files,
         overrides=overrides,
         prompts=prompts,
@@ -91,22 +91,24 @@ def execute(
 def plan_one(
     prompt: str,
     *,
+    as_text: bool = False,
     overrides: Mapping[str, Any] | None = None,
     prompts: Path | None = None,
     device: str = "auto",
     tracking_uri: str | None = None,
 ) -> Plan:
-    """The plan of a single video in the experiment `generate`. `prompt` is a prompt's name or its text."""
+    """The plan of a single video in the experiment `generate`. `prompt` is a prompt's name or its text, a single
+    word only with `as_text`."""
     library = PromptLibrary.find(prompts)
     text = " ".join(prompt.split())
-    if prompt in library.names:
+    if prompt in library.names and not as_text:
         chosen = library.read(prompt)
-    elif " " in text:
-        chosen = Prompt(re.sub(r"[^a-z0-9]+", "_", text.lower())[:40].strip("_"), text, "(command line)")
+    elif " " in text or (text and as_text):
+        chosen = Prompt(re.sub(r"\W+", "_", text.lower())[:40].strip("_"), text, "(command line)")
     else:
         raise CogxError(
             f"no prompt {prompt!r} in {library.directory}; {did_you_mean(prompt, library.names)} "
-            "A text of your own has more than one word"
+            "(a text of one word needs --as-text)"
         )
     one = Sweep(
         name="generate",
@@ -186,18 +188,16 @@ def dashboard(sweep: str | None, port: int | None = None, *, tracking_uri: str |
 def _plan(sweeps: list[Sweep], library: PromptLibrary, device: str, history: list[PastRun], retry_failed: bool) -> Plan:
     specs, cards = resolve_cells(sweeps, library, choose_device(device), METRIC_VERSIONS)
     costs = CostModel(history)
-    actions = choose_actions(specs, history, retry_failed)
+    decisions = choose_actions(specs, history, retry_failed)
     runs = tuple(
-        PlannedRun(spec, action, costs.estimate(spec, action), finished)
-        for spec, (action, finished) in zip(specs, actions, strict=True)
+        PlannedRun(spec, decision, costs.estimate(spec, decision))
+        for spec, decision in zip(specs, decisions, strict=True)
     )
     return Plan(tuple(sweeps), runs, tuple(advise(specs, sweeps, cards)), cards)
 
 
 def _history(use_store: bool, tracking_uri: str | None) -> list[PastRun]:
-    if not use_store:
-        return []
-    if not store_exists(tracking_uri):
+    if not use_store or not store_exists(tracking_uri):
         return []
     from cogx_runs.tracking.store import RunStore
 

@@ -277,6 +277,8 @@ def mistakes_of(error: ValidationError, file: str, model: type[BaseModel], prefi
             message = "must be letters, digits, '.', '_' and '-', beginning with a letter or digit"
         else:
             message = detail["msg"].removeprefix("Value error, ")
+            if detail["type"] != "value_error":
+                message += f" (got {detail['input']!r})"
         found.setdefault(dotted, message)
     return [Mistake(f"{file}:{dotted}" if dotted else file, message) for dotted, message in found.items()]
 
@@ -299,6 +301,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         mark = error.problem_mark
         at = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         raise CogxError(f"not valid YAML: {at}{error.problem}") from error
+    except OSError as error:
+        raise CogxError(f"cannot be read ({error.strerror}); mend its permissions") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise CogxError(f"not readable as YAML in UTF-8: {error}") from error
     if not isinstance(content, dict):

@@ -50,6 +50,12 @@ def count_clip_tokens(text: str, clip_model: str) -> TokenCount:
     return TokenCount(len(_openai_bpe().encode(cleaned).ids), limit, exact="hf_tokenizer_name" not in config)
 
 
+@cache
+def clip_architectures() -> list[str]:
+    """The architectures that open_clip knows."""
+    return sorted(path.stem for path in (_open_clip() / "model_configs").glob("*.json"))
+
+
 def _clip_text_config(clip_model: str) -> dict[str, Any]:
     """The `text_cfg` of a CLIP folder, or of an architecture as open_clip ships it."""
     path = Path(clip_model) / "open_clip_config.json"
@@ -99,20 +105,10 @@ def _tokenizer_file(path: Path) -> Tokenizer:
 
 
 @cache
-def _sentencepiece(path: Path) -> "_SentencePiece":
+def _sentencepiece(path: Path) -> Any:
     import sentencepiece
 
-    return _SentencePiece(sentencepiece.SentencePieceProcessor(model_file=str(path)))
-
-
-class _SentencePiece:
-    """sentencepiece's processor with a type that can be relied on."""
-
-    def __init__(self, processor: object) -> None:
-        self._processor = processor
-
-    def encode(self, text: str) -> list[int]:
-        return list(self._processor.encode(text))  # type: ignore[attr-defined]
+    return sentencepiece.SentencePieceProcessor(model_file=str(path))
 
 
 def _tokenizer_folder(card: ModelCard) -> Path | None:

@@ -49,6 +49,8 @@ def folder_revision(folder: Path) -> str:
     for component in ("transformer", "vae", "text_encoder"):
         if not any(path.parent.name == component for path in weights):
             raise CogxError(f"{folder / component}: holds no .safetensors weights; copy or download it again")
+    if not any((folder / "tokenizer" / name).is_file() for name in ("spiece.model", "tokenizer.json")):
+        raise CogxError(f"{folder / 'tokenizer'}: holds no spiece.model or tokenizer.json; copy or download it again")
     for index in folder.rglob("*.safetensors.index.json"):
         for name in sorted(set(read_json(index).get("weight_map", {}).values())):
             if not (index.parent / name).is_file():

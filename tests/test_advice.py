@@ -349,3 +349,19 @@ def test_two_sweeps_with_one_fault_are_each_told(tmp_path: Path) -> None:
         "exp.yaml:base.num_frames",
         "other.yaml:base.num_frames",
     ]
+
+
+def test_a_clip_that_open_clip_does_not_know_is_an_error_with_the_nearest_name() -> None:
+    messages = [found.message for name in ("ViT-B-31:openai", "ViT-B-32") for found in advice_on(clip_model=name)]
+
+    assert messages == [
+        "no such folder or architecture: 'ViT-B-31'; did you mean 'ViT-B-32'?",
+        "names no weights; write it as ViT-B-32:openai",
+    ]
+
+
+def test_a_revision_that_can_move_is_a_warning() -> None:
+    (found,) = advice_on(revision="main")
+
+    assert (found.level, found.where) == ("warning", "exp.yaml:base.revision")
+    assert found.message.startswith("'main' can come to mean other weights; name a commit")

@@ -136,12 +136,6 @@ def test_each_large_dependency_is_imported_in_its_rooms_and_nowhere_else() -> No
     assert importers["mlflow"] == {"tracking"}
 
 
-def test_nothing_imports_the_training_of_the_toy_but_itself() -> None:
-    assert {module for module, imported in edges() if room_of(imported) == "toy.train"} <= {
-        module for module in SOURCES if room_of(module) == "toy.train"
-    }
-
-
 def test_the_package_itself_imports_nothing_until_a_name_is_used() -> None:
     assert {name.split(".")[0] for name in imports_of("cogx_runs", with_types=False)} == {"importlib", "typing"}
 

@@ -98,7 +98,7 @@ def test_what_was_not_expected_keeps_its_traceback(project: Path, monkeypatch: p
     def broken(*arguments: object, **options: object) -> None:
         raise ZeroDivisionError("not expected")
 
-    monkeypatch.setattr("cogx_runs.study.plan", broken)
+    monkeypatch.setattr("cogx_runs.study.plan_sweeps", broken)
 
     with pytest.raises(ZeroDivisionError, match="not expected"):
         CliRunner().invoke(cli, ["plan", "guidance"], catch_exceptions=False)

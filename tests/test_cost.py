@@ -7,7 +7,7 @@ import pytest
 
 from cogx_runs.cost import TOKENS_EXPONENT, CostModel
 from cogx_runs.hardware import device_name
-from cogx_runs.plan import Estimate, PastRun, RunSpec
+from cogx_runs.plan import Decision, Estimate, PastRun, RunSpec
 
 SPEC = RunSpec(
     sweep="exp",
@@ -85,7 +85,7 @@ def test_without_a_finished_run_there_is_no_estimate_but_a_reason() -> None:
     ("action", "basis"), [("done", "finished"), ("reuse", "taken over"), ("failed", "not tried again")]
 )
 def test_a_cell_that_is_not_run_takes_no_time(action: Any, basis: str) -> None:
-    assert CostModel([finished(step_s=1.0)]).estimate(SPEC, action) == Estimate(0.0, None, basis)
+    assert CostModel([finished(step_s=1.0)]).estimate(SPEC, Decision(action)) == Estimate(0.0, None, basis)
 
 
 def test_one_finished_run_is_the_estimate_of_its_like() -> None:

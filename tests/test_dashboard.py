@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -71,3 +72,13 @@ def test_a_store_that_is_a_server_is_pointed_at_and_not_started_again() -> None:
 def test_a_sweep_that_was_not_run_is_told_before_a_server_is_started(project: Path) -> None:
     with pytest.raises(CogxError, match="exp1_guidance_scale has not been run yet; `cogx-runs sweep guidance` does it"):
         dashboard("guidance").__enter__()
+
+
+def test_a_port_in_use_is_refused_before_a_server_is_started(project: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+
+        with pytest.raises(CogxError, match=f"^--port {port}: cannot be used"), serve(port=port):
+            pass

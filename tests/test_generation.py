@@ -10,7 +10,7 @@ import torch
 from diffusers import CogVideoXPipeline
 
 from cogx_runs.errors import CogxError
-from cogx_runs.generation.generate import decode_stored, generate, warm_up
+from cogx_runs.generation.generate import decode_stored, generate, warm_up_decoding, warm_up_denoising
 from cogx_runs.generation.pipeline import PipelineKey, load_pipeline, load_vae
 from cogx_runs.models import resolve_model
 from cogx_runs.plan import RunSpec, resolve_cell
@@ -79,7 +79,8 @@ def test_a_cell_is_the_same_whatever_ran_before_it_on_the_pipeline(tiny_model: P
     alone = generate(load(spec), spec)
     pipe = load(spec)
 
-    warm_up(pipe, spec)
+    warm_up_denoising(pipe, spec)
+    warm_up_decoding(pipe.vae, spec)
     dpm = generate(pipe, replace(spec, scheduler="dpm"))
     untiled = replace(spec, vae_tiling=False, vae_slicing=False, num_frames=17, guidance_scale=1.0)
     generate(pipe, untiled)
@@ -128,7 +129,7 @@ def test_stored_latents_decode_to_the_same_frames_without_the_transformer(tiny_m
     again = decode_stored(load_vae(resolve_model(str(tiny_model)), "float32", "cpu"), spec, made.latents)
 
     assert np.array_equal(again.frames, made.frames)
-    assert again.denoise_s == 0.0
+    assert again.decode_s > 0
 
 
 def test_latents_that_are_not_finite_are_refused_before_decoding(tiny_model: Path) -> None:

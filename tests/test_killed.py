@@ -27,10 +27,25 @@ def sweep_file(tmp_path: Path, tiny_model: Path, tiny_clip: Path) -> Path:
         "name": "exp",
         "prompts": ["panda"],
         "base": {"model": str(tiny_model), "clip_model": str(tiny_clip), "num_frames": 9},
-        "axes": {"num_inference_steps": [2, 500]},
+        "axes": {"num_inference_steps": [2, 250]},
     }
     (project / "steps.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     return project / "steps.yaml"
+
+
+def test_a_store_whose_making_was_killed_at_any_moment_is_made_again(tmp_path: Path) -> None:
+    script = "from cogx_runs.tracking.store import RunStore; print('begin', flush=True); RunStore(); print('made')"
+    for delay_s in (0.2, 0.5, 0.8, 1.1, 1.4):
+        process = subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(delay_s)
+        process.kill()
+        process.communicate()
+
+    made = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+
+    assert made.stdout == "begin\nmade\n"
 
 
 def start(sweep_file: Path, command: list[str], *options: str) -> subprocess.Popen[bytes]:
@@ -65,8 +80,8 @@ def test_a_sweep_killed_between_any_two_writes_ends_with_each_cell_finished_exac
     assert statuses(sweep_file) == {
         ("2", "KILLED"): 3,
         ("2", "FINISHED"): 1,
-        ("500", "KILLED"): 1,
-        ("500", "FINISHED"): 1,
+        ("250", "KILLED"): 1,
+        ("250", "FINISHED"): 1,
     }
 
 
@@ -77,7 +92,7 @@ def test_an_interrupted_sweep_ends_its_run_as_killed_and_keeps_what_is_finished(
     process = start(sweep_file, COGX_RUNS)
     database = sweep_file.parent / "mlflow.db"
     deadline = time.monotonic() + 120
-    while not (database.is_file() and _has_begun(sweep_file, "500")):
+    while not (database.is_file() and _has_begun(sweep_file, "250")):
         assert process.poll() is None, "the sweep ended before its long cell began"
         assert time.monotonic() < deadline
         time.sleep(0.1)
@@ -85,7 +100,7 @@ def test_an_interrupted_sweep_ends_its_run_as_killed_and_keeps_what_is_finished(
     process.send_signal(sent)
 
     assert process.wait(timeout=60) == 130
-    assert statuses(sweep_file) == {("2", "FINISHED"): 1, ("500", "KILLED"): 1}
+    assert statuses(sweep_file) == {("2", "FINISHED"): 1, ("250", "KILLED"): 1}
 
 
 def _has_begun(sweep_file: Path, steps: str) -> bool:
@@ -103,4 +118,4 @@ def test_two_sweeps_at_once_in_a_folder_without_a_store_finish_each_cell_exactly
     processes = [start(sweep_file, COGX_RUNS) for _ in range(2)]
 
     assert [process.wait() for process in processes] == [0, 0]
-    assert statuses(sweep_file) == {("2", "FINISHED"): 1, ("500", "FINISHED"): 1}
+    assert statuses(sweep_file) == {("2", "FINISHED"): 1, ("250", "FINISHED"): 1}

@@ -306,3 +306,10 @@ def test_the_hash_of_the_weights_is_kept_in_the_users_cache(
     kept = [path for path in (tmp_path / "elsewhere").rglob("*") if path.is_file()]
     assert [path.read_text(encoding="ascii") for path in kept] == [digest]
     assert kept[0].parent == tmp_path / "elsewhere" / "cogx-runs" / "weights_sha256"
+
+
+def test_a_model_without_its_tokenizer_is_refused(model: Path) -> None:
+    shutil.rmtree(model / "tokenizer")
+
+    with pytest.raises(CogxError, match=r"model/tokenizer: holds no spiece.model or tokenizer.json; copy or download"):
+        resolve_model(str(model))

@@ -10,9 +10,9 @@ import pytest
 from cogx_runs import shipped
 from cogx_runs.errors import InputError, Mistake
 from cogx_runs.hardware import Device
-from cogx_runs.plan import PIXEL_FIELDS, Action, PastRun, RunSpec, choose_actions, resolve_cells
+from cogx_runs.plan import PIXEL_FIELDS, Action, Decision, PastRun, RunSpec, choose_actions, resolve_cells
 from cogx_runs.prompts import Prompt, PromptLibrary
-from cogx_runs.study import plan
+from cogx_runs.study import plan_sweeps
 from cogx_runs.sweep import Parameters, RandomDraw, Sweep, Vary
 
 SPEC = RunSpec(
@@ -116,13 +116,13 @@ def past(spec: RunSpec, status: str, experiment: str | None = None) -> PastRun:
 
 
 def actions(specs: list[RunSpec], *history: PastRun, retry_failed: bool = False) -> list[Action]:
-    return [action for action, _ in choose_actions(specs, history, retry_failed)]
+    return [decision.action for decision in choose_actions(specs, history, retry_failed)]
 
 
 def test_the_study_is_20_cells_of_which_4_are_reused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
-    planned = plan(["study"], use_store=False, device="cpu")
+    planned = plan_sweeps(["study"], use_store=False, device="cpu")
 
     assert [(run.spec.sweep, run.spec.run_name, run.action) for run in planned.runs] == [
         *(("baseline", path.stem, "run") for path in sorted(shipped.PROMPTS.glob("*.txt"))),
@@ -145,7 +145,7 @@ def test_the_study_is_20_cells_of_which_4_are_reused(tmp_path: Path, monkeypatch
 
 @pytest.mark.parametrize("path", sorted(shipped.SWEEPS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_each_shipped_sweep_plans_without_advice(path: Path) -> None:
-    planned = plan([path], use_store=False, device="cpu")
+    planned = plan_sweeps([path], use_store=False, device="cpu")
 
     assert planned.advice == ()
     assert len(planned.runs) >= 2
@@ -157,7 +157,7 @@ def test_a_plan_as_json_has_the_promised_keys_and_no_others(tmp_path: Path, monk
         "name: s\nprompts: [panda_guitar]\nbase: {num_frames: 29}\naxes: {seed: [1]}\n", encoding="utf-8"
     )
 
-    planned = plan(["s.yaml"], use_store=False, device="cpu")
+    planned = plan_sweeps(["s.yaml"], use_store=False, device="cpu")
 
     (run,) = planned.runs
     assert planned.as_dict() == {
@@ -390,15 +390,17 @@ def test_each_cell_has_the_card_of_its_own_revision() -> None:
 def test_a_cell_that_is_finished_here_is_done_and_names_its_run() -> None:
     finished = past(SPEC, "FINISHED")
 
-    assert choose_actions([SPEC], [finished]) == [("done", finished)]
+    assert choose_actions([SPEC], [finished]) == [Decision("done", finished)]
 
 
 def test_a_cell_that_is_finished_in_another_experiment_is_reused() -> None:
-    assert choose_actions([SPEC], [past(SPEC, "FINISHED", "other")]) == [("reuse", None)]
+    assert choose_actions([SPEC], [past(SPEC, "FINISHED", "other")]) == [Decision("reuse")]
 
 
 def test_a_cell_whose_file_or_score_alone_is_another_is_reused() -> None:
-    assert actions([SPEC], past(replace(SPEC, fps=16), "FINISHED")) == ["reuse"]
+    other_file = past(replace(SPEC, fps=16), "FINISHED")
+
+    assert choose_actions([SPEC], [other_file]) == [Decision("reuse", decodes=True)]
 
 
 def test_a_cell_of_which_only_other_pixels_are_finished_is_run() -> None:
@@ -424,8 +426,8 @@ def test_a_cell_that_failed_in_another_experiment_is_run() -> None:
 def test_a_cell_that_failed_and_then_finished_is_done_in_whatever_order_the_store_tells() -> None:
     failed, finished = past(SPEC, "FAILED"), past(SPEC, "FINISHED")
 
-    assert choose_actions([SPEC], [failed, finished]) == [("done", finished)]
-    assert choose_actions([SPEC], [finished, failed]) == [("done", finished)]
+    assert choose_actions([SPEC], [failed, finished]) == [Decision("done", finished)]
+    assert choose_actions([SPEC], [finished, failed]) == [Decision("done", finished)]
 
 
 def test_a_failed_cell_that_is_tried_again_takes_over_what_another_experiment_finished() -> None:

@@ -124,7 +124,7 @@ def test_all_mistakes_of_all_files_are_told_at_once_with_their_places(tmp_path: 
         Mistake(f"{first}:vari", "unknown key; did you mean 'vary'?"),
         Mistake(f"{first}:base.steps", "unknown key; did you mean 'num_inference_steps'?"),
         Mistake(f"{first}:base.num_frame", "unknown key; did you mean 'num_frames'?"),
-        Mistake(f"{first}:base.seed", "Input should be greater than or equal to 0"),
+        Mistake(f"{first}:base.seed", "Input should be greater than or equal to 0 (got -1)"),
         Mistake(f"{first}:axes.guidence_scale", "unknown parameter; did you mean 'guidance_scale'?"),
         Mistake(f"{first}:axes.seed.1", "Input should be a valid integer (got 'x')"),
         Mistake(f"{second}:prompts", "must be a list of prompt names, or all"),
@@ -354,7 +354,9 @@ def test_a_random_sweep_and_its_draw_go_together(tmp_path: Path, rest: str) -> N
 def test_an_unknown_way_to_vary_is_told_with_the_known_ones(tmp_path: Path) -> None:
     file = write(tmp_path / "vary.yaml", "name: v\nprompts: all\nvary: each\n")
 
-    assert mistakes_in(file) == (Mistake(f"{file}:vary", "Input should be 'one_at_a_time', 'grid', 'zip' or 'random'"),)
+    assert mistakes_in(file) == (
+        Mistake(f"{file}:vary", "Input should be 'one_at_a_time', 'grid', 'zip' or 'random' (got 'each')"),
+    )
 
 
 def test_an_override_replaces_the_base_of_every_file_and_is_named_as_the_place(tmp_path: Path) -> None:
@@ -378,7 +380,7 @@ def test_a_wrong_override_is_told_once_with_the_mistakes_of_the_files(tmp_path: 
     second = write(tmp_path / "second.yaml", "name: second\nprompts: 3\n")
 
     assert mistakes_in(first, second, steps=10, seed=True) == (
-        Mistake("(command line):seed", "Input should be a valid integer"),
+        Mistake("(command line):seed", "Input should be a valid integer (got True)"),
         Mistake("(command line):steps", "unknown key; did you mean 'num_inference_steps'?"),
         Mistake(f"{second}:prompts", "must be a list of prompt names, or all"),
     )

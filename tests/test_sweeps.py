@@ -1,6 +1,8 @@
 """Sweeps from the command line to the tracking store, with every part real."""
 
+import errno
 import json
+import os
 import shlex
 import shutil
 from collections.abc import Callable
@@ -60,7 +62,12 @@ def artifacts(run_id: str, folder: Path) -> Path:
 
 
 def statuses(result: Result) -> list[str]:
-    return [outcome["status"] for outcome in json.loads(result.stdout)]
+    return [outcome["status"] for outcome in json.loads(result.stdout)["runs"]]
+
+
+def one(result: Result) -> dict[str, Any]:
+    (run,) = json.loads(result.stdout)["runs"]
+    return run
 
 
 def test_a_sweep_tracks_all_that_the_contract_names(
@@ -90,8 +97,8 @@ def test_a_sweep_tracks_all_that_the_contract_names(
     assert tags["tags.cogx.kind"] == "run"
     assert tags["tags.cogx.sweep"] == "exp_guidance"
     assert tags["tags.cogx.prompt"] == "A panda plays the guitar."
-    for name in ("signature", "output_hash", "command", "noise_sha256", "clip.model", "clip.definition",
-                 "clip.frame_rule", "clip.prompt_truncated", "env.torch", "env.diffusers", "env.mlflow",
+    for name in ("signature", "output_hash", "command", "noise_sha256", "clip_score.model", "clip_score.definition",
+                 "clip_score.frame_rule", "clip_score.prompt_truncated", "env.torch", "env.diffusers", "env.mlflow",
                  "env.git_commit", "env.git_dirty", "env.device_name", "env.python",
                  "env.model_weights_sha256"):  # fmt: skip
         assert tags[f"tags.cogx.{name}"]
@@ -114,7 +121,7 @@ def test_the_logged_command_makes_the_same_cell_again(invoke: Invoke) -> None:
 
     command = shlex.split(run["tags.cogx.command"])
     assert command[:2] == ["cogx-runs", "generate"]
-    again = json.loads(invoke(*command[1:], "--json").stdout)
+    again = one(invoke(*command[1:], "--json"))
 
     assert again["signature"] == run["tags.cogx.signature"]
     assert again["status"] == "reused"
@@ -210,24 +217,101 @@ def break_at_guidance_1(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "generate", broken)
 
 
-def test_a_missing_clip_leaves_the_score_out_and_rescore_fills_it_in_from_the_latents(
-    invoke: Invoke, tiny_clip: Path
+def test_a_missing_clip_leaves_the_score_out_and_rescore_adds_it_from_the_latents(
+    invoke: Invoke, tiny_clip: Path, tmp_path: Path
 ) -> None:
-    result = invoke("sweep", "seed.yaml", "--clip-model", "ViT-B-32:openai")
-    assert result.exit_code == 0
-    assert "no CLIP score" in result.stderr
-    assert "metrics.clip_score" not in load_runs("exp_seed")
-    scored = json.loads(invoke("sweep", "seed.yaml", "--json").stdout)
+    clip = tmp_path / "clip"
+    shutil.copytree(tiny_clip, clip)
+    scored = json.loads(invoke("sweep", "seed.yaml", "--clip-model", clip, "--json").stdout)["runs"]
+    store = RunStore()
+    for run in store.runs(["exp_seed"]):
+        store._client.set_tag(run.info.run_id, "cogx.clip_score.missing", "as if")
+        _delete_metric(run.info.run_id, "clip_score")
 
-    rescored = invoke("rescore", "exp_seed", "--clip-model", tiny_clip)
+    rescored = invoke("rescore", "exp_seed")
 
     assert rescored.stdout.splitlines()[-1] == "2 runs scored"
-    runs = load_runs("exp_seed", where=["seed=7"])
-    assert len(runs) == 2
-    assert set(runs["tags.cogx.clip.model"]) == {str(tiny_clip)}
-    assert list(runs["metrics.clip_score"]) == pytest.approx([scored[1]["metrics"]["clip_score"]] * 2, abs=1e-5)
-    assert invoke("rescore", "seed.yaml", "--clip-model", tiny_clip).stdout == "0 runs scored\n"
-    assert runs["tags.cogx.output_hash"].nunique() == 1
+    runs = load_runs("exp_seed", sort="-seed")
+    assert list(runs["metrics.clip_score"]) == pytest.approx([run["metrics"]["clip_score"] for run in scored], abs=1e-5)
+    assert runs["tags.cogx.clip_score.decoded_as"].unique().tolist() == ["float32 on cpu"]
+    assert "tags.cogx.clip_score.missing" not in runs
+    assert invoke("rescore", "seed.yaml").stdout == "0 runs scored\n"
+    assert statuses(invoke("sweep", "seed.yaml", "--clip-model", clip, "--json")) == ["done", "done"]
+
+
+def _delete_metric(run_id: str, key: str) -> None:
+    import sqlite3
+
+    with sqlite3.connect("mlflow.db") as database:
+        for table in ("metrics", "latest_metrics"):
+            database.execute(f"delete from {table} where run_uuid = ? and key = ?", (run_id, key))
+
+
+def test_a_sweep_without_clip_weights_finishes_without_the_score_and_says_so(invoke: Invoke) -> None:
+    result = invoke("sweep", "seed.yaml", "--clip-model", "ViT-B-32:openai", "--json")
+
+    assert (result.exit_code, statuses(result)) == (0, ["finished", "finished"])
+    assert (
+        "no CLIP score: the weights of timm/vit_base_patch32_clip_224.openai are not on this machine" in result.stderr
+    )
+    runs = load_runs("exp_seed")
+    assert runs["metrics.clip_score"].isna().all()
+    assert runs["tags.cogx.clip_score.missing"].str.contains("HF_HUB_OFFLINE is set").all()
+
+
+def test_the_score_of_another_clip_is_a_metric_of_its_own_and_leaves_the_cells_done(
+    invoke: Invoke, tiny_clip: Path, project: Path
+) -> None:
+    before = json.loads(invoke("sweep", "seed.yaml", "--json").stdout)["runs"][0]["metrics"]["clip_score"]
+    shutil.copytree(tiny_clip, project / "other")
+
+    assert invoke("rescore", "exp_seed", "--clip-model", "other").stdout.splitlines()[-1] == "2 runs scored"
+
+    run = load_runs("exp_seed", where=["seed=42"]).iloc[0]
+    assert run["metrics.clip_score"] == before
+    assert run["metrics.clip_score.other"] == pytest.approx(before, abs=1e-5)
+    assert run["tags.cogx.clip_score.other.model"] == str(project / "other")
+    assert statuses(invoke("sweep", "seed.yaml", "--json")) == ["done", "done"]
+
+
+def test_a_model_folder_that_has_changed_since_is_not_used_to_rescore(
+    invoke: Invoke, tiny_model: Path, tiny_clip: Path, project: Path
+) -> None:
+    shutil.copytree(tiny_model, project / "model")
+    invoke("sweep", "seed.yaml", "--model", "model")
+    os.utime(project / "model" / "vae" / "diffusion_pytorch_model.safetensors")
+    shutil.copytree(tiny_clip, project / "other")
+
+    result = invoke("rescore", "exp_seed", "--clip-model", "other")
+
+    assert result.exit_code == 2
+    assert "model: has changed since the run was made" in result.stderr
+
+
+def test_a_reused_cell_keeps_the_placement_that_its_figures_were_measured_on(invoke: Invoke) -> None:
+    invoke("sweep", "guidance.yaml")
+
+    invoke("sweep", "seed.yaml", "--placement", "group")
+
+    placements = load_runs("exp_seed", sort="-seed")["params.placement"]
+    assert list(placements) == ["resident", "group"]
+
+
+def test_a_sweep_over_models_frees_one_pipeline_and_loads_the_next(
+    invoke: Invoke, tiny_model: Path, project: Path
+) -> None:
+    shutil.copytree(tiny_model, project / "second")
+    os.utime(project / "second" / "vae" / "diffusion_pytorch_model.safetensors")
+    content = yaml.safe_load((project / "guidance.yaml").read_text())
+    content["axes"] = {"model": [str(tiny_model), "second"], "vae_tiling": [True, False]}
+    content["vary"] = "grid"
+    (project / "models.yaml").write_text(yaml.safe_dump({**content, "name": "models"}))
+
+    result = invoke("sweep", "models.yaml", "--json")
+
+    assert statuses(result) == ["finished"] * 4
+    assert load_runs("models")["tags.cogx.noise_sha256"].nunique() == 1
+    assert load_runs("models")["tags.cogx.signature"].nunique() == 4
 
 
 def test_export_writes_the_old_layout_with_a_table(invoke: Invoke, project: Path) -> None:
@@ -249,16 +333,17 @@ def test_export_writes_the_old_layout_with_a_table(invoke: Invoke, project: Path
     assert table.loc["panda_gs6.mp4", "params.guidance_scale"] == 6.0
 
 
-def test_two_videos_of_one_name_are_exported_under_two(invoke: Invoke, project: Path) -> None:
+def test_videos_of_one_name_are_exported_under_names_of_their_own(invoke: Invoke, project: Path) -> None:
     invoke("sweep", "seed.yaml")
     invoke("sweep", "seed.yaml", "--guidance", "3")
+    invoke("sweep", "seed.yaml", "--fps", "16")
 
     invoke("export", "exp_seed", "out")
 
     videos = sorted(path.name for path in (project / "out" / "exp_seed").glob("*.mp4"))
-    signatures = sorted(load_runs("exp_seed", where=["seed=7"])["tags.cogx.signature"])
-    assert len(videos) == 4
-    assert {f"panda_seed7_{signature[:6]}.mp4" for signature in signatures} <= set(videos)
+    identities = sorted(load_runs("exp_seed", where=["seed=7"])["tags.cogx.output_hash"])
+    assert len(videos) == 6
+    assert {f"panda_seed7_{identity[:6]}.mp4" for identity in identities} <= set(videos)
 
 
 def test_generate_makes_one_video_of_a_text_or_a_named_prompt_and_copies_it(
@@ -266,14 +351,14 @@ def test_generate_makes_one_video_of_a_text_or_a_named_prompt_and_copies_it(
 ) -> None:
     options = ["--model", tiny_model, "--steps", 2, "--frames", 9, "--clip-model", tiny_clip, "--json"]
 
-    text = json.loads(invoke("generate", "A dog runs.", *options, "-o", "dog.mp4").stdout)
-    named = json.loads(invoke("generate", "cat", *options).stdout)
-    again = json.loads(invoke("generate", "cat", *options).stdout)
+    text = one(invoke("generate", "A dog runs.", *options, "-o", "dog.mp4"))
+    named = one(invoke("generate", "cat", *options))
+    again = one(invoke("generate", "cat", *options))
 
     assert (text["sweep"], text["run_name"], text["status"]) == ("generate", "a_dog_runs", "finished")
     assert read_mp4(project / "dog.mp4").shape == (9, 32, 32, 3)
     assert (named["run_name"], named["status"], again["status"]) == ("cat", "finished", "done")
-    wrong = invoke("generate", "cta", *options)
+    wrong = invoke("generate", "cta", *options[:-1])
     assert wrong.exit_code == 2
     assert "no prompt 'cta' in prompts; did you mean 'cat'?" in wrong.stderr
 
@@ -348,6 +433,9 @@ def test_estimates_are_null_without_a_basis_and_learned_from_finished_runs(invok
     after = json.loads(invoke("plan", "seed.yaml", "--json").stdout)["runs"][1]
 
     finished = load_runs("exp_guidance", where=["guidance_scale=6"]).iloc[0]
+    other_file = json.loads(invoke("plan", "guidance.yaml", "--fps", "16", "--json").stdout)["runs"][1]
+    assert (other_file["action"], other_file["estimate_basis"]) == ("reuse", "kept latents are decoded again")
+    assert other_file["estimated_s"] > 0
     assert after["estimated_s"] == pytest.approx(finished["metrics.wall_time_s"], abs=0.01)
     assert "median of 1 finished run" in after["estimate_basis"]
 
@@ -363,7 +451,7 @@ def test_artifacts_that_somebody_deleted_are_made_again(invoke: Invoke) -> None:
     assert "made again, since" in result.stderr
 
 
-def test_a_full_disk_stops_the_sweep_with_one_line_and_leaves_no_open_run(
+def test_a_nearly_full_disk_stops_the_sweep_with_one_line_before_a_run_is_begun(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cogx_runs.runner.FREE_DISK_GIB", 10**9)
@@ -372,4 +460,64 @@ def test_a_full_disk_stops_the_sweep_with_one_line_and_leaves_no_open_run(
 
     assert result.exit_code == 2
     assert "GiB left on the disk of" in result.stderr.splitlines()[-1]
-    assert list(load_runs("exp_guidance")["status"]) == ["KILLED"]
+    assert load_runs().empty
+
+
+def test_a_disk_that_fills_up_stops_the_sweep_and_the_cell_is_taken_up_again_in_the_same_process(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object, **options: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("cogx_runs.runner.write_mp4", full)
+        stopped = invoke("sweep", "guidance.yaml")
+    again = invoke("sweep", "guidance.yaml", "--json")
+
+    assert (stopped.exit_code, again.exit_code) == (2, 0)
+    assert "no space left on the disk; free some and start again" in stopped.stderr
+    assert statuses(again) == ["finished", "finished"]
+    assert sorted(load_runs("exp_guidance")["status"]) == ["FINISHED", "FINISHED", "KILLED"]
+
+
+def test_a_cell_for_which_the_gpu_is_too_small_fails_alone(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    def too_small(pipe: object, spec: Any) -> None:
+        if spec.guidance_scale == 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("cogx_runs.generation.loader.warm_up_denoising", too_small)
+
+    result = invoke("sweep", "guidance.yaml", "--json")
+
+    assert (result.exit_code, statuses(result)) == (1, ["failed", "finished"])
+
+
+def test_an_interrupt_just_after_the_last_write_leaves_the_run_finished(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    write = MlflowClient.set_terminated
+
+    def interrupted(client: MlflowClient, run_id: str, status: str) -> None:
+        write(client, run_id, status)
+        if status == "FINISHED":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(MlflowClient, "set_terminated", interrupted)
+
+    result = invoke("sweep", "guidance.yaml")
+
+    assert result.exit_code == 130
+    assert list(load_runs("exp_guidance")["status"]) == ["FINISHED"]
+
+
+def test_bad_input_that_is_no_mistake_of_a_file_is_told_as_json_too(invoke: Invoke) -> None:
+    for command in (["plan", "guidance.yaml"], ["sweep", "guidance.yaml"], ["generate", "cat"]):
+        result = invoke(*command, "--prompts", "/no/such/folder", "--json")
+
+        assert result.exit_code == 2
+        advice = [{"level": "error", "where": "(input)", "message": "--prompts /no/such/folder: no such folder"}]
+        assert json.loads(result.stdout) == {"runs": [], "advice": advice}

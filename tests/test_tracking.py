@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 from mlflow import MlflowClient
 
@@ -35,7 +36,7 @@ def store(project: Path) -> RunStore:
 def finish(store: RunStore, run_id: str, folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     (folder / "video.mp4").write_bytes(b"video")
-    store.finish(run_id, folder, {"seed": 42}, {"clip_score": 30.0}, {"cogx.clip.model": "tiny"})
+    store.finish(run_id, folder, {"seed": 42}, {"clip_score": 30.0}, {"cogx.clip_score.model": "tiny"})
 
 
 def test_a_claimed_run_is_running_and_names_its_cell_and_process(store: RunStore) -> None:
@@ -77,7 +78,7 @@ def test_finishing_writes_the_values_the_artifacts_and_last_the_status(store: Ru
     assert run.info.status == "FINISHED"
     assert run.data.params == {"seed": "42"}
     assert run.data.metrics == {"clip_score": 30.0}
-    assert run.data.tags["cogx.clip.model"] == "tiny"
+    assert run.data.tags["cogx.clip_score.model"] == "tiny"
     assert store.download(run_id, "video.mp4", tmp_path).read_bytes() == b"video"
     assert Path(run.info.artifact_uri).is_relative_to(Path("mlruns").absolute())
 
@@ -118,18 +119,23 @@ def test_a_run_of_another_host_is_left_alone(store: RunStore) -> None:
 def test_amending_a_finished_run_leaves_its_times_and_removes_what_no_longer_holds(
     store: RunStore, tmp_path: Path
 ) -> None:
-    run_id = store.claim(store.open_experiment(SWEEP), SPEC, {"cogx.clip.missing": "no weights"})
+    run_id = store.claim(store.open_experiment(SWEEP), SPEC, {"cogx.clip_score.missing": "no weights"})
     assert run_id is not None
     finish(store, run_id, tmp_path / "artifacts")
     before = next(store.runs(["exp"]))
 
-    store.amend(run_id, {"clip_score": 31.0}, {"cogx.clip.model": "other"}, remove=["cogx.clip.missing", "never.there"])
+    store.amend(
+        run_id,
+        {"clip_score": 31.0},
+        {"cogx.clip_score.model": "other"},
+        remove=["cogx.clip_score.missing", "never.there"],
+    )
 
     after = next(store.runs(["exp"]))
     assert after.info.end_time == before.info.end_time
     assert after.data.metrics["clip_score"] == 31.0
-    assert after.data.tags["cogx.clip.model"] == "other"
-    assert "cogx.clip.missing" not in after.data.tags
+    assert after.data.tags["cogx.clip_score.model"] == "other"
+    assert "cogx.clip_score.missing" not in after.data.tags
 
 
 def test_a_deleted_experiment_is_named_with_the_way_back(store: RunStore) -> None:
@@ -177,3 +183,18 @@ def _environment() -> dict[str, str]:
     import os
 
     return {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+
+
+def test_setting_the_clock_does_not_make_a_living_run_dead(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = store.open_experiment(SWEEP)
+    store.claim(experiment, SPEC, {})
+    now = psutil.boot_time()
+    monkeypatch.setattr("psutil.boot_time", lambda: now + 3600)
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: now + 3600)
+
+    assert store.bury_dead([experiment]) == 0
+
+
+def test_a_database_without_its_driver_is_one_line() -> None:
+    with pytest.raises(CogxError, match=r"^tracking store mysql://[^\n]*: No module named 'MySQLdb'$"):
+        RunStore("mysql://user@host/database")

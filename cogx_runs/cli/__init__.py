@@ -1,6 +1,7 @@
 """The command line: each command parses, calls one function of the library, and prints."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from typing import Any, cast
@@ -59,5 +60,6 @@ for _command in (init, plan, sweep, generate, runs, rescore, export, ui, doctor)
 
 
 def main() -> None:
-    """The entry point `cogx-runs`."""
+    """The entry point `cogx-runs`; a process that is told to end cleans up as an interrupted one does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     cast(Callable[[], None], cli)()

@@ -1,6 +1,9 @@
 """plan, sweep, generate: from definition files to videos."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,23 +23,13 @@ if TYPE_CHECKING:
 @json_option
 def plan(files: tuple[str, ...], no_store: bool, as_json: bool, **options: Any) -> None:
     """Show what each run of FILE... would do, what it costs, and what the model's rules say of it. Loads no model."""
-    from dataclasses import asdict
-    from json import dumps
-
     from cogx_runs.cli.tables import print_plan
-    from cogx_runs.errors import InputError
-    from cogx_runs.study import plan as make_plan
+    from cogx_runs.study import plan_sweeps
 
-    try:
-        planned = make_plan(files, overrides=take_overrides(options), use_store=not no_store, **options)
-    except InputError as error:
-        if not as_json:
-            raise
-        advice = [{"level": "error", **asdict(mistake)} for mistake in error.mistakes]
-        click.echo(dumps({"runs": [], "advice": advice}, indent=2))
-        sys.exit(2)
+    with _told_as_json(as_json):
+        planned = plan_sweeps(files, overrides=take_overrides(options), use_store=not no_store, **options)
     if as_json:
-        click.echo(dumps(planned.as_dict(), indent=2, ensure_ascii=False))
+        _print_json(planned.as_dict())
     else:
         print_plan(planned)
     sys.exit(2 if planned.errors else 0)
@@ -50,59 +43,82 @@ def plan(files: tuple[str, ...], no_store: bool, as_json: bool, **options: Any) 
 @json_option
 def sweep(files: tuple[str, ...], fail_fast: bool, as_json: bool, **options: Any) -> None:
     """Run every cell of FILE... that is not finished, and track it. The same command goes on where it was stopped."""
-    from json import dumps
+    from cogx_runs.study import plan_sweeps
 
-    from cogx_runs.cli.tables import print_advice, print_outcomes
-    from cogx_runs.study import plan as make_plan
-
-    planned = make_plan(files, overrides=take_overrides(options), **options)
-    print_advice([advice for advice in planned.advice if advice.level != "error"])
-    outcomes = _run(planned, fail_fast=fail_fast)
-    if as_json:
-        click.echo(dumps([_outcome_dict(outcome) for outcome in outcomes], indent=2, ensure_ascii=False))
-    else:
-        print_outcomes(outcomes)
-    sys.exit(_exit_code(outcomes))
+    with _told_as_json(as_json):
+        planned = plan_sweeps(files, overrides=take_overrides(options), **options)
+        outcomes = _run(planned, fail_fast=fail_fast)
+    _tell(planned, outcomes, as_json)
 
 
 @click.command()
 @click.argument("prompt")
 @cell_options
-@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Copy the video to this file.")
+@click.option("--as-text", is_flag=True, help="PROMPT is a text, though a single word or a prompt's name.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Copy the video to this file.")
 @json_option
-def generate(prompt: str, output: str | None, as_json: bool, **options: Any) -> None:
+def generate(prompt: str, output: Path | None, as_json: bool, **options: Any) -> None:
     """Make one video of PROMPT, a prompt's name or a text, and track it in the experiment `generate`."""
-    from json import dumps
-
-    from cogx_runs.cli.tables import print_advice, print_outcomes
+    from cogx_runs.errors import CogxError
     from cogx_runs.study import plan_one, video_of
 
-    planned = plan_one(prompt, overrides=take_overrides(options), **options)
-    print_advice([advice for advice in planned.advice if advice.level != "error"])
-    outcomes = _run(planned)
-    if outcomes[0].status != "failed" and output is not None:
-        video_of(outcomes[0], output)
+    with _told_as_json(as_json):
+        if output is not None and not output.parent.is_dir():
+            raise CogxError(f"--output {output}: there is no folder {output.parent}")
+        planned = plan_one(prompt, overrides=take_overrides(options), **options)
+        outcomes = _run(planned)
+        if outcomes[0].status != "failed" and output is not None:
+            video_of(outcomes[0], output)
+            click.echo(f"video: {output}", err=True)
+    _tell(planned, outcomes, as_json)
+
+
+@contextmanager
+def _told_as_json(as_json: bool) -> Iterator[None]:
+    """With `--json`, print bad input as the object that the command prints otherwise, and exit with 2."""
+    from dataclasses import asdict
+
+    from cogx_runs.errors import CogxError, InputError, Mistake
+
+    try:
+        yield
+    except CogxError as error:
+        if not as_json:
+            raise
+        mistakes = error.mistakes if isinstance(error, InputError) else [Mistake("(input)", str(error))]
+        _print_json({"runs": [], "advice": [{"level": "error", **asdict(mistake)} for mistake in mistakes]})
+        sys.exit(2)
+
+
+def _tell(planned: "Plan", outcomes: "list[Outcome]", as_json: bool) -> None:
+    """Print what became of each cell, and exit with the code that says so."""
+    from dataclasses import asdict
+
+    from cogx_runs.cli.tables import print_outcomes
+
     if as_json:
-        click.echo(dumps(_outcome_dict(outcomes[0]), indent=2, ensure_ascii=False))
+        runs = [_outcome_dict(outcome) for outcome in outcomes]
+        _print_json({"runs": runs, "advice": [asdict(advice) for advice in planned.advice]})
     else:
         print_outcomes(outcomes)
-    sys.exit(_exit_code(outcomes))
+    sys.exit(1 if any(outcome.status in {"failed", "skipped"} for outcome in outcomes) else 0)
+
+
+def _print_json(content: dict[str, Any]) -> None:
+    from json import dumps
+
+    click.echo(dumps(content, indent=2, ensure_ascii=False))
 
 
 def _run(planned: "Plan", fail_fast: bool = False) -> "list[Outcome]":
-    """Run a plan with progress shown; a terminated process is treated as an interrupted one."""
-    import signal
-
+    """Run a plan with its advice and progress shown."""
     from cogx_runs.cli.progress import reporter
+    from cogx_runs.cli.tables import print_advice
     from cogx_runs.study import execute
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    print_advice([advice for advice in planned.advice if advice.level != "error"])
     with reporter(planned) as progress:
         return execute(planned, fail_fast=fail_fast, reporter=progress)
-
-
-def _exit_code(outcomes: "list[Outcome]") -> int:
-    return 1 if any(outcome.status in {"failed", "skipped"} for outcome in outcomes) else 0
 
 
 def _outcome_dict(outcome: "Outcome") -> dict[str, Any]:

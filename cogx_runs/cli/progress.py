@@ -43,7 +43,7 @@ class _Bars:
         self._steps = progress.add_task("starting", total=None)
 
     def note(self, message: str) -> None:
-        self._progress.console.print(f"[yellow]note[/] {escape(message)}", soft_wrap=True)
+        self._progress.console.print(f"[yellow]note[/] {escape(message)}")
 
     def run_started(self, spec: RunSpec) -> None:
         self._progress.update(self._sweep, description=escape(spec.run_name))
@@ -59,7 +59,7 @@ class _Bars:
         self._progress.advance(self._sweep)
         if outcome.status == "failed":
             self._progress.console.print(
-                f"[red]failed[/] {escape(outcome.spec.run_name)}: {escape(outcome.error or '')}", soft_wrap=True
+                f"[red]failed[/] {escape(outcome.spec.run_name)}: {escape(outcome.error or '')}"
             )
 
 

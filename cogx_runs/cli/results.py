@@ -1,5 +1,7 @@
 """runs, rescore, export, ui: what has been tracked."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +31,14 @@ def runs(sweep: str | None, where: tuple[str, ...], sort: str | None, as_json: b
     from cogx_runs.cli.tables import stdout
 
     table = Table(box=None, header_style="bold", pad_edge=False)
-    columns = [column for column in SHOWN if column in frame.columns]
+    columns = [column for column in SHOWN if column in frame.columns and not frame[column].isna().all()]
+    if frame["experiment"].nunique() == 1:
+        columns.remove("experiment")
     for column in columns:
-        table.add_column(column.removeprefix("metrics."), no_wrap=True)
-    for row in frame[columns].itertuples(index=False):
-        table.add_row(*(_cell(value) for value in row))
+        words = column in {"experiment", "run_name"}
+        table.add_column(column.removeprefix("metrics."), no_wrap=not words, overflow="fold")
+    for row in frame[columns].to_dict("records"):
+        table.add_row(*(_cell(str(column), value) for column, value in row.items()))
     stdout().print(table)
     click.echo(f"{len(frame)} runs")
 
@@ -43,15 +48,17 @@ def runs(sweep: str | None, where: tuple[str, ...], sort: str | None, as_json: b
 @click.option("--clip-model", help="Another CLIP than the runs name.")
 @click.option("--device", type=click.Choice(["auto", "cuda", "cpu"]), default="auto", help="Where to decode.")
 def rescore(sweep: str, clip_model: str | None, device: str) -> None:
-    """Give the finished runs of SWEEP the CLIP score that they lack, from their stored latents."""
-    from cogx_runs.rescore import rescore as rescore_sweep
+    """Give the finished runs of SWEEP the CLIP score that they lack, from their stored latents.
 
-    done = rescore_sweep(
+    The score of another CLIP than the run names is a metric of its own, clip_score.NAME.
+    """
+    from cogx_runs.rescore import rescore_runs
+
+    done = rescore_runs(
         sweep, clip_model=clip_model, device=device, report=lambda message: click.echo(message, err=True)
     )
     for item in done:
-        before = "none" if item.before is None else f"{item.before:.2f}"
-        click.echo(f"{item.run_name}: {before} -> {item.after:.2f}")
+        click.echo(f"{item.run_name}: {item.metric} {item.value:.2f}")
     click.echo(f"{len(done)} runs scored")
 
 
@@ -60,9 +67,9 @@ def rescore(sweep: str, clip_model: str | None, device: str) -> None:
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
 def export(sweep: str, directory: Path) -> None:
     """Write the finished videos of SWEEP and a CSV into DIR, named as the old scripts named them."""
-    from cogx_runs.export import export as export_sweep
+    from cogx_runs.export import export_runs
 
-    for path in export_sweep(sweep, directory):
+    for path in export_runs(sweep, directory):
         click.echo(path)
 
 
@@ -74,16 +81,24 @@ def ui(sweep: str | None, port: int | None, browser: bool) -> None:
     """Start MLflow's server on 127.0.0.1 and open the runs of SWEEP; Ctrl-C ends it."""
     from cogx_runs.study import dashboard
 
-    with dashboard(sweep, port) as server:
-        click.echo(server.address)
-        if browser:
-            click.launch(server.address)
-        server.wait()
+    click.echo("starting MLflow's server; Ctrl-C ends it", err=True)
+    try:
+        with dashboard(sweep, port) as server:
+            click.echo(server.address)
+            if browser and (sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+                click.launch(server.address)
+            server.wait()
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
-def _cell(value: Any) -> str:
+def _cell(column: str, value: Any) -> str:
     import pandas as pd
 
     if pd.isna(value):
         return ""
-    return f"{value:,.2f}" if isinstance(value, float) else str(value)
+    if column == "run_id":
+        return str(value)[:8]
+    if column == "metrics.file_size_bytes":
+        return f"{value:,.0f}"
+    return f"{value:,.3f}" if isinstance(value, float) else str(value)

@@ -28,7 +28,7 @@ def doctor(model: str | None, clip_model: str | None, as_json: bool) -> None:
     from dataclasses import asdict
     from json import dumps
 
-    from cogx_runs.doctor import doctor as examine
+    from cogx_runs.doctor import examine
 
     checks = examine(model, clip_model)
     if as_json:

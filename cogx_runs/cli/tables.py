@@ -1,7 +1,7 @@
 """Plans and outcomes as tables on a terminal."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from rich.console import Console
 from rich.markup import escape
@@ -26,18 +26,15 @@ def stdout() -> Console:
 def print_plan(plan: Plan) -> None:
     """The cells with what is to be done, their cost, and the advice."""
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for header in ("sweep", "prompt", "varied", "action", "signature"):
-        table.add_column(header, no_wrap=True)
-    table.add_column("seconds", justify="right")
-    table.add_column("GiB", justify="right")
+    names = _add_name_columns(table, [run.spec for run in plan.runs])
+    table.add_column("action", no_wrap=True)
+    table.add_column("seconds", justify="right", no_wrap=True)
+    table.add_column("GiB", justify="right", no_wrap=True)
     for run in plan.runs:
         seconds, peak = run.estimate.seconds, run.estimate.peak_vram_gib
         table.add_row(
-            run.spec.sweep,
-            run.spec.prompt_name,
-            _varied(run.spec),
+            *names(run.spec),
             _coloured(run.action),
-            run.spec.signature,
             "?" if seconds is None else f"{seconds:,.0f}",
             "?" if peak is None else f"{peak:.1f}",
         )
@@ -49,24 +46,23 @@ def print_plan(plan: Plan) -> None:
 
 def print_advice(advice: Iterable[Advice], console: Console | None = None) -> None:
     """Each piece of advice on a line of its own, to stderr unless a console is given."""
-    console = console or Console(stderr=True, highlight=False, soft_wrap=True)
+    console = console or Console(stderr=True, highlight=False)
     for item in advice:
-        console.print(f"{_coloured(item.level)} {escape(item.where)}: {escape(item.message)}", soft_wrap=True)
+        text = f"{_coloured(item.level)} {escape(item.where)}: {escape(item.message)}"
+        console.print(text, soft_wrap=not console.is_terminal)
 
 
 def print_outcomes(outcomes: Sequence[Outcome]) -> None:
     """What became of each cell, with the figures that matter."""
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for header in ("sweep", "prompt", "varied", "status"):
-        table.add_column(header, no_wrap=True)
+    names = _add_name_columns(table, [outcome.spec for outcome in outcomes])
+    table.add_column("status", no_wrap=True)
     for header in ("CLIP score", "wall s", "s/step", "VRAM GiB", "mp4 kB"):
         table.add_column(header, justify="right", no_wrap=True)
     for outcome in outcomes:
         m = outcome.metrics or {}
         table.add_row(
-            outcome.spec.sweep,
-            outcome.spec.prompt_name,
-            _varied(outcome.spec),
+            *names(outcome.spec),
             _coloured(outcome.status),
             _figure(m.get("clip_score"), ".2f"),
             _figure(m.get("wall_time_s"), ".1f"),
@@ -108,11 +104,20 @@ def _summary(plan: Plan) -> str:
     return text
 
 
-def _varied(spec: RunSpec) -> str:
-    return " ".join(
-        f"{axis}={value:g}" if isinstance(value := getattr(spec, axis), int | float) else f"{axis}={value}"
-        for axis in spec.axes
-    )
+def _add_name_columns(table: Table, specs: Sequence[RunSpec]) -> Callable[[RunSpec], list[str]]:
+    """Columns that tell the cells apart, folded rather than cut where the terminal is narrow; returns a row's part.
+
+    The sweep is left out where there is only one.
+    """
+    several = len({spec.sweep for spec in specs}) > 1
+    for header in ("sweep", "prompt", "varied")[not several :]:
+        table.add_column(header, overflow="fold")
+
+    def row(spec: RunSpec) -> list[str]:
+        varied = spec.run_name.removeprefix(spec.prompt_name).strip()
+        return [escape(text) for text in (spec.sweep, spec.prompt_name, varied)[not several :]]
+
+    return row
 
 
 def _coloured(word: str) -> str:

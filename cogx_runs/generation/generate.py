@@ -32,8 +32,8 @@ class Generation:
     """1 x latent frames x channels x height / 8 x width / 8, on the CPU."""
     frames: Frames
     """uint8, T x H x W x C."""
-    noise_sha256: str | None
-    """Hash of the initial noise's bytes; None where stored latents were decoded."""
+    noise_sha256: str
+    """Hash of the initial noise's bytes."""
     encode_text_s: float
     denoise_s: float
     step_s: float
@@ -76,22 +76,20 @@ def generate(pipe: CogVideoXPipeline, spec: RunSpec, on_step: OnStep | None = No
     )
 
 
-def decode_stored(vae: AutoencoderKLCogVideoX, spec: RunSpec, latents: torch.Tensor) -> Generation:
+@dataclass(frozen=True)
+class Decoding:
+    """Frames of stored latents."""
+
+    frames: Frames
+    """uint8, T x H x W x C."""
+    decode_s: float
+
+
+def decode_stored(vae: AutoencoderKLCogVideoX, spec: RunSpec, latents: torch.Tensor) -> Decoding:
     """Decode the latents that an earlier run of the same signature kept; nothing is denoised."""
-    with PeakMemory(spec.device) as memory, timed(spec.device) as decode:
+    with timed(spec.device) as decode:
         frames = decode_latents(vae, latents, spec.device, tiling=spec.vae_tiling, slicing=spec.vae_slicing)
-    return Generation(
-        latents=latents,
-        frames=frames,
-        noise_sha256=None,
-        encode_text_s=0.0,
-        denoise_s=0.0,
-        step_s=0.0,
-        decode_s=decode.value,
-        peak_vram_gib=memory.vram_gib,
-        peak_vram_reserved_gib=memory.vram_reserved_gib,
-        peak_ram_gib=memory.ram_gib,
-    )
+    return Decoding(frames, decode.value)
 
 
 def decode_latents(
@@ -107,18 +105,21 @@ def decode_latents(
         return np.asarray((pixels.float() * 255).round().to(torch.uint8).cpu())
 
 
-def warm_up(pipe: CogVideoXPipeline, spec: RunSpec) -> None:
-    """Pay once, outside every measured time, for what the first use of a shape costs: kernels chosen and loaded,
-    memory pools grown. One denoising step at the cell's size and a short decode."""
+def warm_up_denoising(pipe: CogVideoXPipeline, spec: RunSpec) -> None:
+    """Pay once, outside every measured time, for what the first use of a shape costs: one step at the cell's shape."""
     short = replace(spec, num_inference_steps=1)
     with torch.no_grad():
-        embeddings = _encode_text(pipe, short)
         generator = torch.Generator("cpu").manual_seed(spec.seed)
         noise = _initial_noise(pipe, short, generator)
-        latents = _denoise(pipe, short, embeddings, noise, generator, None)
-        few = latents[:, :WARM_UP_LATENT_FRAMES]
-        decode_latents(pipe.vae, few, spec.device, tiling=spec.vae_tiling, slicing=spec.vae_slicing)
+        _denoise(pipe, short, _encode_text(pipe, short), noise, generator, None)
         pipe.maybe_free_model_hooks()
+
+
+def warm_up_decoding(vae: AutoencoderKLCogVideoX, spec: RunSpec) -> None:
+    """Pay once for the first decode at the cell's size, by a short one of zeros."""
+    spatial = 2 ** (len(vae.config.block_out_channels) - 1)
+    shape = (1, WARM_UP_LATENT_FRAMES, vae.config.latent_channels, spec.height // spatial, spec.width // spatial)
+    decode_latents(vae, torch.zeros(shape), spec.device, tiling=spec.vae_tiling, slicing=spec.vae_slicing)
 
 
 def _encode_text(pipe: CogVideoXPipeline, spec: RunSpec) -> dict[str, torch.Tensor | None]:

@@ -35,6 +35,11 @@ class PipelineKey:
     def of(cls, spec: RunSpec) -> "PipelineKey":
         return cls(spec.model_source, spec.model_revision, spec.device, spec.dtype, spec.placement)
 
+    @property
+    def without_placement(self) -> tuple[str, ...]:
+        """What must be the same for one pipeline's VAE to decode for another."""
+        return self.model_source, self.model_revision, self.device, self.dtype
+
 
 def load_pipeline(card: ModelCard, key: PipelineKey) -> CogVideoXPipeline:
     """Load the model and place its weights.
@@ -50,10 +55,15 @@ def load_pipeline(card: ModelCard, key: PipelineKey) -> CogVideoXPipeline:
             pipe = CogVideoXPipeline.from_pretrained(card.source, dtype=DTYPES[key.dtype], **origin)
     except MemoryError as error:
         raise CogxError(f"{card.source}: not enough host memory to load it") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         raise CogxError(f"{card.source}: cannot be loaded: {_first_line(error)}") from error
     pipe.set_progress_bar_config(disable=True)
-    place(pipe, key.placement, key.device)
+    try:
+        place(pipe, key.placement, key.device)
+    except torch.OutOfMemoryError as error:
+        raise CogxError(
+            f"placement {key.placement}: the GPU's memory does not suffice; use group, model or sequential"
+        ) from error
     return pipe
 
 

@@ -53,7 +53,7 @@ def serve(
         url = resolved.rstrip("/")
         yield Dashboard(url, url + _page(experiment_ids), None)
         return
-    port = port or _free_port()
+    port = _free_port() if port is None else _check_port(port)
     arguments = ["--backend-store-uri", resolved, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
@@ -81,6 +81,7 @@ def _page(experiment_ids: Sequence[str]) -> str:
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], url: str, said: IO[bytes]) -> None:
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never by a proxy to this very host
     deadline = time.monotonic() + READY_WITHIN_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
@@ -88,7 +89,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], url: str, said: IO[bytes
             lines = said.read().decode(errors="replace").strip().splitlines()
             raise CogxError(f"mlflow server ended at once: {lines[-1] if lines else 'it said nothing'}")
         try:
-            with urllib.request.urlopen(f"{url}/health", timeout=2):
+            with direct.open(f"{url}/health", timeout=2):
                 return
         except OSError:
             time.sleep(0.1)
@@ -111,3 +112,13 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _check_port(port: int) -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise CogxError(f"--port {port}: cannot be used ({error.strerror}); leave it out for a free one") from error
+    return port

@@ -1,6 +1,7 @@
 """Runs in MLflow: claimed, finished, failed, killed, found again. The only writer of the tracking store."""
 
 import hashlib
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,14 +19,18 @@ from cogx_runs.errors import CogxError, did_you_mean
 from cogx_runs.hardware import cache_directory
 from cogx_runs.plan import PastRun, RunSpec
 from cogx_runs.sweep import Sweep
-from cogx_runs.tracking.provenance import is_dead, process_tags
-from cogx_runs.tracking.uri import tracking_uri
+from cogx_runs.tracking.provenance import is_dead, is_own, process_tags
+from cogx_runs.tracking.uri import SQLITE, sqlite_path, tracking_uri
 
 KIND_FILTER = "tags.`cogx.kind` = 'run'"
 PAGE = 1000
 TAG_LIMIT = 7900
 """Characters of a tag; MLflow refuses more than 8,000."""
 EXPERIMENT_TAG_LIMIT = 19000
+
+
+_AT_WORK: set[str] = set()
+"""The runs that this process has claimed and not ended."""
 
 
 class RunStore:
@@ -42,12 +47,19 @@ class RunStore:
             if self.uri.startswith(("http://", "https://")):
                 urlopen(f"{self.uri.rstrip('/')}/health", timeout=10).close()  # MLflow would try for minutes
             with self._lock:
+                _create_sqlite(sqlite_path(self.uri))
                 self._client = MlflowClient(tracking_uri=self.uri)
                 self._client.search_experiments(max_results=1)
-        except (MlflowException, SQLAlchemyError, OSError) as error:
+        except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
             raise CogxError(f"tracking store {self.uri}: {str(error).splitlines()[0]}") from error
 
     # Writing
+
+    def check_writable(self) -> None:
+        """Raise CogxError where a SQLite store can only be read."""
+        path = sqlite_path(self.uri)
+        if path is not None and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+            raise CogxError(f"{path}: cannot be written; work in another folder, or set MLFLOW_TRACKING_URI")
 
     def open_experiment(self, sweep: Sweep) -> str:
         """The id of the sweep's experiment, created where it is not there. Raises CogxError for a deleted one."""
@@ -57,7 +69,11 @@ class RunStore:
                 return str(
                     self._client.create_experiment(
                         sweep.name,
-                        tags={"mlflow.note.content": sweep.description[:EXPERIMENT_TAG_LIMIT], "cogx.file": sweep.file},
+                        tags={
+                            "mlflow.experimentKind": "custom_model_development",
+                            "mlflow.note.content": sweep.description[:EXPERIMENT_TAG_LIMIT],
+                            "cogx.file": sweep.file,
+                        },
                     )
                 )
         if found.lifecycle_stage != "active":
@@ -71,7 +87,7 @@ class RunStore:
         """End as KILLED the runs of this host whose process is gone. Returns how many there were."""
         buried = 0
         for run in self._search(experiment_ids, f"{KIND_FILTER} and attributes.status = 'RUNNING'"):
-            if is_dead(run.data.tags):
+            if self._is_dead(run):
                 self.kill(run.info.run_id)
                 buried += 1
         return buried
@@ -84,7 +100,7 @@ class RunStore:
                 if run.info.status == "FINISHED":
                     return None
                 if run.info.status == "RUNNING":
-                    if not is_dead(run.data.tags):
+                    if not self._is_dead(run):
                         return None
                     self.kill(run.info.run_id)
             created = self._client.create_run(
@@ -100,6 +116,7 @@ class RunStore:
                     "cogx.prompt": spec.prompt[:TAG_LIMIT],
                 },
             )
+        _AT_WORK.add(str(created.info.run_id))
         return str(created.info.run_id)
 
     def finish(
@@ -121,10 +138,20 @@ class RunStore:
             tags=[RunTag(key, value[:TAG_LIMIT]) for key, value in tags.items()],
         )
         self._client.set_terminated(run_id, status)
+        self.abandon(run_id)
 
     def kill(self, run_id: str) -> None:
-        """End a run as KILLED."""
-        self._client.set_terminated(run_id, "KILLED")
+        """End a run as KILLED, unless it has ended."""
+        self.abandon(run_id)
+        if self._client.get_run(run_id).info.status == "RUNNING":
+            self._client.set_terminated(run_id, "KILLED")
+
+    def abandon(self, run_id: str) -> None:
+        """Leave a run as it is; if it is open, it counts as dead from now on."""
+        _AT_WORK.discard(run_id)
+
+    def _is_dead(self, run: Run) -> bool:
+        return is_dead(run.data.tags) or (is_own(run.data.tags) and run.info.run_id not in _AT_WORK)
 
     def amend(
         self, run_id: str, metrics: Mapping[str, float], tags: Mapping[str, str], remove: Sequence[str] = ()
@@ -212,6 +239,19 @@ class RunStore:
                 return
 
 
+def _create_sqlite(path: Path | None) -> None:
+    """Make MLflow's tables where there is no file yet: beside it first, so that a death on the way leaves none half
+    made."""
+    if path is None or path.exists():
+        return
+    if not os.access(path.parent, os.W_OK):
+        raise CogxError(f"{path.parent}: cannot be written; work in another folder, or set MLFLOW_TRACKING_URI")
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    unfinished.unlink(missing_ok=True)
+    MlflowClient(tracking_uri=f"{SQLITE}{unfinished}").search_experiments(max_results=1)
+    unfinished.replace(path)
+
+
 def _past_run(run: Run, experiment: str) -> PastRun:
     return PastRun(
         run_id=run.info.run_id,
@@ -220,7 +260,7 @@ def _past_run(run: Run, experiment: str) -> PastRun:
         signature=run.data.tags.get("cogx.signature", ""),
         output_hash=run.data.tags.get("cogx.output_hash", ""),
         start_time_ms=run.info.start_time,
-        reused_from=run.data.tags.get("cogx.reused_from"),
+        reused_from=run.data.tags.get("cogx.reused_from", run.data.tags.get("cogx.latents_from")),
         device_name=run.data.tags.get("cogx.env.device_name", ""),
         params=run.data.params,
         metrics=run.data.metrics,
