@@ -70,7 +70,6 @@ class RunStore:
                     self._client.create_experiment(
                         sweep.name,
                         tags={
-                            "mlflow.experimentKind": "custom_model_development",
                             "mlflow.note.content": sweep.description[:EXPERIMENT_TAG_LIMIT],
                             "cogx.file": sweep.file,
                         },
