@@ -1,0 +1,1 @@
+"""The drawn world and the training script behind the toy CogVideoX; nothing else imports it."""

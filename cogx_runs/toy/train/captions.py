@@ -1,0 +1,129 @@
+"""Captions of scenes in many wordings, the shipped prompts among them, and their vocabulary."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from cogx_runs.toy.train import phrases
+from cogx_runs.toy.train.world import COLOURS, SCENES_OF_PROMPTS, Scene
+
+_PACKAGE = Path(__file__).resolve().parents[2]
+PROMPTS_DIR = next(
+    (p for p in (_PACKAGE.parent / "prompts", _PACKAGE / "shipped" / "prompts") if p.is_dir()),
+    _PACKAGE.parent / "prompts",
+)
+"""In a checkout, else as installed."""
+SYNONYMS = {"golden": ("golden", "yellow"), "purple": ("purple", "violet")}
+"""Other names of a colour; the first is the usual one."""
+
+
+@dataclass(frozen=True)
+class Caption:
+    """A wording and what it says of the scene; None where it is silent."""
+
+    text: str
+    subject: str | None
+    place: str | None
+    colour: str | None
+
+
+@cache
+def shipped_prompts(folder: Path = PROMPTS_DIR) -> dict[str, str]:
+    """The nine shipped prompts by name, as they stand in `prompts/`."""
+    return {n: (folder / f"{n}.txt").read_text("utf-8").strip() for n in SCENES_OF_PROMPTS}
+
+
+def words_of(text: str) -> list[str]:
+    """The words as the tokenizer splits them: lower case, letters and digits alone."""
+    return re.findall(r"[a-z0-9]+", text.lower())
+
+
+def vocabulary() -> list[str]:
+    """All words that any caption can hold, sorted."""
+    texts = list(shipped_prompts().values()) + list(phrases.STYLES) + list(COLOURS)
+    texts += [name for names in SYNONYMS.values() for name in names]
+    for table in (
+        phrases.WITH_COLOUR,
+        phrases.PLAIN,
+        phrases.PLACE,
+        phrases.MOTION,
+        phrases.SUBJECT_DETAIL,
+        phrases.PLACE_DETAIL,
+    ):
+        texts += [text.replace("{c}", "") for options in table.values() for text in options]
+    return sorted({word for text in texts for word in words_of(text)})
+
+
+def colour_word(colour: str, rng: np.random.Generator) -> str:
+    """A name of the colour, mostly the usual one."""
+    names = SYNONYMS.get(colour, (colour,))
+    return names[0] if rng.random() < 0.7 else str(rng.choice(names))
+
+
+def _pick(options: tuple[str, ...], rng: np.random.Generator) -> str:
+    return options[int(rng.integers(len(options)))]
+
+
+def _shipped(scene: Scene) -> str | None:
+    for name, (subject, place, colour, motion) in SCENES_OF_PROMPTS.items():
+        same = (subject, place, motion) == (scene.subject, scene.place, scene.motion)
+        if same and colour in (None, scene.colour):
+            return name
+    return None
+
+
+def caption(scene: Scene, rng: np.random.Generator) -> Caption:
+    """One wording of the scene; of a shipped prompt's scene, often that prompt itself."""
+    shipped = _shipped(scene)
+    if shipped and rng.random() < 0.4:
+        colour = SCENES_OF_PROMPTS[shipped][2]
+        return Caption(shipped_prompts()[shipped], scene.subject, scene.place, colour)
+
+    kind = rng.random()
+    with_place, with_subject = kind >= 0.04, kind >= 0.08 or kind < 0.04
+    colour = scene.colour if with_subject and rng.random() < 0.85 else None
+    subject = place = ""
+    if with_subject and colour:
+        subject = _pick(phrases.WITH_COLOUR[scene.subject], rng)
+        subject = subject.replace("{c}", colour_word(colour, rng))
+        subject = re.sub(r"\ba (?=orange)", "an ", subject)
+    elif with_subject:
+        subject = _pick(phrases.PLAIN[scene.subject], rng)
+    if with_place:
+        place = _pick(phrases.PLACE[scene.place], rng)
+
+    if rng.random() < 0.15:
+        parts = [", ".join(p for p in (place, subject) if p)]
+    elif rng.random() < 0.15:
+        parts = [", ".join(p for p in (subject, place) if p)]
+    else:
+        parts = [" ".join(p for p in (subject, place) if p)]
+    motion = _pick(phrases.MOTION[scene.motion], rng) if with_subject else ""
+    details = [motion] if motion else []
+    if with_subject and rng.random() < 0.35:
+        details.append(_pick(phrases.SUBJECT_DETAIL[scene.subject], rng))
+    if with_place and rng.random() < 0.35:
+        details.append(_pick(phrases.PLACE_DETAIL[scene.place], rng))
+    styles = list(rng.permutation(phrases.STYLES)[: int(rng.integers(0, 4))])
+    if rng.random() < 0.3:
+        details.reverse()
+    text = ". ".join(p[:1].upper() + p[1:] for p in parts + details)
+    text = ", ".join([text, *styles]) + "."
+    return Caption(
+        text,
+        scene.subject if with_subject else None,
+        scene.place if with_place else None,
+        colour,
+    )
+
+
+def plain_prompt(scene: Scene) -> str:
+    """The plainest full wording, which the held-out pairs are asked with."""
+    subject = phrases.WITH_COLOUR[scene.subject][0].replace("{c}", scene.colour)
+    text = f"{subject} {phrases.PLACE[scene.place][0]}."
+    return text[:1].upper() + text[1:]

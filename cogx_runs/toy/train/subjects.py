@@ -1,0 +1,213 @@
+"""The nine subjects, each drawn feet at (0, 0) and about one unit tall, facing right.
+
+`paint` is the colour that captions may name; everything else of a subject keeps its own.
+`beat` swings between -1 and 1 with the subject's own action (strumming, typing, waving...).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from cogx_runs.toy.train.drawing import Colour, Drawing, Floats, shade
+
+SKIN: Colour = (236, 188, 150)
+DARK: Colour = (28, 26, 34)
+SNOW: Colour = (244, 244, 240)
+
+
+def panda(d: Drawing, paint: Colour, beat: Floats) -> None:
+    """A sitting panda that strums a guitar."""
+    d.ellipse(0, -0.30, 0.30, 0.30, SNOW)
+    d.ellipse(-0.24, -0.07, 0.15, 0.10, DARK)
+    d.ellipse(0.24, -0.07, 0.15, 0.10, DARK)
+    sway = 0.03 * beat
+    d.ellipse(-0.20 + sway, -0.92, 0.095, 0.095, DARK)
+    d.ellipse(0.20 + sway, -0.92, 0.095, 0.095, DARK)
+    d.ellipse(sway, -0.72, 0.28, 0.24, SNOW)
+    d.ellipse(-0.11 + sway, -0.74, 0.08, 0.095, DARK)
+    d.ellipse(0.11 + sway, -0.74, 0.08, 0.095, DARK)
+    d.ellipse(-0.10 + sway, -0.75, 0.028, 0.028, SNOW)
+    d.ellipse(0.12 + sway, -0.75, 0.028, 0.028, SNOW)
+    d.ellipse(sway, -0.61, 0.05, 0.035, DARK)
+    d.stroke(0.05, -0.30, 0.58, -0.50, 0.07, (120, 76, 40))
+    d.stroke(0.55, -0.49, 0.62, -0.52, 0.11, (80, 50, 30))
+    d.ellipse(-0.15, -0.23, 0.21, 0.17, paint)
+    d.ellipse(0.08, -0.31, 0.15, 0.13, paint)
+    d.ellipse(-0.04, -0.27, 0.06, 0.06, DARK)
+    d.stroke(0.27, -0.50, 0.40, -0.42, 0.13, DARK)
+    d.stroke(-0.29, -0.48, -0.12, -0.22 + 0.09 * beat, 0.13, DARK)
+
+
+def cat(d: Drawing, paint: Colour, beat: Floats) -> None:
+    """A cat that types on a keyboard."""
+    fur = shade(paint, 0.78)
+    d.stroke(0.26, -0.15, 0.46, -0.42, 0.10, fur)
+    d.stroke(0.46, -0.42, 0.40 + 0.04 * beat, -0.66, 0.10, fur)
+    d.ellipse(0, -0.33, 0.27, 0.30, paint)
+    for side in (-1, 1):
+        d.quad([(0.27 * side, -1.04), (0.04 * side, -0.86), (0.27 * side, -0.74)], paint)
+        d.quad([(0.23 * side, -0.96), (0.11 * side, -0.86), (0.23 * side, -0.80)], (245, 170, 170))
+    d.ellipse(0, -0.72, 0.28, 0.22, paint)
+    for side in (-1, 1):
+        d.ellipse(0.12 * side, -0.75, 0.075, 0.085, (215, 245, 160))
+        d.ellipse(0.12 * side, -0.75, 0.03, 0.075, DARK)
+    d.ellipse(0, -0.61, 0.11, 0.075, SNOW)
+    d.ellipse(0, -0.65, 0.04, 0.028, (230, 110, 120))
+    d.quad([(-0.42, -0.17), (0.42, -0.17), (0.50, 0.0), (-0.50, 0.0)], (196, 200, 208))
+    d.box(-0.38, -0.135, 0.38, -0.09, (92, 96, 110))
+    d.box(-0.42, -0.065, 0.42, -0.02, (92, 96, 110))
+    d.ellipse(-0.17, -0.20 + 0.06 * beat, 0.09, 0.085, fur)
+    d.ellipse(0.17, -0.20 - 0.06 * beat, 0.09, 0.085, fur)
+
+
+def samurai(d: Drawing, paint: Colour, beat: Floats) -> None:
+    """A samurai in armour who lifts a long sword."""
+    plate = shade(paint, 0.72)
+    for side in (-1, 1):
+        d.stroke(0.12 * side, -0.28, 0.15 * side, -0.04, 0.13, DARK)
+    d.quad([(-0.18, -0.50), (0.18, -0.50), (0.31, -0.18), (-0.31, -0.18)], plate)
+    d.quad([(-0.23, -0.76), (0.23, -0.76), (0.18, -0.42), (-0.18, -0.42)], paint)
+    d.stroke(-0.18, -0.46, 0.18, -0.46, 0.06, (240, 205, 90))
+    d.stroke(-0.26, -0.68, -0.34, -0.44, 0.12, plate)
+    d.ellipse(0, -0.86, 0.13, 0.12, SKIN)
+    d.stroke(-0.06, -0.86, -0.03, -0.86, 0.04, DARK)
+    d.stroke(0.05, -0.86, 0.08, -0.86, 0.04, DARK)
+    d.quad([(-0.14, -0.99), (0.14, -0.99), (0.24, -0.86), (-0.24, -0.86)], plate)
+    d.ellipse(0, -0.99, 0.15, 0.09, plate)
+    d.stroke(0, -0.99, -0.19, -1.17, 0.05, (250, 210, 80))
+    d.stroke(0, -0.99, 0.19, -1.17, 0.05, (250, 210, 80))
+    lift = 0.14 * beat
+    d.stroke(0.36, -0.50 - lift, 0.72, -1.00 - 1.2 * lift, 0.055, (225, 232, 240))
+    d.stroke(0.32, -0.44 - lift, 0.37, -0.52 - lift, 0.08, DARK)
+    d.stroke(0.24, -0.68, 0.33, -0.48 - lift, 0.12, plate)
+    for side in (-1, 1):
+        d.ellipse(0.25 * side, -0.71, 0.11, 0.085, paint)
+
+
+def astronaut(d: Drawing, paint: Colour, beat: Floats) -> None:
+    """An astronaut in a space suit who waves."""
+    dim = shade(paint, 0.80)
+    d.box(-0.28, -0.66, 0.28, -0.30, (98, 104, 116))
+    for side in (-1, 1):
+        d.stroke(0.12 * side, -0.30, 0.14 * side, -0.09, 0.19, dim)
+        d.ellipse(0.16 * side, -0.05, 0.13, 0.06, (84, 88, 100))
+    d.stroke(-0.22, -0.56, -0.36, -0.34, 0.16, dim)
+    d.stroke(0.22, -0.56, 0.40, -0.66, 0.16, dim)
+    d.stroke(0.40, -0.66, 0.44 + 0.11 * beat, -0.90, 0.15, dim)
+    d.ellipse(0, -0.45, 0.25, 0.26, paint)
+    d.box(-0.11, -0.47, 0.11, -0.35, (98, 104, 116))
+    d.box(-0.08, -0.44, 0.0, -0.38, (110, 220, 230))
+    d.ellipse(0, -0.80, 0.26, 0.24, paint)
+    d.ellipse(0.03, -0.79, 0.185, 0.155, (28, 40, 74))
+    d.ellipse(0.10, -0.84, 0.06, 0.04, (150, 205, 245), angle=-0.5)
+
+
+def footballer(d: Drawing, paint: Colour, beat: Floats) -> None:
+    """A footballer in a jersey who eats a big slice of pizza."""
+    for side in (-1, 1):
+        d.stroke(0.11 * side, -0.26, 0.13 * side, -0.07, 0.11, SKIN)
+        d.stroke(0.11 * side, -0.03, 0.20 * side, -0.03, 0.08, DARK)
+    d.quad([(-0.19, -0.40), (0.19, -0.40), (0.24, -0.20), (-0.24, -0.20)], SNOW)
+    d.stroke(-0.22, -0.64, -0.32, -0.42, 0.13, paint)
+    d.stroke(-0.32, -0.42, -0.26, -0.34, 0.09, SKIN)
+    d.quad([(-0.25, -0.70), (0.25, -0.70), (0.20, -0.36), (-0.20, -0.36)], paint)
+    d.box(-0.045, -0.66, 0.045, -0.38, SNOW)
+    d.ellipse(0, -0.86, 0.17, 0.175, SKIN)
+    d.ellipse(0, -0.97, 0.175, 0.09, (44, 28, 20))
+    d.stroke(-0.06, -0.87, -0.055, -0.87, 0.04, DARK)
+    d.stroke(0.06, -0.87, 0.065, -0.87, 0.04, DARK)
+    bite = 0.035 * beat
+    d.stroke(0.22, -0.64, 0.36, -0.56 - bite, 0.13, paint)
+    d.quad(
+        [(0.08, -0.79 - bite), (0.52, -0.88 - bite), (0.48, -0.52 - bite)],
+        (250, 206, 78),
+    )
+    d.stroke(0.53, -0.88 - bite, 0.49, -0.52 - bite, 0.075, (168, 96, 44))
+    d.ellipse(0.30, -0.77 - bite, 0.055, 0.055, (205, 48, 36))
+    d.ellipse(0.41, -0.65 - bite, 0.055, 0.055, (205, 48, 36))
+    d.ellipse(0.43, -0.81 - bite, 0.045, 0.045, (205, 48, 36))
+    d.stroke(0.36, -0.56 - bite, 0.44, -0.57 - bite, 0.09, SKIN)
+
+
+def person(d: Drawing, paint: Colour, beat: Floats) -> None:
+    """A close-up of a long-haired person in a shirt who eats a sandwich."""
+    hair: Colour = (104, 58, 34)
+    d.ellipse(0, -0.66, 0.33, 0.36, hair)
+    d.box(-0.32, -0.66, 0.32, -0.28, hair)
+    d.quad([(-0.30, -0.36), (0.30, -0.36), (0.44, 0.05), (-0.44, 0.05)], paint)
+    d.ellipse(-0.33, -0.18, 0.15, 0.21, paint)
+    d.ellipse(0.33, -0.18, 0.15, 0.21, paint)
+    d.box(-0.08, -0.44, 0.08, -0.30, shade(SKIN, 0.88))
+    d.ellipse(0, -0.64, 0.235, 0.27, SKIN)
+    d.ellipse(0, -0.89, 0.22, 0.11, hair)
+    for side in (-1, 1):
+        d.ellipse(0.095 * side, -0.69, 0.035, 0.045, DARK)
+        d.ellipse(0.15 * side, -0.58, 0.05, 0.035, (238, 150, 130))
+    bite = 0.03 * beat
+    d.stroke(-0.19, -0.42 - bite, 0.19, -0.42 - bite, 0.10, (214, 158, 84))
+    d.stroke(-0.22, -0.355 - bite, 0.22, -0.355 - bite, 0.06, (96, 186, 70))
+    d.stroke(-0.20, -0.31 - bite, 0.20, -0.31 - bite, 0.06, (214, 66, 52))
+    d.stroke(-0.19, -0.25 - bite, 0.19, -0.25 - bite, 0.10, (214, 158, 84))
+    for side in (-1, 1):
+        d.ellipse(0.25 * side, -0.30 - bite, 0.08, 0.11, shade(SKIN, 0.94))
+
+
+def retriever(d: Drawing, paint: Colour, beat: Floats) -> None:
+    """A dog seen from the side, legs running, tongue out."""
+    coat = shade(paint, 0.72)
+    for x, swing in ((-0.26, 0.13), (0.20, -0.13)):
+        d.stroke(x, -0.30, x + swing * beat, -0.04, 0.10, coat)
+    d.stroke(-0.34, -0.52, -0.58, -0.72 + 0.07 * beat, 0.11, coat)
+    d.ellipse(-0.02, -0.44, 0.38, 0.20, paint)
+    for x, swing in ((-0.28, -0.13), (0.26, 0.13)):
+        d.stroke(x, -0.32, x + swing * beat, -0.04, 0.11, paint)
+    d.stroke(0.26, -0.52, 0.38, -0.72, 0.22, paint)
+    d.ellipse(0.55, -0.60, 0.05, 0.10, (236, 92, 110))
+    d.ellipse(0.40, -0.78, 0.18, 0.17, paint)
+    d.ellipse(0.55, -0.72, 0.13, 0.085, shade(paint, 1.25))
+    d.ellipse(0.66, -0.75, 0.045, 0.04, DARK)
+    d.ellipse(0.45, -0.82, 0.035, 0.04, DARK)
+    d.ellipse(0.29, -0.74, 0.075, 0.16, coat, angle=0.35)
+
+
+def cars(d: Drawing, paint: Colour, beat: Floats) -> None:
+    """Two flying cars, one near and one far, glowing below."""
+    for x, y, size, hue in ((0.34, -0.88, 0.55, shade(paint, 0.85)), (-0.08, -0.36, 1.0, paint)):
+        bob = y + 0.03 * beat
+        d.ellipse(x, bob + 0.19 * size, 0.40 * size, 0.075 * size, (120, 245, 250))
+        d.ellipse(x - 0.04 * size, bob - 0.12 * size, 0.26 * size, 0.17 * size, hue)
+        d.ellipse(x + 0.0 * size, bob - 0.11 * size, 0.20 * size, 0.115 * size, (196, 238, 250))
+        d.stroke(x - 0.36 * size, bob + 0.04, x + 0.36 * size, bob + 0.04, 0.24 * size, hue)
+        d.ellipse(x + 0.42 * size, bob + 0.03, 0.06 * size, 0.055 * size, (255, 250, 170))
+        d.stroke(x - 0.44 * size, bob - 0.07 * size, x - 0.40 * size, bob + 0.05, 0.09 * size, (70, 74, 90))
+
+
+def whale(d: Drawing, paint: Colour, beat: Floats) -> None:
+    """A big whale with its tail up, blowing water."""
+    fin = shade(paint, 0.75)
+    for side in (-1, 1):
+        d.stroke(0.24, -0.80, 0.24 + 0.13 * side, -0.97 - 0.03 * beat, 0.06, (196, 232, 248))
+    d.stroke(0.24, -0.68, 0.24, -0.92 - 0.04 * beat, 0.06, (196, 232, 248))
+    tail = 0.05 * beat
+    d.quad([(-0.30, -0.50), (-0.30, -0.20), (-0.62, -0.62 + tail), (-0.52, -0.68 + tail)], paint)
+    d.ellipse(-0.68, -0.72 + tail, 0.14, 0.065, fin, angle=0.55)
+    d.ellipse(-0.46, -0.76 + tail, 0.14, 0.065, fin, angle=-0.75)
+    d.ellipse(0.06, -0.36, 0.46, 0.30, paint)
+    d.ellipse(0.14, -0.19, 0.36, 0.125, (226, 234, 240))
+    d.ellipse(0.02, -0.14, 0.07, 0.16, fin, angle=0.7)
+    d.ellipse(0.34, -0.42, 0.05, 0.055, SNOW)
+    d.ellipse(0.35, -0.42, 0.028, 0.035, DARK)
+
+
+SUBJECTS: dict[str, Callable[[Drawing, Colour, Floats], None]] = {
+    "panda": panda,
+    "cat": cat,
+    "samurai": samurai,
+    "astronaut": astronaut,
+    "footballer": footballer,
+    "person": person,
+    "retriever": retriever,
+    "cars": cars,
+    "whale": whale,
+}
+"""The subjects by name, in the order of the shipped prompts' scenes."""

@@ -1,0 +1,111 @@
+"""The text encoder's schooling: to tell what a caption names before any picture is learned.
+
+Learned from the diffusion loss alone, words that change few pixels come last: a trial of 8,000
+updates still guessed the subject from the place. A few seconds of naming mend that.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional
+from transformers import T5Config, T5EncoderModel
+
+from cogx_runs.toy.train.captions import caption
+from cogx_runs.toy.train.job import UNSAID, attributes_of
+from cogx_runs.toy.train.loop import Batch, Budget, Log, Recipe, fit
+from cogx_runs.toy.train.tokenizer import END, PAD, TEXT_TOKENS, UNKNOWN, build_tokenizer, encode
+from cogx_runs.toy.train.world import (
+    COLOURS,
+    MOTIONS,
+    PLACE_NAMES,
+    SUBJECT_NAMES,
+    sample_scene,
+    scene_rng,
+)
+
+TEXT_WIDTH = 128
+NO_WORD = 0.02
+"""Share of words made unknown, so that an unknown word does no harm."""
+CHOICES = (len(SUBJECT_NAMES), len(PLACE_NAMES), len(COLOURS))
+
+
+def build_text_encoder() -> T5EncoderModel:
+    """An untrained T5 encoder over the toy's words."""
+    return T5EncoderModel(
+        T5Config(
+            vocab_size=build_tokenizer().get_vocab_size(),
+            d_model=TEXT_WIDTH,
+            d_kv=32,
+            d_ff=384,
+            num_layers=3,
+            num_heads=4,
+            dropout_rate=0.0,
+            pad_token_id=PAD,
+            eos_token_id=END,
+        )
+    )
+
+
+def lose_words(tokens: torch.Tensor) -> torch.Tensor:
+    """The token ids (B, TEXT_TOKENS) with a few words made unknown."""
+    lost = (torch.rand(tokens.shape, device=tokens.device) < NO_WORD) & (tokens > UNKNOWN)
+    return torch.where(lost, UNKNOWN, tokens)
+
+
+class Schooling(nn.Module):
+    """The encoder with one linear head an attribute and one for motion, on its mean output."""
+
+    def __init__(self, encoder: T5EncoderModel) -> None:
+        super().__init__()
+        self.encoder = encoder
+        # One more answer each: the caption does not say.
+        self.heads = nn.ModuleList(nn.Linear(TEXT_WIDTH, n + 1) for n in (*CHOICES, len(MOTIONS)))
+
+    def forward(self, tokens: torch.Tensor, stated: torch.Tensor) -> torch.Tensor:
+        """Mean cross-entropy; token ids (B, TEXT_TOKENS), stated (B, 4) with -1 for unsaid."""
+        output = self.encoder(lose_words(tokens))[0].float()
+        losses = []
+        for column, (head, silent) in enumerate(zip(self.heads, (*CHOICES, len(MOTIONS)), strict=True)):
+            target = torch.where(stated[:, column] == UNSAID, silent, stated[:, column])
+            # Both ways of reading: all tokens together, and each one by itself.
+            losses.append(functional.cross_entropy(head(output.mean(1)), target))
+            each = head(output).flatten(0, 1)
+            repeated = target[:, None].expand(-1, TEXT_TOKENS).flatten()
+            losses.append(0.3 * functional.cross_entropy(each, repeated))
+        return torch.stack(losses).sum()
+
+
+def _said_motion(text: str, motion: str) -> int:
+    said = ("jump", "moves from side", "moving across", "speeding past")
+    return MOTIONS.index(motion) if any(words in text.lower() for words in said) else UNSAID
+
+
+def train_text_encoder(
+    count: int,
+    seed: int,
+    budget: Budget,
+    batch: int,
+    device: torch.device,
+    log: Log,
+    report_every: int = 200,
+) -> tuple[T5EncoderModel, list[float]]:
+    """Schools a new encoder on `count` captions; returns it and the losses."""
+    captions, motions = [], []
+    for index in range(count):
+        rng = scene_rng(seed, index)
+        scene = sample_scene(rng)
+        captions.append(caption(scene, rng))
+        motions.append(_said_motion(captions[-1].text, scene.motion))
+    tokens = encode([c.text for c in captions]).to(device)
+    stated = torch.tensor([[*attributes_of(c), m] for c, m in zip(captions, motions, strict=True)]).to(device)
+    school = Schooling(build_text_encoder()).to(device).train()
+    generator = torch.Generator(device).manual_seed(0)
+
+    def next_batch(step: int) -> Batch:
+        del step
+        rows = torch.randint(count, (batch,), device=device, generator=generator)
+        return tokens[rows], stated[rows]
+
+    losses = fit("text", school, school, next_batch, budget, Recipe(peak_lr=1e-3), log, report_every=report_every)
+    return school.encoder.eval(), losses
