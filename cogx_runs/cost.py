@@ -113,8 +113,8 @@ def _key(device: str, configuration: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _observe(run: PastRun) -> _Observation | None:
-    """The observation in a finished run that was generated, not reused; None for any other."""
-    if run.status != "FINISHED" or run.reused_from is not None:
+    """The observation in a finished run that was generated with the device to itself; None for any other."""
+    if run.status != "FINISHED" or run.reused_from is not None or run.beside is not None:
         return None
     p, m = run.params, run.metrics
     try:

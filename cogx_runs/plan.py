@@ -125,6 +125,8 @@ class PastRun:
     start_time_ms: int
     reused_from: str | None
     """The run that this one took its pixels from; None where it made them."""
+    beside: str | None
+    """What ran on the device at the same time; None where it had the device to itself."""
     device_name: str
     params: Mapping[str, str]
     metrics: Mapping[str, float]

@@ -35,9 +35,10 @@ _MEASURED = (
     *PHASES[:3], "step_s", "peak_vram_gib", "peak_vram_reserved_gib", "peak_ram_gib",
 )  # fmt: skip
 """Metrics that are measured while latents become frames; named as in a `Generation`."""
-_OF_THE_PIXELS = ("cogx.env.", "cogx.noise_sha256")
+_OF_THE_PIXELS = ("cogx.env.", "cogx.noise_sha256", "cogx.beside")
 _OF_THE_SCORES = ("cogx.clip_score.",)
 """Beginnings of the tags that go with pixels and scores when a cell is reused."""
+WAIT_S = 1.0
 _KEPT_ARTIFACTS = ("video.mp4", "contact_sheet.png", "latents.safetensors")
 """Artifacts that a reused cell takes over."""
 FREE_DISK_GIB = 0.25
@@ -135,6 +136,7 @@ class Runner:
                 if run_id is None:
                     return Outcome(spec, "elsewhere", error="finished or being run by another process")
                 _write_definition(spec, folder)
+                self._wait_for_others(run_id)
                 return self._adopt(spec, run_id, folder) or self._make(spec, run_id, folder)
             except KeyboardInterrupt:
                 if run_id is not None:
@@ -150,6 +152,12 @@ class Runner:
                 (folder / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
                 self._store.finish(run_id, folder, params(spec), spec_metrics(spec), {}, status="FAILED")
                 return Outcome(spec, "failed", run_id, error=str(error).strip().split("\n")[0] or type(error).__name__)
+
+    def _wait_for_others(self, run_id: str) -> None:
+        """Let a sweep of another process finish the same pixels, so that they can be taken over."""
+        while self._store.is_being_made(run_id):
+            self._report.phase("waiting for another sweep that makes the same video")
+            time.sleep(WAIT_S)
 
     def _adopt(self, spec: RunSpec, run_id: str, folder: Path) -> Outcome | None:
         """Finish a cell with all that a finished run of it elsewhere has; None where there is no such run."""
@@ -198,8 +206,13 @@ class Runner:
         """A new generation."""
         pipe = self._loader.warm_pipeline(self._card(spec), spec)
         self._report.phase("denoising")
+        device = self._provenance[spec.device]["cogx.env.device_name"]
+        beside = self._store.works_beside(device)
         made = generate(pipe, spec, self._report.step)
         tags = {"cogx.noise_sha256": made.noise_sha256}
+        if beside or self._store.works_beside(device):
+            self._report.note(f"{spec.run_name}: another sweep used {device} meanwhile; the timings are not its own")
+            tags["cogx.beside"] = "another sweep"
         if self._loader.weights_sha256 is not None:
             tags["cogx.env.model_weights_sha256"] = self._loader.weights_sha256
         measured = {name: value for name in _MEASURED if (value := getattr(made, name)) is not None}

@@ -114,6 +114,25 @@ def _has_begun(sweep_file: Path, steps: str) -> bool:
     return (f"panda num_inference_steps={steps}",) in names
 
 
+def test_two_different_sweeps_at_once_make_a_cell_that_they_share_once_and_say_that_they_ran_together(
+    sweep_file: Path,
+) -> None:
+    project = sweep_file.parent
+    content = yaml.safe_load(sweep_file.read_text(encoding="utf-8"))
+    content["axes"] = {"num_inference_steps": [500]}
+    for name in ("a", "b"):
+        (project / f"{name}.yaml").write_text(yaml.safe_dump({**content, "name": name}), encoding="utf-8")
+
+    processes = [start(project / f"{name}.yaml", COGX_RUNS) for name in ("a", "b")]
+
+    assert [process.wait() for process in processes] == [0, 0]
+    runs = [run for name in ("a", "b") for run in RunStore(f"sqlite:///{project}/mlflow.db").runs([name])]
+    assert [run.info.status for run in runs] == ["FINISHED", "FINISHED"]
+    made = [run for run in runs if "cogx.reused_from" not in run.data.tags]
+    assert [run.data.tags["cogx.reused_from"] for run in runs if run not in made] == [made[0].info.run_id]
+    assert made[0].data.tags["cogx.beside"] == "another sweep"
+
+
 def test_two_sweeps_at_once_in_a_folder_without_a_store_finish_each_cell_exactly_once(sweep_file: Path) -> None:
     processes = [start(sweep_file, COGX_RUNS) for _ in range(2)]
 

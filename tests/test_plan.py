@@ -109,6 +109,7 @@ def past(spec: RunSpec, status: str, experiment: str | None = None) -> PastRun:
         output_hash=spec.output_hash,
         start_time_ms=0,
         reused_from=None,
+        beside=None,
         device_name="NVIDIA H100",
         params={},
         metrics={},

@@ -166,6 +166,31 @@ class RunStore:
         for key in set(remove) & set(present):
             self._client.delete_tag(run_id, key)
 
+    # Of other processes
+
+    def is_being_made(self, run_id: str) -> bool:
+        """Whether a run of another process that was begun before this one is making the same pixels."""
+        own = self._client.get_run(run_id)
+        return any(
+            other.data.tags.get("cogx.signature") == own.data.tags["cogx.signature"]
+            and (other.info.start_time, other.info.run_id) < (own.info.start_time, run_id)
+            for other in self._others_at_work()
+        )
+
+    def works_beside(self, device_name: str) -> bool:
+        """Whether another process of this host has a run under way on this device, as far as this store knows."""
+        host = process_tags()["cogx.process.host"]
+        return any(
+            other.data.tags.get("cogx.process.host") == host
+            and other.data.tags.get("cogx.env.device_name") == device_name
+            for other in self._others_at_work()
+        )
+
+    def _others_at_work(self) -> Iterator[Run]:
+        for run in self._search(self._all_experiments(), f"{KIND_FILTER} and attributes.status = 'RUNNING'"):
+            if not is_own(run.data.tags) and not is_dead(run.data.tags):
+                yield run
+
     # Reading
 
     def experiment_id(self, name: str) -> str:
@@ -260,6 +285,7 @@ def _past_run(run: Run, experiment: str) -> PastRun:
         output_hash=run.data.tags.get("cogx.output_hash", ""),
         start_time_ms=run.info.start_time,
         reused_from=run.data.tags.get("cogx.reused_from", run.data.tags.get("cogx.latents_from")),
+        beside=run.data.tags.get("cogx.beside"),
         device_name=run.data.tags.get("cogx.env.device_name", ""),
         params=run.data.params,
         metrics=run.data.metrics,
