@@ -81,10 +81,12 @@ def ui(sweep: str | None, port: int | None, browser: bool) -> None:
     """Start MLflow's server on 127.0.0.1 and open the runs of SWEEP; Ctrl-C ends it."""
     from cogx_runs.study import dashboard
 
-    click.echo("starting MLflow's server; Ctrl-C ends it", err=True)
+    click.echo("asking for MLflow's server", err=True)
     try:
         with dashboard(sweep, port) as server:
             click.echo(server.address)
+            if server.process is not None:
+                click.echo("Ctrl-C ends the server", err=True)
             if browser and (sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
                 click.launch(server.address)
             server.wait()
