@@ -30,13 +30,17 @@ METRICS = {
 }  # fmt: skip
 
 
-def track(store: RunStore, experiment: str, spec: RunSpec, artifacts: Path) -> float:
-    """Everything that tracking does for one run. Returns seconds."""
+def track(store: RunStore, experiment: str, spec: RunSpec, tags: dict[str, str], artifacts: Path) -> float:
+    """Everything that the runner asks of the store for one generated run. Returns seconds."""
     start = time.perf_counter()
-    tags = provenance(spec.device) | {"cogx.command": command(spec)}
-    run_id = store.claim(experiment, spec, tags)
+    run_id = store.claim(experiment, spec, tags | {"cogx.command": command(spec)})
     assert run_id is not None, "each seed is a cell of its own"
-    store.finish(run_id, artifacts, params(spec), METRICS, {f"cogx.clip.{i}": "x" for i in range(6)})
+    store.is_being_made(run_id)
+    store.find_finished(output_hash=spec.output_hash)
+    store.find_finished(signature=spec.signature)
+    for _ in ("before", "after"):
+        store.works_beside(tags["cogx.env.device_name"])
+    store.finish(run_id, artifacts, params(spec), METRICS, {f"cogx.clip_score.{i}": "x" for i in range(6)})
     return time.perf_counter() - start
 
 
@@ -71,13 +75,16 @@ def measure(folder: Path, runs: int) -> None:
         (artifacts / name).write_bytes(os.urandom(size))
     store = RunStore()
     experiment = store.open_experiment(sweep)
+    tags = provenance("cpu")  # once a sweep
     small = folder / "small"
     small.mkdir()
     (small / "prompt.txt").write_text("x")
-    times = [track(store, experiment, replace(specs[0], seed=seed), artifacts) for seed in range(20)]
+    times = [track(store, experiment, replace(specs[0], seed=seed), tags, artifacts) for seed in range(20)]
     print(f"tracking a run on SQLite: median {median(times):.3f} s, most {max(times):.3f} s")
     for seed in range(20, runs):
-        track(store, experiment, replace(specs[0], seed=seed), small)
+        track(store, experiment, replace(specs[0], seed=seed), tags, small)
+    late = [track(store, experiment, replace(specs[0], seed=runs + i), tags, artifacts) for i in range(20)]
+    print(f"the same with {runs} runs in the store: median {median(late):.3f} s, most {max(late):.3f} s")
     start = time.perf_counter()
     frame = load_runs("exp3_seed")
     print(f"load_runs of {len(frame)} runs, {len(frame.columns)} columns: {time.perf_counter() - start:.2f} s")
