@@ -11,7 +11,8 @@ from cogx_runs.hardware import device_name
 from cogx_runs.plan import Decision, Estimate, PastRun, RunSpec
 
 TOKENS_EXPONENT = 1.45
-"""How a step's time grows with the number of tokens between 25 and 49 frames (docs/measurements.md)."""
+"""How a step's time grows with the number of tokens: 2b took 0.265 s at 25 frames (9,676 tokens) and 0.642 s at 49
+(17,776) on one H100, all resident."""
 
 LATEST_RUNS = 50
 """Of runs of one shape only the latest so many count, so that a plan over a long history stays fast."""

@@ -78,12 +78,14 @@ class RunSpec:
     @cached_property
     def output_hash(self) -> str:
         """Identity of pixels, file and scores."""
-        return output_hash(
-            self.signature,
-            fps=self.fps,
-            video_quality=self.video_quality,
-            clip_model=self.clip_model,
-            metric_versions=dict(self.metric_versions),
+        return _digest(
+            {
+                "signature": self.signature,
+                "fps": self.fps,
+                "video_quality": self.video_quality,
+                "clip_model": self.clip_model,
+                "metrics": dict(self.metric_versions),
+            }
         )
 
     @property
@@ -290,21 +292,6 @@ def resolve_cell(
         clip_model=resolve_clip(p["clip_model"] or card.clip_model),
         metric_versions=tuple(sorted(metric_versions.items())),
         axes=tuple(sweep.axes),
-    )
-
-
-def output_hash(
-    signature: str, *, fps: int, video_quality: float, clip_model: str, metric_versions: Mapping[str, str]
-) -> str:
-    """Identity of pixels, file and scores: the signature and what changes only the latter two."""
-    return _digest(
-        {
-            "signature": signature,
-            "fps": fps,
-            "video_quality": video_quality,
-            "clip_model": clip_model,
-            "metrics": dict(metric_versions),
-        }
     )
 
 

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from cogx_runs.advice import advise
 from cogx_runs.cost import CostModel
 from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
@@ -18,7 +16,7 @@ from cogx_runs.metrics import METRIC_VERSIONS
 from cogx_runs.outcomes import Outcome, Reporter, SilentReporter
 from cogx_runs.plan import PastRun, Plan, PlannedRun, choose_actions, resolve_cells
 from cogx_runs.prompts import Prompt, PromptLibrary
-from cogx_runs.sweep import Parameters, Sweep, load_sweeps, mistakes_of
+from cogx_runs.sweep import Sweep, load_sweeps, parameters_of
 from cogx_runs.tracking.uri import store_exists
 
 if TYPE_CHECKING:
@@ -115,7 +113,7 @@ def plan_one(
         file="(command line)",
         description="Single videos.",
         prompts=(chosen.name,),
-        base=_parameters(overrides or {}),
+        base=parameters_of(overrides or {}),
         axes={},
         vary="one_at_a_time",
     )
@@ -202,10 +200,3 @@ def _history(use_store: bool, tracking_uri: str | None) -> list[PastRun]:
     from cogx_runs.tracking.store import RunStore
 
     return RunStore(tracking_uri).history()
-
-
-def _parameters(overrides: Mapping[str, Any]) -> Parameters:
-    try:
-        return Parameters.model_validate(dict(overrides))
-    except ValidationError as error:
-        raise InputError(mistakes_of(error, "(command line)", Parameters)) from error

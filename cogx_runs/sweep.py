@@ -123,6 +123,14 @@ class Sweep(_Frozen):
         return f"{self.file}:base.{parameter}"
 
 
+def parameters_of(overrides: Mapping[str, Any]) -> Parameters:
+    """The defaults with what the command line sets. Raises InputError naming every mistake."""
+    try:
+        return Parameters.model_validate(dict(overrides))
+    except ValidationError as error:
+        raise InputError(_mistakes(error, "(command line)", Parameters)) from error
+
+
 def load_sweeps(files: Sequence[str | Path], overrides: Mapping[str, Any] | None = None) -> list[Sweep]:
     """Read sweep files, those that they include too, in order.
 
@@ -133,9 +141,9 @@ def load_sweeps(files: Sequence[str | Path], overrides: Mapping[str, Any] | None
     mistakes: list[Mistake] = []
     overrides = dict(overrides or {})
     try:
-        Parameters.model_validate(overrides)
-    except ValidationError as error:
-        mistakes += mistakes_of(error, "(command line)", Parameters)
+        parameters_of(overrides)
+    except InputError as error:
+        mistakes += error.mistakes
         overrides = {}
     for name in files:
         _load(_locate(str(name), mistakes), (), overrides, sweeps, mistakes)
@@ -185,7 +193,7 @@ def _load(
         try:
             included = _IncludeFile.model_validate(content).include
         except ValidationError as error:
-            mistakes += mistakes_of(error, str(path), _IncludeFile)
+            mistakes += _mistakes(error, str(path), _IncludeFile)
             return
         for name in included:
             below = path.parent / name
@@ -198,7 +206,7 @@ def _load(
     try:
         file = _SweepFile.model_validate(content)
     except ValidationError as error:
-        found += mistakes_of(error, str(path), _SweepFile)
+        found += _mistakes(error, str(path), _SweepFile)
     axes = content.get("axes")
     checked = _check_axes(axes, str(path), found) if isinstance(axes, dict) else {}
     if found:
@@ -259,7 +267,7 @@ def _nearest_key(name: str, model: type[BaseModel]) -> str:
     return did_you_mean(name, model.model_fields)
 
 
-def mistakes_of(error: ValidationError, file: str, model: type[BaseModel], prefix: str = "") -> list[Mistake]:
+def _mistakes(error: ValidationError, file: str, model: type[BaseModel], prefix: str = "") -> list[Mistake]:
     """A pydantic error in our form: file, dotted path, and the nearest valid name for an unknown key."""
     found: dict[str, str] = {}
     for detail in error.errors():

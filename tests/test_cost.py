@@ -3,38 +3,14 @@
 from dataclasses import replace
 from typing import Any
 
+import cells
 import pytest
 
 from cogx_runs.cost import TOKENS_EXPONENT, CostModel
 from cogx_runs.hardware import device_name
 from cogx_runs.plan import Decision, Estimate, PastRun, RunSpec
 
-SPEC = RunSpec(
-    sweep="exp",
-    prompt_name="panda",
-    prompt="A panda.",
-    negative_prompt="",
-    model="2b",
-    model_source="zai-org/CogVideoX-2b",
-    model_revision="1137dacf",
-    num_inference_steps=10,
-    guidance_scale=6.0,
-    num_frames=49,
-    fps=8,
-    seed=42,
-    height=480,
-    width=720,
-    scheduler="ddim",
-    use_dynamic_cfg=False,
-    max_sequence_length=226,
-    device="cpu",
-    dtype="float32",
-    vae_tiling=True,
-    vae_slicing=True,
-    placement="resident",
-    video_quality=5.0,
-    clip_model="ViT-B-32:openai",
-)
+SPEC = replace(cells.SPEC, num_inference_steps=10, device="cpu", dtype="float32", placement="resident")
 
 
 def finished(

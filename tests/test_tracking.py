@@ -5,23 +5,17 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import cells
 import psutil
 import pytest
 from mlflow import MlflowClient
 
 from cogx_runs.errors import CogxError
-from cogx_runs.plan import RunSpec
 from cogx_runs.sweep import Parameters, Sweep
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.tracking.uri import tracking_uri
 
-SPEC = RunSpec(
-    sweep="exp", prompt_name="panda", prompt="A panda plays.", negative_prompt="", model="2b",
-    model_source="zai-org/CogVideoX-2b", model_revision="abc", num_inference_steps=50, guidance_scale=6.0,
-    num_frames=49, fps=8, seed=42, height=480, width=720, scheduler="ddim", use_dynamic_cfg=False,
-    max_sequence_length=226, device="cpu", dtype="float32", vae_tiling=True, vae_slicing=True, placement="resident",
-    video_quality=5.0, clip_model="ViT-B-32:openai", axes=("guidance_scale",),
-)  # fmt: skip
+SPEC = replace(cells.SPEC, prompt="A panda plays.")
 SWEEP = Sweep(
     name="exp", file="exp.yaml", description="Why.", prompts=("panda",), base=Parameters(), axes={},
     vary="one_at_a_time",

@@ -15,7 +15,7 @@ from typing import IO
 from urllib.parse import quote
 
 from cogx_runs.errors import CogxError
-from cogx_runs.tracking.uri import tracking_uri
+from cogx_runs.tracking.uri import is_server, tracking_uri
 
 READY_WITHIN_S = 90
 LIGHT = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
@@ -26,7 +26,6 @@ LIGHT = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETR
 class Dashboard:
     """A server that answers."""
 
-    url: str
     address: str
     """The page to open."""
     process: subprocess.Popen[bytes] | None
@@ -49,9 +48,9 @@ def serve(
     answer.
     """
     resolved = tracking_uri(uri)
-    if resolved.startswith(("http://", "https://")):
+    if is_server(resolved):
         url = resolved.rstrip("/")
-        yield Dashboard(url, url + _page(experiment_ids), None)
+        yield Dashboard(url + _page(experiment_ids), None)
         return
     port = _free_port() if port is None else _check_port(port)
     arguments = ["--backend-store-uri", resolved, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
@@ -66,7 +65,7 @@ def serve(
         try:
             url = f"http://127.0.0.1:{port}"
             _wait_until_ready(process, url, said)
-            yield Dashboard(url, url + _page(experiment_ids), process)
+            yield Dashboard(url + _page(experiment_ids), process)
         finally:
             _end(process)
 

@@ -20,7 +20,7 @@ from cogx_runs.hardware import cache_directory
 from cogx_runs.plan import PastRun, RunSpec
 from cogx_runs.sweep import Sweep
 from cogx_runs.tracking.provenance import is_dead, is_own, process_tags
-from cogx_runs.tracking.uri import SQLITE, sqlite_path, tracking_uri
+from cogx_runs.tracking.uri import SQLITE, is_server, sqlite_path, tracking_uri
 
 KIND_FILTER = "tags.`cogx.kind` = 'run'"
 PAGE = 1000
@@ -44,7 +44,7 @@ class RunStore:
         self.uri = tracking_uri(uri)
         self._lock = FileLock(_lock_file(self.uri))
         try:
-            if self.uri.startswith(("http://", "https://")):
+            if is_server(self.uri):
                 urlopen(f"{self.uri.rstrip('/')}/health", timeout=10).close()  # MLflow would try for minutes
             with self._lock:
                 _create_sqlite(sqlite_path(self.uri))

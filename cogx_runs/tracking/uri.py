@@ -18,6 +18,11 @@ def tracking_uri(uri: str | None = None) -> str:
     return asked if path is None else f"{SQLITE}{path}"
 
 
+def is_server(uri: str) -> bool:
+    """Whether a store is a tracking server, which is only pointed at."""
+    return uri.startswith(("http://", "https://"))
+
+
 def sqlite_path(uri: str) -> Path | None:
     """The absolute path of a SQLite store's file; None for a store of another kind."""
     if not uri.startswith(SQLITE):
