@@ -15,7 +15,7 @@ from cogx_runs.generation.generate import decode_latents
 from cogx_runs.generation.pipeline import load_vae
 from cogx_runs.hardware import choose_device
 from cogx_runs.metrics.clip import ClipScore, ClipScorer
-from cogx_runs.models import HUB_MODELS, ModelCard, resolve_model
+from cogx_runs.models import HUB_MODELS, NAMES, ModelCard, resolve_model
 from cogx_runs.plan import resolve_clip
 from cogx_runs.runner import score_tags
 from cogx_runs.study import experiments_of
@@ -110,9 +110,8 @@ class _Decoder:
 
 def _card(params: Mapping[str, str]) -> ModelCard:
     """The card of a run's model as it was. Raises CogxError where the folder is gone or has changed."""
-    if params["model"] in HUB_MODELS:
-        return resolve_model(params["model"], params["model_revision"])
-    card = resolve_model(params["model_source"])
+    name = params["model"] if params["model"] in NAMES else params["model_source"]
+    card = resolve_model(name, params["model_revision"] if name in HUB_MODELS else None)
     if card.revision != params["model_revision"]:
         raise CogxError(
             f"{card.source}: has changed since the run was made ({params['model_revision']}, now {card.revision}); "

@@ -13,7 +13,7 @@ import ftfy
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from cogx_runs.hub import cached_file
-from cogx_runs.models import ModelCard
+from cogx_runs.models import ModelCard, clip_folder
 
 CLIP_CONTEXT_LENGTH = 77
 _CLIP_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
@@ -41,10 +41,13 @@ def count_clip_tokens(text: str, clip_model: str) -> TokenCount:
 
     Architectures with a tokenizer of their own are counted by OpenAI's BPE and marked as not exact.
     """
-    folder = Path(clip_model)
-    config = _clip_text_config(clip_model)
+    folder = clip_folder(clip_model)
+    if folder is not None:
+        config = _clip_text_config(folder / "open_clip_config.json")
+    else:
+        config = _clip_text_config(_open_clip() / "model_configs" / f"{clip_model.partition(':')[0]}.json")
     limit = config.get("context_length", CLIP_CONTEXT_LENGTH)
-    if (folder / "tokenizer.json").is_file():
+    if folder is not None and (folder / "tokenizer.json").is_file():
         return _count(_tokenizer_file(folder / "tokenizer.json"), text, limit)
     cleaned = " ".join(html.unescape(html.unescape(ftfy.fix_text(text))).split()).strip()
     return TokenCount(len(_openai_bpe().encode(cleaned).ids), limit, exact="hf_tokenizer_name" not in config)
@@ -56,11 +59,8 @@ def clip_architectures() -> list[str]:
     return sorted(path.stem for path in (_open_clip() / "model_configs").glob("*.json"))
 
 
-def _clip_text_config(clip_model: str) -> dict[str, Any]:
-    """The `text_cfg` of a CLIP folder, or of an architecture as open_clip ships it."""
-    path = Path(clip_model) / "open_clip_config.json"
-    if not path.is_file():
-        path = _open_clip() / "model_configs" / f"{clip_model.partition(':')[0]}.json"
+def _clip_text_config(path: Path) -> dict[str, Any]:
+    """The `text_cfg` of a CLIP's configuration file; empty where there is no such file."""
     config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     text: dict[str, Any] = config.get("model_cfg", config).get("text_cfg", {})
     return text

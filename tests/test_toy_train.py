@@ -1,15 +1,16 @@
-"""The toy's training script: its losses fall within a few steps on a CPU."""
+"""The toy's training script: its losses fall within a few steps on a CPU, and what it makes of its data."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from cogx_runs.toy.train.clip import train_clip
+from cogx_runs.toy.train.clip import spoil, train_clip
 from cogx_runs.toy.train.data import ClipSet, draw_set
-from cogx_runs.toy.train.diffusion import Denoiser, LatentSet, train_diffusion
+from cogx_runs.toy.train.diffusion import NO_CAPTION, WRONG_CAPTION, Denoiser, LatentSet, train_diffusion
 from cogx_runs.toy.train.loop import Budget, Log
 from cogx_runs.toy.train.text import train_text_encoder
 from cogx_runs.toy.train.vae import build_vae, train_vae
@@ -31,7 +32,7 @@ def log(tmp_path: Path) -> Log:
 def test_the_autoencoder_learns(clips: ClipSet, log: Log) -> None:
     vae = build_vae(4)
 
-    losses = train_vae(clips, vae, Budget(6), 1, log, report_every=2)
+    losses = train_vae(replace(clips, frames=clips.frames[:4]), vae, Budget(6), 1, log, report_every=2)
 
     assert losses[-1] < losses[0]
     assert vae.config.scaling_factor != 1.15258426
@@ -50,6 +51,40 @@ def test_clip_learns(clips: ClipSet, log: Log) -> None:
     _, losses = train_clip(clips, Budget(12), 16, log, report_every=4)
 
     assert losses[-1] < losses[0]
+
+
+def test_spoilt_pictures_are_smooth_or_noisy(clips: ClipSet) -> None:
+    def detail(pictures: torch.Tensor) -> torch.Tensor:
+        return pictures.diff(dim=3).abs().mean(dim=(1, 2, 3))
+
+    torch.manual_seed(0)
+    pictures = (clips.frames[:, 4].float() / 255).repeat(4, 1, 1, 1)
+
+    spoilt = spoil(pictures)
+
+    assert spoilt.shape == pictures.shape
+    assert spoilt.isfinite().all()
+    assert ((spoilt - pictures).abs().mean(dim=(1, 2, 3)) > 0.01).all()
+    assert 0.5 < (detail(spoilt) < 0.9 * detail(pictures)).float().mean() < 0.9
+
+
+def test_some_clips_are_shown_under_their_neighbours_caption_and_some_under_none() -> None:
+    torch.manual_seed(0)
+    count = 200
+    denoiser = Denoiser(4, 3.0, layers=1)
+    seen: list[torch.Tensor] = []
+    denoiser.text_encoder.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    own = torch.arange(count) + 3
+    tokens = own[:, None].repeat(1, 96)
+
+    with torch.no_grad():
+        denoiser(torch.zeros(count, 1, 4, 16, 16), tokens)
+
+    shown = seen[0].mode(dim=1).values
+    wrong, none = (shown == own.roll(1)).float().mean().item(), (shown == 0).float().mean().item()
+    assert wrong == pytest.approx(WRONG_CAPTION * (1 - NO_CAPTION), abs=0.08)
+    assert none == pytest.approx(NO_CAPTION, abs=0.06)
+    assert (shown == own).float().mean().item() == pytest.approx(1 - wrong - none)
 
 
 def test_the_text_encoder_learns_to_name(log: Log) -> None:

@@ -18,6 +18,7 @@ from PIL import Image
 from cogx_runs import hub
 from cogx_runs.errors import CogxError, WeightsUnavailableError, did_you_mean
 from cogx_runs.metrics import METRIC_VERSIONS
+from cogx_runs.models import clip_folder
 from cogx_runs.tokens import count_clip_tokens
 from cogx_runs.video import Frames
 
@@ -42,7 +43,7 @@ class ClipScorer:
     """Scores frames by one CLIP, on the CPU: the score does not depend on the GPU and takes none of its memory."""
 
     def __init__(self, clip_model: str) -> None:
-        """Load `ARCHITECTURE:TAG`, `ARCHITECTURE:/a/checkpoint`, or a folder that open_clip reads.
+        """Load `ARCHITECTURE:TAG`, `ARCHITECTURE:/a/checkpoint`, `toy`, or a folder that open_clip reads.
 
         Raises CogxError for a name or file that cannot be right, WeightsUnavailableError where the weights are not
         here and cannot be fetched.
@@ -104,10 +105,11 @@ class _Located:
 
 
 def _locate(clip_model: str) -> _Located:
-    if Path(clip_model).is_dir():
-        if not (Path(clip_model) / "open_clip_config.json").is_file():
+    folder = clip_folder(clip_model)
+    if folder is not None:
+        if not (folder / "open_clip_config.json").is_file():
             raise CogxError(f"--clip-model {clip_model}: has no open_clip_config.json; name a folder of open_clip's")
-        return _Located(f"local-dir:{Path(clip_model).absolute()}", None)
+        return _Located(f"local-dir:{folder}", None)
     architecture, _, weights = clip_model.partition(":")
     if architecture not in open_clip.list_models():
         raise CogxError(

@@ -78,14 +78,17 @@ def _shipped(scene: Scene) -> str | None:
 
 
 def caption(scene: Scene, rng: np.random.Generator) -> Caption:
-    """One wording of the scene; of a shipped prompt's scene, often that prompt itself."""
+    """One wording of the scene; of a shipped prompt's scene, often that prompt itself.
+
+    Of the other wordings a fifth name the subject alone and a tenth the place alone.
+    """
     shipped = _shipped(scene)
     if shipped and rng.random() < 0.4:
         colour = SCENES_OF_PROMPTS[shipped][2]
         return Caption(shipped_prompts()[shipped], scene.subject, scene.place, colour)
 
     kind = rng.random()
-    with_place, with_subject = kind >= 0.04, kind >= 0.08 or kind < 0.04
+    with_place, with_subject = kind >= 0.20, kind >= 0.30 or kind < 0.20
     colour = scene.colour if with_subject and rng.random() < 0.85 else None
     subject = place = ""
     if with_subject and colour:

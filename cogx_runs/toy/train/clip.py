@@ -73,15 +73,12 @@ def build_clip() -> CLIP:
 
 
 def roughen(images: torch.Tensor) -> torch.Tensor:
-    """Images 0..1 (B, 3, H, W), some blurred, noisy, shifted or of other brightness."""
+    """Images 0..1 (B, 3, H, W) shifted, scaled and of other brightness, most a little noisy: good pictures still."""
     batch = len(images)
 
     def random(low: float, high: float) -> torch.Tensor:
         return low + (high - low) * torch.rand(batch, 1, 1, 1, device=images.device)
 
-    blurred = functional.avg_pool2d(functional.pad(images, (2, 2, 2, 2), mode="replicate"), 5, stride=1)
-    mix = random(-0.6, 0.9).clamp_min(0)
-    images = images + mix * (blurred - images)
     images = images + random(-0.04, 0.08).clamp_min(0) * torch.randn_like(images)
     images = (images - 0.5) * random(0.85, 1.15) + 0.5 + random(-0.06, 0.06)
     theta = torch.eye(2, 3, device=images.device).repeat(batch, 1, 1)
@@ -90,6 +87,19 @@ def roughen(images: torch.Tensor) -> torch.Tensor:
     theta[:, 1, 2] = random(-0.08, 0.08).flatten()
     grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
     return functional.grid_sample(images, grid, padding_mode="border", align_corners=False).clamp(0, 1)
+
+
+def spoil(images: torch.Tensor) -> torch.Tensor:
+    """Images 0..1 (B, 3, H, W) spoilt as bad generations are: each blurred, more or less; three in ten noisy too.
+
+    The noise can leave 0..1.
+    """
+    blurred = images
+    for _ in range(2):
+        blurred = functional.avg_pool2d(functional.pad(blurred, (2, 2, 2, 2), mode="replicate"), 5, stride=1)
+    mix = 0.3 + 0.7 * torch.rand(len(images), 1, 1, 1, device=images.device)
+    noise = 0.15 * (torch.rand(len(images), 1, 1, 1, device=images.device) < 0.3) * torch.randn_like(images)
+    return images + mix * (blurred - images) + noise
 
 
 def clip_loss(
@@ -102,17 +112,22 @@ def clip_loss(
     """Contrastive loss with all true pairs as positives.
 
     uint8 images (B, 3, H, W), attributes (B, 3), token ids (B, TEXT_TOKENS), stated (B, 3). A
-    caption fits every image that it says nothing wrong about, not only the one it came with.
+    caption fits every image that it says nothing wrong about, not only the one it came with. It fits
+    no spoilt copy of one: captions choose among both, so that the score falls where a picture is bad,
+    not only where it shows something else. Spoilt images choose no caption.
     """
     lost = (torch.rand(tokens.shape, device=tokens.device) < 0.02) & (tokens > UNKNOWN)
     tokens = torch.where(lost, UNKNOWN, tokens)
-    pictures = (roughen(images.float() / 255) - MEAN) / STD
-    image_features = model.encode_image(pictures, normalize=True).float()
+    pictures = roughen(images.float() / 255)
+    image_features = model.encode_image((pictures - MEAN) / STD, normalize=True).float()
     text_features = model.encode_text(tokens, normalize=True).float()
-    logits = model.logit_scale.exp().clamp(max=60) * image_features @ text_features.T
+    scale = model.logit_scale.exp().clamp(max=60)
+    logits = scale * image_features @ text_features.T
     fits = ((stated[None] == UNSAID) | (stated[None] == attributes[:, None])).all(2).float()
     by_image = (functional.log_softmax(logits, 1) * fits).sum(1) / fits.sum(1)
-    by_text = (functional.log_softmax(logits, 0) * fits).sum(0) / fits.sum(0)
+    spoilt_features = model.encode_image((spoil(pictures) - MEAN) / STD, normalize=True).float()
+    candidates = torch.cat([logits, scale * spoilt_features @ text_features.T])
+    by_text = (functional.log_softmax(candidates, 0)[: len(images)] * fits).sum(0) / fits.sum(0)
     return -(by_image.mean() + by_text.mean()) / 2
 
 

@@ -21,6 +21,8 @@ LONGEST = 49
 """Frames of the longest clip."""
 NO_CAPTION = 0.1
 """Share of captions emptied, so that guidance has an unconditional model to lean on."""
+WRONG_CAPTION = 0.2
+"""Share of clips shown under another clip's caption, as pictures from the web often are; guidance mends it."""
 WEIGHT_LIMIT = 20.0
 
 
@@ -103,10 +105,15 @@ class Denoiser(nn.Module):
     def forward(self, latents: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         """Mean loss of clean latents (B, t, channels, h, w) and token ids (B, TEXT_TOKENS).
 
+        A share `WRONG_CAPTION` of the clips takes its neighbour's caption, then a share `NO_CAPTION`
+        of the captions is emptied, and the others lose a few words.
+
         The squared error of the predicted clean latents, weighted by 1 / (1 - alpha-bar) clipped
         at `WEIGHT_LIMIT`; written in v, of which that error is sqrt(1 - alpha-bar) times.
         """
         batch, device = len(latents), latents.device
+        wrong = torch.rand(batch, 1, device=device) < WRONG_CAPTION
+        tokens = torch.where(wrong, tokens.roll(1, 0), tokens)
         drop = torch.rand(batch, 1, device=device) < NO_CAPTION
         tokens = torch.where(drop, self.no_text, lose_words(tokens))
         text = self.text_encoder(tokens)[0]

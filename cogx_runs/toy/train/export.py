@@ -28,8 +28,11 @@ def save_pipeline(vae: AutoencoderKLCogVideoX, denoiser: Denoiser, snr_shift_sca
     index = folder / "model_index.json"
     parts = json.loads(index.read_text("utf-8"))
     parts["tokenizer"] = ["transformers", "PreTrainedTokenizerFast"]
-    parts.pop("_name_or_path", None)
     index.write_text(json.dumps(parts, indent=2) + "\n", "utf-8")
+    for config in [index, *folder.glob("*/config.json")]:
+        content = json.loads(config.read_text("utf-8"))
+        content.pop("_name_or_path", None)
+        config.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
 
 
 def write_manifest(folder: Path) -> None:

@@ -54,10 +54,10 @@ class Settings:
     clip_batch: int = 512
     clip: Budget = field(default=Budget(6_000, 120))
     kinds: tuple[ClipKind, ...] = (
-        ClipKind(17, 16_000, 0.40, 64),
-        ClipKind(25, 5_000, 0.20, 48),
-        ClipKind(49, 7_000, 0.30, 24),
-        ClipKind(9, 4_000, 0.10, 96),
+        ClipKind(17, 28_000, 0.40, 64),
+        ClipKind(25, 8_000, 0.20, 48),
+        ClipKind(49, 12_000, 0.30, 24),
+        ClipKind(9, 6_000, 0.10, 96),
     )
     diffusion: Budget = field(default=Budget(24_000, 250))
     effort: Effort = field(default=Effort())
@@ -95,7 +95,7 @@ class Run:
     patience_s: float
     """How long the diffusion stage waits for what processes beside it are making."""
     start: Path | None
-    """A pipeline folder whose autoencoder and transformer to go on from."""
+    """A pipeline folder to go on from: `vae` from its autoencoder, `diffusion` from the rest of it."""
 
     @property
     def weights(self) -> Path:
@@ -103,7 +103,7 @@ class Run:
         return self.out / "weights"
 
     def vae(self) -> None:
-        """Trains the autoencoder into `vae/`."""
+        """Trains the autoencoder, a new one or that of `start`, into `vae/`."""
         s = self.settings
         with drawing_pool(self.workers) as pool:
             clips = self._share(s.vae_clips, FRAMES, s.seed + 1, pool)
@@ -148,13 +148,14 @@ class Run:
         (self.weights / "clip.part").replace(self.weights / "clip")
 
     def diffusion(self) -> None:
-        """Trains text encoder and transformer into `denoiser.pt`."""
+        """Trains the schooled text encoder and a new transformer, or both of `start`, into `denoiser.pt`."""
         s = self.settings
         with drawing_pool(self.workers) as pool:
             drawn = [self._share(kind.count, kind.frames, s.seed + 10 + n, pool) for n, kind in enumerate(s.kinds)]
         self.log("diffusion", drawn=sum(kind.count for kind in s.kinds))
         limit = time.perf_counter() + self.patience_s
-        needed = (self.out / "vae", self.out / "text_encoder")
+        text_encoder = (self.start or self.out) / "text_encoder"
+        needed = (self.out / "vae", text_encoder)
         while not all(p.exists() for p in needed) and time.perf_counter() < limit:
             time.sleep(0.5)
         vae = AutoencoderKLCogVideoX.from_pretrained(self.out / "vae").to(self.device)
@@ -162,7 +163,7 @@ class Run:
         del drawn, vae
         self.log("diffusion", encoded=sum(kind.count for kind in s.kinds))
         denoiser = Denoiser(s.latent_channels, s.snr_shift_scale, s.layers)
-        denoiser.text_encoder = T5EncoderModel.from_pretrained(self.out / "text_encoder")
+        denoiser.text_encoder = T5EncoderModel.from_pretrained(text_encoder, dtype=torch.float32)
         if self.start:
             denoiser.transformer.load_state_dict(
                 CogVideoXTransformer3DModel.from_pretrained(
@@ -228,7 +229,9 @@ def train(
     Stages of one folder may run as processes side by side: diffusion draws its clips and then waits
     up to `patience_s` for the autoencoder and the text encoder. Under torchrun the autoencoder and
     the transformer are trained by all processes together, and the rest is done by the first alone.
-    `start` is a pipeline folder whose autoencoder and transformer to go on from.
+    `start` is a pipeline folder to go on from: the stage `vae` from its autoencoder, `diffusion` from
+    its text encoder and transformer. It stands in for the stage `text`, which leave out; `diffusion`
+    still takes the autoencoder from `out`, which must be the one that the transformer learned with.
     """
     out.mkdir(parents=True, exist_ok=True)
     (out / "weights").mkdir(exist_ok=True)
