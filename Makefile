@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-slow check docs build clean
+.PHONY: setup demo study bench test test-slow check docs build clean
 
 setup: .venv/installed
 
@@ -10,15 +10,16 @@ setup: .venv/installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-demo: setup demo/model ## A sweep to its end on a CPU
-	HF_HUB_OFFLINE=1 $(BIN)/cogx-runs sweep benchmarks/demo.yaml --model demo/model --device cpu
-	@echo "Random weights: the videos are noise, and every number above is MEANINGLESS. Look at them with:"
-	@echo "    $(BIN)/cogx-runs ui demo_meaningless"
+demo: setup ## A sweep of the toy model to its end on a CPU
+	HF_HUB_OFFLINE=1 $(BIN)/cogx-runs sweep sweeps/guidance.yaml --model toy --device cpu
+	@echo "Look at it:  $(BIN)/cogx-runs ui sweeps/guidance.yaml"
 
-demo/model: | setup
-	rm -rf demo
-	$(BIN)/python benchmarks/random_model.py demo/unfinished
-	mv demo/unfinished $@
+study: setup ## The whole study with the toy model on a CPU
+	HF_HUB_OFFLINE=1 $(BIN)/cogx-runs sweep sweeps/study.yaml --model toy --device cpu
+	@echo "Look at it:  $(BIN)/cogx-runs ui sweeps/guidance.yaml"
+
+bench: setup ## The old loop against cogx-runs, both with the toy model on a CPU
+	$(BIN)/python benchmarks/bench.py --model toy --device cpu --sweeps sweeps/guidance.yaml sweeps/steps.yaml
 
 test: setup ## The default suite
 	$(BIN)/pytest --numprocesses 2 --dist worksteal

@@ -4,23 +4,26 @@ import itertools
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 
 from cogx_runs.errors import did_you_mean
 from cogx_runs.hardware import gpu
-from cogx_runs.models import ModelCard
+from cogx_runs.memory import Budget, choose_placement, choose_text_placement, largest_needs, text_shortage
+from cogx_runs.models import ModelCard, clip_folder
 from cogx_runs.plan import Advice, RunSpec
-from cogx_runs.sweep import Sweep
+from cogx_runs.sweep import Dtype, Placement, Sweep
 from cogx_runs.tokens import clip_architectures, count_clip_tokens, count_t5_tokens
 
 Rule = Callable[[RunSpec, ModelCard, Sweep], Iterator[Advice]]
 
 
 def advise(
-    specs: Sequence[RunSpec], sweeps: Sequence[Sweep], cards: Mapping[tuple[str, str], ModelCard]
+    specs: Sequence[RunSpec],
+    sweeps: Sequence[Sweep],
+    cards: Mapping[tuple[str, str], ModelCard],
+    budget: Budget | None = None,
 ) -> list[Advice]:
     """Advice on the cells, each said once: errors where the result would not be what was asked for, warnings where
-    a comparison would mislead, notes for the rest."""
+    a comparison would mislead or memory may not suffice, notes for the rest. `budget` is the GPU's, None on a CPU."""
     by_name = {sweep.name: sweep for sweep in sweeps}
     found: dict[Advice, None] = {}
     for spec in _distinct(specs):
@@ -29,6 +32,8 @@ def advise(
             found.update(dict.fromkeys(rule(spec, cards[spec.model_key], sweep)))
     for sweep in sweeps:
         found.update(dict.fromkeys(_sweep_as_a_whole(sweep)))
+    if budget is not None:
+        found.update(dict.fromkeys(_memory(specs, by_name, cards, budget)))
     order = {"error": 0, "warning": 1, "note": 2}
     return sorted(found, key=lambda advice: order[advice.level])
 
@@ -154,6 +159,15 @@ def _placement(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator[Advice
         )
 
 
+def _compile(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
+    if spec.compile and spec.placement in {"sequential", "model"}:
+        yield Advice(
+            "error",
+            sweep.where("compile"),
+            f"placement {spec.placement} moves the layers inside a compiled block; use resident or group",
+        )
+
+
 def _dynamic_guidance(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
     for axis in ("guidance_scale", "num_inference_steps"):
         if spec.use_dynamic_cfg and axis in sweep.axes:
@@ -166,7 +180,7 @@ def _dynamic_guidance(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator
 
 def _clip_model(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
     architecture, colon, _ = spec.clip_model.partition(":")
-    if Path(spec.clip_model).is_dir():
+    if clip_folder(spec.clip_model):
         return
     known = clip_architectures()
     if architecture not in known:
@@ -235,12 +249,40 @@ def _sweep_as_a_whole(sweep: Sweep) -> Iterator[Advice]:
         yield Advice("note", sweep.where(name), f"is swept, so that {name} given on the command line changes nothing")
 
 
+def _memory(
+    specs: Sequence[RunSpec],
+    sweeps: Mapping[str, Sweep],
+    cards: Mapping[tuple[str, str], ModelCard],
+    budget: Budget,
+) -> Iterator[Advice]:
+    """Of each model: what `auto` is and why, and what there is too little memory for."""
+    alike: dict[tuple[tuple[str, str], Dtype, Placement], list[RunSpec]] = {}
+    for spec in specs:
+        alike.setdefault((spec.model_key, spec.dtype, sweeps[spec.sweep].base.placement), []).append(spec)
+    for (key, dtype, placement), cells in alike.items():
+        card, workloads = cards[key], {cell.workload for cell in cells}
+        where = sweeps[cells[0].sweep].where("placement")
+        if placement == "auto":
+            choice = choose_placement(card, workloads, budget)
+            text = choose_text_placement(card, dtype, budget)
+            message = f"auto for {card.name} is {choice.placement}: {choice.reason}; text encoder {text}"
+            yield Advice("note", where, message)
+            placement, shortage = choice.placement, choice.shortage
+        else:
+            shortage = largest_needs(card, placement, workloads).shortage(budget)
+        if shortage:
+            yield Advice("warning", where, f"{placement} {shortage}")
+        if shortage := text_shortage(card, dtype, budget):
+            yield Advice("warning", where, f"the text encoder of {card.name} {shortage}")
+
+
 _RULES: tuple[Rule, ...] = (
     _step_count,
     _frame_count,
     _size,
     _dtype,
     _placement,
+    _compile,
     _dynamic_guidance,
     _negative_prompt,
     _clip_model,

@@ -12,12 +12,13 @@ import psutil
 from cogx_runs import hub
 from cogx_runs.errors import CogxError
 from cogx_runs.hardware import GIB, gpu
+from cogx_runs.memory import Budget, Workload, choose_placement, choose_text_placement, text_shortage
 from cogx_runs.models import HUB_MODELS, OPENAI_CLIP, resolve_model
 from cogx_runs.tracking.provenance import PACKAGES
 from cogx_runs.weights import folder_revision
 
 LOW_DISK_GIB = 20
-LOW_RAM_GIB = 16
+LOW_RAM_GIB = 12
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Check:
 def examine(model: str | None = None, clip_model: str | None = None) -> list[Check]:
     """Look at packages, GPU, memory, disk, and the weights of `model` (None: of 2b and 5b) and of the CLIP."""
     checks = [*_packages(), _gpu(), _torch(), _memory(), _disk(), _ffmpeg()]
-    checks += [_model(name) for name in ([model] if model else HUB_MODELS)]
+    for name in [model] if model else HUB_MODELS:
+        checks += [_model(name), *_placement(name)]
     return [*checks, _clip(clip_model or OPENAI_CLIP)]
 
 
@@ -68,7 +70,8 @@ def _memory() -> Check:
     memory = psutil.virtual_memory()
     found = f"{memory.available / GIB:.1f} of {memory.total / GIB:.1f} GiB available"
     if memory.available < LOW_RAM_GIB * GIB:
-        return Check("host memory", "warning", found, f"2b keeps 14 GiB of weights there; {LOW_RAM_GIB} GiB are safe")
+        advice = f"2b's text encoder passes through it with 9 GiB; {LOW_RAM_GIB} GiB are safe"
+        return Check("host memory", "warning", found, advice)
     return Check("host memory", "ok", found)
 
 
@@ -93,7 +96,7 @@ def _model(name: str) -> Check:
     try:
         card = resolve_model(name)
     except CogxError as error:
-        return Check(label, "missing", str(error), "name 2b, 5b or a folder in diffusers' format")
+        return Check(label, "missing", str(error), "name 2b, 5b, toy or a folder in diffusers' format")
     if card.is_local:
         return Check(label, "ok", card.source)
     cached = hub.cached_file(card.source, "model_index.json", card.revision)
@@ -106,6 +109,25 @@ def _model(name: str) -> Check:
     except CogxError as error:
         return Check(label, "missing", str(error), f"the next sweep downloads the rest of {card.source}")
     return Check(label, "ok", str(cached.parent))
+
+
+def _placement(name: str) -> Iterator[Check]:
+    """What placement `auto` chooses for the model's own size and length, and why."""
+    try:
+        card = resolve_model(name)
+    except CogxError:
+        return
+    label, budget = f"placement of {name}", Budget.here("cuda")
+    if budget is None:
+        yield Check(label, "ok", "resident, as always on a CPU")
+        return
+    own = Workload(card.dtype, card.max_frames, card.height, card.width, guided=True, vae_tiling=True)
+    choice, text = choose_placement(card, [own], budget), choose_text_placement(card, card.dtype, budget)
+    found = f"{choice.placement}: {choice.reason}; text encoder {text}"
+    if shortage := choice.shortage or text_shortage(card, card.dtype, budget):
+        yield Check(label, "warning", found, f"{shortage}; close what else uses it")
+    else:
+        yield Check(label, "ok", found)
 
 
 def _clip(clip_model: str) -> Check:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cogx_runs import toy
 from cogx_runs.errors import CogxError, did_you_mean
 from cogx_runs.sweep import Dtype, Scheduler
 from cogx_runs.weights import folder_revision, parameter_count, read_json
@@ -34,14 +35,22 @@ class ModelCard:
     """Tokens to which the text is padded or cut."""
     num_train_timesteps: int
     timestep_spacing: str
-    parameters: int
-    """Of transformer, text encoder and VAE together."""
+    hidden_size: int
+    """Of the transformer: values that a token is while it is denoised."""
+    transformer_parameters: int
+    text_encoder_parameters: int
+    vae_parameters: int
     clip_model: str = OPENAI_CLIP
     """The CLIP that scores its videos unless another is named."""
 
     @property
     def is_local(self) -> bool:
         return Path(self.source).is_absolute()
+
+    @property
+    def parameters(self) -> int:
+        """Of transformer, text encoder and VAE together."""
+        return self.transformer_parameters + self.text_encoder_parameters + self.vae_parameters
 
     def decoded_frames(self, num_frames: int) -> int:
         """How many frames come back when `num_frames` are asked for.
@@ -76,7 +85,10 @@ _2B = ModelCard(
     max_sequence_length=226,
     num_train_timesteps=1000,
     timestep_spacing="trailing",
-    parameters=6_670_000_000,
+    hidden_size=1920,
+    transformer_parameters=1_693_783_872,
+    text_encoder_parameters=4_762_310_656,
+    vae_parameters=215_583_907,
 )
 HUB_MODELS = {
     "2b": _2B,
@@ -87,28 +99,46 @@ HUB_MODELS = {
         revision="8d6ea3f817438460b25595a120f109b88d5fdfad",
         dtype="bfloat16",
         scheduler="dpm",
-        parameters=10_550_000_000,
+        hidden_size=3072,
+        transformer_parameters=5_570_283_072,
     ),
 }
 
+NAMES = (*HUB_MODELS, "toy")
+"""The models that a name stands for; any other is a folder."""
+
 
 def resolve_model(name: str, revision: str | None = None) -> ModelCard:
-    """The card of `2b`, `5b`, or of a folder in diffusers' format.
+    """The card of `2b`, `5b`, `toy`, or of a folder in diffusers' format.
 
     Raises CogxError for an unknown name, and for a folder that is unreadable, incomplete or truncated.
     """
     for card in HUB_MODELS.values():
         if name in (card.name, card.source):
             return replace(card, revision=revision or card.revision)
-    folder = Path(name).expanduser()
+    folder = toy.pipeline_dir() if name == "toy" else Path(name).expanduser()
     if not folder.is_dir():
-        raise CogxError(f"no model {name!r}: neither a known name nor a folder here; {did_you_mean(name, HUB_MODELS)}")
+        raise CogxError(f"no model {name!r}: neither a known name nor a folder here; {did_you_mean(name, NAMES)}")
     if revision is not None:
-        raise CogxError(f"{name}: a folder has no revisions; leave `revision` out")
-    return _read_folder(name, folder.absolute())
+        raise CogxError(f"{name}: has no revisions to choose from; leave `revision` out")
+    card = _read_folder(name, folder.absolute())
+    return replace(card, revision=toy.revision(), clip_model="toy") if name == "toy" else card
 
 
-_TRANSFORMER_KEYS = ("sample_height", "sample_width", "patch_size", "sample_frames", "max_text_seq_length")
+def clip_folder(clip_model: str) -> Path | None:
+    """The folder of a CLIP that is one, the toy's among them; None for one that open_clip knows by name.
+
+    Raises CogxError when the toy's files are not as shipped.
+    """
+    if clip_model == "toy":
+        return toy.clip_dir()
+    return Path(clip_model).absolute() if Path(clip_model).is_dir() else None
+
+
+_TRANSFORMER_KEYS = (
+    "sample_height", "sample_width", "patch_size", "sample_frames", "max_text_seq_length", "num_attention_heads",
+    "attention_head_dim",
+)  # fmt: skip
 _VAE_KEYS = ("block_out_channels", "temporal_compression_ratio")
 _SCHEDULER_KEYS = ("num_train_timesteps", "timestep_spacing")
 
@@ -145,5 +175,8 @@ def _read_folder(name: str, folder: Path) -> ModelCard:
         max_sequence_length=transformer["max_text_seq_length"],
         num_train_timesteps=scheduler["num_train_timesteps"],
         timestep_spacing=scheduler["timestep_spacing"],
-        parameters=parameter_count(folder),
+        hidden_size=transformer["num_attention_heads"] * transformer["attention_head_dim"],
+        transformer_parameters=parameter_count(folder / "transformer"),
+        text_encoder_parameters=parameter_count(folder / "text_encoder"),
+        vae_parameters=parameter_count(folder / "vae"),
     )

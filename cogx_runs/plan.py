@@ -5,13 +5,14 @@ import itertools
 import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 from cogx_runs.errors import CogxError, InputError, Mistake
 from cogx_runs.hardware import Device
+from cogx_runs.memory import Budget, Workload, choose_placement
 from cogx_runs.models import ModelCard, resolve_model
 from cogx_runs.prompts import Prompt, PromptLibrary
 from cogx_runs.sweep import Dtype, Placement, Scheduler, Sweep
@@ -33,6 +34,7 @@ PIXEL_FIELDS = (
     "max_sequence_length",
     "dtype",
     "vae_tiling",
+    "compile",
 )
 """What changes the pixels."""
 
@@ -63,6 +65,7 @@ class RunSpec:
     vae_tiling: bool
     vae_slicing: bool
     placement: Placement
+    compile: bool
     video_quality: float
     clip_model: str
     metric_versions: tuple[tuple[str, str], ...] = ()
@@ -107,6 +110,16 @@ class RunSpec:
             for axis, value in values.items()
         ]
         return " ".join([self.prompt_name, *varied])
+
+    @property
+    def shape(self) -> tuple[object, ...]:
+        """What a denoising step is warmed up, or compiled, for."""
+        return self.num_frames, self.height, self.width, self.guidance_scale > 1, self.scheduler
+
+    @property
+    def workload(self) -> Workload:
+        """What decides how much memory it takes."""
+        return Workload(self.dtype, self.num_frames, self.height, self.width, self.guidance_scale > 1, self.vae_tiling)
 
     @property
     def axis_values(self) -> dict[str, float]:
@@ -188,6 +201,8 @@ class Plan:
     advice: tuple[Advice, ...] = ()
     cards: Mapping[tuple[str, str], ModelCard] = field(default_factory=dict)
     """Model cards by source and revision."""
+    max_vram_gib: float | None = None
+    """What torch may take of the GPU; None for all that is free."""
 
     @property
     def errors(self) -> list[Advice]:
@@ -216,11 +231,19 @@ class Plan:
 
 
 def resolve_cells(
-    sweeps: Sequence[Sweep], library: PromptLibrary, device: Device, metric_versions: Mapping[str, str]
+    sweeps: Sequence[Sweep],
+    library: PromptLibrary,
+    device: Device,
+    metric_versions: Mapping[str, str],
+    budget: Budget | None = None,
 ) -> tuple[list[RunSpec], dict[tuple[str, str], ModelCard]]:
-    """Every cell of the sweeps, resolved, in order; one that a sweep names twice appears once.
+    """Every cell of the sweeps, resolved, in execution order; one that a sweep names twice appears once.
 
-    Also the cards of the models used. Raises InputError naming every prompt and model that cannot be had.
+    Cells of one model come together, so that nothing is loaded or compiled twice; else the order is the files'.
+
+    Placement `auto` becomes one placement for all cells of a model, since another means loading it again: that in
+    which the largest of them fits `budget`, `resident` where that is None. Also returns the cards of the models used.
+    Raises InputError naming every prompt and model that cannot be had.
     """
     mistakes: list[Mistake] = []
     cards: dict[str, ModelCard] = {}
@@ -249,7 +272,8 @@ def resolve_cells(
                     specs.append(spec)
     if mistakes:
         raise InputError(mistakes)
-    return specs, {(card.source, card.revision): card for card in cards.values()}
+    by_key = {(card.source, card.revision): card for card in cards.values()}
+    return _neighbours(_placed(specs, by_key, budget)), by_key
 
 
 def resolve_cell(
@@ -260,11 +284,11 @@ def resolve_cell(
     device: Device,
     metric_versions: Mapping[str, str],
 ) -> RunSpec:
-    """One cell with every null of its `parameters` replaced by what the model or the device makes of it."""
+    """One cell with every null of its `parameters` replaced by what the model or the device makes of it.
+
+    Placement `auto` stays on a GPU, for `resolve_cells` to choose for all cells together.
+    """
     p = parameters
-    placement = p["placement"]
-    if placement == "auto":
-        placement = "sequential" if device == "cuda" else "resident"
     return RunSpec(
         sweep=sweep.name,
         prompt_name=prompt.name,
@@ -287,12 +311,45 @@ def resolve_cell(
         dtype=p["dtype"] or (card.dtype if device == "cuda" else "float32"),
         vae_tiling=p["vae_tiling"],
         vae_slicing=p["vae_slicing"],
-        placement=placement,
+        placement="resident" if p["placement"] == "auto" and device == "cpu" else p["placement"],
+        compile=p["compile"],
         video_quality=p["video_quality"],
         clip_model=resolve_clip(p["clip_model"] or card.clip_model),
         metric_versions=tuple(sorted(metric_versions.items())),
         axes=tuple(sweep.axes),
     )
+
+
+def _neighbours(specs: Sequence[RunSpec]) -> list[RunSpec]:
+    """The cells with those of one loaded model, then of one compiled shape, side by side; groups keep their order."""
+
+    def group(spec: RunSpec) -> list[tuple[object, ...]]:
+        loaded = (spec.model_key, spec.device, spec.dtype, spec.placement, spec.compile)
+        return [loaded, (*loaded, spec.shape)] if spec.compile else [loaded]
+
+    first: dict[tuple[object, ...], int] = {}
+    for number, spec in enumerate(specs):
+        for key in group(spec):
+            first.setdefault(key, number)
+    return sorted(specs, key=lambda spec: [first[key] for key in group(spec)])
+
+
+def _placed(
+    specs: Sequence[RunSpec], cards: Mapping[tuple[str, str], ModelCard], budget: Budget | None
+) -> list[RunSpec]:
+    """The cells with `auto` replaced by the one placement of all cells of a model in a precision."""
+    workloads: dict[tuple[tuple[str, str], Dtype], set[Workload]] = {}
+    for spec in specs:
+        if spec.placement == "auto":
+            workloads.setdefault((spec.model_key, spec.dtype), set()).add(spec.workload)
+    chosen: dict[tuple[tuple[str, str], Dtype], Placement] = {
+        (key, dtype): "resident" if budget is None else choose_placement(cards[key], alike, budget).placement
+        for (key, dtype), alike in workloads.items()
+    }
+    return [
+        replace(spec, placement=chosen[spec.model_key, spec.dtype]) if spec.placement == "auto" else spec
+        for spec in specs
+    ]
 
 
 def choose_actions(specs: Sequence[RunSpec], history: Sequence[PastRun], retry_failed: bool = False) -> list[Decision]:
@@ -345,6 +402,8 @@ def _configurations(sweep: Sweep) -> Iterator[dict[str, Any]]:
 
 def resolve_clip(name: str) -> str:
     """A CLIP's folder or checkpoint made absolute; any other name as it is."""
+    if name == "toy":
+        return name
     architecture, _, weights = name.rpartition(":")
     if not Path(weights).exists():
         return name

@@ -7,108 +7,149 @@ import shutil
 import tempfile
 import time
 import traceback
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
 from cogx_runs.errors import CogxError, WeightsUnavailableError
-from cogx_runs.generation.generate import decode_stored, generate
+from cogx_runs.finishing import Finishing
+from cogx_runs.generation.generate import Decoded, Denoised, decode, denoise
 from cogx_runs.generation.loader import Loader
+from cogx_runs.generation.measure import IdleTime, Peak
+from cogx_runs.generation.pipeline import PipelineKey
+from cogx_runs.generation.placement import cap_memory
 from cogx_runs.hardware import GIB, Device
 from cogx_runs.metrics.clip import ClipScore, ClipScorer
-from cogx_runs.models import HUB_MODELS, ModelCard
+from cogx_runs.models import HUB_MODELS, NAMES, ModelCard
 from cogx_runs.outcomes import Outcome, Reporter
-from cogx_runs.plan import Plan, PlannedRun, RunSpec
-from cogx_runs.sweep import Parameters
+from cogx_runs.plan import Plan, RunSpec
+from cogx_runs.sweep import Parameters, Placement
 from cogx_runs.tracking.provenance import provenance
-from cogx_runs.tracking.store import RunStore
+from cogx_runs.tracking.store import LATENTS, RunStore
 from cogx_runs.video import Frames, contact_sheet, write_mp4
+
+_T = TypeVar("_T")
 
 PHASES = ("encode_text_s", "denoise_s", "decode_s", "encode_video_s")
 """The phases of a run; its `wall_time_s` is their sum."""
-_MEASURED = (
-    *PHASES[:3], "step_s", "peak_vram_gib", "peak_vram_reserved_gib", "peak_ram_gib",
+_OF_THE_LATENTS = (
+    "encode_text_s", "denoise_s", "step_s", "peak_vram_gib", "peak_vram_reserved_gib", "peak_ram_gib",
+    "peak_vram_text_gib", "peak_vram_denoise_gib",
 )  # fmt: skip
-"""Metrics that are measured while latents become frames; named as in a `Generation`."""
-_OF_THE_PIXELS = ("cogx.env.", "cogx.noise_sha256", "cogx.beside")
-_OF_THE_SCORES = ("cogx.clip_score.",)
-"""Beginnings of the tags that go with pixels and scores when a cell is reused."""
+"""Metrics that are known when a cell's latents are, and are kept with them."""
+_TAGS_OF_THE_LATENTS = (
+    "cogx.env.", "cogx.noise_sha256", "cogx.beside", "cogx.text", "cogx.stepped_down", "cogx.latents.",
+)  # fmt: skip
+_TAGS_OF_THE_SCORES = ("cogx.clip_score.",)
+"""Beginnings of the tags that go with latents and scores when a cell is reused."""
 WAIT_S = 1.0
-_KEPT_ARTIFACTS = ("video.mp4", "contact_sheet.png", "latents.safetensors")
+_KEPT_ARTIFACTS = ("video.mp4", "contact_sheet.png", LATENTS)
 """Artifacts that a reused cell takes over."""
+DISK_FULL = "no space left on the disk; free some and start again"
 FREE_DISK_GIB = 0.25
 """Below this much free space no further cell is begun."""
+LESS_MEMORY: Mapping[Placement, Placement] = {"resident": "group", "model": "group", "group": "sequential"}
+"""What is tried next where a placement runs out of the GPU's memory."""
+VIDEOS_WAITING = 2
+"""Videos that may wait for their encoding, scores and logging while the GPU goes on: one holds 50 MB of frames."""
 
 
-@dataclass(frozen=True)
+@dataclass
+class _Cell:
+    """A cell that this process has claimed."""
+
+    spec: RunSpec
+    run_id: str
+    folder: Path
+    """Where its artifacts are put together."""
+
+
+@dataclass
 class _Made:
     """The pixels of a cell, however they were come by."""
 
-    latents: torch.Tensor
     frames: Frames
     measured: dict[str, float]
-    """The metrics in `_MEASURED` that are known."""
+    """Metrics that are known so far."""
     tags: dict[str, str]
     """What they were made from."""
     params: dict[str, Any]
+    latents_kept: Future[None] | None = None
+    """Done when new latents are in the store."""
 
 
 class Runner:
-    """Runs cells on one pipeline at a time and tracks them."""
+    """Runs cells on one pipeline at a time and tracks them.
 
-    def __init__(self, plan: Plan, store: RunStore, reporter: Reporter) -> None:
+    On a GPU a video is encoded, scored and logged by other threads while the next one is denoised. On a CPU that
+    would take the time from the next run's own, so that it is done in turn.
+    """
+
+    def __init__(self, plan: Plan, store: RunStore, reporter: Reporter, finish_beside: bool | None = None) -> None:
+        """`finish_beside` is whether videos are finished by other threads; None is as the device asks for."""
+        todo = [planned.spec for planned in plan.runs if planned.action in {"run", "reuse"}]
         self._plan = plan
         self._store = store
         self._report = reporter
-        self._loader = Loader(reporter.phase)
+        self._idle = IdleTime()
+        new = [planned.spec for planned in plan.runs if planned.action == "run"]
+        self._loader = Loader(reporter.phase, new, self._idle, plan.max_vram_gib)
+        self._todo = todo
+        self._beside = any(spec.device == "cuda" for spec in todo) if finish_beside is None else finish_beside
         self._provenance: dict[Device, dict[str, str]] = {}
         self._scorers: dict[str, ClipScorer | WeightsUnavailableError] = {}
+        self._lowered: dict[PipelineKey, Placement] = {}
 
     def run(self, fail_fast: bool = False) -> list[Outcome]:
-        """Bring every cell of the plan to its end.
+        """Bring every cell of the plan to its end. Outcomes come in the plan's order.
 
         A cell that fails is tracked as FAILED with its traceback and the next one begins, unless `fail_fast`.
-        KeyboardInterrupt ends the cell at work as KILLED and passes on. Raises CogxError where no cell can run.
+        KeyboardInterrupt ends the cell at work as KILLED, finishes the videos that wait, and passes on. Raises
+        CogxError where no cell can run.
         """
-        todo = [planned for planned in self._plan.runs if planned.action in {"run", "reuse"}]
-        self._prepare(todo)
+        self._prepare()
         experiments = {sweep.name: self._store.open_experiment(sweep) for sweep in self._plan.sweeps}
         buried = self._store.bury_dead(list(experiments.values()))
         if buried:
             self._report.note(f"{buried} run{'s' * (buried > 1)} of a process that died marked as KILLED")
-        outcomes = []
-        stopped = False
-        for planned in self._plan.runs:
-            if planned.action == "done":
-                made = planned.decision.finished
-                assert made is not None, "a done cell has its finished run"
-                outcomes.append(Outcome(planned.spec, "done", made.run_id, made.metrics))
-                continue
-            if planned.action == "failed":
-                outcomes.append(Outcome(planned.spec, "failed", error="failed before; --retry-failed tries it again"))
-                continue
-            if stopped:
-                outcomes.append(Outcome(planned.spec, "skipped"))
-                continue
-            self._report.run_started(planned.spec)
-            outcome = self._run_cell(planned.spec, experiments[planned.spec.sweep])
-            self._report.run_ended(outcome)
-            outcomes.append(outcome)
-            stopped = fail_fast and outcome.status == "failed"
-        return outcomes
+        outcomes: dict[int, Outcome] = {}
 
-    def _prepare(self, todo: list[PlannedRun]) -> None:
+        def ended(place: int, outcome: Outcome) -> None:
+            outcomes[place] = outcome
+            self._report.run_ended(outcome)
+
+        with Finishing(VIDEOS_WAITING if self._beside else 0, ended) as finishing:
+            self._loader.before_loading = finishing.drain
+            for place, planned in enumerate(self._plan.runs):
+                if planned.action == "done":
+                    made = planned.decision.finished
+                    assert made is not None, "a done cell has its finished run"
+                    outcomes[place] = Outcome(planned.spec, "done", made.run_id, made.metrics)
+                elif planned.action == "failed":
+                    error = "failed before; --retry-failed tries it again"
+                    outcomes[place] = Outcome(planned.spec, "failed", error=error)
+                elif fail_fast and any(outcome.status == "failed" for outcome in outcomes.values()):
+                    outcomes[place] = Outcome(planned.spec, "skipped")
+                else:
+                    finishing.collect()
+                    self._report.run_started(planned.spec)
+                    self._run_cell(planned.spec, experiments[planned.spec.sweep], place, finishing)
+        return [outcomes[place] for place in sorted(outcomes)]
+
+    def _prepare(self) -> None:
         """Find out what can be known before the first cell, and load what it needs."""
-        if not todo:
+        if not self._todo:
             return
         self._store.check_writable()
         _check_disk(Path(tempfile.gettempdir()))
-        for clip_model in dict.fromkeys(planned.spec.clip_model for planned in todo):
+        for clip_model in dict.fromkeys(spec.clip_model for spec in self._todo):
             self._report.phase(f"loading CLIP {clip_model}")
             try:
                 self._scorers[clip_model] = ClipScorer(clip_model)
@@ -117,131 +158,243 @@ class Runner:
                 self._report.note(
                     f"no CLIP score: {error}; the runs finish without it, and `cogx-runs rescore` adds it later"
                 )
-        first = next((planned.spec for planned in todo if planned.action == "run"), None)
+        if self._plan.max_vram_gib is not None:
+            cap_memory(self._plan.max_vram_gib)
+        first = next((planned.spec for planned in self._plan.runs if planned.action == "run"), None)
         if first is not None:
-            self._loader.load(self._card(first), first)
-        self._provenance = {device: provenance(device) for device in {planned.spec.device for planned in todo}}
+            self._within_memory(first, lambda spec: self._loader.load(self._card(spec), spec))
+        self._provenance = {device: provenance(device) for device in {spec.device for spec in self._todo}}
 
-    def _run_cell(self, spec: RunSpec, experiment_id: str) -> Outcome:
-        with tempfile.TemporaryDirectory(prefix="cogx-runs-") as name:
-            folder = Path(name)
+    def _run_cell(self, spec: RunSpec, experiment_id: str, place: int, finishing: "Finishing") -> None:
+        """Claim a cell, bring it to its pixels, and hand it on to be finished."""
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cogx-runs-")))
             _check_disk(folder)
             tags = self._provenance[spec.device] | {
                 "cogx.command": command(spec),
                 "cogx.env.model": f"{spec.model_source}@{spec.model_revision}",
             }
-            run_id = None
             try:
                 run_id = self._store.claim(experiment_id, spec, tags)
-                if run_id is None:
-                    return Outcome(spec, "elsewhere", error="finished or being run by another process")
-                _write_definition(spec, folder)
-                self._wait_for_others(run_id)
-                return self._adopt(spec, run_id, folder) or self._make(spec, run_id, folder)
-            except KeyboardInterrupt:
-                if run_id is not None:
-                    self._store.kill(run_id)
-                raise
             except Exception as error:
                 if _is_disk_full(error):
-                    if run_id is not None:
-                        self._store.abandon(run_id)  # ending it would need the disk too
-                    raise CogxError("no space left on the disk; free some and start again") from error
-                if run_id is None:
-                    raise
-                (folder / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
-                self._store.finish(run_id, folder, params(spec), spec_metrics(spec), {}, status="FAILED")
-                return Outcome(spec, "failed", run_id, error=str(error).strip().split("\n")[0] or type(error).__name__)
+                    raise CogxError(DISK_FULL) from error
+                raise
+            if run_id is None:
+                finishing.ended(place, Outcome(spec, "elsewhere", error="finished or being run by another process"))
+                return
+            cell = _Cell(spec, run_id, folder)
+            try:
+                made = self._settled(cell, lambda: self._adopt(cell) or self._make(cell, finishing))
+            except KeyboardInterrupt:
+                self._store.kill(run_id)
+                raise
+            if isinstance(made, Outcome):
+                finishing.ended(place, made)
+                return
+            left = stack.pop_all()  # the folder goes with the video
 
-    def _wait_for_others(self, run_id: str) -> None:
-        """Let a sweep of another process finish the same pixels, so that they can be taken over."""
-        while self._store.is_being_made(run_id):
+            def finish() -> Outcome:
+                with left:
+                    return self._settled(cell, lambda: self._finish(cell, made))
+
+            finishing.submit(place, finish)
+
+    def _settled(self, cell: _Cell, work: Callable[[], _T]) -> _T | Outcome:
+        """The result of a piece of work on a cell; where it fails, the cell's outcome, tracked with its traceback.
+
+        Raises CogxError where the disk is full: no other cell could be tracked either.
+        """
+        try:
+            return work()
+        except Exception as error:
+            if _is_disk_full(error):
+                self._store.abandon(cell.run_id)  # ending it would need the disk too
+                raise CogxError(DISK_FULL) from error
+            (cell.folder / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
+            self._store.finish(
+                cell.run_id, cell.folder, params(cell.spec), spec_metrics(cell.spec), {}, status="FAILED"
+            )
+            message = str(error).strip().split("\n")[0] or type(error).__name__
+            return Outcome(cell.spec, "failed", cell.run_id, error=message)
+
+    def _adopt(self, cell: _Cell) -> Outcome | None:
+        """Finish a cell with all that a finished run of it elsewhere has; None where there is no such run."""
+        _write_definition(cell.spec, cell.folder)
+        while self._store.is_being_made(cell.run_id):
             self._report.phase("waiting for another sweep that makes the same video")
             time.sleep(WAIT_S)
-
-    def _adopt(self, spec: RunSpec, run_id: str, folder: Path) -> Outcome | None:
-        """Finish a cell with all that a finished run of it elsewhere has; None where there is no such run."""
-        made = self._store.find_finished(output_hash=spec.output_hash)
+        made = self._store.find_finished(cell.spec.output_hash)
         if made is None:
             return None
         self._report.phase("taking over")
         try:
             for name in _KEPT_ARTIFACTS:
-                self._store.download(made.info.run_id, name, folder)
+                self._store.download(made.info.run_id, name, cell.folder)
         except CogxError as error:
-            self._report.note(f"{spec.run_name}: made again, since {error}")
+            self._report.note(f"{cell.spec.run_name}: made again, since {error}")
             return None
         metrics = {key: value for key, value in made.data.metrics.items() if not key.startswith("axis.")}
-        metrics |= spec_metrics(spec)
-        tags = {key: value for key, value in made.data.tags.items() if key.startswith(_OF_THE_PIXELS + _OF_THE_SCORES)}
+        metrics |= spec_metrics(cell.spec)
+        tags = _beginning_with(made.data.tags, _TAGS_OF_THE_LATENTS + _TAGS_OF_THE_SCORES)
         tags["cogx.reused_from"] = made.data.tags.get("cogx.reused_from", made.info.run_id)
-        self._store.finish(run_id, folder, params(spec) | _measured_on(made.data.params), metrics, tags)
-        return Outcome(spec, "reused", run_id, metrics)
+        self._store.finish(cell.run_id, cell.folder, params(cell.spec) | _measured_on(made.data.params), metrics, tags)
+        return Outcome(cell.spec, "reused", cell.run_id, metrics)
 
-    def _make(self, spec: RunSpec, run_id: str, folder: Path) -> Outcome:
-        """Generate a cell, or decode the latents that a run of the same signature kept, and track it."""
-        made = self._decode_kept(spec, folder) or self._generate(spec)
-        save_file({"latents": made.latents.contiguous()}, folder / "latents.safetensors")
-        self._report.phase("encoding video")
-        start = time.perf_counter()
-        write_mp4(made.frames, folder / "video.mp4", spec.fps, spec.video_quality)
-        measured = made.measured | {"encode_video_s": time.perf_counter() - start}
-        contact_sheet(made.frames).save(folder / "contact_sheet.png")
-        metrics = measured | spec_metrics(spec)
+    def _make(self, cell: _Cell, finishing: "Finishing") -> _Made:
+        """The pixels of a cell: of the latents that a run of the same signature kept, else generated."""
+        return self._decode_kept(cell) or self._generate(cell, finishing)
+
+    def _finish(self, cell: _Cell, made: _Made) -> Outcome:
+        """Encode, score and track a cell whose frames are there."""
+        write_started = time.perf_counter()
+        write_mp4(made.frames, cell.folder / "video.mp4", cell.spec.fps, cell.spec.video_quality)
+        measured = made.measured | {"encode_video_s": time.perf_counter() - write_started}
+        contact_sheet(made.frames).save(cell.folder / "contact_sheet.png")
+        metrics = measured | spec_metrics(cell.spec)
         metrics["wall_time_s"] = sum(measured[phase] for phase in PHASES)
-        metrics["file_size_bytes"] = (folder / "video.mp4").stat().st_size
+        metrics["file_size_bytes"] = (cell.folder / "video.mp4").stat().st_size
         tags = made.tags
-        scorer = self._scorers[spec.clip_model]
+        scorer = self._scorers[cell.spec.clip_model]
         if isinstance(scorer, ClipScorer):
-            self._report.phase("scoring")
-            score = scorer.score(made.frames, spec.prompt)
+            score = scorer.score(made.frames, cell.spec.prompt)
             metrics["clip_score"] = score.value
             tags = tags | score_tags("clip_score", score)
         else:
             tags = tags | {"cogx.clip_score.missing": str(scorer)}
-        self._store.finish(run_id, folder, made.params, metrics, tags)
-        return Outcome(spec, "finished", run_id, metrics)
+        weights_sha256 = self._loader.weights_sha256(self._card(cell.spec))
+        if weights_sha256 is not None:
+            tags = tags | {"cogx.env.model_weights_sha256": weights_sha256}
+        if made.latents_kept is not None:
+            made.latents_kept.result()
+        self._store.finish(cell.run_id, cell.folder, made.params, metrics, tags)
+        return Outcome(cell.spec, "finished", cell.run_id, metrics)
 
-    def _generate(self, spec: RunSpec) -> _Made:
-        """A new generation."""
-        pipe = self._loader.warm_pipeline(self._card(spec), spec)
-        self._report.phase("denoising")
+    def _generate(self, cell: _Cell, finishing: "Finishing") -> _Made:
+        """A new generation. Its latents are in the store before anything else can go wrong with it."""
+        spec = cell.spec
+        self._within_memory(spec, lambda spec: self._loader.warm_pipeline(self._card(spec), spec))
+        embeddings = self._loader.texts.of(spec)
         device = self._provenance[spec.device]["cogx.env.device_name"]
         beside = self._store.works_beside(device)
-        made = generate(pipe, spec, self._report.step)
-        tags = {"cogx.noise_sha256": made.noise_sha256}
+
+        def denoise_warm(spec: RunSpec) -> Denoised:
+            pipe = self._loader.warm_pipeline(self._card(spec), spec)
+            self._report.phase("denoising")
+            with self._idle.busy():
+                return denoise(pipe, spec, embeddings, self._report.step)
+
+        denoised, placement = self._within_memory(spec, denoise_warm)
+        idle_s = self._idle.take()
+        peaks = [("text", embeddings.peak), ("denoise", denoised.peak)]
+        tags = {"cogx.noise_sha256": denoised.noise_sha256, "cogx.text": embeddings.source}
         if beside or self._store.works_beside(device):
             self._report.note(f"{spec.run_name}: another sweep used {device} meanwhile; the timings are not its own")
             tags["cogx.beside"] = "another sweep"
-        if self._loader.weights_sha256 is not None:
-            tags["cogx.env.model_weights_sha256"] = self._loader.weights_sha256
-        measured = {name: value for name in _MEASURED if (value := getattr(made, name)) is not None}
-        return _Made(made.latents, made.frames, measured, tags, params(spec))
+        measured = {
+            "encode_text_s": embeddings.encode_text_s,
+            "denoise_s": denoised.denoise_s,
+            "step_s": denoised.step_s,
+            **_peaks(peaks),
+        }
+        if idle_s is not None:
+            measured["idle_before_s"] = idle_s
+        if spec.compile:
+            tags["cogx.not_bitwise"] = "compile"
+        known, origin = dict(measured), tags | {"cogx.latents.device": spec.device, "cogx.latents.placement": placement}
+        kept = finishing.beside(lambda: self._keep_latents(cell, denoised.latents, known, origin))
+        decoded, decoded_at = self._decode(replace(spec, placement=placement), denoised.latents)
+        if decoded_at != spec.placement:
+            tags["cogx.stepped_down"] = f"{spec.placement} to {decoded_at}: out of the GPU's memory"
+        measured |= _peaks([*peaks, ("decode", decoded.peak)]) | {"decode_s": decoded.decode_s}
+        return _Made(decoded.frames, measured, tags, params(spec) | {"placement": decoded_at}, kept)
 
-    def _decode_kept(self, spec: RunSpec, folder: Path) -> _Made | None:
-        """The latents of a finished run with the same pixels, decoded again; None without one.
+    def _keep_latents(
+        self, cell: _Cell, latents: torch.Tensor, metrics: Mapping[str, float], tags: Mapping[str, str]
+    ) -> None:
+        with tempfile.TemporaryDirectory(prefix="cogx-runs-") as folder:
+            file = Path(folder) / LATENTS
+            save_file({"latents": latents.contiguous()}, file)
+            self._store.keep_latents(cell.run_id, file, metrics, tags)
+
+    def _decode_kept(self, cell: _Cell) -> _Made | None:
+        """The latents that an earlier run of the same pixels kept, decoded again; None without one.
 
         What was measured while they were made is taken over with the device and placement that it was measured on.
         """
-        kept = self._store.find_finished(signature=spec.signature)
+        spec = cell.spec
+        kept = self._store.find_latents(spec.signature)
         if kept is None:
             return None
         try:
-            latents = load_file(self._store.download(kept.info.run_id, "latents.safetensors", folder))["latents"]
+            latents = load_file(self._store.download(kept.info.run_id, LATENTS, cell.folder))["latents"]
         except CogxError as error:
             self._report.note(f"{spec.run_name}: denoised again, since {error}")
             return None
-        vae = self._loader.warm_vae(self._card(spec), spec)
         self._report.phase("decoding kept latents")
-        decoding = decode_stored(vae, spec, latents)
-        measured = {name: kept.data.metrics[name] for name in _MEASURED if name in kept.data.metrics}
-        tags = {key: value for key, value in kept.data.tags.items() if key.startswith(_OF_THE_PIXELS)}
-        tags["cogx.latents_from"] = kept.info.run_id
-        measured["decode_s"] = decoding.decode_s
-        return _Made(latents, decoding.frames, measured, tags, params(spec) | _measured_on(kept.data.params))
+        vae = self._loader.warm_vae(self._card(spec), spec)
+        with self._idle.busy():
+            decoded = decode(vae, spec, latents)
+        measured = {name: kept.data.metrics[name] for name in _OF_THE_LATENTS if name in kept.data.metrics}
+        tags = _beginning_with(kept.data.tags, _TAGS_OF_THE_LATENTS)
+        tags["cogx.latents_from"] = kept.data.tags.get("cogx.latents_from", kept.info.run_id)
+        measured["decode_s"] = decoded.decode_s
+        measured_on = {name: kept.data.tags[f"cogx.latents.{name}"] for name in ("device", "placement")}
+        return _Made(decoded.frames, measured, tags, params(spec) | measured_on)
+
+    def _decode(self, spec: RunSpec, latents: torch.Tensor) -> tuple[Decoded, Placement]:
+        """Decode new latents: out of memory, the transformer makes room and nothing is denoised again."""
+
+        def decode_warm(spec: RunSpec) -> Decoded:
+            vae = self._loader.warm_vae(self._card(spec), spec)
+            self._report.phase("decoding")
+            with self._idle.busy():
+                return decode(vae, spec, latents)
+
+        return self._within_memory(spec, decode_warm)
+
+    def _within_memory(self, spec: RunSpec, work: Callable[[RunSpec], _T]) -> tuple[_T, Placement]:
+        """The result of work on the GPU, and the placement that it was done with.
+
+        Out of memory, all is freed and the next smaller placement tried, by this cell and those after it. Raises
+        torch.OutOfMemoryError where there is none.
+        """
+        while True:
+            while PipelineKey.of(spec) in self._lowered:
+                spec = replace(spec, placement=self._lowered[PipelineKey.of(spec)])
+            smaller = LESS_MEMORY.get(spec.placement)
+            try:
+                return work(spec), spec.placement
+            except torch.OutOfMemoryError:
+                if smaller is None or (spec.compile and smaller == "sequential"):
+                    raise
+                self._report.note(
+                    f"{spec.run_name}: placement {spec.placement} is out of the GPU's memory; now {smaller}"
+                )
+            self._lowered[PipelineKey.of(spec)] = smaller
+            self._loader.free()  # outside the handler, which holds on to what was allocated
 
     def _card(self, spec: RunSpec) -> ModelCard:
         return self._plan.cards[spec.model_key]
+
+
+def _peaks(phases: Sequence[tuple[str, Peak | None]]) -> dict[str, float]:
+    """The peaks of the phases that are known, and of all of them together, as metrics."""
+    known = [(name, peak) for name, peak in phases if peak is not None]
+    whole = known[0][1]
+    for _, peak in known[1:]:
+        whole |= peak
+    named = {f"peak_vram_{name}_gib": peak.vram_gib for name, peak in known}
+    named |= {
+        "peak_vram_gib": whole.vram_gib,
+        "peak_vram_reserved_gib": whole.vram_reserved_gib,
+        "peak_ram_gib": whole.ram_gib,
+    }
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def _beginning_with(tags: Mapping[str, str], beginnings: tuple[str, ...]) -> dict[str, str]:
+    return {key: value for key, value in tags.items() if key.startswith(beginnings)}
 
 
 def params(spec: RunSpec) -> dict[str, Any]:
@@ -262,7 +415,7 @@ def score_tags(metric: str, score: ClipScore) -> dict[str, str]:
 def command(spec: RunSpec) -> str:
     """The command line that makes this cell again, with nothing left to a default."""
     short = {
-        "--model": spec.model if spec.model in HUB_MODELS else spec.model_source,
+        "--model": spec.model if spec.model in NAMES else spec.model_source,
         "--steps": spec.num_inference_steps,
         "--guidance": repr(spec.guidance_scale).removesuffix(".0"),
         "--frames": spec.num_frames,

@@ -1,5 +1,6 @@
 """What a notebook calls: plan, sweep and generate, from files to records."""
 
+import math
 import re
 import shutil
 import tempfile
@@ -12,9 +13,10 @@ from cogx_runs.advice import advise
 from cogx_runs.cost import CostModel
 from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
 from cogx_runs.hardware import choose_device
+from cogx_runs.memory import Budget
 from cogx_runs.metrics import METRIC_VERSIONS
 from cogx_runs.outcomes import Outcome, Reporter, SilentReporter
-from cogx_runs.plan import PastRun, Plan, PlannedRun, choose_actions, resolve_cells
+from cogx_runs.plan import Advice, PastRun, Plan, PlannedRun, choose_actions, resolve_cells
 from cogx_runs.prompts import Prompt, PromptLibrary
 from cogx_runs.sweep import Sweep, load_sweeps, parameters_of
 from cogx_runs.tracking.uri import store_exists
@@ -33,15 +35,18 @@ def plan_sweeps(
     use_store: bool = True,
     tracking_uri: str | None = None,
     retry_failed: bool = False,
+    max_vram: float | None = None,
 ) -> Plan:
     """The plan of one or more sweep files. Loads no model and creates no tracking store.
 
     `overrides` replace values of each file's `base`; `prompts` is a folder of prompts; `device` is `auto`, `cuda` or
-    `cpu`. Raises InputError naming every mistake of the files at once; what the model's rules say against a plan
-    that can be read is in its `advice`.
+    `cpu`; `max_vram` is the most that torch may take of the GPU, in GiB. Raises InputError naming every mistake of the
+    files at once; what the model's rules say against a plan that can be read is in its `advice`.
     """
     library = PromptLibrary.find(prompts)
-    return _plan(load_sweeps(files, overrides), library, device, _history(use_store, tracking_uri), retry_failed)
+    return _plan(
+        load_sweeps(files, overrides), library, device, _history(use_store, tracking_uri), retry_failed, max_vram
+    )
 
 
 def run_sweeps(
@@ -52,6 +57,7 @@ def run_sweeps(
     device: str = "auto",
     tracking_uri: str | None = None,
     retry_failed: bool = False,
+    max_vram: float | None = None,
     fail_fast: bool = False,
     reporter: Reporter | None = None,
 ) -> list[Outcome]:
@@ -66,6 +72,7 @@ def run_sweeps(
         device=device,
         tracking_uri=tracking_uri,
         retry_failed=retry_failed,
+        max_vram=max_vram,
     )
     return execute(planned, tracking_uri=tracking_uri, fail_fast=fail_fast, reporter=reporter)
 
@@ -94,6 +101,7 @@ def plan_one(
     prompts: Path | None = None,
     device: str = "auto",
     tracking_uri: str | None = None,
+    max_vram: float | None = None,
 ) -> Plan:
     """The plan of a single video in the experiment `generate`. `prompt` is a prompt's name or its text, a single
     word only with `as_text`."""
@@ -117,9 +125,8 @@ def plan_one(
         axes={},
         vary="one_at_a_time",
     )
-    return _plan(
-        [one], PromptLibrary(library.directory, given=chosen), device, _history(True, tracking_uri), retry_failed=True
-    )
+    library = PromptLibrary(library.directory, given=chosen)
+    return _plan([one], library, device, _history(True, tracking_uri), retry_failed=True, max_vram=max_vram)
 
 
 def generate(prompt: str, *, tracking_uri: str | None = None, **options: Any) -> Outcome:
@@ -136,7 +143,7 @@ def video_of(outcome: Outcome, target: str | Path, *, tracking_uri: str | None =
     from cogx_runs.tracking.store import RunStore
 
     store = RunStore(tracking_uri)
-    run = store.find_finished(output_hash=outcome.spec.output_hash)
+    run = store.find_finished(outcome.spec.output_hash)
     if run is None:
         raise CogxError(f"{outcome.spec.run_name}: has no finished run")
     with tempfile.TemporaryDirectory(prefix="cogx-runs-") as folder:
@@ -183,15 +190,29 @@ def dashboard(sweep: str | None, port: int | None = None, *, tracking_uri: str |
         yield server
 
 
-def _plan(sweeps: list[Sweep], library: PromptLibrary, device: str, history: list[PastRun], retry_failed: bool) -> Plan:
-    specs, cards = resolve_cells(sweeps, library, choose_device(device), METRIC_VERSIONS)
+def _plan(
+    sweeps: list[Sweep],
+    library: PromptLibrary,
+    asked_device: str,
+    history: list[PastRun],
+    retry_failed: bool,
+    max_vram: float | None,
+) -> Plan:
+    if max_vram is not None and not 0 < max_vram < math.inf:
+        raise CogxError(f"--max-vram {max_vram:g}: must be a number of GiB above 0")
+    device = choose_device(asked_device)
+    budget = Budget.here(device, max_vram)
+    specs, cards = resolve_cells(sweeps, library, device, METRIC_VERSIONS, budget)
     costs = CostModel(history)
     decisions = choose_actions(specs, history, retry_failed)
     runs = tuple(
         PlannedRun(spec, decision, costs.estimate(spec, decision))
         for spec, decision in zip(specs, decisions, strict=True)
     )
-    return Plan(tuple(sweeps), runs, tuple(advise(specs, sweeps, cards)), cards)
+    advice = advise(specs, sweeps, cards, budget)
+    if max_vram is not None and device == "cpu":
+        advice.append(Advice("note", "(command line):max_vram", "has no effect on a CPU"))
+    return Plan(tuple(sweeps), runs, tuple(advice), cards, None if budget is None else max_vram)
 
 
 def _history(use_store: bool, tracking_uri: str | None) -> list[PastRun]:

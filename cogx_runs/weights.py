@@ -17,7 +17,7 @@ def weights_files(folder: Path) -> list[Path]:
 
 
 def parameter_count(folder: Path) -> int:
-    """Parameters of a model folder, as the headers of its safetensors files tell."""
+    """Parameters of a model folder or of a component's, as the headers of its safetensors files tell."""
     count = 0
     for path in weights_files(folder):
         tensors = json.loads(_safetensors_header(path))

@@ -25,6 +25,7 @@ SPEC = RunSpec(
     vae_tiling=True,
     vae_slicing=True,
     placement="group",
+    compile=False,
     video_quality=5.0,
     clip_model="ViT-B-32:openai",
     metric_versions=(("clip_score", "1"),),

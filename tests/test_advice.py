@@ -16,6 +16,7 @@ from tokenizers.pre_tokenizers import Whitespace
 from cogx_runs import advice
 from cogx_runs.advice import advise, schedule_faults, timesteps
 from cogx_runs.hardware import Device, Gpu
+from cogx_runs.memory import Budget
 from cogx_runs.models import HUB_MODELS
 from cogx_runs.plan import Advice, resolve_cells
 from cogx_runs.prompts import Prompt, PromptLibrary
@@ -29,13 +30,15 @@ def advice_on(
     axes: Mapping[str, tuple[Any, ...]] | None = None,
     device: Device = "cpu",
     source: str | None = None,
+    budget: Budget | None = None,
     **base: Any,
 ) -> list[Advice]:
     """Advice on a grid of one prompt, `source` put in the place of the model's own."""
     sweep = make_sweep(axes, **base)
     library = PromptLibrary(Path("nowhere"), Prompt("p", text, "(test)"))
-    specs, cards = resolve_cells([sweep], library, device, {})
-    return advise(specs, [sweep], {name: replace(card, source=source or card.source) for name, card in cards.items()})
+    specs, cards = resolve_cells([sweep], library, device, {}, budget)
+    cards = {name: replace(card, source=source or card.source) for name, card in cards.items()}
+    return advise(specs, [sweep], cards, budget)
 
 
 def make_sweep(axes: Mapping[str, tuple[Any, ...]] | None = None, **base: Any) -> Sweep:
@@ -187,6 +190,55 @@ def test_a_placement_that_needs_a_gpu_is_an_error_on_a_cpu(placement: str) -> No
         )
     ]
     assert advice_on(device="cuda", placement=placement) == []
+
+
+def test_what_auto_is_and_why_is_noted_once_for_each_model() -> None:
+    found = advice_on(
+        device="cuda",
+        budget=Budget(vram_gib=12, ram_gib=14),
+        axes={"model": ("2b", "5b"), "seed": (1, 2), "vae_tiling": (True,)},
+    )
+
+    assert found == [
+        Advice(
+            "note",
+            "exp.yaml:base.placement",
+            "auto for 2b is resident: it needs 7.9 of 12.0 GiB of VRAM; text encoder resident",
+        ),
+        Advice(
+            "note",
+            "exp.yaml:base.placement",
+            "auto for 5b is sequential: resident needs 15.1 GiB of VRAM and 12.0 can be used; group needs 20.8 GiB of "
+            "host memory and 14.0 can be used; text encoder resident",
+        ),
+    ]
+
+
+def test_a_placement_that_does_not_fit_is_a_warning() -> None:
+    small = Budget(vram_gib=6, ram_gib=30, max_vram_gib=6)
+
+    assert advice_on(device="cuda", budget=small, placement="resident", axes={"num_frames": (25, 49)}) == [
+        Advice(
+            "warning",
+            "exp.yaml:base.placement",
+            "resident needs 7.9 GiB of VRAM and 6.0 can be used (--max-vram 6)",
+        )
+    ]
+    assert advice_on(device="cuda", budget=small, placement="group") == []
+
+
+def test_what_is_short_where_nothing_fits_is_a_warning() -> None:
+    found = advice_on(device="cuda", budget=Budget(vram_gib=3, ram_gib=7))
+
+    assert [(advice.level, advice.message) for advice in found] == [
+        ("warning", "sequential needs 4.4 GiB of VRAM and 3.0 can be used"),
+        ("warning", "the text encoder of 2b needs 10.8 GiB of host memory and 7.0 can be used"),
+        (
+            "note",
+            "auto for 2b is sequential: resident needs 7.9 GiB of VRAM and 3.0 can be used; group needs 4.7 GiB of "
+            "VRAM and 3.0 can be used; text encoder sequential",
+        ),
+    ]
 
 
 def test_dynamic_guidance_in_a_sweep_over_steps_or_guidance_is_a_warning() -> None:

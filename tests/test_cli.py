@@ -10,8 +10,9 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from cogx_runs import shipped
+from cogx_runs import hardware, shipped
 from cogx_runs.cli import cli
+from cogx_runs.hardware import GIB, Gpu
 
 CONTRACT = ["init", "plan", "sweep", "generate", "runs", "rescore", "export", "ui", "doctor"]
 
@@ -34,21 +35,21 @@ def test_each_command_and_each_of_its_options_has_help(name: str) -> None:
 
 
 def test_the_study_plans_to_20_cells_of_which_16_run_and_4_are_reused(project: Path) -> None:
-    result = invoke("plan", "study", "--no-store", "--json")
+    result = invoke("plan", "study", "--no-store", "--json", "--device", "cpu")
 
     assert result.exit_code == 0
     plan = json.loads(result.stdout)
     actions = [run["action"] for run in plan["runs"]]
     assert (len(actions), actions.count("run"), actions.count("reuse")) == (20, 16, 4)
     assert plan["advice"] == []
-    table = invoke("plan", "study", "--no-store")
+    table = invoke("plan", "study", "--no-store", "--device", "cpu")
     assert "20 cells: 16 to run, 4 to reuse; no estimate: no finished run of 2b" in table.stdout
 
 
 def test_the_old_short_flags_override_the_files_base(project: Path) -> None:
     flags = ["--model", "5b", "--steps", "25", "--guidance", "4", "--frames", "25", "--fps", "16", "--seed", "7"]
 
-    plan = json.loads(invoke("plan", "frames", "--no-store", "--json", *flags).stdout)
+    plan = json.loads(invoke("plan", "frames", "--no-store", "--json", "--device", "cpu", *flags).stdout)
 
     config = plan["runs"][1]["config"]
     assert {name: config[name] for name in ("model", "num_inference_steps", "guidance_scale", "fps", "seed")} == {
@@ -78,6 +79,9 @@ def test_the_old_short_flags_override_the_files_base(project: Path) -> None:
         (["runs", "--sort", "x"], "no runs yet: there is no tracking store here"),
         (["init", "file"], "file: is a file; name a folder"),
         (["plan", "guidance", "--prompts", "nowhere"], "--prompts nowhere: no such folder"),
+        (["plan", "guidance", "--max-vram", "0"], "--max-vram 0: must be a number of GiB above 0"),
+        (["sweep", "guidance", "--max-vram", "-2.5"], "--max-vram -2.5: must be a number of GiB above 0"),
+        (["generate", "panda_guitar", "--max-vram", "nan"], "--max-vram nan: must be a number of GiB above 0"),
     ],
 )
 def test_bad_input_is_one_clear_line_and_exit_code_2(
@@ -117,16 +121,39 @@ def test_init_lays_out_sweeps_and_prompts_once_and_refuses_to_overwrite_what_was
     assert (project / "study" / "mlruns").is_dir()
 
 
-def test_doctor_names_what_is_there_what_is_not_and_what_to_do(project: Path, tiny_model: Path) -> None:
+def test_doctor_names_what_is_there_what_is_not_and_what_to_do(
+    project: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hardware, "gpu", lambda: None)
+
     checks = {check["name"]: check for check in json.loads(invoke("doctor", "--json").stdout)}
     local = invoke("doctor", "--model", str(tiny_model)).stdout
 
     assert checks["torch"]["status"] == "ok"
     assert re.fullmatch(r"\d+\.\d+.*", checks["diffusers"]["found"])
     assert checks["weights of 2b"]["status"] == "missing"
+    assert checks["placement of 2b"]["found"] == "resident, as always on a CPU"
     assert "HF_HUB_OFFLINE is set" in checks["weights of 2b"]["advice"]
     assert "cogx-runs rescore" in checks["CLIP ViT-B-32:openai"]["advice"]
     assert f"weights of {tiny_model}" in local
+
+
+def test_doctor_says_what_auto_would_choose_on_this_gpu_and_why(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "gpu", lambda: Gpu("NVIDIA", "580", 8 * GIB, 8 * GIB, (8, 9)))
+    monkeypatch.setattr(hardware, "available_memory", lambda: 14 * GIB)
+
+    checks = {check["name"]: check for check in json.loads(invoke("doctor", "--json").stdout)}
+
+    assert [
+        (checks[f"placement of {name}"]["status"], checks[f"placement of {name}"]["found"]) for name in ("2b", "5b")
+    ] == [
+        ("ok", "group: resident needs 7.9 GiB of VRAM and 7.5 can be used; text encoder sequential"),
+        (
+            "ok",
+            "sequential: resident needs 15.1 GiB of VRAM and 7.5 can be used; group needs 20.8 GiB of host memory and "
+            "12.0 can be used; text encoder sequential",
+        ),
+    ]
 
 
 def test_a_closed_pipe_ends_quietly(project: Path) -> None:

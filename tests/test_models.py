@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import AutoencoderKLCogVideoX
+from diffusers import AutoencoderKLCogVideoX, CogVideoXTransformer3DModel
 from safetensors import safe_open
+from transformers import T5Config, T5EncoderModel
 
 from cogx_runs.errors import CogxError
 from cogx_runs.models import HUB_MODELS, ModelCard, resolve_model
@@ -75,7 +76,10 @@ def test_the_card_of_2b_is_that_of_its_published_configuration() -> None:
         max_sequence_length=226,
         num_train_timesteps=1000,
         timestep_spacing="trailing",
-        parameters=6_670_000_000,
+        hidden_size=1920,
+        transformer_parameters=1_693_783_872,
+        text_encoder_parameters=4_762_310_656,
+        vae_parameters=215_583_907,
         clip_model="ViT-B-32:openai",
     )
 
@@ -89,7 +93,8 @@ def test_5b_differs_from_2b_in_its_weights_its_precision_and_its_scheduler() -> 
         "revision": "8d6ea3f817438460b25595a120f109b88d5fdfad",
         "dtype": "bfloat16",
         "scheduler": "dpm",
-        "parameters": 10_550_000_000,
+        "hidden_size": 3072,
+        "transformer_parameters": 5_570_283_072,
     }
 
 
@@ -118,7 +123,10 @@ def test_the_card_of_a_folder_is_read_from_its_configs(
         max_sequence_length=226,
         num_train_timesteps=1000,
         timestep_spacing="trailing",
-        parameters=card.parameters,
+        hidden_size=card.hidden_size,
+        transformer_parameters=card.transformer_parameters,
+        text_encoder_parameters=card.text_encoder_parameters,
+        vae_parameters=card.vae_parameters,
     )
     assert card.is_local
     assert not resolve_model("2b").is_local
@@ -134,12 +142,42 @@ def test_a_folder_with_rotary_positions_runs_in_bfloat16_as_5b_does(model: Path)
 
 
 def test_the_parameters_of_a_folder_are_counted_from_its_headers(tiny_model: Path) -> None:
-    counted = 0
-    for path in tiny_model.rglob("*.safetensors"):
+    counted = {}
+    for component in ("transformer", "text_encoder", "vae"):
+        (path,) = (tiny_model / component).glob("*.safetensors")
         with safe_open(path, "pt") as file:
-            counted += sum(file.get_tensor(key).numel() for key in file.keys())  # noqa: SIM118 (no mapping)
+            counted[component] = sum(file.get_tensor(key).numel() for key in file.keys())  # noqa: SIM118 (no mapping)
 
-    assert resolve_model(str(tiny_model)).parameters == counted > 0
+    card = resolve_model(str(tiny_model))
+
+    assert counted == {
+        "transformer": card.transformer_parameters,
+        "text_encoder": card.text_encoder_parameters,
+        "vae": card.vae_parameters,
+    }
+    assert card.parameters == sum(counted.values())
+
+
+def test_the_parameters_of_2b_and_5b_are_those_of_their_published_configurations() -> None:
+    with torch.device("meta"):
+        small = CogVideoXTransformer3DModel(num_attention_heads=30, num_layers=30)
+        large = CogVideoXTransformer3DModel(
+            num_attention_heads=48, num_layers=42, use_rotary_positional_embeddings=True
+        )
+        text_encoder = T5EncoderModel(
+            T5Config(d_model=4096, d_kv=64, d_ff=10240, num_layers=24, num_heads=64, feed_forward_proj="gated-gelu")
+        )
+        vae = AutoencoderKLCogVideoX(
+            down_block_types=("CogVideoXDownBlock3D",) * 4, up_block_types=("CogVideoXUpBlock3D",) * 4,
+            block_out_channels=(128, 256, 256, 512), layers_per_block=3, latent_channels=16,
+        )  # fmt: skip
+
+    for name, transformer in (("2b", small), ("5b", large)):
+        card = HUB_MODELS[name]
+        assert card.hidden_size == transformer.config.num_attention_heads * transformer.config.attention_head_dim
+        assert [card.transformer_parameters, card.text_encoder_parameters, card.vae_parameters] == [
+            sum(parameter.numel() for parameter in module.parameters()) for module in (transformer, text_encoder, vae)
+        ]
 
 
 def test_a_name_that_is_no_model_is_answered_with_the_nearest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,7 +193,7 @@ def test_a_folder_takes_no_revision(tiny_model: Path) -> None:
     with pytest.raises(CogxError) as caught:
         resolve_model(str(tiny_model), "main")
 
-    assert str(caught.value) == f"{tiny_model}: a folder has no revisions; leave `revision` out"
+    assert str(caught.value) == f"{tiny_model}: has no revisions to choose from; leave `revision` out"
 
 
 @pytest.mark.parametrize(

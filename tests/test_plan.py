@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from cells import SPEC
 
-from cogx_runs import shipped
-from cogx_runs.errors import InputError, Mistake
-from cogx_runs.hardware import Device
-from cogx_runs.plan import PIXEL_FIELDS, Action, Decision, PastRun, RunSpec, choose_actions, resolve_cells
+from cogx_runs import hardware, shipped
+from cogx_runs.errors import CogxError, InputError, Mistake
+from cogx_runs.hardware import GIB, Device, Gpu
+from cogx_runs.memory import Budget
+from cogx_runs.plan import PIXEL_FIELDS, Action, Advice, Decision, PastRun, RunSpec, choose_actions, resolve_cells
 from cogx_runs.prompts import Prompt, PromptLibrary
 from cogx_runs.study import plan_sweeps
 from cogx_runs.sweep import Parameters, RandomDraw, Sweep, Vary
@@ -31,6 +32,7 @@ CHANGES_PIXELS = {
     "max_sequence_length": 128,
     "dtype": "bfloat16",
     "vae_tiling": False,
+    "compile": True,
 }
 CHANGES_FILE_OR_SCORES = {
     "fps": 16,
@@ -63,9 +65,9 @@ def make_sweep(axes: Mapping[str, tuple[Any, ...]], vary: Vary = "grid", **chang
     return Sweep.model_validate(values | changes)
 
 
-def resolve(*sweeps: Sweep, device: Device = "cpu") -> list[RunSpec]:
+def resolve(*sweeps: Sweep, device: Device = "cpu", budget: Budget | None = None) -> list[RunSpec]:
     library = PromptLibrary(Path("nowhere"), Prompt("p", "A panda.", "(test)"))
-    return resolve_cells(sweeps, library, device, {"clip_score": "1"})[0]
+    return resolve_cells(sweeps, library, device, {"clip_score": "1"}, budget)[0]
 
 
 def values_of(specs: list[RunSpec], *names: str) -> list[tuple[Any, ...]]:
@@ -187,13 +189,14 @@ def test_the_config_of_a_cell_is_every_resolved_parameter_under_diffusers_names(
         "vae_tiling": True,
         "vae_slicing": True,
         "placement": "group",
+        "compile": False,
         "video_quality": 5.0,
         "clip_model": "ViT-B-32:openai",
     }
 
 
 def test_a_signature_is_the_same_on_every_machine_and_in_every_version() -> None:
-    assert (SPEC.signature, SPEC.output_hash) == ("7ad631751411b349", "ff5dee141a21f96d")
+    assert (SPEC.signature, SPEC.output_hash) == ("af49e86e210ed877", "45e9d3beb3cbbb0e")
 
 
 def test_each_field_of_a_cell_is_known_to_change_the_pixels_the_file_or_nothing() -> None:
@@ -236,8 +239,62 @@ def test_a_cell_takes_what_is_null_from_its_model_and_device() -> None:
         ("dpm", 480, 720, "bfloat16", "cuda", "ViT-B-32:openai", 226),
         ("ddim", 320, 720, "float16", "cpu", "ViT-B-32:openai", 226),
     ]
-    assert on_cpu.placement == "resident"
-    assert on_gpu.placement != "auto"
+    assert (on_cpu.placement, on_gpu.placement) == ("resident", "resident")
+
+
+def test_all_cells_of_a_model_have_the_placement_in_which_the_largest_of_them_fits() -> None:
+    untiled = make_sweep({"vae_tiling": (True, False), "model": ("2b", "5b")})
+    asked = make_sweep({}, name="asked", base=Parameters(placement="model"))
+
+    specs = resolve(untiled, asked, device="cuda", budget=Budget(vram_gib=16, ram_gib=30))
+
+    assert values_of(specs, "model", "vae_tiling", "placement") == [
+        ("2b", True, "group"), ("2b", False, "group"), ("5b", True, "group"), ("5b", False, "group"),
+        ("2b", True, "model"),
+    ]  # fmt: skip
+
+
+def test_a_placement_is_chosen_for_each_model_by_itself() -> None:
+    specs = resolve(make_sweep({"model": ("2b", "5b")}), device="cuda", budget=Budget(vram_gib=12, ram_gib=14))
+
+    assert values_of(specs, "model", "placement") == [("2b", "resident"), ("5b", "sequential")]
+
+
+def test_a_plan_on_a_gpu_says_what_auto_chose_and_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(hardware, "gpu", lambda: Gpu("NVIDIA", "580", 80 * GIB, 80 * GIB, (9, 0)))
+    monkeypatch.setattr(hardware, "available_memory", lambda: 32 * GIB)
+
+    free, capped = (plan_sweeps(["guidance"], use_store=False, max_vram=cap) for cap in (None, 6))
+
+    where = f"{shipped.SWEEPS}/guidance.yaml:base.placement"
+    assert [(planned.runs[0].spec.placement, planned.max_vram_gib) for planned in (free, capped)] == [
+        ("resident", None), ("group", 6),
+    ]  # fmt: skip
+    assert [planned.advice for planned in (free, capped)] == [
+        (Advice("note", where, "auto for 2b is resident: it needs 7.9 of 79.5 GiB of VRAM; text encoder resident"),),
+        (
+            Advice(
+                "note",
+                where,
+                "auto for 2b is group: resident needs 7.9 GiB of VRAM and 6.0 can be used (--max-vram 6); "
+                "text encoder sequential",
+            ),
+        ),
+    ]
+
+
+@pytest.mark.parametrize("cap", [0, -1, float("nan"), float("inf")])
+def test_a_cap_on_the_gpus_memory_is_above_0(cap: float) -> None:
+    with pytest.raises(CogxError, match="--max-vram .*: must be a number of GiB above 0"):
+        plan_sweeps(["guidance"], use_store=False, device="cpu", max_vram=cap)
+
+
+def test_a_cap_on_the_gpus_memory_has_no_effect_on_a_cpu() -> None:
+    planned = plan_sweeps(["guidance"], use_store=False, device="cpu", max_vram=6)
+
+    assert planned.advice == (Advice("note", "(command line):max_vram", "has no effect on a CPU"),)
+    assert planned.max_vram_gib is None
 
 
 def test_a_clip_folder_is_known_by_its_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -420,3 +477,22 @@ def test_a_cell_that_failed_in_the_first_sweep_is_run_in_the_second() -> None:
     second = replace(SPEC, sweep="second")
 
     assert actions([SPEC, second], past(SPEC, "FAILED")) == ["failed", "run"]
+
+
+def test_cells_of_one_model_and_of_one_compiled_shape_are_neighbours_and_else_in_the_files_order(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "p.txt").write_text("A cat.", encoding="utf-8")
+
+    def order(**base: Any) -> list[tuple[Any, ...]]:
+        axes = {"model": ("2b", "5b"), "guidance_scale": (1, 6), "seed": (1, 2)}
+        parameters = Parameters.model_validate({"placement": "resident", **base})
+        sweep = Sweep(name="e", file="e", description="", prompts=None, base=parameters, axes=axes, vary="grid")
+        by_seed = sweep.model_copy(update={"name": "f", "axes": {"seed": (3,)}})
+        specs, _ = resolve_cells([sweep, by_seed], PromptLibrary(tmp_path), "cuda", {})
+        return [(spec.model, spec.guidance_scale, spec.seed) for spec in specs]
+
+    two = [("2b", 1, 1), ("2b", 1, 2), ("2b", 6, 1), ("2b", 6, 2), ("2b", 6, 3)]
+    five = [("5b", *rest) for _, *rest in two[:-1]]
+    assert order() == two + five
+    assert order(compile=True, seed=9) == two + five

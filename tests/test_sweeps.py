@@ -154,7 +154,7 @@ def test_another_fps_is_made_from_the_kept_latents_without_denoising(
 ) -> None:
     invoke("sweep", "seed.yaml")
     made = load_runs("exp_seed", where=["seed=7"]).iloc[0]
-    monkeypatch.delattr("cogx_runs.runner.generate")
+    monkeypatch.delattr("cogx_runs.runner.denoise")
 
     result = invoke("sweep", "seed.yaml", "--fps", "16", "--json")
 
@@ -207,14 +207,14 @@ def test_fail_fast_stops_at_the_first_failure(invoke: Invoke, monkeypatch: pytes
 def break_at_guidance_1(monkeypatch: pytest.MonkeyPatch) -> None:
     from cogx_runs import runner
 
-    works = runner.generate
+    works = runner.denoise
 
-    def broken(pipe: Any, spec: Any, on_step: Any) -> Any:
+    def broken(pipe: Any, spec: Any, *others: Any) -> Any:
         if spec.guidance_scale == 1:
             raise ZeroDivisionError("broken on purpose")
-        return works(pipe, spec, on_step)
+        return works(pipe, spec, *others)
 
-    monkeypatch.setattr(runner, "generate", broken)
+    monkeypatch.setattr(runner, "denoise", broken)
 
 
 def test_a_missing_clip_leaves_the_score_out_and_rescore_adds_it_from_the_latents(
@@ -488,6 +488,7 @@ def test_a_cell_for_which_the_gpu_is_too_small_fails_alone(invoke: Invoke, monke
             raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr("cogx_runs.generation.loader.warm_up_denoising", too_small)
+    monkeypatch.setattr("cogx_runs.runner.LESS_MEMORY", {})
 
     result = invoke("sweep", "guidance.yaml", "--json")
 

@@ -165,12 +165,25 @@ def test_of_several_finished_runs_the_generated_one_is_found_not_the_reused(stor
     finish(store, made, tmp_path / "a")
     finish(store, reused, tmp_path / "b")
 
-    by_output = store.find_finished(output_hash=SPEC.output_hash)
-    by_pixels = store.find_finished(signature=SPEC.signature)
-    assert by_output is not None
-    assert by_pixels is not None
-    assert (by_output.info.run_id, by_pixels.info.run_id) == (made, made)
-    assert store.find_finished(signature="0000000000000000") is None
+    found = store.find_finished(SPEC.output_hash)
+    assert found is not None
+    assert found.info.run_id == made
+    assert store.find_finished("0000000000000000") is None
+
+
+def test_latents_are_found_once_they_are_whole_however_their_run_ends(store: RunStore, tmp_path: Path) -> None:
+    made = store.claim(store.open_experiment(SWEEP), SPEC, {})
+    assert made is not None
+    (tmp_path / "latents.safetensors").write_bytes(b"latents")
+    assert store.find_latents(SPEC.signature) is None
+
+    store.keep_latents(made, tmp_path / "latents.safetensors", {"denoise_s": 2.0}, {"cogx.noise_sha256": "ab"})
+    store.kill(made)
+
+    found = store.find_latents(SPEC.signature)
+    assert found is not None
+    assert (found.info.run_id, found.info.status, found.data.metrics) == (made, "KILLED", {"denoise_s": 2.0})
+    assert store.download(made, "latents.safetensors", tmp_path / "copy").read_bytes() == b"latents"
 
 
 def _environment() -> dict[str, str]:

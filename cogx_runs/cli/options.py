@@ -9,7 +9,7 @@ import click
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _OVERRIDES = (
-    click.option("--model", help="2b, 5b, or a folder in diffusers' format."),
+    click.option("--model", help="2b, 5b, toy, or a folder in diffusers' format."),
     click.option("--steps", "--num-inference-steps", "num_inference_steps", type=int, help="Denoising steps."),
     click.option("--guidance", "--guidance-scale", "guidance_scale", type=float, help="Guidance weight."),
     click.option("--frames", "--num-frames", "num_frames", type=int, help="Number of frames."),
@@ -22,6 +22,7 @@ _OVERRIDES = (
 _MACHINE = (
     click.option("--prompts", type=click.Path(path_type=Path), help="Folder of prompts; else ./prompts, else shipped."),
     click.option("--device", type=click.Choice(["auto", "cuda", "cpu"]), default="auto", help="Where to run."),
+    click.option("--max-vram", type=float, metavar="GIB", help="The most that may be taken of the GPU's memory."),
 )
 NAMED = ("model", "num_inference_steps", "guidance_scale", "num_frames", "fps", "seed", "placement", "clip_model")
 

@@ -20,7 +20,7 @@ def init(directory: Path) -> None:
 
 
 @click.command()
-@click.option("--model", help="Look at this model only: 2b, 5b, or a folder.")
+@click.option("--model", help="Look at this model only: 2b, 5b, toy, or a folder.")
 @click.option("--clip-model", help="Look at this CLIP.")
 @json_option
 def doctor(model: str | None, clip_model: str | None, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""One cell from text to frames: encode, denoise, decode, each timed."""
+"""One cell from embeddings to frames: denoise, then decode, each timed."""
 
 import hashlib
 from collections.abc import Callable
@@ -11,8 +11,9 @@ from diffusers import AutoencoderKLCogVideoX, CogVideoXPipeline
 from diffusers.utils.torch_utils import randn_tensor
 
 from cogx_runs.errors import CogxError
-from cogx_runs.generation.measure import PeakMemory, timed
+from cogx_runs.generation.measure import Peak, PeakMemory, timed
 from cogx_runs.generation.pipeline import DTYPES, set_scheduler
+from cogx_runs.generation.text import Embeddings
 from cogx_runs.hardware import Device
 from cogx_runs.plan import RunSpec
 from cogx_runs.video import Frames
@@ -25,71 +26,57 @@ WARM_UP_LATENT_FRAMES = 5
 
 
 @dataclass(frozen=True)
-class Generation:
-    """Latents, frames and the measured phases of one cell."""
+class Denoised:
+    """Latents of one cell and how they were come by."""
 
     latents: torch.Tensor
     """1 x latent frames x channels x height / 8 x width / 8, on the CPU."""
-    frames: Frames
-    """uint8, T x H x W x C."""
     noise_sha256: str
     """Hash of the initial noise's bytes."""
-    encode_text_s: float
     denoise_s: float
     step_s: float
     """`denoise_s` over the number of steps."""
-    decode_s: float
-    peak_vram_gib: float | None
-    peak_vram_reserved_gib: float | None
-    peak_ram_gib: float
+    peak: Peak
 
 
-def generate(pipe: CogVideoXPipeline, spec: RunSpec, on_step: OnStep | None = None) -> Generation:
-    """Generate the video of a cell.
+def denoise(pipe: CogVideoXPipeline, spec: RunSpec, embeddings: Embeddings, on_step: OnStep | None = None) -> Denoised:
+    """Denoise a cell's noise under its embeddings.
 
     The noise comes from a CPU generator, so that a seed means the same on every machine. Raises CogxError when the
     latents are not finite, torch.OutOfMemoryError when a GPU's memory does not suffice.
     """
     with PeakMemory(spec.device) as memory, torch.no_grad():
-        with timed(spec.device) as encode_text:
-            embeddings = _encode_text(pipe, spec)
         generator = torch.Generator("cpu").manual_seed(spec.seed)
         noise = _initial_noise(pipe, spec, generator)
-        with timed(spec.device) as denoise:
-            latents = _denoise(pipe, spec, embeddings, noise, generator, on_step)
-        if not torch.isfinite(latents).all():
-            raise CogxError(f"the latents are not finite in {spec.dtype}; try bfloat16 or float32")
-        with timed(spec.device) as decode:
-            frames = decode_latents(pipe.vae, latents, spec.device, tiling=spec.vae_tiling, slicing=spec.vae_slicing)
+        with timed(spec.device) as seconds:
+            latents = _denoise(pipe, spec, embeddings.prompt, embeddings.negative, noise, generator, on_step)
         pipe.maybe_free_model_hooks()
-    return Generation(
+    if not torch.isfinite(latents).all():
+        raise CogxError(f"the latents are not finite in {spec.dtype}; try bfloat16 or float32")
+    return Denoised(
         latents=latents.cpu(),
-        frames=frames,
         noise_sha256=hashlib.sha256(noise.cpu().view(torch.uint8).numpy().tobytes()).hexdigest(),
-        encode_text_s=encode_text.value,
-        denoise_s=denoise.value,
-        step_s=denoise.value / spec.num_inference_steps,
-        decode_s=decode.value,
-        peak_vram_gib=memory.vram_gib,
-        peak_vram_reserved_gib=memory.vram_reserved_gib,
-        peak_ram_gib=memory.ram_gib,
+        denoise_s=seconds.value,
+        step_s=seconds.value / spec.num_inference_steps,
+        peak=memory.peak,
     )
 
 
 @dataclass(frozen=True)
-class Decoding:
-    """Frames of stored latents."""
+class Decoded:
+    """Frames of latents."""
 
     frames: Frames
     """uint8, T x H x W x C."""
     decode_s: float
+    peak: Peak
 
 
-def decode_stored(vae: AutoencoderKLCogVideoX, spec: RunSpec, latents: torch.Tensor) -> Decoding:
-    """Decode the latents that an earlier run of the same signature kept; nothing is denoised."""
-    with timed(spec.device) as decode:
+def decode(vae: AutoencoderKLCogVideoX, spec: RunSpec, latents: torch.Tensor) -> Decoded:
+    """Decode latents, new or kept. Raises torch.OutOfMemoryError when a GPU's memory does not suffice."""
+    with PeakMemory(spec.device) as memory, timed(spec.device) as seconds:
         frames = decode_latents(vae, latents, spec.device, tiling=spec.vae_tiling, slicing=spec.vae_slicing)
-    return Decoding(frames, decode.value)
+    return Decoded(frames, seconds.value, memory.peak)
 
 
 def decode_latents(
@@ -102,16 +89,20 @@ def decode_latents(
         latents = latents.to(device=device, dtype=vae.dtype).permute(0, 2, 1, 3, 4)
         video = vae.decode(1 / vae.config.scaling_factor * latents).sample
         pixels = (video[0] * 0.5 + 0.5).clamp(0, 1).permute(1, 2, 3, 0)
-        return np.asarray((pixels.float() * 255).round().to(torch.uint8).cpu())
+        pixels = (pixels.float() * 255).round().to(torch.uint8).contiguous()
+        frames = torch.empty(pixels.shape, dtype=torch.uint8, pin_memory=pixels.is_cuda)
+        return np.asarray(frames.copy_(pixels))
 
 
 def warm_up_denoising(pipe: CogVideoXPipeline, spec: RunSpec) -> None:
     """Pay once, outside every measured time, for what the first use of a shape costs: one step at the cell's shape."""
     short = replace(spec, num_inference_steps=1)
+    width = pipe.transformer.config.text_embed_dim
+    no_text = torch.zeros(1, spec.max_sequence_length, width, dtype=DTYPES[spec.dtype])
     with torch.no_grad():
         generator = torch.Generator("cpu").manual_seed(spec.seed)
         noise = _initial_noise(pipe, short, generator)
-        _denoise(pipe, short, _encode_text(pipe, short), noise, generator, None)
+        _denoise(pipe, short, no_text, no_text if spec.guidance_scale > 1 else None, noise, generator, None)
         pipe.maybe_free_model_hooks()
 
 
@@ -120,17 +111,6 @@ def warm_up_decoding(vae: AutoencoderKLCogVideoX, spec: RunSpec) -> None:
     spatial = 2 ** (len(vae.config.block_out_channels) - 1)
     shape = (1, WARM_UP_LATENT_FRAMES, vae.config.latent_channels, spec.height // spatial, spec.width // spatial)
     decode_latents(vae, torch.zeros(shape), spec.device, tiling=spec.vae_tiling, slicing=spec.vae_slicing)
-
-
-def _encode_text(pipe: CogVideoXPipeline, spec: RunSpec) -> dict[str, torch.Tensor | None]:
-    prompt, negative = pipe.encode_prompt(
-        spec.prompt,
-        spec.negative_prompt,
-        do_classifier_free_guidance=spec.guidance_scale > 1,
-        max_sequence_length=spec.max_sequence_length,
-        device=pipe._execution_device,
-    )
-    return {"prompt_embeds": prompt, "negative_prompt_embeds": negative}
 
 
 def _initial_noise(pipe: CogVideoXPipeline, spec: RunSpec, generator: torch.Generator) -> torch.Tensor:
@@ -151,7 +131,8 @@ def _initial_noise(pipe: CogVideoXPipeline, spec: RunSpec, generator: torch.Gene
 def _denoise(
     pipe: CogVideoXPipeline,
     spec: RunSpec,
-    embeddings: dict[str, torch.Tensor | None],
+    prompt: torch.Tensor,
+    negative: torch.Tensor | None,
     noise: torch.Tensor,
     generator: torch.Generator,
     on_step: OnStep | None,
@@ -164,7 +145,8 @@ def _denoise(
         return tensors
 
     latents: torch.Tensor = pipe(
-        **embeddings,
+        prompt_embeds=prompt.to(spec.device),
+        negative_prompt_embeds=None if negative is None else negative.to(spec.device),
         height=spec.height,
         width=spec.width,
         num_frames=spec.num_frames,

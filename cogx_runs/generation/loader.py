@@ -1,14 +1,15 @@
 """The one pipeline that is loaded, warm for the shapes that it is used with."""
 
-import gc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-import torch
 from diffusers import AutoencoderKLCogVideoX, CogVideoXPipeline
 
 from cogx_runs.generation.generate import warm_up_decoding, warm_up_denoising
+from cogx_runs.generation.measure import IdleTime, free_memory
 from cogx_runs.generation.pipeline import PipelineKey, load_pipeline, load_vae
+from cogx_runs.generation.text import TextEncoding
 from cogx_runs.models import ModelCard
 from cogx_runs.plan import RunSpec
 from cogx_runs.weights import weights_sha256
@@ -17,59 +18,79 @@ from cogx_runs.weights import weights_sha256
 class Loader:
     """Keeps a pipeline, or a VAE alone, for as long as the cells fit it, and frees it before it loads another."""
 
-    def __init__(self, report: Callable[[str], None]) -> None:
-        """`report` is told what is being done."""
+    def __init__(
+        self,
+        report: Callable[[str], None],
+        todo: Sequence[RunSpec] = (),
+        idle: IdleTime | None = None,
+        max_vram_gib: float | None = None,
+    ) -> None:
+        """`report` is told what is being done. The texts of `todo` are encoded before their model is loaded."""
         self._report = report
+        self._todo = todo
+        self._idle = idle or IdleTime()
         self._pipeline: CogVideoXPipeline | None = None
         self._vae: AutoencoderKLCogVideoX | None = None
         self._key: PipelineKey | None = None
         self._warm: set[tuple[object, ...]] = set()
-        self.weights_sha256: str | None = None
-        """Of the loaded pipeline's folder; None for a hub model."""
+        self._hashing = ThreadPoolExecutor(1, thread_name_prefix="hashing")
+        self._hashes: dict[str, Future[str]] = {}
+        self.texts = TextEncoding(report, max_vram_gib)
+        self.before_loading: Callable[[], None] = lambda: None
+        """Called before weights are loaded: diffusers changes torch's default dtype meanwhile, for all threads."""
 
     def load(self, card: ModelCard, spec: RunSpec) -> CogVideoXPipeline:
-        """The pipeline of a cell, cold. Raises CogxError as `load_pipeline` does."""
-        if self._pipeline is None or self._key != PipelineKey.of(spec):
+        """The pipeline of a cell, cold, with the texts of all cells of its model encoded before.
+
+        Raises CogxError as `load_pipeline` does, torch.OutOfMemoryError where the GPU's memory does not suffice.
+        """
+        if self._pipeline is None or self._key != PipelineKey.of(spec) or not self.texts.has(spec):
+            self.before_loading()
             self.free()
+            alike = [other for other in self._todo if (other.model_key, other.dtype) == (spec.model_key, spec.dtype)]
+            self.texts.encode_missing(card, [spec, *alike])
             self._report(f"loading {spec.model}")
             self._pipeline = load_pipeline(card, PipelineKey.of(spec))
             self._vae, self._key = self._pipeline.vae, PipelineKey.of(spec)
-            if card.is_local:
-                self._report("hashing the weights (once)")
-                self.weights_sha256 = weights_sha256(Path(card.source))
+            if card.is_local and card.source not in self._hashes:
+                self._hashes[card.source] = self._hashing.submit(weights_sha256, Path(card.source))
         return self._pipeline
 
     def warm_pipeline(self, card: ModelCard, spec: RunSpec) -> CogVideoXPipeline:
         """The pipeline of a cell, warm for its shape."""
         pipe = self.load(card, spec)
-        shape = (spec.num_frames, spec.height, spec.width, spec.guidance_scale > 1, spec.scheduler)
-        if shape not in self._warm:
-            self._report("warming up")
-            warm_up_denoising(pipe, spec)
-            self._warm.add(shape)
+        if spec.shape not in self._warm:
+            self._report("compiling and warming up" if spec.compile else "warming up")
+            with self._idle.busy():
+                warm_up_denoising(pipe, spec)
+            self._warm.add(spec.shape)
         self.warm_vae(card, spec)
         return pipe
 
     def warm_vae(self, card: ModelCard, spec: RunSpec) -> AutoencoderKLCogVideoX:
         """The VAE of a cell's model, that of the loaded pipeline where it fits, warm for the cell's size."""
         key = PipelineKey.of(spec)
-        if self._vae is None or self._key is None or self._key.without_placement != key.without_placement:
+        if self._vae is None or self._key is None or self._key.of_the_vae != key.of_the_vae:
+            self.before_loading()
             self.free()
             self._report(f"loading the VAE of {spec.model}")
             self._vae, self._key = load_vae(card, spec.dtype, spec.device), key
         shape = (spec.height, spec.width, spec.vae_tiling)
         if shape not in self._warm:
             self._report("warming up")
-            warm_up_decoding(self._vae, spec)
+            with self._idle.busy():
+                warm_up_decoding(self._vae, spec)
             self._warm.add(shape)
         return self._vae
+
+    def weights_sha256(self, card: ModelCard) -> str | None:
+        """The hash of a local model's weights, once it is known; None for a hub model."""
+        return self._hashes[card.source].result() if card.source in self._hashes else None
 
     def free(self) -> None:
         """Give back what is loaded: accelerate's hooks keep the weights alive until they are removed."""
         if self._pipeline is not None:
             self._pipeline.remove_all_hooks()
-        self._pipeline = self._vae = self._key = self.weights_sha256 = None
+        self._pipeline = self._vae = self._key = None
         self._warm.clear()
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        free_memory()

@@ -1,5 +1,6 @@
 """Seconds and memory of a piece of work."""
 
+import gc
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +16,13 @@ from cogx_runs.hardware import GIB, Device
 SAMPLE_INTERVAL_S = 0.05
 
 
+def free_memory() -> None:
+    """Give back what nothing refers to any more, the GPU's share of it too."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
 @dataclass
 class Seconds:
     """What a `timed` block took."""
@@ -24,34 +32,83 @@ class Seconds:
 
 @contextmanager
 def timed(device: Device) -> Iterator[Seconds]:
-    """Wall time of a block, from an idle device to an idle device."""
+    """Time of a block: on a GPU between two CUDA events on the stream that works, on a CPU by the clock.
+
+    Events see this stream alone: what other threads do meanwhile on the CPU counts only where the GPU waits for it.
+    """
     seconds = Seconds()
-    _synchronize(device)
-    start = time.perf_counter()
-    yield seconds
-    _synchronize(device)
-    seconds.value = time.perf_counter() - start
-
-
-def _synchronize(device: Device) -> None:
     if device == "cuda":
-        torch.cuda.synchronize()
+        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))  # type: ignore[no-untyped-call]
+        begin.record()
+        yield seconds
+        end.record()
+        end.synchronize()
+        seconds.value = begin.elapsed_time(end) / 1000
+    else:
+        start = time.perf_counter()
+        yield seconds
+        seconds.value = time.perf_counter() - start
+
+
+class IdleTime:
+    """Seconds in which the device had nothing to do between one piece of work and the next."""
+
+    def __init__(self) -> None:
+        self._free_since: float | None = None
+        self._idle_s = 0.0
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """The device works inside this block, which ends with the device done."""
+        if self._free_since is not None:
+            self._idle_s += time.perf_counter() - self._free_since
+        try:
+            yield
+        finally:
+            self._free_since = time.perf_counter()
+
+    def take(self) -> float | None:
+        """The seconds since they were last taken; None where no work came before."""
+        if self._free_since is None:
+            return None
+        idle, self._idle_s = self._idle_s, 0.0
+        return idle
+
+
+@dataclass(frozen=True)
+class Peak:
+    """The most memory that was in use during a piece of work."""
+
+    ram_gib: float
+    """Resident set of this process, sampled every 50 ms."""
+    vram_gib: float | None = None
+    """What torch's allocator had handed out; None on a CPU."""
+    vram_reserved_gib: float | None = None
+    """What torch's allocator held of the GPU; None on a CPU."""
+
+    def __or__(self, other: "Peak") -> "Peak":
+        """The peak of both pieces of work."""
+        return Peak(
+            max(self.ram_gib, other.ram_gib),
+            _larger(self.vram_gib, other.vram_gib),
+            _larger(self.vram_reserved_gib, other.vram_reserved_gib),
+        )
+
+
+def _larger(one: float | None, other: float | None) -> float | None:
+    known = [value for value in (one, other) if value is not None]
+    return max(known, default=None)
 
 
 class PeakMemory:
-    """The most memory that was in use inside a `with` block.
-
-    `vram_gib` is what torch's allocator had handed out, `vram_reserved_gib` what it held of the GPU; both None on a
-    CPU. `ram_gib` is the resident set of this process, sampled every 50 ms.
-    """
+    """Watches memory inside a `with` block; `peak` is known after it."""
 
     def __init__(self, device: Device) -> None:
         self._device = device
         self._process = psutil.Process()
         self._stop = threading.Event()
-        self.ram_gib = 0.0
-        self.vram_gib: float | None = None
-        self.vram_reserved_gib: float | None = None
+        self._ram_gib = 0.0
+        self.peak = Peak(0.0)
 
     def __enter__(self) -> "PeakMemory":
         if self._device == "cuda":
@@ -68,13 +125,15 @@ class PeakMemory:
         self._stop.set()
         self._thread.join()
         self._sample()
+        vram = reserved = None
         if self._device == "cuda":
-            self.vram_gib = torch.cuda.max_memory_allocated() / GIB
-            self.vram_reserved_gib = torch.cuda.max_memory_reserved() / GIB
+            vram = torch.cuda.max_memory_allocated() / GIB
+            reserved = torch.cuda.max_memory_reserved() / GIB
+        self.peak = Peak(self._ram_gib, vram, reserved)
 
     def _watch(self) -> None:
         while not self._stop.wait(SAMPLE_INTERVAL_S):
             self._sample()
 
     def _sample(self) -> None:
-        self.ram_gib = max(self.ram_gib, self._process.memory_info().rss / GIB)
+        self._ram_gib = max(self._ram_gib, self._process.memory_info().rss / GIB)

@@ -1,4 +1,4 @@
-"""A loaded CogVideoX pipeline, and the clear line when it cannot be loaded."""
+"""The parts of CogVideoX, loaded and placed, and the clear line when they cannot be loaded."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ from transformers.utils import logging as transformers_logging
 
 from cogx_runs import hub
 from cogx_runs.errors import CogxError
-from cogx_runs.generation.placement import place
+from cogx_runs.generation.placement import compile_blocks, place
 from cogx_runs.hardware import GIB, Device, available_memory
 from cogx_runs.models import ModelCard
 from cogx_runs.plan import RunSpec
@@ -30,40 +30,52 @@ class PipelineKey:
     device: Device
     dtype: Dtype
     placement: Placement
+    compile: bool
 
     @classmethod
     def of(cls, spec: RunSpec) -> "PipelineKey":
-        return cls(spec.model_source, spec.model_revision, spec.device, spec.dtype, spec.placement)
+        return cls(spec.model_source, spec.model_revision, spec.device, spec.dtype, spec.placement, spec.compile)
 
     @property
-    def without_placement(self) -> tuple[str, ...]:
+    def of_the_vae(self) -> tuple[str, ...]:
         """What must be the same for one pipeline's VAE to decode for another."""
         return self.model_source, self.model_revision, self.device, self.dtype
 
 
 def load_pipeline(card: ModelCard, key: PipelineKey) -> CogVideoXPipeline:
-    """Load the model and place its weights.
+    """Load transformer, VAE and scheduler and place their weights; the text encoder is loaded apart.
 
     Raises CogxError, before anything is loaded where that can be known, when weights are missing or unreadable, the
     hub cannot be reached, torch cannot use the GPU, or memory does not suffice.
     """
     check_device(key.device)
+    parameters = card.transformer_parameters + card.vae_parameters
+    pipe = _load(card, key.dtype, parameters, text_encoder=None, tokenizer=None)
+    if key.compile:
+        compile_blocks(pipe)
+    place(pipe, key.placement, key.device, by_block=key.compile)
+    return pipe
+
+
+def load_text_encoder(card: ModelCard, dtype: Dtype, device: Device, placement: Placement) -> CogVideoXPipeline:
+    """Load a pipeline that can encode text and nothing else. Raises CogxError as `load_pipeline` does."""
+    check_device(device)
+    pipe = _load(card, dtype, card.text_encoder_parameters, transformer=None, vae=None)
+    place(pipe, placement, device)
+    return pipe
+
+
+def _load(card: ModelCard, dtype: Dtype, parameters: int, **left_out: None) -> CogVideoXPipeline:
     origin = _origin(card)
-    _check_memory(card, key)
+    _check_memory(card, parameters, dtype)
     try:
         with _quiet_bars():
-            pipe = CogVideoXPipeline.from_pretrained(card.source, dtype=DTYPES[key.dtype], **origin)
+            pipe = CogVideoXPipeline.from_pretrained(card.source, dtype=DTYPES[dtype], **origin, **left_out)
     except MemoryError as error:
         raise CogxError(f"{card.source}: not enough host memory to load it") from error
     except (OSError, ValueError, RuntimeError) as error:
         raise CogxError(f"{card.source}: cannot be loaded: {_first_line(error)}") from error
     pipe.set_progress_bar_config(disable=True)
-    try:
-        place(pipe, key.placement, key.device)
-    except torch.OutOfMemoryError as error:
-        raise CogxError(
-            f"placement {key.placement}: the GPU's memory does not suffice; use group, model or sequential"
-        ) from error
     return pipe
 
 
@@ -102,21 +114,13 @@ def _origin(card: ModelCard, needed: str = "model_index.json") -> dict[str, obje
     return {"revision": card.revision, "local_files_only": hub.unreachable() is not None}
 
 
-def _check_memory(card: ModelCard, key: PipelineKey) -> None:
-    needed = card.parameters * DTYPES[key.dtype].itemsize
-    available = available_memory()
+def _check_memory(card: ModelCard, parameters: int, dtype: Dtype) -> None:
+    needed, available = parameters * DTYPES[dtype].itemsize, available_memory()
     if needed > available:
         raise CogxError(
-            f"{card.source}: needs {needed / GIB:.1f} GiB of host memory in {key.dtype} and {available / GIB:.1f} GiB "
+            f"{card.source}: needs {needed / GIB:.1f} GiB of host memory in {dtype} and {available / GIB:.1f} GiB "
             "are free; close other programs"
         )
-    if key.device == "cuda" and key.placement == "resident":
-        free, _ = torch.cuda.mem_get_info()
-        if needed > free:
-            raise CogxError(
-                f"placement resident: the weights need {needed / GIB:.1f} GiB of the GPU and {free / GIB:.1f} GiB are "
-                "free; use group, model or sequential"
-            )
 
 
 @contextmanager

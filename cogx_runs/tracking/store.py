@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.request import urlopen
 
@@ -24,6 +25,7 @@ from cogx_runs.tracking.uri import SQLITE, is_server, sqlite_path, tracking_uri
 
 KIND_FILTER = "tags.`cogx.kind` = 'run'"
 PAGE = 1000
+LATENTS = "latents.safetensors"
 TAG_LIMIT = 7900
 """Characters of a tag; MLflow refuses more than 8,000."""
 EXPERIMENT_TAG_LIMIT = 19000
@@ -118,6 +120,11 @@ class RunStore:
         _AT_WORK.add(str(created.info.run_id))
         return str(created.info.run_id)
 
+    def keep_latents(self, run_id: str, file: Path, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
+        """Write the latents of an open run, then what is known of them: from then on they outlive its process."""
+        self._client.log_artifact(run_id, str(file))
+        self._log(run_id, metrics, {**tags, "cogx.latents": "kept"})
+
     def finish(
         self,
         run_id: str,
@@ -129,13 +136,7 @@ class RunStore:
     ) -> None:
         """Write a run's artifacts, then all its values, and last its status: only then does it count as ended."""
         self._client.log_artifacts(run_id, str(artifacts))
-        now = time.time_ns() // 1_000_000
-        self._client.log_batch(
-            run_id,
-            metrics=[Metric(key, value, now, 0) for key, value in metrics.items()],
-            params=[Param(key, str(value)) for key, value in params.items()],
-            tags=[RunTag(key, value[:TAG_LIMIT]) for key, value in tags.items()],
-        )
+        self._log(run_id, metrics, tags, params)
         self._client.set_terminated(run_id, status)
         self.abandon(run_id)
 
@@ -156,15 +157,25 @@ class RunStore:
         self, run_id: str, metrics: Mapping[str, float], tags: Mapping[str, str], remove: Sequence[str] = ()
     ) -> None:
         """Add values to a run that has ended, without touching its times, and remove tags that no longer hold."""
+        self._log(run_id, metrics, tags)
+        present = self._client.get_run(run_id).data.tags
+        for key in set(remove) & set(present):
+            self._client.delete_tag(run_id, key)
+
+    def _log(
+        self,
+        run_id: str,
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+        params: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
         now = time.time_ns() // 1_000_000
         self._client.log_batch(
             run_id,
             metrics=[Metric(key, value, now, 0) for key, value in metrics.items()],
+            params=[Param(key, str(value)) for key, value in params.items()],
             tags=[RunTag(key, value[:TAG_LIMIT]) for key, value in tags.items()],
         )
-        present = self._client.get_run(run_id).data.tags
-        for key in set(remove) & set(present):
-            self._client.delete_tag(run_id, key)
 
     # Of other processes
 
@@ -230,13 +241,19 @@ class RunStore:
         names = {item.experiment_id: item.name for item in self._client.search_experiments()}
         return [_past_run(run, names[run.info.experiment_id]) for run in self._search(list(names), KIND_FILTER)]
 
-    def find_finished(self, *, output_hash: str | None = None, signature: str | None = None) -> Run | None:
-        """A finished run of any experiment with this output hash, or with this signature; one that was generated
-        rather than reused where there is one."""
-        key, value = ("cogx.output_hash", output_hash) if output_hash else ("cogx.signature", signature)
-        query = f"{KIND_FILTER} and attributes.status = 'FINISHED' and tags.`{key}` = '{value}'"
+    def find_finished(self, output_hash: str) -> Run | None:
+        """A finished run of any experiment with this output hash; one that was generated rather than reused where
+        there is one."""
+        query = f"{KIND_FILTER} and attributes.status = 'FINISHED' and tags.`cogx.output_hash` = '{output_hash}'"
         found = list(self._search(self._all_experiments(), query))
         return min(found, key=lambda run: "cogx.reused_from" in run.data.tags, default=None)
+
+    def find_latents(self, signature: str) -> Run | None:
+        """A run of any experiment that keeps the latents of this signature, however it ended; the one that made them
+        where it is there."""
+        query = f"{KIND_FILTER} and tags.`cogx.signature` = '{signature}' and tags.`cogx.latents` = 'kept'"
+        found = list(self._search(self._all_experiments(), query))
+        return found[-1] if found else None
 
     def download(self, run_id: str, artifact: str, folder: Path) -> Path:
         """Copy an artifact, or with `""` all of them, into `folder`. Raises CogxError where it is not there."""

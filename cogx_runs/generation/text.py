@@ -1,0 +1,144 @@
+"""Embeddings of prompts: each text encoded once for a model, and kept on disk."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
+
+from cogx_runs.generation.measure import Peak, PeakMemory, free_memory, timed
+from cogx_runs.generation.pipeline import load_text_encoder
+from cogx_runs.hardware import cache_directory, device_name
+from cogx_runs.memory import Budget, TextPlacement, choose_text_placement
+from cogx_runs.models import ModelCard
+from cogx_runs.plan import RunSpec
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """What a cell's texts became, on the CPU."""
+
+    prompt: torch.Tensor
+    """1 x tokens x width."""
+    negative: torch.Tensor | None
+    """Of the negative prompt; None without guidance."""
+    encode_text_s: float
+    """What encoding took of the texts that were encoded for this cell; 0 where all were kept from before."""
+    peak: Peak | None
+    """Of that encoding."""
+    source: Literal["encoder", "cache"]
+
+
+class TextEncoding:
+    """The embeddings of a plan's texts. The text encoder is loaded only where one is missing, and freed again."""
+
+    def __init__(self, report: Callable[[str], None], max_vram_gib: float | None = None) -> None:
+        """`report` is told what is being done; `max_vram_gib` is what may be taken of the GPU, None for all of it."""
+        self._report = report
+        self._max_vram_gib = max_vram_gib
+        self._spent: dict[Path, tuple[float, Peak]] = {}
+
+    def encode_missing(self, card: ModelCard, specs: Iterable[RunSpec]) -> None:
+        """Encode and keep every text of these cells of one model that is not kept yet.
+
+        Raises CogxError as `load_text_encoder` does.
+        """
+        specs = list(specs)
+        missing = {path: text for spec in specs for text, path in _texts(spec).items() if _read(path) is None}
+        if not missing:
+            return
+        spec = specs[0]
+        placement = choose_text_placement(card, spec.dtype, Budget.here(spec.device, self._max_vram_gib))
+        try:
+            self._encode(card, spec, missing, placement)
+            return
+        except torch.OutOfMemoryError:
+            if placement == "sequential":
+                raise
+            self._report("the text encoder is out of the GPU's memory; now layer by layer")
+        free_memory()  # outside the handler, which holds on to what was allocated
+        self._encode(card, spec, missing, "sequential")
+
+    def _encode(self, card: ModelCard, spec: RunSpec, missing: Mapping[Path, str], placement: TextPlacement) -> None:
+        self._report(f"loading the text encoder of {spec.model}")
+        pipe = load_text_encoder(card, spec.dtype, spec.device, placement)
+        self._report(f"encoding {len(missing)} text{'s' * (len(missing) > 1)}")
+        for path, text in missing.items():
+            with PeakMemory(spec.device) as memory, torch.no_grad(), timed(spec.device) as seconds:
+                embeddings, _ = pipe.encode_prompt(
+                    text,
+                    do_classifier_free_guidance=False,
+                    max_sequence_length=spec.max_sequence_length,
+                    device=pipe._execution_device,
+                )
+            _write(path, embeddings.cpu())
+            self._spent[path] = (seconds.value, memory.peak)
+        pipe.remove_all_hooks()
+        del pipe, embeddings
+        free_memory()
+
+    def has(self, spec: RunSpec) -> bool:
+        """Whether all texts of a cell are kept."""
+        return all(_read(path) is not None for path in _texts(spec).values())
+
+    def of(self, spec: RunSpec) -> Embeddings:
+        """The kept embeddings of a cell. What was spent on a text is told to the first cell that asks."""
+        kept = {text: _read(path) for text, path in _texts(spec).items()}
+        spent = [self._spent.pop(path) for path in _texts(spec).values() if path in self._spent]
+        prompt = kept[spec.prompt]
+        assert prompt is not None, "the texts are encoded before a cell is begun"
+        peak = None
+        for _, other in spent:
+            peak = other if peak is None else peak | other
+        return Embeddings(
+            prompt=prompt,
+            negative=kept[spec.negative_prompt] if spec.guidance_scale > 1 else None,
+            encode_text_s=sum(seconds for seconds, _ in spent),
+            peak=peak,
+            source="encoder" if spent else "cache",
+        )
+
+
+def _texts(spec: RunSpec) -> dict[str, Path]:
+    """The texts that a cell is made from, and where their embeddings are kept."""
+    texts = [spec.prompt, *([spec.negative_prompt] if spec.guidance_scale > 1 else [])]
+    return {text: _path(spec, text) for text in texts}
+
+
+def _path(spec: RunSpec, text: str) -> Path:
+    """Named by all that the bits of an embedding depend on."""
+    identity = {
+        "model_revision": spec.model_revision,
+        "text": text,
+        "max_sequence_length": spec.max_sequence_length,
+        "dtype": spec.dtype,
+        "device": device_name(spec.device),
+        "torch": torch.__version__,
+    }
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
+    return cache_directory() / "embeddings" / f"{digest}.safetensors"
+
+
+def _read(path: Path) -> torch.Tensor | None:
+    """A kept embedding; None where there is none that can be read."""
+    try:
+        embeddings: torch.Tensor = load(path.read_bytes())["embeddings"]
+    except (OSError, SafetensorError, KeyError):
+        return None
+    return embeddings
+
+
+def _write(path: Path, embeddings: torch.Tensor) -> None:
+    """Whole or not at all, so that a process that dies on the way leaves no half of a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, part = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    os.close(handle)
+    save_file({"embeddings": embeddings.contiguous()}, part)
+    Path(part).replace(path)
