@@ -55,6 +55,11 @@ class Finishing:
             done.set_exception(error)
         return done
 
+    @property
+    def at_work(self) -> list[int]:
+        """The cells whose videos are being finished or wait for it."""
+        return sorted(place for future, place in self._pending.items() if not future.done())
+
     def collect(self) -> None:
         """Tell of the videos that are finished by now."""
         self._collect(room_for=0)

@@ -45,7 +45,8 @@ _OF_THE_LATENTS = (
 )  # fmt: skip
 """Metrics that are known when a cell's latents are, and are kept with them."""
 _TAGS_OF_THE_LATENTS = (
-    "cogx.env.", "cogx.noise_sha256", "cogx.beside", "cogx.text", "cogx.stepped_down", "cogx.latents.",
+    "cogx.env.", "cogx.noise_sha256", "cogx.beside", "cogx.finished_beside", "cogx.not_bitwise", "cogx.text",
+    "cogx.stepped_down", "cogx.latents.",
 )  # fmt: skip
 _TAGS_OF_THE_SCORES = ("cogx.clip_score.",)
 """Beginnings of the tags that go with latents and scores when a cell is reused."""
@@ -284,6 +285,7 @@ class Runner:
             with self._idle.busy():
                 return denoise(pipe, spec, embeddings, self._report.step)
 
+        finished_beside = [self._plan.runs[place].spec.run_name for place in finishing.at_work]
         denoised, placement = self._within_memory(spec, denoise_warm)
         idle_s = self._idle.take()
         peaks = [("text", embeddings.peak), ("denoise", denoised.peak)]
@@ -299,6 +301,8 @@ class Runner:
         }
         if idle_s is not None:
             measured["idle_before_s"] = idle_s
+        if finished_beside:
+            tags["cogx.finished_beside"] = ", ".join(finished_beside)
         if spec.compile:
             tags["cogx.not_bitwise"] = "compile"
         known, origin = dict(measured), tags | {"cogx.latents.device": spec.device, "cogx.latents.placement": placement}

@@ -85,6 +85,22 @@ def test_a_sweep_killed_between_any_two_writes_ends_with_each_cell_finished_exac
     }
 
 
+def test_latents_outlive_a_process_that_is_killed_before_it_has_decoded_them(sweep_file: Path) -> None:
+    killed = start(sweep_file, [sys.executable, str(HERE / "killed_at.py"), "after", "log_batch", "1"]).wait()
+    last = start(sweep_file, COGX_RUNS).wait()
+
+    assert (killed, last) == (-signal.SIGKILL, 0)
+    runs = {
+        (run.info.run_name.partition("=")[2], run.info.status): run
+        for run in RunStore(f"sqlite:///{sweep_file.parent}/mlflow.db").runs(["exp"])
+    }
+    made, decoded = runs["2", "KILLED"], runs["2", "FINISHED"]
+    assert decoded.data.tags["cogx.latents_from"] == made.info.run_id
+    assert decoded.data.metrics["denoise_s"] == made.data.metrics["denoise_s"]
+    assert decoded.data.metrics["wall_time_s"] > made.data.metrics["denoise_s"]
+    assert "cogx.latents_from" not in runs["250", "FINISHED"].data.tags
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_sweep_ends_its_run_as_killed_and_keeps_what_is_finished(
     sweep_file: Path, sent: signal.Signals

@@ -69,6 +69,7 @@ def test_videos_are_finished_by_other_threads_while_the_next_ones_are_denoised(
     assert events == [f"denoise {seed}" for seed in (1, 2, 3, 4)]
     runs = load_runs("exp", sort="seed")
     assert runs["metrics.clip_score"].notna().all()
+    assert list(runs["tags.cogx.finished_beside"].fillna(""))[:2] == ["", "panda seed=1"]
     assert runs["metrics.idle_before_s"].notna().sum() == 4
 
 
