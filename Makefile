@@ -16,7 +16,7 @@ demo: setup ## A sweep of the toy model to its end on a CPU
 
 study: setup ## The whole study with the toy model on a CPU
 	HF_HUB_OFFLINE=1 $(BIN)/cogx-runs sweep sweeps/study.yaml --model toy --device cpu
-	@echo "Look at it:  $(BIN)/cogx-runs ui sweeps/guidance.yaml"
+	@echo "Look at it:  $(BIN)/cogx-runs ui sweeps/study.yaml"
 
 bench: setup ## The old loop against cogx-runs, both with the toy model on a CPU
 	$(BIN)/python benchmarks/bench.py --model toy --device cpu --sweeps sweeps/guidance.yaml sweeps/steps.yaml

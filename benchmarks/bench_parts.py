@@ -154,7 +154,7 @@ def tracked(project: Path, folder: Path) -> Iterator[NewRun]:
         metrics = under("metrics.", row)
         yield NewRun(
             key=key_of(under("params.", row)),
-            reused=isinstance(row.get("tags.cogx.reused_from"), str),
+            reused=any(isinstance(row.get(f"tags.cogx.{tag}"), str) for tag in ("reused_from", "latents_from")),
             metrics={key: float(value) for key, value in metrics.items() if isinstance(value, float | int)},
             latents_sha256=hash_latents(store.download(name, "latents.safetensors", folder / name)),
         )

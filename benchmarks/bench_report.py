@@ -154,6 +154,8 @@ def _rows(cells: Sequence[Cell], old: OldLoop, new: NewSweep | None) -> list[tup
         peaks = [value for video in old.known if (value := getattr(video, name)) is not None]
         new_peaks = [run.metrics[name] for run in made if name in run.metrics]
         rows.append((shown, _number(max(peaks, default=None)), "", _number(max(new_peaks, default=None)), ""))
+    text_peaks = [run.metrics["peak_vram_text_gib"] for run in made if "peak_vram_text_gib" in run.metrics]
+    rows.append(("  encoding text, GiB", "", "", _number(max(text_peaks, default=None)), ""))
     ram = max((video.peak_ram_gib for video in old.known), default=None)
     rows.append(("peak RAM, GiB", _number(ram), "", _number(new.peak_ram_gib if new else None), ""))
     return rows

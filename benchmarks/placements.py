@@ -8,7 +8,6 @@ are not compiled are bitwise the same.
 
 import argparse
 import hashlib
-import math
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -97,7 +96,7 @@ def main() -> None:
         placement, _, cap = placement.partition("@")
         max_vram_gib = float(cap) if cap else None
         if device == "cuda":
-            cap_memory(max_vram_gib or math.inf)
+            cap_memory(max_vram_gib)
         if placement == "auto":
             budget = Budget.here(device, max_vram_gib)
             placement = "resident" if budget is None else choose_placement(card, [specs[0].workload], budget).placement

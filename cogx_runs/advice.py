@@ -45,7 +45,7 @@ def _distinct(specs: Iterable[RunSpec]) -> Iterator[RunSpec]:
         key = (
             spec.sweep, spec.model_key, spec.num_inference_steps, spec.num_frames, spec.height, spec.width, spec.dtype,
             spec.scheduler, spec.use_dynamic_cfg, spec.prompt, spec.negative_prompt, spec.clip_model, spec.placement,
-            spec.guidance_scale > 1,
+            spec.guidance_scale > 1, spec.compile,
         )  # fmt: skip
         if key not in seen:
             seen.add(key)

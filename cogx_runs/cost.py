@@ -109,7 +109,7 @@ def _predict(
 
 def _key(device: str, configuration: Mapping[str, Any]) -> tuple[str, ...]:
     """What must be the same for one cell's time to tell about another's."""
-    names = ("model_revision", "dtype", "placement", "height", "width", "scheduler", "vae_tiling")
+    names = ("model_revision", "dtype", "placement", "height", "width", "scheduler", "vae_tiling", "compile")
     return (device, *(str(configuration[name]) for name in names))
 
 

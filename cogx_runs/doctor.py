@@ -37,7 +37,15 @@ def examine(model: str | None = None, clip_model: str | None = None) -> list[Che
     checks = [*_packages(), _gpu(), _torch(), _memory(), _disk(), _ffmpeg()]
     for name in [model] if model else HUB_MODELS:
         checks += [_model(name), *_placement(name)]
-    return [*checks, _clip(clip_model or OPENAI_CLIP)]
+    return [*checks, _clip(clip_model or _clip_of(model))]
+
+
+def _clip_of(model: str | None) -> str:
+    """The CLIP that scores a model's videos; the usual one for a model that cannot be had."""
+    try:
+        return resolve_model(model).clip_model if model else OPENAI_CLIP
+    except CogxError:
+        return OPENAI_CLIP
 
 
 def _packages() -> Iterator[Check]:

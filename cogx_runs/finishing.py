@@ -10,11 +10,17 @@ from cogx_runs.outcomes import Outcome
 _T = TypeVar("_T")
 
 
+class FinishingError(Exception):
+    """A piece of work has failed, as its `__cause__` says; raised in the thread of the block."""
+
+
 class Finishing:
     """A `with` block in which up to `waiting` videos are finished beside what the block does; with 0, each in turn.
 
     `ended` is told of each cell's outcome, always by the thread of the block. The block's end waits for every video,
-    also when it ends with an exception. An exception of a piece of work is raised in the block.
+    also when it ends with an exception.
+
+    What waits for videos raises FinishingError where one of them could not be finished.
     """
 
     def __init__(self, waiting: int, ended: Callable[[int, Outcome], None]) -> None:
@@ -37,12 +43,15 @@ class Finishing:
                 self._pool.shutdown()
 
     def submit(self, place: int, work: Callable[[], Outcome]) -> None:
-        """Have the video of cell `place` finished; waits while as many as may are at it."""
+        """Have the video of cell `place` finished; there must be room."""
         if self._pool is None:
             self.ended(place, work())
-            return
+        else:
+            self._pending[self._pool.submit(work)] = place
+
+    def make_room(self) -> None:
+        """Wait until one more video may wait."""
         self._collect(room_for=1)
-        self._pending[self._pool.submit(work)] = place
 
     def beside(self, work: Callable[[], _T]) -> Future[_T]:
         """Have a short piece of work done, not counted as a video; its result or exception is in the future."""
@@ -75,4 +84,7 @@ class Finishing:
             if not done:
                 return
             for future in done:
-                self.ended(self._pending.pop(future), future.result())
+                place = self._pending.pop(future)
+                if (error := future.exception()) is not None:
+                    raise FinishingError from error
+                self.ended(place, future.result())

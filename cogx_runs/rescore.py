@@ -17,10 +17,10 @@ from cogx_runs.hardware import choose_device
 from cogx_runs.metrics.clip import ClipScore, ClipScorer
 from cogx_runs.models import HUB_MODELS, NAMES, ModelCard, resolve_model
 from cogx_runs.plan import resolve_clip
-from cogx_runs.runner import score_tags
+from cogx_runs.record import score_tags
 from cogx_runs.study import experiments_of
 from cogx_runs.sweep import Dtype
-from cogx_runs.tracking.store import RunStore
+from cogx_runs.tracking.store import LATENTS, RunStore
 from cogx_runs.video import Frames
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def rescore_runs(
             report(f"{run.info.run_name}: decoding and scoring")
             with tempfile.TemporaryDirectory(prefix="cogx-runs-") as folder:
                 prompt = store.download(run.info.run_id, "prompt.txt", Path(folder)).read_text(encoding="utf-8").strip()
-                latents = load_file(store.download(run.info.run_id, "latents.safetensors", Path(folder)))["latents"]
+                latents = load_file(store.download(run.info.run_id, LATENTS, Path(folder)))["latents"]
             scores[pixels] = scorer.score(decoder.decode(latents, params), prompt)
         decoded_as = {f"cogx.{metric}.decoded_as": f"{decoder.dtype(params)} on {decoder.device}"}
         store.amend(

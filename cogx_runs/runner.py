@@ -1,36 +1,38 @@
 """Takes a plan through generation, metrics and tracking, cell by cell, and goes on after a failure."""
 
 import errno
-import json
-import shlex
 import shutil
 import tempfile
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from functools import partial, reduce
+from operator import or_
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-import yaml
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from cogx_runs.errors import CogxError, WeightsUnavailableError
-from cogx_runs.finishing import Finishing
+from cogx_runs.finishing import Finishing, FinishingError
 from cogx_runs.generation.generate import Decoded, Denoised, decode, denoise
 from cogx_runs.generation.loader import Loader
 from cogx_runs.generation.measure import IdleTime, Peak
 from cogx_runs.generation.pipeline import PipelineKey
 from cogx_runs.generation.placement import cap_memory
 from cogx_runs.hardware import GIB, Device
-from cogx_runs.metrics.clip import ClipScore, ClipScorer
-from cogx_runs.models import HUB_MODELS, NAMES, ModelCard
+from cogx_runs.memory import Budget, needs
+from cogx_runs.metrics.clip import ClipScorer
+from cogx_runs.models import ModelCard
 from cogx_runs.outcomes import Outcome, Reporter
 from cogx_runs.plan import Plan, RunSpec
-from cogx_runs.sweep import Parameters, Placement
+from cogx_runs.record import command, params, score_tags, spec_metrics, write_definition
+from cogx_runs.sweep import Placement
 from cogx_runs.tracking.provenance import provenance
 from cogx_runs.tracking.store import LATENTS, RunStore
 from cogx_runs.video import Frames, contact_sheet, write_mp4
@@ -46,7 +48,7 @@ _OF_THE_LATENTS = (
 """Metrics that are known when a cell's latents are, and are kept with them."""
 _TAGS_OF_THE_LATENTS = (
     "cogx.env.", "cogx.noise_sha256", "cogx.beside", "cogx.finished_beside", "cogx.not_bitwise", "cogx.text",
-    "cogx.stepped_down", "cogx.latents.",
+    "cogx.stepped_down", "cogx.latents",
 )  # fmt: skip
 _TAGS_OF_THE_SCORES = ("cogx.clip_score.",)
 """Beginnings of the tags that go with latents and scores when a cell is reused."""
@@ -126,22 +128,27 @@ class Runner:
             outcomes[place] = outcome
             self._report.run_ended(outcome)
 
-        with Finishing(VIDEOS_WAITING if self._beside else 0, ended) as finishing:
-            self._loader.before_loading = finishing.drain
-            for place, planned in enumerate(self._plan.runs):
-                if planned.action == "done":
-                    made = planned.decision.finished
-                    assert made is not None, "a done cell has its finished run"
-                    outcomes[place] = Outcome(planned.spec, "done", made.run_id, made.metrics)
-                elif planned.action == "failed":
-                    error = "failed before; --retry-failed tries it again"
-                    outcomes[place] = Outcome(planned.spec, "failed", error=error)
-                elif fail_fast and any(outcome.status == "failed" for outcome in outcomes.values()):
-                    outcomes[place] = Outcome(planned.spec, "skipped")
-                else:
-                    finishing.collect()
-                    self._report.run_started(planned.spec)
-                    self._run_cell(planned.spec, experiments[planned.spec.sweep], place, finishing)
+        try:
+            with Finishing(VIDEOS_WAITING if self._beside else 0, ended) as finishing:
+                self._loader.before_loading = finishing.drain
+                for place, planned in enumerate(self._plan.runs):
+                    if planned.action == "done":
+                        made = planned.decision.finished
+                        assert made is not None, "a done cell has its finished run"
+                        outcomes[place] = Outcome(planned.spec, "done", made.run_id, made.metrics)
+                    elif planned.action == "failed":
+                        error = "failed before; --retry-failed tries it again"
+                        outcomes[place] = Outcome(planned.spec, "failed", error=error)
+                    elif fail_fast and any(outcome.status == "failed" for outcome in outcomes.values()):
+                        outcomes[place] = Outcome(planned.spec, "skipped")
+                    else:
+                        finishing.collect()
+                        self._report.run_started(planned.spec)
+                        self._run_cell(planned.spec, experiments[planned.spec.sweep], place, finishing)
+        except FinishingError as error:
+            raise error.__cause__ or error from None
+        finally:
+            self._loader.close()
         return [outcomes[place] for place in sorted(outcomes)]
 
     def _prepare(self) -> None:
@@ -159,14 +166,13 @@ class Runner:
                 self._report.note(
                     f"no CLIP score: {error}; the runs finish without it, and `cogx-runs rescore` adds it later"
                 )
-        if self._plan.max_vram_gib is not None:
-            cap_memory(self._plan.max_vram_gib)
+        cap_memory(self._plan.max_vram_gib)
         first = next((planned.spec for planned in self._plan.runs if planned.action == "run"), None)
         if first is not None:
             self._within_memory(first, lambda spec: self._loader.load(self._card(spec), spec))
         self._provenance = {device: provenance(device) for device in {spec.device for spec in self._todo}}
 
-    def _run_cell(self, spec: RunSpec, experiment_id: str, place: int, finishing: "Finishing") -> None:
+    def _run_cell(self, spec: RunSpec, experiment_id: str, place: int, finishing: Finishing) -> None:
         """Claim a cell, bring it to its pixels, and hand it on to be finished."""
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cogx-runs-")))
@@ -186,20 +192,15 @@ class Runner:
                 return
             cell = _Cell(spec, run_id, folder)
             try:
-                made = self._settled(cell, lambda: self._adopt(cell) or self._make(cell, finishing))
-            except KeyboardInterrupt:
-                self._store.kill(run_id)
+                made = self._settled(cell, lambda: self._adopt(cell, finishing) or self._make(cell, finishing))
+                if isinstance(made, Outcome):
+                    finishing.ended(place, made)
+                    return
+                finishing.make_room()
+                finishing.submit(place, partial(self._finish_apart, cell, made, stack.pop_all()))
+            except BaseException:
+                self._give_up(run_id)
                 raise
-            if isinstance(made, Outcome):
-                finishing.ended(place, made)
-                return
-            left = stack.pop_all()  # the folder goes with the video
-
-            def finish() -> Outcome:
-                with left:
-                    return self._settled(cell, lambda: self._finish(cell, made))
-
-            finishing.submit(place, finish)
 
     def _settled(self, cell: _Cell, work: Callable[[], _T]) -> _T | Outcome:
         """The result of a piece of work on a cell; where it fails, the cell's outcome, tracked with its traceback.
@@ -208,9 +209,10 @@ class Runner:
         """
         try:
             return work()
+        except FinishingError:
+            raise  # another cell's
         except Exception as error:
             if _is_disk_full(error):
-                self._store.abandon(cell.run_id)  # ending it would need the disk too
                 raise CogxError(DISK_FULL) from error
             (cell.folder / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
             self._store.finish(
@@ -219,9 +221,26 @@ class Runner:
             message = str(error).strip().split("\n")[0] or type(error).__name__
             return Outcome(cell.spec, "failed", cell.run_id, error=message)
 
-    def _adopt(self, cell: _Cell) -> Outcome | None:
+    def _finish_apart(self, cell: _Cell, made: _Made, left: ExitStack) -> Outcome:
+        """Finish a cell whose folder is given back with `left`, in whichever thread this is called."""
+        with left:
+            try:
+                return self._settled(cell, lambda: self._finish(cell, made))
+            except BaseException:
+                self._give_up(cell.run_id)
+                raise
+
+    def _give_up(self, run_id: str) -> None:
+        """End a run as KILLED. Where not even that can be written, the next sweep does it."""
+        self._store.abandon(run_id)
+        with suppress(Exception):
+            self._store.kill(run_id)
+
+    def _adopt(self, cell: _Cell, finishing: Finishing) -> Outcome | None:
         """Finish a cell with all that a finished run of it elsewhere has; None where there is no such run."""
-        _write_definition(cell.spec, cell.folder)
+        write_definition(cell.spec, cell.folder)
+        if any(self._plan.runs[place].spec.signature == cell.spec.signature for place in finishing.at_work):
+            finishing.drain()
         while self._store.is_being_made(cell.run_id):
             self._report.phase("waiting for another sweep that makes the same video")
             time.sleep(WAIT_S)
@@ -242,7 +261,7 @@ class Runner:
         self._store.finish(cell.run_id, cell.folder, params(cell.spec) | _measured_on(made.data.params), metrics, tags)
         return Outcome(cell.spec, "reused", cell.run_id, metrics)
 
-    def _make(self, cell: _Cell, finishing: "Finishing") -> _Made:
+    def _make(self, cell: _Cell, finishing: Finishing) -> _Made:
         """The pixels of a cell: of the latents that a run of the same signature kept, else generated."""
         return self._decode_kept(cell) or self._generate(cell, finishing)
 
@@ -271,47 +290,53 @@ class Runner:
         self._store.finish(cell.run_id, cell.folder, made.params, metrics, tags)
         return Outcome(cell.spec, "finished", cell.run_id, metrics)
 
-    def _generate(self, cell: _Cell, finishing: "Finishing") -> _Made:
+    def _generate(self, cell: _Cell, finishing: Finishing) -> _Made:
         """A new generation. Its latents are in the store before anything else can go wrong with it."""
         spec = cell.spec
-        self._within_memory(spec, lambda spec: self._loader.warm_pipeline(self._card(spec), spec))
-        embeddings = self._loader.texts.of(spec)
         device = self._provenance[spec.device]["cogx.env.device_name"]
         beside = self._store.works_beside(device)
+        finished_beside = [self._plan.runs[place].spec.run_name for place in finishing.at_work]
 
         def denoise_warm(spec: RunSpec) -> Denoised:
             pipe = self._loader.warm_pipeline(self._card(spec), spec)
             self._report.phase("denoising")
             with self._idle.busy():
-                return denoise(pipe, spec, embeddings, self._report.step)
+                return denoise(pipe, spec, self._loader.texts.of(spec), self._report.step)
 
-        finished_beside = [self._plan.runs[place].spec.run_name for place in finishing.at_work]
         denoised, placement = self._within_memory(spec, denoise_warm)
         idle_s = self._idle.take()
-        peaks = [("text", embeddings.peak), ("denoise", denoised.peak)]
-        tags = {"cogx.noise_sha256": denoised.noise_sha256, "cogx.text": embeddings.source}
+        text_s, text_peak = self._loader.texts.take_cost(spec)
+        measured = {
+            "encode_text_s": text_s,
+            "denoise_s": denoised.denoise_s,
+            "step_s": denoised.step_s,
+            **_peaks([("denoise", denoised.peak)]),
+        }
+        if text_peak is not None and text_peak.vram_gib is not None:
+            measured["peak_vram_text_gib"] = text_peak.vram_gib
+        if idle_s is not None:
+            measured["idle_before_s"] = idle_s
+        tags = {
+            "cogx.noise_sha256": denoised.noise_sha256,
+            "cogx.text": "cache" if text_peak is None else "encoder",
+            "cogx.latents.device": spec.device,
+            "cogx.latents.placement": placement,
+        }
         if beside or self._store.works_beside(device):
             self._report.note(f"{spec.run_name}: another sweep used {device} meanwhile; the timings are not its own")
             tags["cogx.beside"] = "another sweep"
-        measured = {
-            "encode_text_s": embeddings.encode_text_s,
-            "denoise_s": denoised.denoise_s,
-            "step_s": denoised.step_s,
-            **_peaks(peaks),
-        }
-        if idle_s is not None:
-            measured["idle_before_s"] = idle_s
         if finished_beside:
             tags["cogx.finished_beside"] = ", ".join(finished_beside)
         if spec.compile:
             tags["cogx.not_bitwise"] = "compile"
-        known, origin = dict(measured), tags | {"cogx.latents.device": spec.device, "cogx.latents.placement": placement}
-        kept = finishing.beside(lambda: self._keep_latents(cell, denoised.latents, known, origin))
+        if placement != spec.placement:
+            tags["cogx.stepped_down"] = f"{spec.placement} to {placement}: out of the GPU's memory"
+        kept = finishing.beside(partial(self._keep_latents, cell, denoised.latents, dict(measured), dict(tags)))
         decoded, decoded_at = self._decode(replace(spec, placement=placement), denoised.latents)
-        if decoded_at != spec.placement:
-            tags["cogx.stepped_down"] = f"{spec.placement} to {decoded_at}: out of the GPU's memory"
-        measured |= _peaks([*peaks, ("decode", decoded.peak)]) | {"decode_s": decoded.decode_s}
-        return _Made(decoded.frames, measured, tags, params(spec) | {"placement": decoded_at}, kept)
+        if decoded_at != placement:
+            tags["cogx.stepped_down"] = f"{spec.placement} to {decoded_at} in decoding: out of the GPU's memory"
+        measured |= _peaks([("denoise", denoised.peak), ("decode", decoded.peak)]) | {"decode_s": decoded.decode_s}
+        return _Made(decoded.frames, measured, tags, params(spec) | {"placement": placement}, kept)
 
     def _keep_latents(
         self, cell: _Cell, latents: torch.Tensor, metrics: Mapping[str, float], tags: Mapping[str, str]
@@ -332,14 +357,13 @@ class Runner:
             return None
         try:
             latents = load_file(self._store.download(kept.info.run_id, LATENTS, cell.folder))["latents"]
-        except CogxError as error:
+        except (CogxError, SafetensorError) as error:
             self._report.note(f"{spec.run_name}: denoised again, since {error}")
             return None
-        self._report.phase("decoding kept latents")
-        vae = self._loader.warm_vae(self._card(spec), spec)
-        with self._idle.busy():
-            decoded = decode(vae, spec, latents)
+        decoded, _ = self._decode(spec, latents)
         measured = {name: kept.data.metrics[name] for name in _OF_THE_LATENTS if name in kept.data.metrics}
+        for name, value in _peaks([("decode", decoded.peak)]).items():
+            measured[name] = max(value, measured.get(name, 0))
         tags = _beginning_with(kept.data.tags, _TAGS_OF_THE_LATENTS)
         tags["cogx.latents_from"] = kept.data.tags.get("cogx.latents_from", kept.info.run_id)
         measured["decode_s"] = decoded.decode_s
@@ -366,11 +390,11 @@ class Runner:
         while True:
             while PipelineKey.of(spec) in self._lowered:
                 spec = replace(spec, placement=self._lowered[PipelineKey.of(spec)])
-            smaller = LESS_MEMORY.get(spec.placement)
+            smaller = self._smaller(spec)
             try:
                 return work(spec), spec.placement
             except torch.OutOfMemoryError:
-                if smaller is None or (spec.compile and smaller == "sequential"):
+                if smaller is None:
                     raise
                 self._report.note(
                     f"{spec.run_name}: placement {spec.placement} is out of the GPU's memory; now {smaller}"
@@ -378,17 +402,24 @@ class Runner:
             self._lowered[PipelineKey.of(spec)] = smaller
             self._loader.free()  # outside the handler, which holds on to what was allocated
 
+    def _smaller(self, spec: RunSpec) -> Placement | None:
+        """What is tried where this placement runs out of memory; `group` only where the host has room to pin."""
+        smaller = LESS_MEMORY.get(spec.placement)
+        budget = Budget.here(spec.device)
+        if smaller == "group" and budget is not None:
+            needed = needs(self._card(spec), smaller, spec.workload)
+            if needed.host_gib > budget.ram_gib:
+                smaller = LESS_MEMORY.get(smaller)
+        return None if spec.compile and smaller == "sequential" else smaller
+
     def _card(self, spec: RunSpec) -> ModelCard:
         return self._plan.cards[spec.model_key]
 
 
-def _peaks(phases: Sequence[tuple[str, Peak | None]]) -> dict[str, float]:
-    """The peaks of the phases that are known, and of all of them together, as metrics."""
-    known = [(name, peak) for name, peak in phases if peak is not None]
-    whole = known[0][1]
-    for _, peak in known[1:]:
-        whole |= peak
-    named = {f"peak_vram_{name}_gib": peak.vram_gib for name, peak in known}
+def _peaks(phases: Sequence[tuple[str, Peak]]) -> dict[str, float]:
+    """The peaks of these phases, and of all of them together, as metrics."""
+    whole = reduce(or_, (peak for _, peak in phases))
+    named = {f"peak_vram_{name}_gib": peak.vram_gib for name, peak in phases}
     named |= {
         "peak_vram_gib": whole.vram_gib,
         "peak_vram_reserved_gib": whole.vram_reserved_gib,
@@ -401,58 +432,9 @@ def _beginning_with(tags: Mapping[str, str], beginnings: tuple[str, ...]) -> dic
     return {key: value for key, value in tags.items() if key.startswith(beginnings)}
 
 
-def params(spec: RunSpec) -> dict[str, Any]:
-    """What is logged as a run's parameters: all of them as resolved; the prompt is a tag and an artifact."""
-    return {name: value for name, value in spec.config.items() if name != "prompt"}
-
-
-def spec_metrics(spec: RunSpec) -> dict[str, float]:
-    """Each swept number again as a metric, by which MLflow's UI can sort."""
-    return {f"axis.{axis}": value for axis, value in spec.axis_values.items()}
-
-
-def score_tags(metric: str, score: ClipScore) -> dict[str, str]:
-    """What the value of a CLIP score depends on, kept with it."""
-    return {f"cogx.{metric}.{name}": str(value) for name, value in asdict(score).items() if name != "value"}
-
-
-def command(spec: RunSpec) -> str:
-    """The command line that makes this cell again, with nothing left to a default."""
-    short = {
-        "--model": spec.model if spec.model in NAMES else spec.model_source,
-        "--steps": spec.num_inference_steps,
-        "--guidance": repr(spec.guidance_scale).removesuffix(".0"),
-        "--frames": spec.num_frames,
-        "--fps": spec.fps,
-        "--seed": spec.seed,
-        "--device": spec.device,
-    }
-    given = {"model", "num_inference_steps", "guidance_scale", "num_frames", "fps", "seed"}
-    parts = ["cogx-runs", "generate", spec.prompt]
-    if " " not in spec.prompt:
-        parts.append("--as-text")
-    for flag, value in short.items():
-        parts += [flag, str(value)]
-    for name in Parameters.model_fields:
-        if name in given or (name == "revision" and spec.model not in HUB_MODELS):
-            continue
-        value = spec.model_revision if name == "revision" else getattr(spec, name)
-        if value != Parameters.model_fields[name].default:
-            parts += ["--set", f"{name}={json.dumps(value)}"]
-    return shlex.join(parts)
-
-
 def _measured_on(params: Mapping[str, str]) -> dict[str, str]:
     """Where a reused run's figures were measured, which is not where this sweep would have run it."""
     return {name: params[name] for name in ("device", "placement")}
-
-
-def _write_definition(spec: RunSpec, folder: Path) -> None:
-    (folder / "prompt.txt").write_text(spec.prompt + "\n", encoding="utf-8")
-    definition = {"sweep": spec.sweep, "axes": list(spec.axes), "signature": spec.signature, **spec.config}
-    (folder / "config.yaml").write_text(
-        yaml.safe_dump(definition, sort_keys=False, allow_unicode=True), encoding="utf-8"
-    )
 
 
 def _check_disk(folder: Path) -> None:

@@ -64,7 +64,7 @@ class Parameters(_Frozen):
     clip_model: str | None = Field(
         None,
         description="CLIP of the score: `ARCHITECTURE:TAG`, `ARCHITECTURE:/a/checkpoint`, `toy`, or a folder; null is "
-        "`ViT-B-32:openai`.",
+        "`ViT-B-32:openai`, and `toy` for the toy.",
     )
 
 

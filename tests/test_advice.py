@@ -417,3 +417,13 @@ def test_a_revision_that_can_move_is_a_warning() -> None:
 
     assert (found.level, found.where) == ("warning", "exp.yaml:base.revision")
     assert found.message.startswith("'main' can come to mean other weights; name a commit")
+
+
+@pytest.mark.parametrize("compiled", [{"compile": True}, {"axes": {"compile": (False, True)}}])
+def test_compiled_blocks_whose_layers_move_are_an_error(compiled: dict[str, Any]) -> None:
+    errors = [found for found in advice_on(device="cuda", placement="sequential", **compiled) if found.level == "error"]
+
+    assert [found.message for found in errors] == [
+        "placement sequential moves the layers inside a compiled block; use resident or group"
+    ]
+    assert advice_on(device="cuda", placement="group", **compiled) == []

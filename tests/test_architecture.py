@@ -15,7 +15,7 @@ LEVELS = (
     {"shipped", "hardware", "hub", "sweep", "prompts", "models", "weights", "tokens", "toy"},
     {"plan", "advice", "cost", "memory", "outcomes"},
     {"generation", "video", "metrics", "tracking"},
-    {"finishing", "runner", "study", "analysis", "rescore", "export", "doctor"},
+    {"finishing", "record", "runner", "study", "analysis", "rescore", "export", "doctor"},
     {"cli"},
 )
 """The rooms of docs/architecture.md; each may import those of its own level and of the ones before it."""

@@ -1,8 +1,10 @@
 """The runner beside and below the GPU: videos finished by other threads, and what happens when memory runs out."""
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,10 @@ import torch
 import yaml
 
 from cogx_runs import load_runs, plan_sweeps, runner
+from cogx_runs.errors import CogxError
 from cogx_runs.finishing import Finishing
+from cogx_runs.generation.measure import Peak
+from cogx_runs.memory import Budget
 from cogx_runs.outcomes import Outcome, SilentReporter
 from cogx_runs.plan import Plan
 from cogx_runs.runner import Runner
@@ -81,7 +86,7 @@ def test_the_same_values_are_tracked_whichever_thread_finishes(plan: Plan) -> No
     run(again())
     in_turn = load_runs("exp", sort="seed")
 
-    assert set(beside.columns) == set(in_turn.columns)
+    assert set(beside.columns) - {"tags.cogx.finished_beside"} == set(in_turn.columns)
     for column in ("metrics.clip_score", "metrics.file_size_bytes", "tags.cogx.noise_sha256"):
         assert list(beside[column]) == list(in_turn[column])
 
@@ -99,7 +104,11 @@ def test_an_error_in_finishing_fails_its_own_run_only(plan: Plan, monkeypatch: p
 
     monkeypatch.setattr(runner, "contact_sheet", broken)
 
-    assert sorted(run(plan, finish_beside=True)) == ["failed", "finished", "finished", "finished"]
+    statuses = run(plan, finish_beside=True)
+
+    assert sorted(statuses) == ["failed", "finished", "finished", "finished"]
+    failed = load_runs("exp", where=["status=FAILED"])
+    assert [f"panda seed={seed}" for seed in (1, 2, 3, 4)].index(failed.iloc[0]["run_name"]) == statuses.index("failed")
 
 
 def test_ctrl_c_kills_the_cell_at_work_and_lets_the_waiting_videos_be_finished(
@@ -127,6 +136,65 @@ def test_ctrl_c_kills_the_cell_at_work_and_lets_the_waiting_videos_be_finished(
     assert sorted(load_runs("exp")["status"]) == ["FINISHED", "FINISHED", "KILLED"]
 
 
+@pytest.mark.parametrize("beside", [False, True])
+def test_ctrl_c_while_a_video_is_finished_or_waited_for_leaves_no_run_open(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, beside: bool
+) -> None:
+    def interrupt(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    if beside:
+        monkeypatch.setattr(Finishing, "make_room", interrupt)
+    else:
+        monkeypatch.setattr(runner, "contact_sheet", interrupt)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(plan, finish_beside=beside)
+
+    assert list(load_runs("exp")["status"]) == ["KILLED"]
+
+
+def test_a_cell_of_two_sweeps_waits_for_its_twin_that_is_still_being_finished(
+    plan: Plan, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = yaml.safe_load((project / "seed.yaml").read_text(encoding="utf-8"))
+    for name, seeds in (("a", [1, 2]), ("b", [2, 3])):
+        text = yaml.safe_dump({**content, "name": name, "axes": {"seed": seeds}})
+        (project / f"{name}.yaml").write_text(text, encoding="utf-8")
+    keep_latents = RunStore.keep_latents
+
+    def slow(*arguments: Any) -> None:
+        time.sleep(1)
+        keep_latents(*arguments)
+
+    monkeypatch.setattr(RunStore, "keep_latents", slow)
+
+    statuses = run(plan_sweeps(["a.yaml", "b.yaml"], device="cpu"), finish_beside=True)
+
+    assert statuses == ["finished", "finished", "reused", "finished"]
+
+
+def test_a_video_that_cannot_even_be_tracked_as_failed_stops_the_sweep_and_blames_no_other_cell(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = RunStore.finish
+
+    def gone(store: RunStore, run_id: str, folder: Path, params: Any, *others: Any, **options: Any) -> None:
+        if params["seed"] == 1:
+            raise ConnectionError("the server is gone")
+        finish(store, run_id, folder, params, *others, **options)
+
+    monkeypatch.setattr(RunStore, "finish", gone)
+
+    with pytest.raises(ConnectionError, match="the server is gone"):
+        run(plan, finish_beside=True)
+
+    runs = load_runs("exp")
+    assert "FAILED" not in set(runs["status"])
+    assert runs[runs["run_name"] == "panda seed=1"]["status"].tolist() == ["KILLED"]
+    assert "RUNNING" not in set(runs["status"])
+
+
 def test_no_more_than_two_videos_wait() -> None:
     told: list[int] = []
     gates = [threading.Event() for _ in range(3)]
@@ -140,6 +208,7 @@ def test_no_more_than_two_videos_wait() -> None:
             finishing.submit(place, lambda gate=gates[place]: waits(gate))
         opener = threading.Timer(0.2, gates[1].set)
         opener.start()
+        finishing.make_room()
         finishing.submit(2, lambda: waits(gates[2]))
         assert told == [1]
         gates[0].set()
@@ -192,6 +261,77 @@ def test_out_of_memory_in_decoding_denoises_nothing_again(plan: Plan, monkeypatc
     assert run(replace(plan, runs=plan.runs[:1])) == ["finished"]
 
     assert calls == [("denoise", 1, "resident"), ("decode", 1, "resident"), ("decode", 1, "group")]
+    made = load_runs("exp").iloc[0]
+    assert made["params.placement"] == "resident"
+    assert made["tags.cogx.stepped_down"] == "resident to group in decoding: out of the GPU's memory"
+
+
+def test_out_of_memory_in_decoding_kept_latents_steps_down_too(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(replace(plan, runs=plan.runs[:1]))
+    other_fps = plan_sweeps(["seed.yaml"], device="cpu", overrides={"fps": 16})
+    calls = out_of_memory_at(monkeypatch, "decode", ("resident",))
+
+    assert run(replace(other_fps, runs=other_fps.runs[:1])) == ["finished"]
+
+    assert calls == [("decode", 1, "resident"), ("decode", 1, "group")]
+
+
+def test_a_compiled_cell_never_steps_down_to_where_it_cannot_run(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled = [replace(planned, spec=replace(planned.spec, compile=True)) for planned in plan.runs[:1]]
+    monkeypatch.setattr("cogx_runs.generation.pipeline.compile_blocks", lambda _: None)
+    calls = out_of_memory_at(monkeypatch, "denoise", ("resident", "group"))
+
+    assert run(replace(plan, runs=tuple(compiled))) == ["failed"]
+
+    assert [placement for _, _, placement in calls] == ["resident", "group"]
+
+
+def test_a_host_without_room_to_pin_is_not_driven_to_group(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Runner(plan, RunStore(), SilentReporter())
+    spec = plan.runs[0].spec
+    assert made._smaller(spec) == "group"
+
+    monkeypatch.setattr(Budget, "here", classmethod(lambda *_: Budget(vram_gib=80, ram_gib=0)))
+
+    assert made._smaller(spec) == "sequential"
+
+
+def test_the_text_encoder_out_of_memory_goes_layer_by_layer_and_then_says_so(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cogx_runs.generation import text
+
+    load = text.load_text_encoder
+    asked: list[str] = []
+
+    def small(card: Any, dtype: Any, device: Any, placement: str, ends: bool = False) -> Any:
+        asked.append(placement)
+        if placement == "resident" or ends:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return load(card, dtype, device, "resident")
+
+    monkeypatch.setattr(text, "load_text_encoder", partial(small, ends=True))
+    with pytest.raises(CogxError, match="^the text encoder of .*: out of the GPU's memory even layer by layer"):
+        run(two(plan))
+    monkeypatch.setattr(text, "load_text_encoder", small)
+
+    assert run(two(plan)) == ["finished", "finished"]
+    assert asked == ["resident", "sequential"] * 2
+
+
+def test_the_gpu_is_capped_before_anything_is_loaded_and_not_left_so(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[Any] = []
+    monkeypatch.setattr(runner, "cap_memory", events.append)
+    monkeypatch.setattr(
+        "cogx_runs.generation.loader.load_pipeline", lambda *_: events.append("load") or pytest.fail("stop here")
+    )
+    for cap in (6.0, None):
+        with pytest.raises(pytest.fail.Exception):
+            run(replace(plan, max_vram_gib=cap))
+
+    assert events == [6.0, "load", None, "load"]
 
 
 def test_latents_of_a_run_that_failed_in_decoding_are_decoded_by_the_next_one(
@@ -209,3 +349,32 @@ def test_latents_of_a_run_that_failed_in_decoding_are_decoded_by_the_next_one(
     assert finished["tags.cogx.latents_from"] == failed["run_id"]
     assert finished["metrics.denoise_s"] == failed["metrics.denoise_s"]
     assert finished["metrics.clip_score"] > -100
+    assert finished["tags.cogx.latents"] == "kept"
+
+
+def test_the_peak_of_a_run_decoded_from_kept_latents_is_that_of_both_phases(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode = runner.decode
+    monkeypatch.setattr(runner, "decode", lambda *_: pytest.fail("as if killed here"))
+    with pytest.raises(pytest.fail.Exception):
+        run(replace(plan, runs=plan.runs[:1]))
+
+    def measured(*arguments: Any) -> Any:
+        return replace(decode(*arguments), peak=Peak(99.0, 4.2, 6.0))
+
+    monkeypatch.setattr(runner, "decode", measured)
+    assert run(replace(again(), runs=again().runs[:1])) == ["finished"]
+
+    made = load_runs("exp", where=["status=FINISHED"]).iloc[0]
+    assert made["metrics.peak_ram_gib"] == 99.0
+    assert (made["metrics.peak_vram_gib"], made["metrics.peak_vram_decode_gib"]) == (4.2, 4.2)
+
+
+def test_kept_latents_that_cannot_be_read_are_made_again(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(replace(plan, runs=plan.runs[:1]))
+    for path in Path("mlruns").rglob("latents.safetensors"):
+        path.write_bytes(path.read_bytes()[:100])
+    other_fps = plan_sweeps(["seed.yaml"], device="cpu", overrides={"fps": 16})
+
+    assert run(replace(other_fps, runs=other_fps.runs[:1])) == ["finished"]

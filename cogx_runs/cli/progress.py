@@ -69,7 +69,7 @@ class _PlainLines:
     def __init__(self, console: Console, total: int) -> None:
         self._console = console
         self._total = total
-        self._ended = 0
+        self._begun = self._ended = 0
         self._started = self._last = time.monotonic()
         self._name = ""
 
@@ -77,9 +77,10 @@ class _PlainLines:
         self._line(f"note: {message}")
 
     def run_started(self, spec: RunSpec) -> None:
-        if self._ended == 0:
+        if self._begun == 0:
             self._started = time.monotonic()
-        self._name = f"[{self._ended + 1}/{self._total}] {spec.run_name}"
+        self._begun += 1
+        self._name = f"[{self._begun}/{self._total}] {spec.run_name}"
         self._line(self._name)
 
     def phase(self, name: str) -> None:
@@ -95,7 +96,8 @@ class _PlainLines:
         seconds = time.monotonic() - self._started
         left = seconds / self._ended * (self._total - self._ended)
         detail = f": {outcome.error}" if outcome.error else ""
-        self._line(f"{self._name}: {outcome.status}{detail}; {seconds:.0f} s gone, about {left:.0f} s left")
+        name = f"{outcome.spec.run_name}: {outcome.status}{detail}"
+        self._line(f"{self._ended} of {self._total} ended, {name}; {seconds:.0f} s gone, about {left:.0f} s left")
 
     def _line(self, text: str) -> None:
         self._last = time.monotonic()

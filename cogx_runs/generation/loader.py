@@ -74,7 +74,7 @@ class Loader:
             self.before_loading()
             self.free()
             self._report(f"loading the VAE of {spec.model}")
-            self._vae, self._key = load_vae(card, spec.dtype, spec.device), key
+            self._vae, self._key = load_vae(card, spec.dtype, spec.device, spec.placement), key
         shape = (spec.height, spec.width, spec.vae_tiling)
         if shape not in self._warm:
             self._report("warming up")
@@ -86,6 +86,12 @@ class Loader:
     def weights_sha256(self, card: ModelCard) -> str | None:
         """The hash of a local model's weights, once it is known; None for a hub model."""
         return self._hashes[card.source].result() if card.source in self._hashes else None
+
+    def close(self) -> None:
+        """Free what is loaded, for good."""
+        self.before_loading = lambda: None
+        self.free()
+        self._hashing.shutdown()
 
     def free(self) -> None:
         """Give back what is loaded: accelerate's hooks keep the weights alive until they are removed."""

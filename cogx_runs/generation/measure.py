@@ -59,12 +59,14 @@ class IdleTime:
 
     @contextmanager
     def busy(self) -> Iterator[None]:
-        """The device works inside this block, which ends with the device done."""
+        """The device works inside this block; its end waits for the device."""
         if self._free_since is not None:
             self._idle_s += time.perf_counter() - self._free_since
         try:
             yield
         finally:
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
             self._free_since = time.perf_counter()
 
     def take(self) -> float | None:

@@ -11,8 +11,9 @@ from transformers.utils import logging as transformers_logging
 
 from cogx_runs import hub
 from cogx_runs.errors import CogxError
-from cogx_runs.generation.placement import compile_blocks, place
+from cogx_runs.generation.placement import compile_blocks, place, place_vae
 from cogx_runs.hardware import GIB, Device, available_memory
+from cogx_runs.memory import text_weights_gib
 from cogx_runs.models import ModelCard
 from cogx_runs.plan import RunSpec
 from cogx_runs.sweep import Dtype, Placement, Scheduler
@@ -49,8 +50,8 @@ def load_pipeline(card: ModelCard, key: PipelineKey) -> CogVideoXPipeline:
     hub cannot be reached, torch cannot use the GPU, or memory does not suffice.
     """
     check_device(key.device)
-    parameters = card.transformer_parameters + card.vae_parameters
-    pipe = _load(card, key.dtype, parameters, text_encoder=None, tokenizer=None)
+    weights = (card.transformer_parameters + card.vae_parameters) * DTYPES[key.dtype].itemsize
+    pipe = _load(card, key.dtype, weights / GIB, text_encoder=None, tokenizer=None)
     if key.compile:
         compile_blocks(pipe)
     place(pipe, key.placement, key.device, by_block=key.compile)
@@ -60,14 +61,14 @@ def load_pipeline(card: ModelCard, key: PipelineKey) -> CogVideoXPipeline:
 def load_text_encoder(card: ModelCard, dtype: Dtype, device: Device, placement: Placement) -> CogVideoXPipeline:
     """Load a pipeline that can encode text and nothing else. Raises CogxError as `load_pipeline` does."""
     check_device(device)
-    pipe = _load(card, dtype, card.text_encoder_parameters, transformer=None, vae=None)
+    pipe = _load(card, dtype, text_weights_gib(card, dtype), transformer=None, vae=None)
     place(pipe, placement, device)
     return pipe
 
 
-def _load(card: ModelCard, dtype: Dtype, parameters: int, **left_out: None) -> CogVideoXPipeline:
+def _load(card: ModelCard, dtype: Dtype, needed_gib: float, **left_out: None) -> CogVideoXPipeline:
     origin = _origin(card)
-    _check_memory(card, parameters, dtype)
+    _check_memory(card, needed_gib, dtype)
     try:
         with _quiet_bars():
             pipe = CogVideoXPipeline.from_pretrained(card.source, dtype=DTYPES[dtype], **origin, **left_out)
@@ -79,7 +80,9 @@ def _load(card: ModelCard, dtype: Dtype, parameters: int, **left_out: None) -> C
     return pipe
 
 
-def load_vae(card: ModelCard, dtype: Dtype, device: Device) -> AutoencoderKLCogVideoX:
+def load_vae(
+    card: ModelCard, dtype: Dtype, device: Device, placement: Placement = "resident"
+) -> AutoencoderKLCogVideoX:
     """Load the VAE alone, to decode stored latents. Raises CogxError as `load_pipeline` does."""
     check_device(device)
     try:
@@ -88,7 +91,8 @@ def load_vae(card: ModelCard, dtype: Dtype, device: Device) -> AutoencoderKLCogV
         )
     except (OSError, ValueError) as error:
         raise CogxError(f"{card.source}/vae: cannot be loaded: {_first_line(error)}") from error
-    return vae.to(device)
+    place_vae(vae, placement, device)
+    return vae
 
 
 def set_scheduler(pipe: CogVideoXPipeline, scheduler: Scheduler) -> None:
@@ -114,11 +118,11 @@ def _origin(card: ModelCard, needed: str = "model_index.json") -> dict[str, obje
     return {"revision": card.revision, "local_files_only": hub.unreachable() is not None}
 
 
-def _check_memory(card: ModelCard, parameters: int, dtype: Dtype) -> None:
-    needed, available = parameters * DTYPES[dtype].itemsize, available_memory()
-    if needed > available:
+def _check_memory(card: ModelCard, needed_gib: float, dtype: Dtype) -> None:
+    available_gib = available_memory() / GIB
+    if needed_gib > available_gib:
         raise CogxError(
-            f"{card.source}: needs {needed / GIB:.1f} GiB of host memory in {dtype} and {available / GIB:.1f} GiB "
+            f"{card.source}: needs {needed_gib:.1f} GiB of host memory in {dtype} and {available_gib:.1f} GiB "
             "are free; close other programs"
         )
 

@@ -1,7 +1,8 @@
 """Where the weights live while they work."""
 
 import torch
-from diffusers import CogVideoXPipeline
+from accelerate import cpu_offload
+from diffusers import AutoencoderKLCogVideoX, CogVideoXPipeline
 from diffusers.hooks import apply_group_offloading
 
 from cogx_runs.hardware import GIB, Device
@@ -39,11 +40,19 @@ def place(pipe: CogVideoXPipeline, placement: Placement, device: Device, *, by_b
         pipe.vae.to(device)
 
 
-def cap_memory(gib: float) -> None:
-    """Let torch's allocator have no more of the GPU than this, so that a smaller GPU can be stood in for."""
+def place_vae(vae: AutoencoderKLCogVideoX, placement: Placement, device: Device) -> None:
+    """Place a VAE that is loaded alone: layer by layer in `sequential`, else whole."""
+    if placement == "sequential":
+        cpu_offload(vae, execution_device=torch.device(device))
+    else:
+        vae.to(device)
+
+
+def cap_memory(gib: float | None) -> None:
+    """Let torch's allocator have no more of the GPU than this, so that it stands in for a smaller one; None for all."""
     if torch.cuda.is_available():
         total = torch.cuda.get_device_properties(0).total_memory
-        torch.cuda.set_per_process_memory_fraction(min(gib * GIB / total, 1.0))
+        torch.cuda.set_per_process_memory_fraction(1.0 if gib is None else min(gib * GIB / total, 1.0))
 
 
 def compile_blocks(pipe: CogVideoXPipeline) -> None:

@@ -6,19 +6,24 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from pathlib import Path
-from typing import Literal
 
 import torch
+import transformers
 from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 
+from cogx_runs.errors import CogxError
 from cogx_runs.generation.measure import Peak, PeakMemory, free_memory, timed
 from cogx_runs.generation.pipeline import load_text_encoder
 from cogx_runs.hardware import cache_directory, device_name
 from cogx_runs.memory import Budget, TextPlacement, choose_text_placement
 from cogx_runs.models import ModelCard
 from cogx_runs.plan import RunSpec
+
+TOO_LARGE = "the text encoder of {}: out of the GPU's memory even layer by layer; close what else uses the GPU"
 
 
 @dataclass(frozen=True)
@@ -29,11 +34,6 @@ class Embeddings:
     """1 x tokens x width."""
     negative: torch.Tensor | None
     """Of the negative prompt; None without guidance."""
-    encode_text_s: float
-    """What encoding took of the texts that were encoded for this cell; 0 where all were kept from before."""
-    peak: Peak | None
-    """Of that encoding."""
-    source: Literal["encoder", "cache"]
 
 
 class TextEncoding:
@@ -59,12 +59,15 @@ class TextEncoding:
         try:
             self._encode(card, spec, missing, placement)
             return
-        except torch.OutOfMemoryError:
+        except torch.OutOfMemoryError as error:
             if placement == "sequential":
-                raise
+                raise CogxError(TOO_LARGE.format(spec.model)) from error
             self._report("the text encoder is out of the GPU's memory; now layer by layer")
         free_memory()  # outside the handler, which holds on to what was allocated
-        self._encode(card, spec, missing, "sequential")
+        try:
+            self._encode(card, spec, missing, "sequential")
+        except torch.OutOfMemoryError as error:
+            raise CogxError(TOO_LARGE.format(spec.model)) from error
 
     def _encode(self, card: ModelCard, spec: RunSpec, missing: Mapping[Path, str], placement: TextPlacement) -> None:
         self._report(f"loading the text encoder of {spec.model}")
@@ -89,21 +92,19 @@ class TextEncoding:
         return all(_read(path) is not None for path in _texts(spec).values())
 
     def of(self, spec: RunSpec) -> Embeddings:
-        """The kept embeddings of a cell. What was spent on a text is told to the first cell that asks."""
+        """The kept embeddings of a cell, which have been encoded before."""
         kept = {text: _read(path) for text, path in _texts(spec).items()}
-        spent = [self._spent.pop(path) for path in _texts(spec).values() if path in self._spent]
         prompt = kept[spec.prompt]
         assert prompt is not None, "the texts are encoded before a cell is begun"
-        peak = None
-        for _, other in spent:
-            peak = other if peak is None else peak | other
-        return Embeddings(
-            prompt=prompt,
-            negative=kept[spec.negative_prompt] if spec.guidance_scale > 1 else None,
-            encode_text_s=sum(seconds for seconds, _ in spent),
-            peak=peak,
-            source="encoder" if spent else "cache",
-        )
+        return Embeddings(prompt, kept[spec.negative_prompt] if spec.guidance_scale > 1 else None)
+
+    def take_cost(self, spec: RunSpec) -> tuple[float, Peak | None]:
+        """Seconds and peak of what was encoded for a cell; 0 and None where all was kept from before.
+
+        A text that several cells share is told to the first that asks.
+        """
+        spent = [self._spent.pop(path) for path in _texts(spec).values() if path in self._spent]
+        return sum(seconds for seconds, _ in spent), reduce(or_, (peak for _, peak in spent)) if spent else None
 
 
 def _texts(spec: RunSpec) -> dict[str, Path]:
@@ -121,6 +122,7 @@ def _path(spec: RunSpec, text: str) -> Path:
         "dtype": spec.dtype,
         "device": device_name(spec.device),
         "torch": torch.__version__,
+        "transformers": transformers.__version__,
     }
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
     return cache_directory() / "embeddings" / f"{digest}.safetensors"

@@ -1,0 +1,63 @@
+"""What is tracked of a cell beside its measurements: parameters, tags, the command that makes it again."""
+
+import json
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cogx_runs.metrics.clip import ClipScore
+from cogx_runs.models import HUB_MODELS, NAMES
+from cogx_runs.plan import RunSpec
+from cogx_runs.sweep import Parameters
+
+
+def params(spec: RunSpec) -> dict[str, Any]:
+    """What is logged as a run's parameters: all of them as resolved; the prompt is a tag and an artifact."""
+    return {name: value for name, value in spec.config.items() if name != "prompt"}
+
+
+def spec_metrics(spec: RunSpec) -> dict[str, float]:
+    """Each swept number again as a metric, by which MLflow's UI can sort."""
+    return {f"axis.{axis}": value for axis, value in spec.axis_values.items()}
+
+
+def score_tags(metric: str, score: ClipScore) -> dict[str, str]:
+    """What the value of a CLIP score depends on, kept with it."""
+    return {f"cogx.{metric}.{name}": str(value) for name, value in asdict(score).items() if name != "value"}
+
+
+def command(spec: RunSpec) -> str:
+    """The command line that makes this cell again, with nothing left to a default."""
+    short = {
+        "--model": spec.model if spec.model in NAMES else spec.model_source,
+        "--steps": spec.num_inference_steps,
+        "--guidance": repr(spec.guidance_scale).removesuffix(".0"),
+        "--frames": spec.num_frames,
+        "--fps": spec.fps,
+        "--seed": spec.seed,
+        "--device": spec.device,
+    }
+    given = {"model", "num_inference_steps", "guidance_scale", "num_frames", "fps", "seed"}
+    parts = ["cogx-runs", "generate", spec.prompt]
+    if " " not in spec.prompt:
+        parts.append("--as-text")
+    for flag, value in short.items():
+        parts += [flag, str(value)]
+    for name in Parameters.model_fields:
+        if name in given or (name == "revision" and spec.model not in HUB_MODELS):
+            continue
+        value = spec.model_revision if name == "revision" else getattr(spec, name)
+        if value != Parameters.model_fields[name].default:
+            parts += ["--set", f"{name}={json.dumps(value)}"]
+    return shlex.join(parts)
+
+
+def write_definition(spec: RunSpec, folder: Path) -> None:
+    (folder / "prompt.txt").write_text(spec.prompt + "\n", encoding="utf-8")
+    definition = {"sweep": spec.sweep, "axes": list(spec.axes), "signature": spec.signature, **spec.config}
+    (folder / "config.yaml").write_text(
+        yaml.safe_dump(definition, sort_keys=False, allow_unicode=True), encoding="utf-8"
+    )
