@@ -13,7 +13,7 @@ from cogx_runs import hub
 from cogx_runs.errors import CogxError
 from cogx_runs.hardware import GIB, gpu
 from cogx_runs.memory import Budget, Workload, choose_placement, choose_text_placement, text_shortage
-from cogx_runs.models import HUB_MODELS, OPENAI_CLIP, resolve_model
+from cogx_runs.models import NAMES, OPENAI_CLIP, resolve_model
 from cogx_runs.tracking.provenance import PACKAGES
 from cogx_runs.weights import folder_revision
 
@@ -33,9 +33,9 @@ class Check:
 
 
 def examine(model: str | None = None, clip_model: str | None = None) -> list[Check]:
-    """Look at packages, GPU, memory, disk, and the weights of `model` (None: of 2b and 5b) and of the CLIP."""
+    """Look at packages, GPU, memory, disk, and the weights of `model` (None: of all with a name) and of the CLIP."""
     checks = [*_packages(), _gpu(), _torch(), _memory(), _disk(), _ffmpeg()]
-    for name in [model] if model else HUB_MODELS:
+    for name in [model] if model else NAMES:
         checks += [_model(name), *_placement(name)]
     return [*checks, _clip(clip_model or _clip_of(model))]
 
@@ -59,7 +59,9 @@ def _packages() -> Iterator[Check]:
 def _gpu() -> Check:
     found = gpu()
     if found is None:
-        return Check("GPU", "warning", "none visible", "2b and 5b need an NVIDIA GPU with 5 GiB")
+        return Check(
+            "GPU", "warning", "none visible", "2b and 5b need an NVIDIA GPU with 5 GiB; --model toy runs on a CPU"
+        )
     total, free = found.total_bytes / GIB, found.free_bytes / GIB
     return Check("GPU", "ok", f"{found.name}, {free:.1f} of {total:.1f} GiB free, driver {found.driver}")
 
@@ -104,7 +106,8 @@ def _model(name: str) -> Check:
     try:
         card = resolve_model(name)
     except CogxError as error:
-        return Check(label, "missing", str(error), "name 2b, 5b, toy or a folder in diffusers' format")
+        advice = "" if name in NAMES else "name 2b, 5b, toy or a folder in diffusers' format"
+        return Check(label, "missing", str(error), advice)
     if card.is_local:
         return Check(label, "ok", card.source)
     cached = hub.cached_file(card.source, "model_index.json", card.revision)

@@ -88,6 +88,15 @@ def _cpu_model() -> str:
     return models[0] if models else platform.processor() or platform.machine()
 
 
+ANOTHER_CACHE = "set XDG_CACHE_HOME to a folder that can be"
+
+
 def cache_directory() -> Path:
-    """Where this tool keeps what can be made again, for one user of one machine."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cogx-runs"
+    """Where this tool keeps what can be made again, for one user of one machine. Raises CogxError where it cannot be
+    made."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cogx-runs"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CogxError(f"{folder}: cannot be made ({error.strerror}); {ANOTHER_CACHE}") from error
+    return folder

@@ -15,7 +15,7 @@ class Outcome:
 
     spec: RunSpec
     status: Status
-    """`done`: finished before this sweep; `elsewhere`: another process is at it; `skipped`: not begun."""
+    """`done`: finished before this sweep; `elsewhere`: another host is at it; `skipped`: not begun."""
     run_id: str | None = None
     metrics: Mapping[str, float] | None = None
     error: str | None = None

@@ -117,18 +117,19 @@ class Runner:
         KeyboardInterrupt ends the cell at work as KILLED, finishes the videos that wait, and passes on. Raises
         CogxError where no cell can run.
         """
-        self._prepare()
-        experiments = {sweep.name: self._store.open_experiment(sweep) for sweep in self._plan.sweeps}
-        buried = self._store.bury_dead(list(experiments.values()))
-        if buried:
-            self._report.note(f"{buried} run{'s' * (buried > 1)} of a process that died marked as KILLED")
         outcomes: dict[int, Outcome] = {}
+        elsewhere: list[int] = []
 
         def ended(place: int, outcome: Outcome) -> None:
             outcomes[place] = outcome
             self._report.run_ended(outcome)
 
         try:
+            self._prepare()
+            experiments = {sweep.name: self._store.open_experiment(sweep) for sweep in self._plan.sweeps}
+            buried = self._store.bury_dead(list(experiments.values()))
+            if buried:
+                self._report.note(f"{buried} run{'s' * (buried > 1)} of a process that died marked as KILLED")
             with Finishing(VIDEOS_WAITING if self._beside else 0, ended) as finishing:
                 self._loader.before_loading = finishing.drain
                 for place, planned in enumerate(self._plan.runs):
@@ -144,7 +145,11 @@ class Runner:
                     else:
                         finishing.collect()
                         self._report.run_started(planned.spec)
-                        self._run_cell(planned.spec, experiments[planned.spec.sweep], place, finishing)
+                        if not self._run_cell(planned.spec, experiments[planned.spec.sweep], place, finishing):
+                            elsewhere.append(place)
+                for place in elsewhere:
+                    spec = self._plan.runs[place].spec
+                    self._take_up(spec, experiments[spec.sweep], place, finishing)
         except FinishingError as error:
             raise error.__cause__ or error from None
         finally:
@@ -172,8 +177,8 @@ class Runner:
             self._within_memory(first, lambda spec: self._loader.load(self._card(spec), spec))
         self._provenance = {device: provenance(device) for device in {spec.device for spec in self._todo}}
 
-    def _run_cell(self, spec: RunSpec, experiment_id: str, place: int, finishing: Finishing) -> None:
-        """Claim a cell, bring it to its pixels, and hand it on to be finished."""
+    def _run_cell(self, spec: RunSpec, experiment_id: str, place: int, finishing: Finishing) -> bool:
+        """Claim a cell, bring it to its pixels, and hand it on to be finished; False where another process has it."""
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cogx-runs-")))
             _check_disk(folder)
@@ -188,19 +193,40 @@ class Runner:
                     raise CogxError(DISK_FULL) from error
                 raise
             if run_id is None:
-                finishing.ended(place, Outcome(spec, "elsewhere", error="finished or being run by another process"))
-                return
+                return False
             cell = _Cell(spec, run_id, folder)
             try:
                 made = self._settled(cell, lambda: self._adopt(cell, finishing) or self._make(cell, finishing))
                 if isinstance(made, Outcome):
                     finishing.ended(place, made)
-                    return
-                finishing.make_room()
-                finishing.submit(place, partial(self._finish_apart, cell, made, stack.pop_all()))
+                else:
+                    finishing.make_room()
+                    finishing.submit(place, partial(self._finish_apart, cell, made, stack.pop_all()))
             except BaseException:
                 self._give_up(run_id)
                 raise
+            return True
+
+    def _take_up(self, spec: RunSpec, experiment_id: str, place: int, finishing: Finishing) -> None:
+        """A cell that another process had: what that came to, or made here where the process has died."""
+        told = False
+        while True:
+            run = self._store.last_run(experiment_id, spec.output_hash)
+            if run is not None and run.info.status == "FINISHED":
+                finishing.ended(place, Outcome(spec, "done", run.info.run_id, run.data.metrics))
+                return
+            if run is not None and run.info.status == "FAILED":
+                finishing.ended(place, Outcome(spec, "failed", run.info.run_id, error="failed in another process"))
+                return
+            if run is not None and run.info.status == "RUNNING" and not self._store.is_of_this_host(run):
+                finishing.ended(place, Outcome(spec, "elsewhere", error="being run by another host"))
+                return
+            if self._run_cell(spec, experiment_id, place, finishing):
+                return
+            if not told:
+                self._report.note(f"waiting for another process that makes {spec.run_name}")
+                told = True
+            time.sleep(WAIT_S)
 
     def _settled(self, cell: _Cell, work: Callable[[], _T]) -> _T | Outcome:
         """The result of a piece of work on a cell; where it fails, the cell's outcome, tracked with its traceback.

@@ -195,9 +195,12 @@ def test_an_embedding_that_cannot_be_read_or_is_of_other_weights_is_encoded_agai
     texts.encode_missing(card, [spec])
     expected = texts.of(spec).prompt
     (kept,) = (cache_directory() / "embeddings").iterdir()
-    kept.write_bytes(kept.read_bytes()[:100])
-
+    whole = kept.read_bytes()
+    kept.write_bytes(whole[:100])
     assert not texts.has(spec)
+    kept.write_bytes(whole[:-400] + bytes(400))
+    assert not texts.has(spec)
+
     texts.encode_missing(card, [spec])
 
     assert torch.equal(texts.of(spec).prompt, expected)

@@ -48,12 +48,14 @@ def test_a_store_whose_making_was_killed_at_any_moment_is_made_again(tmp_path: P
     assert made.stdout == "begin\nmade\n"
 
 
-def start(sweep_file: Path, command: list[str], *options: str) -> subprocess.Popen[bytes]:
+def start(
+    sweep_file: Path, command: list[str], *options: str, stderr: int = subprocess.DEVNULL
+) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [*command, "sweep", sweep_file.name, *options],
         cwd=sweep_file.parent,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=stderr,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
 
@@ -117,6 +119,26 @@ def test_an_interrupted_sweep_ends_its_run_as_killed_and_keeps_what_is_finished(
 
     assert process.wait(timeout=60) == 130
     assert statuses(sweep_file) == {("2", "FINISHED"): 1, ("250", "KILLED"): 1}
+
+
+def test_a_cell_of_a_process_that_dies_is_made_by_the_other_that_waits_for_it(sweep_file: Path) -> None:
+    first = start(sweep_file, COGX_RUNS)
+    database = sweep_file.parent / "mlflow.db"
+    deadline = time.monotonic() + 120
+    while not (database.is_file() and _has_begun(sweep_file, "250")):
+        assert first.poll() is None, "the sweep ended before its long cell began"
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    first.send_signal(signal.SIGSTOP)
+    second = start(sweep_file, COGX_RUNS, stderr=subprocess.PIPE)
+    assert second.stderr is not None
+    with second.stderr as told:
+        assert any(b"waiting for another process that makes panda num_inference_steps=250" in line for line in told)
+        first.kill()
+        told.read()
+
+    assert (first.wait(), second.wait(timeout=120)) == (-signal.SIGKILL, 0)
+    assert statuses(sweep_file) == {("2", "FINISHED"): 1, ("250", "KILLED"): 1, ("250", "FINISHED"): 1}
 
 
 def _has_begun(sweep_file: Path, steps: str) -> bool:

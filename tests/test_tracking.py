@@ -149,6 +149,17 @@ def test_an_unknown_experiment_is_answered_with_the_nearest_name(store: RunStore
         store.experiment_id("expp")
 
 
+def test_a_folder_and_a_cache_that_cannot_be_written_are_each_one_line_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # /proc refuses new files even to root, whom os.access would let write anywhere.
+    with pytest.raises(CogxError, match=r"^/proc: cannot be written \([^\n]*\); work in another folder, or set MLFLOW"):
+        RunStore("sqlite:////proc/mlflow.db")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nope")
+    with pytest.raises(CogxError, match=r"^/proc/nope/cogx-runs: cannot be made \([^\n]*\); set XDG_CACHE_HOME to"):
+        RunStore(f"sqlite:///{tmp_path}/mlflow.db")
+
+
 def test_a_store_that_is_no_database_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_text("not a database, but long enough to be looked at" * 100)
 

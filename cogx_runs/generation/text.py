@@ -18,7 +18,7 @@ from safetensors.torch import load, save_file
 from cogx_runs.errors import CogxError
 from cogx_runs.generation.measure import Peak, PeakMemory, free_memory, timed
 from cogx_runs.generation.pipeline import load_text_encoder
-from cogx_runs.hardware import cache_directory, device_name
+from cogx_runs.hardware import ANOTHER_CACHE, cache_directory, device_name
 from cogx_runs.memory import Budget, TextPlacement, choose_text_placement
 from cogx_runs.models import ModelCard
 from cogx_runs.plan import RunSpec
@@ -129,18 +129,31 @@ def _path(spec: RunSpec, text: str) -> Path:
 
 
 def _read(path: Path) -> torch.Tensor | None:
-    """A kept embedding; None where there is none that can be read."""
+    """A kept embedding; None where there is none that is whole."""
     try:
-        embeddings: torch.Tensor = load(path.read_bytes())["embeddings"]
+        kept = load(path.read_bytes())
+        embeddings, digest = kept["embeddings"], kept["sha256"]
     except (OSError, SafetensorError, KeyError):
         return None
-    return embeddings
+    return embeddings if torch.equal(digest, _digest(embeddings)) else None
+
+
+def _digest(embeddings: torch.Tensor) -> torch.Tensor:
+    """SHA-256 of the values: a file whose header is whole can still hold wrong ones."""
+    content = embeddings.contiguous().view(torch.uint8).numpy().tobytes()
+    return torch.tensor(list(hashlib.sha256(content).digest()), dtype=torch.uint8)
 
 
 def _write(path: Path, embeddings: torch.Tensor) -> None:
-    """Whole or not at all, so that a process that dies on the way leaves no half of a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    os.close(handle)
-    save_file({"embeddings": embeddings.contiguous()}, part)
-    Path(part).replace(path)
+    """Whole or not at all, so that a process that dies on the way leaves no half of a file.
+
+    Raises CogxError where the folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(exist_ok=True)
+        handle, part = tempfile.mkstemp(dir=path.parent, suffix=".part")
+        os.close(handle)
+        save_file({"embeddings": embeddings.contiguous(), "sha256": _digest(embeddings)}, part)
+        Path(part).replace(path)
+    except (OSError, SafetensorError) as error:
+        raise CogxError(f"{path.parent}: cannot be written ({error}); {ANOTHER_CACHE}") from error

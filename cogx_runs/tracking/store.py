@@ -190,10 +190,8 @@ class RunStore:
 
     def works_beside(self, device_name: str) -> bool:
         """Whether another process of this host has a run under way on this device, as far as this store knows."""
-        host = process_tags()["cogx.process.host"]
         return any(
-            other.data.tags.get("cogx.process.host") == host
-            and other.data.tags.get("cogx.env.device_name") == device_name
+            self.is_of_this_host(other) and other.data.tags.get("cogx.env.device_name") == device_name
             for other in self._others_at_work()
         )
 
@@ -248,6 +246,15 @@ class RunStore:
         found = list(self._search(self._all_experiments(), query))
         return min(found, key=lambda run: "cogx.reused_from" in run.data.tags, default=None)
 
+    def last_run(self, experiment_id: str, output_hash: str) -> Run | None:
+        """A cell's finished run in one experiment, else its latest; None where it has not been begun."""
+        found = list(self._search([experiment_id], f"{KIND_FILTER} and tags.`cogx.output_hash` = '{output_hash}'"))
+        return min(found, key=lambda run: (run.info.status != "FINISHED", -run.info.start_time), default=None)
+
+    def is_of_this_host(self, run: Run) -> bool:
+        """Whether a run was made on this host, where a dead process can be told from a living one."""
+        return bool(run.data.tags.get("cogx.process.host") == process_tags()["cogx.process.host"])
+
     def find_latents(self, signature: str) -> Run | None:
         """A run of any experiment that keeps the latents of this signature, however it ended; the one that made them
         where it is there."""
@@ -285,10 +292,14 @@ def _create_sqlite(path: Path | None) -> None:
     made."""
     if path is None or path.exists():
         return
-    if not os.access(path.parent, os.W_OK):
-        raise CogxError(f"{path.parent}: cannot be written; work in another folder, or set MLFLOW_TRACKING_URI")
     unfinished = path.with_name(f"{path.name}.unfinished")
-    unfinished.unlink(missing_ok=True)
+    try:  # MLflow would try for minutes
+        unfinished.unlink(missing_ok=True)
+        unfinished.touch()
+    except OSError as error:
+        raise CogxError(
+            f"{path.parent}: cannot be written ({error.strerror}); work in another folder, or set MLFLOW_TRACKING_URI"
+        ) from error
     MlflowClient(tracking_uri=f"{SQLITE}{unfinished}").search_experiments(max_results=1)
     unfinished.replace(path)
 
