@@ -30,7 +30,7 @@ from cogx_runs.memory import Budget, needs
 from cogx_runs.metrics.clip import ClipScorer
 from cogx_runs.models import ModelCard
 from cogx_runs.outcomes import Outcome, Reporter
-from cogx_runs.plan import Plan, RunSpec
+from cogx_runs.plan import Plan, PlannedRun, RunSpec
 from cogx_runs.record import command, params, score_tags, spec_metrics, write_definition
 from cogx_runs.sweep import Placement
 from cogx_runs.tracking.provenance import provenance
@@ -119,28 +119,24 @@ class Runner:
         """
         outcomes: dict[int, Outcome] = {}
         elsewhere: list[int] = []
+        stopped = False
 
         def ended(place: int, outcome: Outcome) -> None:
+            nonlocal stopped
+            stopped |= fail_fast and outcome.status == "failed"
             outcomes[place] = outcome
             self._report.run_ended(outcome)
 
         try:
             self._prepare()
-            experiments = {sweep.name: self._store.open_experiment(sweep) for sweep in self._plan.sweeps}
-            buried = self._store.bury_dead(list(experiments.values()))
-            if buried:
-                self._report.note(f"{buried} run{'s' * (buried > 1)} of a process that died marked as KILLED")
+            experiments = self._open_experiments()
             with Finishing(VIDEOS_WAITING if self._beside else 0, ended) as finishing:
                 self._loader.before_loading = finishing.drain
                 for place, planned in enumerate(self._plan.runs):
-                    if planned.action == "done":
-                        made = planned.decision.finished
-                        assert made is not None, "a done cell has its finished run"
-                        outcomes[place] = Outcome(planned.spec, "done", made.run_id, made.metrics)
-                    elif planned.action == "failed":
-                        error = "failed before; --retry-failed tries it again"
-                        outcomes[place] = Outcome(planned.spec, "failed", error=error)
-                    elif fail_fast and any(outcome.status == "failed" for outcome in outcomes.values()):
+                    known = _known(planned)
+                    if known is not None:
+                        outcomes[place] = known
+                    elif stopped:
                         outcomes[place] = Outcome(planned.spec, "skipped")
                     else:
                         finishing.collect()
@@ -176,6 +172,14 @@ class Runner:
         if first is not None:
             self._within_memory(first, lambda spec: self._loader.load(self._card(spec), spec))
         self._provenance = {device: provenance(device) for device in {spec.device for spec in self._todo}}
+
+    def _open_experiments(self) -> dict[str, str]:
+        """The id of each sweep's experiment, with the runs of dead processes ended."""
+        experiments = {sweep.name: self._store.open_experiment(sweep) for sweep in self._plan.sweeps}
+        buried = self._store.bury_dead(list(experiments.values()))
+        if buried:
+            self._report.note(f"{buried} run{'s' * (buried > 1)} of a process that died marked as KILLED")
+        return experiments
 
     def _run_cell(self, spec: RunSpec, experiment_id: str, place: int, finishing: Finishing) -> bool:
         """Claim a cell, bring it to its pixels, and hand it on to be finished; False where another process has it."""
@@ -440,6 +444,17 @@ class Runner:
 
     def _card(self, spec: RunSpec) -> ModelCard:
         return self._plan.cards[spec.model_key]
+
+
+def _known(planned: PlannedRun) -> Outcome | None:
+    """The outcome of a cell that is not to be made; None of any other."""
+    if planned.action == "done":
+        made = planned.decision.finished
+        assert made is not None, "a done cell has its finished run"
+        return Outcome(planned.spec, "done", made.run_id, made.metrics)
+    if planned.action == "failed":
+        return Outcome(planned.spec, "failed", error="failed before; --retry-failed tries it again")
+    return None
 
 
 def _peaks(phases: Sequence[tuple[str, Peak]]) -> dict[str, float]:

@@ -196,12 +196,15 @@ def test_a_failed_cell_is_taken_up_again_only_when_asked(invoke: Invoke, monkeyp
     assert sorted(load_runs("exp_guidance")["status"]) == ["FAILED", "FINISHED", "FINISHED"]
 
 
-def test_fail_fast_stops_at_the_first_failure(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
-    break_at_guidance_1(monkeypatch)
-
-    result = invoke("sweep", "guidance.yaml", "seed.yaml", "--fail-fast", "--json")
+def test_fail_fast_stops_at_the_first_failure_but_not_at_one_from_before(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        break_at_guidance_1(broken)
+        result = invoke("sweep", "guidance.yaml", "seed.yaml", "--fail-fast", "--json")
 
     assert (result.exit_code, statuses(result)) == (1, ["failed", "skipped", "skipped", "skipped"])
+    assert statuses(invoke("sweep", "guidance.yaml", "--fail-fast", "--json")) == ["failed", "finished"]
 
 
 def break_at_guidance_1(monkeypatch: pytest.MonkeyPatch) -> None:
