@@ -127,9 +127,9 @@ class Choice:
 def needs(card: ModelCard, placement: Placement, workload: Workload) -> Needs:
     """The memory that one cell's transformer and VAE take in this placement."""
     dtype = workload.dtype
-    transformer, vae = _gib(card.transformer_parameters, dtype), _gib(card.vae_parameters, dtype)
-    denoising = _gib(DENOISE_VALUES * card.hidden_size * _tokens(card, workload), dtype)
-    decoding = _gib(_values_while_decoding(card, workload), dtype)
+    transformer, vae = gib_of(card.transformer_parameters, dtype), gib_of(card.vae_parameters, dtype)
+    denoising = gib_of(DENOISE_VALUES * card.hidden_size * _tokens(card, workload), dtype)
+    decoding = gib_of(_values_while_decoding(card, workload), dtype)
     both = transformer + vae
     match placement:
         case "resident":
@@ -189,7 +189,7 @@ def text_vram_gib(card: ModelCard, dtype: Dtype, placement: TextPlacement) -> fl
 def text_weights_gib(card: ModelCard, dtype: Dtype) -> float:
     """The size of the text encoder as it is loaded."""
     wider = TEXT_FLOAT32_SHARE if dtype == "float16" else 0
-    return (1 + wider) * _gib(card.text_encoder_parameters, dtype)
+    return (1 + wider) * gib_of(card.text_encoder_parameters, dtype)
 
 
 def text_shortage(card: ModelCard, dtype: Dtype, budget: Budget) -> str:
@@ -214,7 +214,8 @@ def _values_while_decoding(card: ModelCard, workload: Workload) -> float:
     return DECODE_VALUES * height * width + DECODED_COPIES * video
 
 
-def _gib(values: float, dtype: Dtype) -> float:
+def gib_of(values: float, dtype: Dtype) -> float:
+    """The size of so many values."""
     return values * _BYTES[dtype] / GIB
 
 

@@ -23,10 +23,9 @@ from cogx_runs.finishing import Finishing, FinishingError
 from cogx_runs.generation.generate import Decoded, Denoised, decode, denoise
 from cogx_runs.generation.loader import Loader
 from cogx_runs.generation.measure import IdleTime, Peak
-from cogx_runs.generation.pipeline import PipelineKey
 from cogx_runs.generation.placement import cap_memory
+from cogx_runs.generation.step_down import StepDown
 from cogx_runs.hardware import GIB, Device
-from cogx_runs.memory import Budget, needs
 from cogx_runs.metrics.clip import ClipScorer
 from cogx_runs.models import ModelCard
 from cogx_runs.outcomes import Outcome, Reporter
@@ -58,8 +57,6 @@ _KEPT_ARTIFACTS = ("video.mp4", "contact_sheet.png", LATENTS)
 DISK_FULL = "no space left on the disk; free some and start again"
 FREE_DISK_GIB = 0.25
 """Below this much free space no further cell is begun."""
-LESS_MEMORY: Mapping[Placement, Placement] = {"resident": "group", "model": "group", "group": "sequential"}
-"""What is tried next where a placement runs out of the GPU's memory."""
 VIDEOS_WAITING = 2
 """Videos that may wait for their encoding, scores and logging while the GPU goes on: one holds 50 MB of frames."""
 
@@ -104,11 +101,11 @@ class Runner:
         self._idle = IdleTime()
         new = [planned.spec for planned in plan.runs if planned.action == "run"]
         self._loader = Loader(reporter.phase, new, self._idle, plan.max_vram_gib)
+        self._within_memory = StepDown(self._loader, plan.cards, reporter.note)
         self._todo = todo
         self._beside = any(spec.device == "cuda" for spec in todo) if finish_beside is None else finish_beside
         self._provenance: dict[Device, dict[str, str]] = {}
         self._scorers: dict[str, ClipScorer | WeightsUnavailableError] = {}
-        self._lowered: dict[PipelineKey, Placement] = {}
 
     def run(self, fail_fast: bool = False) -> list[Outcome]:
         """Bring every cell of the plan to its end. Outcomes come in the plan's order.
@@ -410,37 +407,6 @@ class Runner:
                 return decode(vae, spec, latents)
 
         return self._within_memory(spec, decode_warm)
-
-    def _within_memory(self, spec: RunSpec, work: Callable[[RunSpec], _T]) -> tuple[_T, Placement]:
-        """The result of work on the GPU, and the placement that it was done with.
-
-        Out of memory, all is freed and the next smaller placement tried, by this cell and those after it. Raises
-        torch.OutOfMemoryError where there is none.
-        """
-        while True:
-            while PipelineKey.of(spec) in self._lowered:
-                spec = replace(spec, placement=self._lowered[PipelineKey.of(spec)])
-            smaller = self._smaller(spec)
-            try:
-                return work(spec), spec.placement
-            except torch.OutOfMemoryError:
-                if smaller is None:
-                    raise
-                self._report.note(
-                    f"{spec.run_name}: placement {spec.placement} is out of the GPU's memory; now {smaller}"
-                )
-            self._lowered[PipelineKey.of(spec)] = smaller
-            self._loader.free()  # outside the handler, which holds on to what was allocated
-
-    def _smaller(self, spec: RunSpec) -> Placement | None:
-        """What is tried where this placement runs out of memory; `group` only where the host has room to pin."""
-        smaller = LESS_MEMORY.get(spec.placement)
-        budget = Budget.here(spec.device)
-        if smaller == "group" and budget is not None:
-            needed = needs(self._card(spec), smaller, spec.workload)
-            if needed.host_gib > budget.ram_gib:
-                smaller = LESS_MEMORY.get(smaller)
-        return None if spec.compile and smaller == "sequential" else smaller
 
     def _card(self, spec: RunSpec) -> ModelCard:
         return self._plan.cards[spec.model_key]

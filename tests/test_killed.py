@@ -60,6 +60,18 @@ def start(
     )
 
 
+def start_long_cell(sweep_file: Path) -> subprocess.Popen[bytes]:
+    """A sweep in its second, long cell."""
+    process = start(sweep_file, COGX_RUNS)
+    database = sweep_file.parent / "mlflow.db"
+    deadline = time.monotonic() + 120
+    while not (database.is_file() and _has_begun(sweep_file, "250")):
+        assert process.poll() is None, "the sweep ended before its long cell began"
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return process
+
+
 def statuses(sweep_file: Path) -> Counter[tuple[str, str]]:
     """How many runs there are of each number of steps and status."""
     store = RunStore(f"sqlite:///{sweep_file.parent}/mlflow.db")
@@ -107,13 +119,7 @@ def test_latents_outlive_a_process_that_is_killed_before_it_has_decoded_them(swe
 def test_an_interrupted_sweep_ends_its_run_as_killed_and_keeps_what_is_finished(
     sweep_file: Path, sent: signal.Signals
 ) -> None:
-    process = start(sweep_file, COGX_RUNS)
-    database = sweep_file.parent / "mlflow.db"
-    deadline = time.monotonic() + 120
-    while not (database.is_file() and _has_begun(sweep_file, "250")):
-        assert process.poll() is None, "the sweep ended before its long cell began"
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    process = start_long_cell(sweep_file)
 
     process.send_signal(sent)
 
@@ -122,13 +128,7 @@ def test_an_interrupted_sweep_ends_its_run_as_killed_and_keeps_what_is_finished(
 
 
 def test_a_cell_of_a_process_that_dies_is_made_by_the_other_that_waits_for_it(sweep_file: Path) -> None:
-    first = start(sweep_file, COGX_RUNS)
-    database = sweep_file.parent / "mlflow.db"
-    deadline = time.monotonic() + 120
-    while not (database.is_file() and _has_begun(sweep_file, "250")):
-        assert first.poll() is None, "the sweep ended before its long cell began"
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    first = start_long_cell(sweep_file)
     first.send_signal(signal.SIGSTOP)
     second = start(sweep_file, COGX_RUNS, stderr=subprocess.PIPE)
     assert second.stderr is not None

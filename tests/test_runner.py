@@ -15,6 +15,7 @@ import yaml
 from cogx_runs import load_runs, plan_sweeps, runner
 from cogx_runs.errors import CogxError
 from cogx_runs.finishing import Finishing
+from cogx_runs.generation import step_down
 from cogx_runs.generation.measure import Peak
 from cogx_runs.memory import Budget
 from cogx_runs.outcomes import Outcome, SilentReporter
@@ -289,11 +290,11 @@ def test_a_compiled_cell_never_steps_down_to_where_it_cannot_run(plan: Plan, mon
 def test_a_host_without_room_to_pin_is_not_driven_to_group(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     made = Runner(plan, RunStore(), SilentReporter())
     spec = plan.runs[0].spec
-    assert made._smaller(spec) == "group"
+    assert made._within_memory.smaller(spec) == "group"
 
     monkeypatch.setattr(Budget, "here", classmethod(lambda *_: Budget(vram_gib=80, ram_gib=0)))
 
-    assert made._smaller(spec) == "sequential"
+    assert made._within_memory.smaller(spec) == "sequential"
 
 
 def test_the_text_encoder_out_of_memory_goes_layer_by_layer_and_then_says_so(
@@ -339,7 +340,7 @@ def test_latents_of_a_run_that_failed_in_decoding_are_decoded_by_the_next_one(
 ) -> None:
     with monkeypatch.context() as small:
         out_of_memory_at(small, "decode", ("resident", "group", "sequential"))
-        small.setitem(runner.LESS_MEMORY, "group", None)  # type: ignore[arg-type]
+        small.setitem(step_down.LESS_MEMORY, "group", None)  # type: ignore[arg-type]
         assert run(replace(plan, runs=plan.runs[:1])) == ["failed"]
     monkeypatch.delattr(runner, "denoise")
 

@@ -491,7 +491,7 @@ def test_a_cell_for_which_the_gpu_is_too_small_fails_alone(invoke: Invoke, monke
             raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr("cogx_runs.generation.loader.warm_up_denoising", too_small)
-    monkeypatch.setattr("cogx_runs.runner.LESS_MEMORY", {})
+    monkeypatch.setattr("cogx_runs.generation.step_down.LESS_MEMORY", {})
 
     result = invoke("sweep", "guidance.yaml", "--json")
 

@@ -13,7 +13,7 @@ from cogx_runs import hub
 from cogx_runs.errors import CogxError
 from cogx_runs.generation.placement import compile_blocks, place, place_vae
 from cogx_runs.hardware import GIB, Device, available_memory
-from cogx_runs.memory import text_weights_gib
+from cogx_runs.memory import gib_of, text_weights_gib
 from cogx_runs.models import ModelCard
 from cogx_runs.plan import RunSpec
 from cogx_runs.sweep import Dtype, Placement, Scheduler
@@ -50,8 +50,8 @@ def load_pipeline(card: ModelCard, key: PipelineKey) -> CogVideoXPipeline:
     hub cannot be reached, torch cannot use the GPU, or memory does not suffice.
     """
     check_device(key.device)
-    weights = (card.transformer_parameters + card.vae_parameters) * DTYPES[key.dtype].itemsize
-    pipe = _load(card, key.dtype, weights / GIB, text_encoder=None, tokenizer=None)
+    weights_gib = gib_of(card.transformer_parameters + card.vae_parameters, key.dtype)
+    pipe = _load(card, key.dtype, weights_gib, text_encoder=None, tokenizer=None)
     if key.compile:
         compile_blocks(pipe)
     place(pipe, key.placement, key.device, by_block=key.compile)
