@@ -18,7 +18,7 @@ from cogx_runs.tracking.provenance import PACKAGES
 from cogx_runs.weights import folder_revision
 
 LOW_DISK_GIB = 20
-LOW_RAM_GIB = 12
+LOW_RAM_GIB = 13
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def _memory() -> Check:
     memory = psutil.virtual_memory()
     found = f"{memory.available / GIB:.1f} of {memory.total / GIB:.1f} GiB available"
     if memory.available < LOW_RAM_GIB * GIB:
-        advice = f"2b's text encoder passes through it with 9 GiB; {LOW_RAM_GIB} GiB are safe"
+        advice = f"2b's text encoder passes through it with 11 GiB; {LOW_RAM_GIB} GiB are safe"
         return Check("host memory", "warning", found, advice)
     return Check("host memory", "ok", found)
 
