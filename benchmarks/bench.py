@@ -29,7 +29,7 @@ from bench_report import report
 
 import cogx_runs
 from cogx_runs.errors import CogxError
-from cogx_runs.hardware import choose_device, device_name
+from cogx_runs.hardware import Device, choose_device, device_name
 from cogx_runs.models import ModelCard
 from cogx_runs.plan import Plan, RunSpec
 
@@ -126,6 +126,14 @@ def measure(plan: Plan, folder: Path, arguments: argparse.Namespace, options: Se
         print(f"round {part.round}: {what}: {result.wall_s:.1f} s", flush=True)
 
 
+def check_plan(sweeps: Sequence[str], overrides: Mapping[str, Any], device: Device) -> Plan:
+    """The plan of these sweeps. Exits with its errors where it has any."""
+    plan = cogx_runs.plan_sweeps(sweeps, overrides=overrides, device=device, use_store=False)
+    if plan.errors:
+        sys.exit("\n".join(f"{advice.where}: {advice.message}" for advice in plan.errors))
+    return plan
+
+
 def overrides_of(arguments: argparse.Namespace) -> dict[str, Any]:
     """What the command line sets. Exits for a key that the old loop has no option for."""
     model = Path(arguments.model)
@@ -178,9 +186,9 @@ def main() -> None:
     if not arguments.report:
         try:
             device = choose_device(arguments.device)
-            plan = cogx_runs.plan_sweeps(arguments.sweeps, overrides=overrides, device=device, use_store=False)
-            if plan.errors:
-                sys.exit("\n".join(f"{advice.where}: {advice.message}" for advice in plan.errors))
+            check_plan(arguments.sweeps, overrides, device)
+            shared = {key: value for key, value in overrides.items() if key not in NEW_ONLY}  # the same for all records
+            plan = check_plan(arguments.sweeps, shared, device)
             folder = model_folder(plan.cards[plan.runs[0].spec.model_key])
             records.check(asked_of(plan, arguments.model, folder))
             measure(plan, folder, arguments, options_of(overrides, arguments), records)

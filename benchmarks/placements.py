@@ -2,12 +2,14 @@
 
     python benchmarks/placements.py FOLDER --steps 5
 
-Prints a row a placement (`group+compile` is one with compiled blocks) and whether the latents and frames of those that
-are not compiled are bitwise the same.
+Prints a row a placement (`group+compile` is one with compiled blocks, `auto@6` what auto takes within 6 GiB) and
+whether the latents and frames of those that are not compiled are bitwise the same. Each encodes its texts anew.
 """
 
 import argparse
 import hashlib
+import os
+import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +18,7 @@ import torch
 
 from cogx_runs.generation.generate import Decoded, Denoised, decode, denoise
 from cogx_runs.generation.loader import Loader
+from cogx_runs.generation.measure import Peak
 from cogx_runs.generation.placement import cap_memory
 from cogx_runs.hardware import choose_device, device_name
 from cogx_runs.memory import Budget, choose_placement
@@ -36,7 +39,8 @@ class Row:
 
     placement: str
     start_s: float
-    """Loading and warming up, compilation included."""
+    """Encoding texts, loading and warming up, compilation included."""
+    text: Peak | None
     denoised: Denoised
     decoded: Decoded
 
@@ -48,14 +52,17 @@ class Row:
 
 
 def measure(placement: str, spec: RunSpec, card: ModelCard, max_vram_gib: float | None) -> Row:
-    """Load the model with the cell's placement, warm up, denoise, decode, and free all of it."""
+    """Encode the texts, load the model with the cell's placement, warm up, denoise, decode, and free all of it."""
     start = time.perf_counter()
-    loader = Loader(lambda _: None, max_vram_gib=max_vram_gib)
-    pipe = loader.warm_pipeline(card, spec)
-    start_s = time.perf_counter() - start
-    print(f"# {placement}: loaded and warm after {start_s:.1f} s", flush=True)
-    denoised = denoise(pipe, spec, loader.texts.of(spec))
-    row = Row(placement, start_s, denoised, decode(pipe.vae, spec, denoised.latents))
+    with tempfile.TemporaryDirectory(prefix="cogx-placements-") as folder:
+        os.environ["XDG_CACHE_HOME"] = folder
+        loader = Loader(lambda _: None, max_vram_gib=max_vram_gib)
+        pipe = loader.warm_pipeline(card, spec)
+        _, text = loader.texts.take_cost(spec)
+        start_s = time.perf_counter() - start
+        print(f"# {placement}: loaded and warm after {start_s:.1f} s", flush=True)
+        denoised = denoise(pipe, spec, loader.texts.of(spec))
+    row = Row(placement, start_s, text, denoised, decode(pipe.vae, spec, denoised.latents))
     del pipe
     loader.free()
     print(format_row(row), flush=True)
@@ -63,7 +70,8 @@ def measure(placement: str, spec: RunSpec, card: ModelCard, max_vram_gib: float 
 
 
 def format_row(row: Row) -> str:
-    peaks = [row.denoised.peak.vram_gib, row.decoded.peak.vram_gib, row.denoised.peak.vram_reserved_gib]
+    text = None if row.text is None else row.text.vram_gib
+    peaks = [text, row.denoised.peak.vram_gib, row.decoded.peak.vram_gib, row.denoised.peak.vram_reserved_gib]
     numbers = ["-" if peak is None else f"{peak:.2f}" for peak in peaks]
     return (
         f"| {row.placement} | {row.start_s:.1f} | {row.denoised.step_s:.3f} | {row.decoded.decode_s:.2f} | "
@@ -101,13 +109,14 @@ def main() -> None:
             budget = Budget.here(device, max_vram_gib)
             placement = "resident" if budget is None else choose_placement(card, [specs[0].workload], budget).placement
         spec = replace(specs[0], placement=placement, compile=bool(compiled))
-        rows.append(measure(name.replace("auto", f"auto ({placement})"), spec, card, max_vram_gib))
+        shown = f"{name} ({placement})" if name.startswith("auto") else name
+        rows.append(measure(shown, spec, card, max_vram_gib))
     print(f"\n{device_name(device)}, {arguments.steps} steps, {arguments.frames} frames, {specs[0].dtype}\n")
     print(
-        "| placement | start s | s a step | decode s | peak VRAM denoising GiB | decoding GiB | reserved GiB | "
-        "peak RAM GiB | latents | frames |"
+        "| placement | start s | s a step | decode s | peak VRAM text GiB | denoising GiB | decoding GiB | "
+        "reserved GiB | peak RAM GiB | latents | frames |"
     )
-    print("|---|---|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
     print("\n".join(format_row(row) for row in rows))
     exact = {row.digests for row in rows if not row.placement.endswith("compile")}
     print(f"\nbitwise_equal: {str(len(exact) <= 1).lower()}")

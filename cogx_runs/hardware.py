@@ -2,6 +2,7 @@
 
 import os
 import platform
+import sys
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -56,6 +57,17 @@ def gpu() -> Gpu | None:
         return None
     finally:
         pynvml.nvmlShutdown()
+
+
+def avoid_fragmentation() -> None:
+    """Have torch's allocator on a GPU grow its segments, as long as torch is not imported yet.
+
+    Else a third of what it holds can be free and still be in no piece large enough: measured at 2.3 GiB of 6. A setting
+    of the user's own stays.
+    """
+    settings = {"PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"}
+    if sys.platform == "linux" and not settings & set(os.environ):
+        os.environ["PYTORCH_CUDA_ALLOC_CONF"] = "expandable_segments:True"
 
 
 def available_memory() -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cogx_runs.advice import advise
 from cogx_runs.cost import CostModel
 from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
-from cogx_runs.hardware import choose_device
+from cogx_runs.hardware import avoid_fragmentation, choose_device
 from cogx_runs.memory import Budget
 from cogx_runs.metrics import METRIC_VERSIONS
 from cogx_runs.outcomes import Outcome, Reporter, SilentReporter
@@ -87,6 +87,7 @@ def execute(
     """Run a plan. Raises InputError where its advice holds errors, CogxError where no cell can run."""
     if planned.errors:
         raise InputError(Mistake(advice.where, advice.message) for advice in planned.errors)
+    avoid_fragmentation()
     from cogx_runs.runner import Runner
     from cogx_runs.tracking.store import RunStore
 

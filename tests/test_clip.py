@@ -1,5 +1,6 @@
 """CLIP score with real open_clip on a small random CLIP."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,13 @@ def test_a_prompt_beyond_the_context_is_scored_truncated_with_its_end_token_and_
     tokens = open_clip.get_tokenizer(f"local-dir:{tiny_clip}")([long])
     assert tokens[0, -1] == 49407
     assert score.value == pytest.approx(scorer.score(frames, "word " * 75).value, abs=1e-5)
+
+
+def test_a_folder_without_weights_scores_nothing(tiny_clip: Path, tmp_path: Path) -> None:
+    shutil.copy(tiny_clip / "open_clip_config.json", tmp_path)
+
+    with pytest.raises(CogxError, match="cannot be loaded: Required pretrained weights"):
+        ClipScorer(str(tmp_path))
 
 
 def test_the_mean_score_is_100_for_equal_embeddings_minus_100_for_opposite_and_0_for_orthogonal_ones() -> None:

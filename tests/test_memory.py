@@ -1,5 +1,7 @@
 """Memory: what a cell needs, held against what was measured, and the placement that follows."""
 
+import os
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -40,6 +42,8 @@ def choose(card: ModelCard, given: Budget) -> Choice:
     ("card", "placement", "changes", "phase", "measured"),
     [
         (SMALL, "resident", {}, "decode_gib", 7.5),
+        (LARGE, "resident", {"dtype": "bfloat16"}, "denoise_gib", 13.50),
+        (LARGE, "resident", {"dtype": "bfloat16"}, "decode_gib", 14.60),
         (SMALL, "group", {}, "decode_gib", 4.23),
         (SMALL, "sequential", {}, "decode_gib", 3.88),
         (SMALL, "group", {"vae_tiling": False}, "decode_gib", 15.4),
@@ -186,3 +190,21 @@ def test_the_budget_is_what_is_free_here_less_what_goes_elsewhere(monkeypatch: p
 def test_on_a_cpu_there_is_no_budget_and_all_is_resident() -> None:
     assert Budget.here("cpu", 6) is None
     assert choose_text_placement(SMALL, "float32", None) == "resident"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}),
+        ({"PYTORCH_ALLOC_CONF": "max_split_size_mb:64"}, {"PYTORCH_ALLOC_CONF": "max_split_size_mb:64"}),
+    ],
+)
+def test_the_allocator_is_told_to_grow_its_segments_unless_the_user_has_set_it(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], expected: dict[str, str]
+) -> None:
+    monkeypatch.setattr(os, "environ", dict(given))
+    monkeypatch.setattr(sys, "platform", "linux")
+
+    hardware.avoid_fragmentation()
+
+    assert os.environ == expected

@@ -14,6 +14,7 @@ import open_clip
 import torch
 from open_clip import constants
 from PIL import Image
+from transformers.initialization import no_init_weights
 
 from cogx_runs import hub
 from cogx_runs.errors import CogxError, WeightsUnavailableError, did_you_mean
@@ -144,9 +145,12 @@ def _any_weights_cached(repository: str) -> bool:
 def _load(clip_model: str) -> tuple[Any, Any, Any]:
     located = _locate(clip_model)
     try:
-        with _quiet_logging():
+        with _quiet_logging(), no_init_weights():  # the weights are read over it: seconds of random numbers for nothing
             model, _, preprocess = open_clip.create_model_and_transforms(
-                located.model_name, pretrained=located.pretrained, force_quick_gelu=located.force_quick_gelu
+                located.model_name,
+                pretrained=located.pretrained,
+                force_quick_gelu=located.force_quick_gelu,
+                require_pretrained=True,
             )
             tokenizer = open_clip.get_tokenizer(located.model_name)
     except (OSError, RuntimeError, ValueError) as error:
