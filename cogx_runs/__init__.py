@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from cogx_runs.doctor import examine
     from cogx_runs.errors import CogxError, InputError
     from cogx_runs.export import export_runs
+    from cogx_runs.report.folder import write_report
     from cogx_runs.rescore import rescore_runs
     from cogx_runs.shipped import init
     from cogx_runs.study import dashboard, generate, plan_sweeps, run_sweeps
@@ -28,6 +29,7 @@ _HOMES = {
     "plan_sweeps": "study",
     "rescore_runs": "rescore",
     "run_sweeps": "study",
+    "write_report": "report.folder",
 }
 __all__ = [
     "CogxError",
@@ -41,6 +43,7 @@ __all__ = [
     "plan_sweeps",
     "rescore_runs",
     "run_sweeps",
+    "write_report",
 ]
 
 

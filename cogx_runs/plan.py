@@ -103,13 +103,13 @@ class RunSpec:
 
     @property
     def run_name(self) -> str:
-        """`panda_guitar guidance_scale=6`."""
+        """`guidance_scale=6 panda_guitar`: what differs comes first, since MLflow's UI cuts long names."""
         values = {axis: getattr(self, axis) for axis in self.axes}
         varied = [
             f"{axis}={str(value).removesuffix('.0')}" if _is_number(value) else str(value)
             for axis, value in values.items()
         ]
-        return " ".join([self.prompt_name, *varied])
+        return " ".join([*varied, self.prompt_name])
 
     @property
     def shape(self) -> tuple[object, ...]:

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,27 @@ from cogx_runs.metrics.clip import ClipScore
 from cogx_runs.models import HUB_MODELS, NAMES
 from cogx_runs.plan import RunSpec
 from cogx_runs.sweep import Parameters
+from cogx_runs.tracking.images import CLIP, IMAGES, LOGGED_IMAGES
+from cogx_runs.tracking.notes import NOTE, PICTURE, run_note
 
 
 def params(spec: RunSpec) -> dict[str, Any]:
     """What is logged as a run's parameters: all of them as resolved; the prompt is a tag and an artifact."""
     return {name: value for name, value in spec.config.items() if name != "prompt"}
+
+
+def known_params(spec: RunSpec) -> dict[str, Any]:
+    """The parameters that are certain before a cell is made; a reused one was measured elsewhere."""
+    return {name: value for name, value in params(spec).items() if name not in {"device", "placement"}}
+
+
+def shown(spec: RunSpec, run_id: str, folder: Path, metrics: Mapping[str, float]) -> dict[str, str]:
+    """The tags by which MLflow's UI shows a finished run: its pictures, which are in `folder`, and its description."""
+    picture = next((folder / IMAGES).glob(f"{CLIP}+*+compressed.webp"))
+    what = f"{spec.run_name}: {spec.num_inference_steps} steps, guidance {spec.guidance_scale:g}, "
+    what += f"{spec.num_frames} frames, seed {spec.seed}, {spec.model}, in {spec.sweep}."
+    note = run_note(what, spec.prompt, run_id, metrics, command(spec))
+    return {**LOGGED_IMAGES, PICTURE: f"{IMAGES}/{picture.name}", NOTE: note}
 
 
 def spec_metrics(spec: RunSpec) -> dict[str, float]:
@@ -26,7 +43,8 @@ def spec_metrics(spec: RunSpec) -> dict[str, float]:
 
 def score_tags(metric: str, score: ClipScore) -> dict[str, str]:
     """What the value of a CLIP score depends on, kept with it."""
-    return {f"cogx.{metric}.{name}": str(value) for name, value in asdict(score).items() if name != "value"}
+    values = {"value", "by_frame"}
+    return {f"cogx.{metric}.{name}": str(value) for name, value in asdict(score).items() if name not in values}
 
 
 def command(spec: RunSpec) -> str:

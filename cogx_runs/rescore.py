@@ -78,6 +78,7 @@ def rescore_runs(
             {metric: scores[pixels].value},
             score_tags(metric, scores[pixels]) | decoded_as,
             remove=[f"cogx.{metric}.missing"],
+            series={f"by_frame.{metric}": scores[pixels].by_frame},
         )
         rescored.append(Rescored(run.info.run_id, run.info.run_name, metric, scores[pixels].value))
     return rescored

@@ -27,14 +27,18 @@ from cogx_runs.generation.placement import cap_memory
 from cogx_runs.generation.step_down import StepDown
 from cogx_runs.hardware import GIB, Device
 from cogx_runs.metrics.clip import ClipScorer
+from cogx_runs.metrics.temporal import frame_changes
 from cogx_runs.models import ModelCard
 from cogx_runs.outcomes import Outcome, Reporter
+from cogx_runs.pictures import write_pictures
 from cogx_runs.plan import Plan, PlannedRun, RunSpec
-from cogx_runs.record import command, params, score_tags, spec_metrics, write_definition
+from cogx_runs.record import command, known_params, params, score_tags, shown, spec_metrics, write_definition
 from cogx_runs.sweep import Placement
+from cogx_runs.tracking.board import Boards
+from cogx_runs.tracking.images import IMAGES
 from cogx_runs.tracking.provenance import provenance
-from cogx_runs.tracking.store import LATENTS, RunStore
-from cogx_runs.video import Frames, contact_sheet, write_mp4
+from cogx_runs.tracking.store import LATENTS, RunStore, is_series
+from cogx_runs.video import Frames, write_mp4
 
 _T = TypeVar("_T")
 
@@ -42,7 +46,7 @@ PHASES = ("encode_text_s", "denoise_s", "decode_s", "encode_video_s")
 """The phases of a run; its `wall_time_s` is their sum."""
 _OF_THE_LATENTS = (
     "encode_text_s", "denoise_s", "step_s", "peak_vram_gib", "peak_vram_reserved_gib", "peak_ram_gib",
-    "peak_vram_text_gib", "peak_vram_denoise_gib",
+    "peak_vram_text_gib", "peak_vram_denoise_gib", "current_step",
 )  # fmt: skip
 """Metrics that are known when a cell's latents are, and are kept with them."""
 _TAGS_OF_THE_LATENTS = (
@@ -52,7 +56,9 @@ _TAGS_OF_THE_LATENTS = (
 _TAGS_OF_THE_SCORES = ("cogx.clip_score.",)
 """Beginnings of the tags that go with latents and scores when a cell is reused."""
 WAIT_S = 1.0
-_KEPT_ARTIFACTS = ("video.mp4", "contact_sheet.png", LATENTS)
+STEP_INTERVAL_S = 3.0
+"""Between two reports of a run's current step to the store."""
+_KEPT_ARTIFACTS = ("video.mp4", "contact_sheet.png", IMAGES, LATENTS)
 """Artifacts that a reused cell takes over."""
 DISK_FULL = "no space left on the disk; free some and start again"
 FREE_DISK_GIB = 0.25
@@ -81,6 +87,8 @@ class _Made:
     tags: dict[str, str]
     """What they were made from."""
     params: dict[str, Any]
+    series: Mapping[str, Sequence[float]]
+    """Values by step."""
     latents_kept: Future[None] | None = None
     """Done when new latents are in the store."""
 
@@ -123,12 +131,16 @@ class Runner:
             stopped |= fail_fast and outcome.status == "failed"
             outcomes[place] = outcome
             self._report.run_ended(outcome)
+            boards.changed(outcome.spec.sweep)
 
+        boards = Boards(self._store)
         try:
             self._prepare()
             experiments = self._open_experiments()
+            self._report.shown_at(list(experiments), boards.open(experiments))
             with Finishing(VIDEOS_WAITING if self._beside else 0, ended) as finishing:
                 self._loader.before_loading = finishing.drain
+                boards.beside = finishing.beside
                 for place, planned in enumerate(self._plan.runs):
                     known = _known(planned)
                     if known is not None:
@@ -147,6 +159,8 @@ class Runner:
             raise error.__cause__ or error from None
         finally:
             self._loader.close()
+            for problem in boards.close():
+                self._report.note(problem)
         return [outcomes[place] for place in sorted(outcomes)]
 
     def _prepare(self) -> None:
@@ -197,6 +211,7 @@ class Runner:
                 return False
             cell = _Cell(spec, run_id, folder)
             try:
+                self._store.describe(run_id, known_params(spec), spec_metrics(spec))
                 made = self._settled(cell, lambda: self._adopt(cell, finishing) or self._make(cell, finishing))
                 if isinstance(made, Outcome):
                     finishing.ended(place, made)
@@ -281,11 +296,19 @@ class Runner:
         except CogxError as error:
             self._report.note(f"{cell.spec.run_name}: made again, since {error}")
             return None
-        metrics = {key: value for key, value in made.data.metrics.items() if not key.startswith("axis.")}
+        of_its_sweep = [key for key in made.data.metrics if key.startswith("axis.") or is_series(key)]
+        metrics = {key: value for key, value in made.data.metrics.items() if key not in of_its_sweep}
         metrics |= spec_metrics(cell.spec)
         tags = _beginning_with(made.data.tags, _TAGS_OF_THE_LATENTS + _TAGS_OF_THE_SCORES)
         tags["cogx.reused_from"] = made.data.tags.get("cogx.reused_from", made.info.run_id)
-        self._store.finish(cell.run_id, cell.folder, params(cell.spec) | _measured_on(made.data.params), metrics, tags)
+        self._store.finish(
+            cell.run_id,
+            cell.folder,
+            params(cell.spec) | _measured_on(made.data.params),
+            metrics,
+            tags | shown(cell.spec, cell.run_id, cell.folder, metrics),
+            series=self._store.series(made),
+        )
         return Outcome(cell.spec, "reused", cell.run_id, metrics)
 
     def _make(self, cell: _Cell, finishing: Finishing) -> _Made:
@@ -297,15 +320,17 @@ class Runner:
         write_started = time.perf_counter()
         write_mp4(made.frames, cell.folder / "video.mp4", cell.spec.fps, cell.spec.video_quality)
         measured = made.measured | {"encode_video_s": time.perf_counter() - write_started}
-        contact_sheet(made.frames).save(cell.folder / "contact_sheet.png")
+        write_pictures(made.frames, cell.spec.fps, cell.folder)
         metrics = measured | spec_metrics(cell.spec)
         metrics["wall_time_s"] = sum(measured[phase] for phase in PHASES)
         metrics["file_size_bytes"] = (cell.folder / "video.mp4").stat().st_size
         tags = made.tags
+        series = {**made.series, "by_frame.change": frame_changes(made.frames).tolist()}
         scorer = self._scorers[cell.spec.clip_model]
         if isinstance(scorer, ClipScorer):
             score = scorer.score(made.frames, cell.spec.prompt)
             metrics["clip_score"] = score.value
+            series["by_frame.clip_score"] = score.by_frame
             tags = tags | score_tags("clip_score", score)
         else:
             tags = tags | {"cogx.clip_score.missing": str(scorer)}
@@ -314,7 +339,8 @@ class Runner:
             tags = tags | {"cogx.env.model_weights_sha256": weights_sha256}
         if made.latents_kept is not None:
             made.latents_kept.result()
-        self._store.finish(cell.run_id, cell.folder, made.params, metrics, tags)
+        tags = tags | shown(cell.spec, cell.run_id, cell.folder, metrics)
+        self._store.finish(cell.run_id, cell.folder, made.params, metrics, tags, series=series)
         return Outcome(cell.spec, "finished", cell.run_id, metrics)
 
     def _generate(self, cell: _Cell, finishing: Finishing) -> _Made:
@@ -324,11 +350,20 @@ class Runner:
         beside = self._store.works_beside(device)
         finished_beside = [self._plan.runs[place].spec.run_name for place in finishing.at_work]
 
+        told = time.monotonic()
+
+        def on_step(done: int, total: int) -> None:
+            nonlocal told
+            self._report.step(done, total)
+            if time.monotonic() - told > STEP_INTERVAL_S:
+                told = time.monotonic()
+                finishing.beside(partial(self._store.log_step, cell.run_id, done))
+
         def denoise_warm(spec: RunSpec) -> Denoised:
             pipe = self._loader.warm_pipeline(self._card(spec), spec)
             self._report.phase("denoising")
             with self._idle.busy():
-                return denoise(pipe, spec, self._loader.texts.of(spec), self._report.step)
+                return denoise(pipe, spec, self._loader.texts.of(spec), on_step)
 
         denoised, placement = self._within_memory(spec, denoise_warm)
         idle_s = self._idle.take()
@@ -358,20 +393,27 @@ class Runner:
             tags["cogx.not_bitwise"] = "compile"
         if placement != spec.placement:
             tags["cogx.stepped_down"] = f"{spec.placement} to {placement}: out of the GPU's memory"
-        kept = finishing.beside(partial(self._keep_latents, cell, denoised.latents, dict(measured), dict(tags)))
+        series = {"by_step.latent_std": denoised.latent_std}
+        measured["current_step"] = spec.num_inference_steps
+        kept = finishing.beside(partial(self._keep_latents, cell, denoised.latents, dict(measured), dict(tags), series))
         decoded, decoded_at = self._decode(replace(spec, placement=placement), denoised.latents)
         if decoded_at != placement:
             tags["cogx.stepped_down"] = f"{spec.placement} to {decoded_at} in decoding: out of the GPU's memory"
         measured |= _peaks([("denoise", denoised.peak), ("decode", decoded.peak)]) | {"decode_s": decoded.decode_s}
-        return _Made(decoded.frames, measured, tags, params(spec) | {"placement": placement}, kept)
+        return _Made(decoded.frames, measured, tags, params(spec) | {"placement": placement}, series, kept)
 
     def _keep_latents(
-        self, cell: _Cell, latents: torch.Tensor, metrics: Mapping[str, float], tags: Mapping[str, str]
+        self,
+        cell: _Cell,
+        latents: torch.Tensor,
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+        series: Mapping[str, Sequence[float]],
     ) -> None:
         with tempfile.TemporaryDirectory(prefix="cogx-runs-") as folder:
             file = Path(folder) / LATENTS
             save_file({"latents": latents.contiguous()}, file)
-            self._store.keep_latents(cell.run_id, file, metrics, tags)
+            self._store.keep_latents(cell.run_id, file, metrics, tags, series)
 
     def _decode_kept(self, cell: _Cell) -> _Made | None:
         """The latents that an earlier run of the same pixels kept, decoded again; None without one.
@@ -395,7 +437,8 @@ class Runner:
         tags["cogx.latents_from"] = kept.data.tags.get("cogx.latents_from", kept.info.run_id)
         measured["decode_s"] = decoded.decode_s
         measured_on = {name: kept.data.tags[f"cogx.latents.{name}"] for name in ("device", "placement")}
-        return _Made(decoded.frames, measured, tags, params(spec) | measured_on)
+        series = {key: values for key, values in self._store.series(kept).items() if key.startswith("by_step.")}
+        return _Made(decoded.frames, measured, tags, params(spec) | measured_on, series)
 
     def _decode(self, spec: RunSpec, latents: torch.Tensor) -> tuple[Decoded, Placement]:
         """Decode new latents: out of memory, the transformer makes room and nothing is denoised again."""

@@ -177,17 +177,32 @@ def experiments_of(name: str, store: "RunStore") -> list[str]:
 
 
 @contextmanager
-def dashboard(sweep: str | None, port: int | None = None, *, tracking_uri: str | None = None) -> "Iterator[Dashboard]":
-    """MLflow's server while the block runs, its `address` that of the sweep's runs or, for None, of all experiments.
+def dashboard(
+    sweeps: Sequence[str] = (),
+    *,
+    model: str | None = None,
+    prompt: str | None = None,
+    port: int | None = None,
+    tracking_uri: str | None = None,
+) -> "Iterator[Dashboard]":
+    """MLflow's server while the block runs. Its `address` is the view of one sweep, of the runs of one model or prompt
+    where that is named; the comparison of several sweeps; or, for none, the list of experiments.
 
-    Raises CogxError for a sweep that has not been run, and where the server does not answer.
+    Raises CogxError for a sweep, model or prompt that has not been run, and where the server does not answer.
     """
-    from cogx_runs.tracking.dashboard import serve
+    from cogx_runs.tracking.board import refresh
+    from cogx_runs.tracking.dashboard import comparison, serve
     from cogx_runs.tracking.store import RunStore
+    from cogx_runs.tracking.view import Only
 
     store = RunStore(tracking_uri)
-    experiments = [] if sweep is None else [store.experiment_id(name) for name in experiments_of(sweep, store)]
-    with serve(experiments, port=port, uri=tracking_uri) as server:
+    names = list(dict.fromkeys(name for sweep in sweeps for name in experiments_of(sweep, store)))
+    if len(names) != 1 and (model or prompt):
+        raise CogxError("--model and --prompt choose among the runs of one sweep; name one")
+    pages = [refresh(store, name, Only(model, prompt)) for name in names]
+    if len(names) > 1:
+        pages = [comparison([store.experiment_id(name) for name in names])]
+    with serve(*pages, port=port, uri=tracking_uri) as server:
         yield server
 
 

@@ -1,8 +1,8 @@
-"""Frames to H.264 and contact sheet, and back."""
+"""Frames to H.264, animations and contact sheet, and back."""
 
 import math
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import imageio_ffmpeg
 import numpy as np
@@ -53,6 +53,26 @@ def read_mp4(path: Path) -> Frames:
     except (OSError, StopIteration) as error:
         raise CogxError(f"{path}: is no video that ffmpeg can read") from error
     return np.stack(frames)
+
+
+def write_animation(frames: Frames, path: Path, fps: int, side_px: int) -> None:
+    """Write a clip that plays for ever wherever a picture is shown, its longer side `side_px`: an animated WebP, or an
+    animated PNG of 64 colours, by the suffix of `path`."""
+    images = [scaled(frame, side_px) for frame in frames]
+    options: dict[str, Any] = {"quality": 60, "method": 2}
+    if path.suffix == ".png":
+        palette = images[len(images) // 2].quantize(64)
+        images = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
+        options = {}
+    images[0].save(path, save_all=True, append_images=images[1:], duration=round(1000 / fps), loop=0, **options)
+
+
+def scaled(frame: npt.NDArray[np.uint8], side_px: int) -> Image.Image:
+    """A frame (H x W x C) as a picture whose longer side is `side_px`."""
+    height, width, _ = frame.shape
+    scale = side_px / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.BICUBIC)
 
 
 def contact_sheet(frames: Frames, cells: int = 9) -> Image.Image:

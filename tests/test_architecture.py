@@ -15,7 +15,8 @@ LEVELS = (
     {"shipped", "hardware", "hub", "sweep", "prompts", "models", "weights", "tokens", "toy"},
     {"plan", "advice", "cost", "memory", "outcomes"},
     {"generation", "video", "metrics", "tracking"},
-    {"finishing", "record", "runner", "study", "analysis", "rescore", "export", "doctor"},
+    {"finishing", "pictures", "record", "runner", "study", "analysis", "rescore", "export", "doctor"},
+    {"report"},
     {"cli"},
 )
 """The rooms of docs/architecture.md; each may import those of its own level and of the ones before it."""
@@ -28,6 +29,8 @@ HIDDEN = {
     "mlflow": {"tracking"},
     "click": {"cli"},
     "rich": {"cli"},
+    "jinja2": {"report"},
+    "matplotlib": {"report"},
 }
 """The rooms that may import a large dependency."""
 
@@ -43,6 +46,8 @@ TOO_LARGE = {
     "pydantic",
     "rich",
     "yaml",
+    "jinja2",
+    "matplotlib",
 }
 """What the command line does without until a command needs it."""
 

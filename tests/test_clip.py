@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from cogx_runs.errors import CogxError, WeightsUnavailableError
-from cogx_runs.metrics.clip import ClipScorer, check_clip, mean_score
+from cogx_runs.metrics.clip import ClipScorer, check_clip, frame_scores
 from cogx_runs.video import Frames
 
 PROMPT = "a panda plays the guitar"
@@ -60,13 +60,11 @@ def test_a_folder_without_weights_scores_nothing(tiny_clip: Path, tmp_path: Path
         ClipScorer(str(tmp_path))
 
 
-def test_the_mean_score_is_100_for_equal_embeddings_minus_100_for_opposite_and_0_for_orthogonal_ones() -> None:
+def test_a_frames_score_is_100_for_equal_embeddings_minus_100_for_opposite_and_0_for_orthogonal_ones() -> None:
     text = np.array([3.0, 0.0], dtype=np.float32)
+    images = np.array([[5.0, 0.0], [-1.0, 0.0], [0.0, 2.0]], dtype=np.float32)
 
-    assert mean_score(np.array([[5.0, 0.0]], dtype=np.float32), text) == pytest.approx(100)
-    assert mean_score(np.array([[-1.0, 0.0]], dtype=np.float32), text) == pytest.approx(-100)
-    assert mean_score(np.array([[0.0, 2.0]], dtype=np.float32), text) == pytest.approx(0)
-    assert mean_score(np.array([[5.0, 0.0], [0.0, 2.0]], dtype=np.float32), text) == pytest.approx(50)
+    assert frame_scores(images, text).tolist() == [100, -100, 0]
 
 
 def test_the_score_does_not_depend_on_the_order_of_the_frames(tiny_clip: Path, frames: Frames) -> None:

@@ -18,6 +18,9 @@ from cogx_runs.errors import CogxError
 from cogx_runs.study import dashboard
 from cogx_runs.tracking.dashboard import serve
 from cogx_runs.tracking.store import RunStore
+from cogx_runs.tracking.view import page
+
+VIEW = "&compareRunsMode=CHART&viewStateShareKey=cogx"
 
 
 def test_ui_prints_the_address_of_the_sweeps_runs_and_ctrl_c_leaves_nothing_behind(
@@ -35,7 +38,9 @@ def test_ui_prints_the_address_of_the_sweeps_runs_and_ctrl_c_leaves_nothing_behi
     assert process.stdout is not None
     address = process.stdout.readline().strip()
 
-    match = re.fullmatch(r"(http://127\.0\.0\.1:\d+)/#/experiments/(\d+)/runs\?workflowType=machine_learning", address)
+    match = re.fullmatch(
+        rf"(http://127\.0\.0\.1:\d+)/#/experiments/(\d+)/runs\?workflowType=machine_learning{VIEW}", address
+    )
     assert match is not None
     assert match[2] == experiment
     with urlopen(match[1]) as page:
@@ -64,14 +69,14 @@ def test_a_server_that_cannot_start_is_one_clear_line(project: Path) -> None:
 
 
 def test_a_store_that_is_a_server_is_pointed_at_and_not_started_again() -> None:
-    with serve(["7"], uri="http://tracking.example:5000/") as server:
+    with serve(page("7"), uri="http://tracking.example:5000/") as server:
         assert server.process is None
-        assert server.address == "http://tracking.example:5000/#/experiments/7/runs?workflowType=machine_learning"
+        assert server.address == f"http://tracking.example:5000{page('7')}"
 
 
 def test_a_sweep_that_was_not_run_is_told_before_a_server_is_started(project: Path) -> None:
     with pytest.raises(CogxError, match="exp1_guidance_scale has not been run yet; `cogx-runs sweep guidance` does it"):
-        dashboard("guidance").__enter__()
+        dashboard(["guidance"]).__enter__()
 
 
 def test_a_port_in_use_is_refused_before_a_server_is_started(project: Path) -> None:

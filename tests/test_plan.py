@@ -102,17 +102,17 @@ def test_the_study_is_20_cells_of_which_4_are_reused(tmp_path: Path, monkeypatch
 
     assert [(run.spec.sweep, run.spec.run_name, run.action) for run in planned.runs] == [
         *(("baseline", path.stem, "run") for path in sorted(shipped.PROMPTS.glob("*.txt"))),
-        ("exp1_guidance_scale", "panda_guitar guidance_scale=1", "run"),
-        ("exp1_guidance_scale", "panda_guitar guidance_scale=6", "reuse"),
-        ("exp1_guidance_scale", "panda_guitar guidance_scale=12", "run"),
-        ("exp2_steps", "panda_guitar num_inference_steps=10", "run"),
-        ("exp2_steps", "panda_guitar num_inference_steps=25", "run"),
-        ("exp2_steps", "panda_guitar num_inference_steps=50", "reuse"),
-        ("exp3_seed", "panda_guitar seed=42", "reuse"),
-        ("exp3_seed", "panda_guitar seed=123", "run"),
-        ("exp3_seed", "panda_guitar seed=999", "run"),
-        ("exp4_frames", "panda_guitar num_frames=25", "run"),
-        ("exp4_frames", "panda_guitar num_frames=49", "reuse"),
+        ("exp1_guidance_scale", "guidance_scale=1 panda_guitar", "run"),
+        ("exp1_guidance_scale", "guidance_scale=6 panda_guitar", "reuse"),
+        ("exp1_guidance_scale", "guidance_scale=12 panda_guitar", "run"),
+        ("exp2_steps", "num_inference_steps=10 panda_guitar", "run"),
+        ("exp2_steps", "num_inference_steps=25 panda_guitar", "run"),
+        ("exp2_steps", "num_inference_steps=50 panda_guitar", "reuse"),
+        ("exp3_seed", "seed=42 panda_guitar", "reuse"),
+        ("exp3_seed", "seed=123 panda_guitar", "run"),
+        ("exp3_seed", "seed=999 panda_guitar", "run"),
+        ("exp4_frames", "num_frames=25 panda_guitar", "run"),
+        ("exp4_frames", "num_frames=49 panda_guitar", "reuse"),
     ]
     assert (len(planned.runs), planned.count("run"), planned.count("reuse")) == (20, 16, 4)
     assert (len({run.spec.signature for run in planned.runs}), planned.advice, planned.errors) == (16, (), [])
@@ -306,17 +306,17 @@ def test_a_clip_folder_is_known_by_its_absolute_path(tmp_path: Path, monkeypatch
     assert spec.clip_model == str(tmp_path / "clip")
 
 
-def test_a_run_is_named_by_its_prompt_and_what_is_varied() -> None:
+def test_a_run_is_named_by_what_is_varied_and_its_prompt() -> None:
     (spec,) = resolve(make_sweep({"guidance_scale": (7.5,), "scheduler": ("dpm",), "vae_tiling": (False,)}))
 
-    assert spec.run_name == "p guidance_scale=7.5 dpm False"
+    assert spec.run_name == "guidance_scale=7.5 dpm False p"
     assert spec.axis_values == {"guidance_scale": 7.5}
 
 
 def test_runs_of_large_seeds_have_names_that_tell_them_apart() -> None:
     specs = resolve(make_sweep({"seed": (1234567, 1234568)}))
 
-    assert [spec.run_name for spec in specs] == ["p seed=1234567", "p seed=1234568"]
+    assert [spec.run_name for spec in specs] == ["seed=1234567 p", "seed=1234568 p"]
 
 
 def test_one_at_a_time_varies_each_axis_around_the_base_and_makes_the_base_once() -> None:

@@ -23,6 +23,6 @@ def test_a_video_that_ends_after_the_next_has_begun_is_told_under_its_own_name(
         told.run_ended(Outcome(specs[1], "finished"))
 
     first, second, third, fourth = capsys.readouterr().err.splitlines()
-    assert (first, second) == ("[1/2] panda seed=1", "[2/2] panda seed=2")
-    assert third.startswith("1 of 2 ended, panda seed=1: failed: broken; 0 s gone")
-    assert fourth.startswith("2 of 2 ended, panda seed=2: finished; 0 s gone, about 0 s left")
+    assert (first, second) == ("[1/2] seed=1 panda", "[2/2] seed=2 panda")
+    assert third.startswith("1 of 2 ended, seed=1 panda: failed: broken; 0 s gone")
+    assert fourth.startswith("2 of 2 ended, seed=2 panda: finished; 0 s gone, about 0 s left")

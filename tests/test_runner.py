@@ -75,7 +75,7 @@ def test_videos_are_finished_by_other_threads_while_the_next_ones_are_denoised(
     assert events == [f"denoise {seed}" for seed in (1, 2, 3, 4)]
     runs = load_runs("exp", sort="seed")
     assert runs["metrics.clip_score"].notna().all()
-    assert list(runs["tags.cogx.finished_beside"].fillna(""))[:2] == ["", "panda seed=1"]
+    assert list(runs["tags.cogx.finished_beside"].fillna(""))[:2] == ["", "seed=1 panda"]
     assert runs["metrics.idle_before_s"].notna().sum() == 4
 
 
@@ -93,23 +93,23 @@ def test_the_same_values_are_tracked_whichever_thread_finishes(plan: Plan) -> No
 
 
 def test_an_error_in_finishing_fails_its_own_run_only(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    sheet = runner.contact_sheet
+    pictures = runner.write_pictures
     calls = 0
 
-    def broken(frames: Any) -> Any:
+    def broken(*arguments: Any) -> Any:
         nonlocal calls
         calls += 1
         if calls == 1:
             raise ZeroDivisionError("broken on purpose")
-        return sheet(frames)
+        return pictures(*arguments)
 
-    monkeypatch.setattr(runner, "contact_sheet", broken)
+    monkeypatch.setattr(runner, "write_pictures", broken)
 
     statuses = run(plan, finish_beside=True)
 
     assert sorted(statuses) == ["failed", "finished", "finished", "finished"]
     failed = load_runs("exp", where=["status=FAILED"])
-    assert [f"panda seed={seed}" for seed in (1, 2, 3, 4)].index(failed.iloc[0]["run_name"]) == statuses.index("failed")
+    assert [f"seed={seed} panda" for seed in (1, 2, 3, 4)].index(failed.iloc[0]["run_name"]) == statuses.index("failed")
 
 
 def test_ctrl_c_kills_the_cell_at_work_and_lets_the_waiting_videos_be_finished(
@@ -147,7 +147,7 @@ def test_ctrl_c_while_a_video_is_finished_or_waited_for_leaves_no_run_open(
     if beside:
         monkeypatch.setattr(Finishing, "make_room", interrupt)
     else:
-        monkeypatch.setattr(runner, "contact_sheet", interrupt)
+        monkeypatch.setattr(runner, "write_pictures", interrupt)
 
     with pytest.raises(KeyboardInterrupt):
         run(plan, finish_beside=beside)
@@ -192,7 +192,7 @@ def test_a_video_that_cannot_even_be_tracked_as_failed_stops_the_sweep_and_blame
 
     runs = load_runs("exp")
     assert "FAILED" not in set(runs["status"])
-    assert runs[runs["run_name"] == "panda seed=1"]["status"].tolist() == ["KILLED"]
+    assert runs[runs["run_name"] == "seed=1 panda"]["status"].tolist() == ["KILLED"]
     assert "RUNNING" not in set(runs["status"])
 
 

@@ -25,7 +25,7 @@ CONTRACT_METRICS = {
     "clip_score", "wall_time_s", "encode_text_s", "denoise_s", "decode_s", "encode_video_s", "step_s", "peak_ram_gib",
     "file_size_bytes",
 }  # fmt: skip
-ARTIFACTS = {"video.mp4", "contact_sheet.png", "latents.safetensors", "prompt.txt", "config.yaml"}
+ARTIFACTS = {"video.mp4", "contact_sheet.png", "latents.safetensors", "prompt.txt", "config.yaml", "images"}
 
 Invoke = Callable[..., Result]
 
@@ -80,7 +80,7 @@ def test_a_sweep_tracks_all_that_the_contract_names(
     runs = load_runs("exp_guidance", sort="guidance_scale")
     assert list(runs["status"]) == ["FINISHED", "FINISHED"]
     assert list(runs["metrics.axis.guidance_scale"]) == [1.0, 6.0]
-    assert list(runs["run_name"]) == ["panda guidance_scale=1", "panda guidance_scale=6"]
+    assert list(runs["run_name"]) == ["guidance_scale=1 panda", "guidance_scale=6 panda"]
     run = runs.iloc[1]
     assert {f"metrics.{name}" for name in CONTRACT_METRICS} <= set(run.dropna().index)
     phases = ["encode_text_s", "denoise_s", "decode_s", "encode_video_s"]

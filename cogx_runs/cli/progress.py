@@ -1,7 +1,8 @@
 """Progress of a sweep on stderr: two bars on a terminal, plain lines elsewhere."""
 
+import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -34,6 +35,10 @@ def reporter(plan: Plan) -> Iterator[Reporter]:
         yield _Bars(progress, total)
 
 
+def _place(sweeps: Sequence[str], address: str | None) -> str:
+    return address or f"cogx-runs ui {' '.join(shlex.quote(name) for name in sweeps)}"
+
+
 class _Bars:
     """One bar for the sweep with time left, one for the steps of the current run."""
 
@@ -44,6 +49,9 @@ class _Bars:
 
     def note(self, message: str) -> None:
         self._progress.console.print(f"[yellow]note[/] {escape(message)}")
+
+    def shown_at(self, sweeps: Sequence[str], address: str | None) -> None:
+        self._progress.console.print(f"watch it: {escape(_place(sweeps, address))}", soft_wrap=True)
 
     def run_started(self, spec: RunSpec) -> None:
         self._progress.update(self._sweep, description=escape(spec.run_name))
@@ -75,6 +83,9 @@ class _PlainLines:
 
     def note(self, message: str) -> None:
         self._line(f"note: {message}")
+
+    def shown_at(self, sweeps: Sequence[str], address: str | None) -> None:
+        self._line(f"watch it: {_place(sweeps, address)}")
 
     def run_started(self, spec: RunSpec) -> None:
         if self._begun == 0:

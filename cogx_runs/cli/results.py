@@ -74,16 +74,18 @@ def export(sweep: str, directory: Path) -> None:
 
 
 @click.command()
-@click.argument("sweep", required=False)
+@click.argument("sweeps", metavar="[SWEEP]...", nargs=-1)
+@click.option("--model", help="Show the runs of this model, where several share the sweep.")
+@click.option("--prompt", help="Show the runs of this prompt.")
 @click.option("--port", type=click.IntRange(1, 65535), help="A port of your choice; else a free one.")
 @click.option("--browser/--no-browser", default=True, help="Open the address in a browser.")
-def ui(sweep: str | None, port: int | None, browser: bool) -> None:
-    """Start MLflow's server on 127.0.0.1 and open the runs of SWEEP; Ctrl-C ends it."""
+def ui(sweeps: tuple[str, ...], model: str | None, prompt: str | None, port: int | None, browser: bool) -> None:
+    """Start MLflow's server on 127.0.0.1 and open the view of SWEEP, or compare several; Ctrl-C ends it."""
     from cogx_runs.study import dashboard
 
     click.echo("asking for MLflow's server", err=True)
     try:
-        with dashboard(sweep, port) as server:
+        with dashboard(sweeps, model=model, prompt=prompt, port=port) as server:
             click.echo(server.address)
             if server.process is not None:
                 click.echo("Ctrl-C ends the server", err=True)

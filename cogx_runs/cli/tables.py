@@ -114,7 +114,7 @@ def _add_name_columns(table: Table, specs: Sequence[RunSpec]) -> Callable[[RunSp
         table.add_column(header, overflow="fold")
 
     def row(spec: RunSpec) -> list[str]:
-        varied = spec.run_name.removeprefix(spec.prompt_name).strip()
+        varied = spec.run_name.removesuffix(spec.prompt_name).strip()
         return [escape(text) for text in (spec.sweep, spec.prompt_name, varied)[not several :]]
 
     return row

@@ -37,6 +37,8 @@ class Denoised:
     step_s: float
     """`denoise_s` over the number of steps."""
     peak: Peak
+    latent_std: tuple[float, ...]
+    """Standard deviation of the latents after each step: 1 for noise, less for a video."""
 
 
 def denoise(pipe: CogVideoXPipeline, spec: RunSpec, embeddings: Embeddings, on_step: OnStep | None = None) -> Denoised:
@@ -48,8 +50,9 @@ def denoise(pipe: CogVideoXPipeline, spec: RunSpec, embeddings: Embeddings, on_s
     with PeakMemory(spec.device) as memory, torch.no_grad():
         generator = torch.Generator("cpu").manual_seed(spec.seed)
         noise = _initial_noise(pipe, spec, generator)
+        spread: list[torch.Tensor] = []
         with timed(spec.device) as seconds:
-            latents = _denoise(pipe, spec, embeddings.prompt, embeddings.negative, noise, generator, on_step)
+            latents = _denoise(pipe, spec, embeddings.prompt, embeddings.negative, noise, generator, on_step, spread)
         pipe.maybe_free_model_hooks()
     if not torch.isfinite(latents).all():
         raise CogxError(f"the latents are not finite in {spec.dtype}; try bfloat16 or float32")
@@ -59,6 +62,7 @@ def denoise(pipe: CogVideoXPipeline, spec: RunSpec, embeddings: Embeddings, on_s
         denoise_s=seconds.value,
         step_s=seconds.value / spec.num_inference_steps,
         peak=memory.peak,
+        latent_std=tuple(torch.stack(spread).tolist()),
     )
 
 
@@ -102,7 +106,7 @@ def warm_up_denoising(pipe: CogVideoXPipeline, spec: RunSpec) -> None:
     with torch.no_grad():
         generator = torch.Generator("cpu").manual_seed(spec.seed)
         noise = _initial_noise(pipe, short, generator)
-        _denoise(pipe, short, no_text, no_text if spec.guidance_scale > 1 else None, noise, generator, None)
+        _denoise(pipe, short, no_text, no_text if spec.guidance_scale > 1 else None, noise, generator, None, [])
         pipe.maybe_free_model_hooks()
 
 
@@ -136,10 +140,13 @@ def _denoise(
     noise: torch.Tensor,
     generator: torch.Generator,
     on_step: OnStep | None,
+    spread: list[torch.Tensor],
 ) -> torch.Tensor:
+    """`spread` is given the latents' standard deviation after each step, on the device, so that nothing waits."""
     set_scheduler(pipe, spec.scheduler)
 
     def after_step(_pipe: Any, step: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        spread.append(tensors["latents"].float().std())
         if on_step is not None:
             on_step(step + 1, spec.num_inference_steps)
         return tensors

@@ -32,6 +32,8 @@ class ClipScore:
 
     value: float
     """100 x cosine of image and text embedding, mean over the frames; higher is better."""
+    by_frame: tuple[float, ...]
+    """The same of each frame."""
     definition: str
     model: str
     frame_rule: str
@@ -59,8 +61,10 @@ class ClipScorer:
         CLIP's context is truncated with its end token kept.
         """
         count = count_clip_tokens(prompt, self.clip_model)
+        scores = frame_scores(self._embed_frames(frames), self._embed_text(prompt))
         return ClipScore(
-            value=mean_score(self._embed_frames(frames), self._embed_text(prompt)),
+            value=float(scores.mean()),
+            by_frame=tuple(scores.tolist()),
             definition=f"100 x cosine(image, text), mean over frames; version {METRIC_VERSIONS['clip_score']}",
             model=self.clip_model,
             frame_rule=f"all {len(frames)} frames",
@@ -85,10 +89,11 @@ class ClipScorer:
         return embedding
 
 
-def mean_score(images: npt.NDArray[np.float32], text: npt.NDArray[np.float32]) -> float:
-    """100 x the mean cosine of image embeddings (T x D) with a text embedding (D)."""
+def frame_scores(images: npt.NDArray[np.float32], text: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """100 x the cosine of each image embedding (T x D) with a text embedding (D); T values."""
     images = images / np.linalg.norm(images, axis=-1, keepdims=True)
-    return float(100 * (images @ (text / np.linalg.norm(text))).mean())
+    scores: npt.NDArray[np.float32] = 100 * (images @ (text / np.linalg.norm(text)))
+    return scores
 
 
 def check_clip(clip_model: str) -> None:

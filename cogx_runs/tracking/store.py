@@ -1,6 +1,7 @@
 """Runs in MLflow: claimed, finished, failed, killed, found again. The only writer of the tracking store."""
 
 import hashlib
+import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,6 +31,12 @@ TAG_LIMIT = 7900
 """Characters of a tag; MLflow refuses more than 8,000."""
 EXPERIMENT_TAG_LIMIT = 19000
 
+
+BATCH = 1000
+"""Metrics that MLflow takes at once."""
+Series = Mapping[str, Sequence[float]]
+"""Values by frame or by step, counted from 0; their names begin with `by_`."""
+NO_SERIES: Series = MappingProxyType({})
 
 _AT_WORK: set[str] = set()
 """The runs that this process has claimed and not ended."""
@@ -65,24 +72,29 @@ class RunStore:
 
     def open_experiment(self, sweep: Sweep) -> str:
         """The id of the sweep's experiment, created where it is not there. Raises CogxError for a deleted one."""
+        tags = {
+            "cogx.file": sweep.file,
+            "cogx.question": sweep.description[:EXPERIMENT_TAG_LIMIT],
+            "cogx.axes": json.dumps(list(sweep.axes)),
+        }
         with self._lock:
             found = self._client.get_experiment_by_name(sweep.name)
             if found is None:
-                return str(
-                    self._client.create_experiment(
-                        sweep.name,
-                        tags={
-                            "mlflow.note.content": sweep.description[:EXPERIMENT_TAG_LIMIT],
-                            "cogx.file": sweep.file,
-                        },
-                    )
-                )
+                return str(self._client.create_experiment(sweep.name, tags=tags))
         if found.lifecycle_stage != "active":
             raise CogxError(
                 f"experiment {sweep.name!r} was deleted in MLflow; restore it "
                 f"(`mlflow experiments restore -x {found.experiment_id}`) or give the sweep another name"
             )
+        self.tag_experiment(found.experiment_id, tags)
         return str(found.experiment_id)
+
+    def tag_experiment(self, experiment_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags of an experiment, those aside that it has with the same value."""
+        present = self.experiment_tags(experiment_id)
+        for key, value in tags.items():
+            if present.get(key) != value:
+                self._client.set_experiment_tag(experiment_id, key, value)
 
     def bury_dead(self, experiment_ids: Sequence[str]) -> int:
         """End as KILLED the runs of this host whose process is gone. Returns how many there were."""
@@ -120,10 +132,20 @@ class RunStore:
         _AT_WORK.add(str(created.info.run_id))
         return str(created.info.run_id)
 
-    def keep_latents(self, run_id: str, file: Path, metrics: Mapping[str, float], tags: Mapping[str, str]) -> None:
+    def describe(self, run_id: str, params: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
+        """Write what is known of an open run from the beginning, so that it stands in its place among the others."""
+        self._log(run_id, metrics, {}, params)
+
+    def log_step(self, run_id: str, done: int) -> None:
+        """How many denoising steps an open run has done."""
+        self._client.log_metric(run_id, "current_step", done)
+
+    def keep_latents(
+        self, run_id: str, file: Path, metrics: Mapping[str, float], tags: Mapping[str, str], series: Series = NO_SERIES
+    ) -> None:
         """Write the latents of an open run, then what is known of them: from then on they outlive its process."""
         self._client.log_artifact(run_id, str(file))
-        self._log(run_id, metrics, {**tags, "cogx.latents": "kept"})
+        self._log(run_id, metrics, {**tags, "cogx.latents": "kept"}, series=series)
 
     def finish(
         self,
@@ -133,10 +155,11 @@ class RunStore:
         metrics: Mapping[str, float],
         tags: Mapping[str, str],
         status: str = "FINISHED",
+        series: Series = NO_SERIES,
     ) -> None:
         """Write a run's artifacts, then all its values, and last its status: only then does it count as ended."""
         self._client.log_artifacts(run_id, str(artifacts))
-        self._log(run_id, metrics, tags, params)
+        self._log(run_id, metrics, tags, params, series)
         self._client.set_terminated(run_id, status)
         self.abandon(run_id)
 
@@ -154,10 +177,15 @@ class RunStore:
         return is_dead(run.data.tags) or (is_own(run.data.tags) and run.info.run_id not in _AT_WORK)
 
     def amend(
-        self, run_id: str, metrics: Mapping[str, float], tags: Mapping[str, str], remove: Sequence[str] = ()
+        self,
+        run_id: str,
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+        remove: Sequence[str] = (),
+        series: Series = NO_SERIES,
     ) -> None:
         """Add values to a run that has ended, without touching its times, and remove tags that no longer hold."""
-        self._log(run_id, metrics, tags)
+        self._log(run_id, metrics, tags, series=series)
         present = self._client.get_run(run_id).data.tags
         for key in set(remove) & set(present):
             self._client.delete_tag(run_id, key)
@@ -168,14 +196,29 @@ class RunStore:
         metrics: Mapping[str, float],
         tags: Mapping[str, str],
         params: Mapping[str, Any] = MappingProxyType({}),
+        series: Series = NO_SERIES,
     ) -> None:
         now = time.time_ns() // 1_000_000
+        points = [Metric(key, value, now, step) for key, values in series.items() for step, value in enumerate(values)]
+        for start in range(0, len(points), BATCH):
+            self._client.log_batch(run_id, metrics=points[start : start + BATCH])
         self._client.log_batch(
             run_id,
             metrics=[Metric(key, value, now, 0) for key, value in metrics.items()],
             params=[Param(key, str(value)) for key, value in params.items()],
             tags=[RunTag(key, value[:TAG_LIMIT]) for key, value in tags.items()],
         )
+
+    def keep_report(self, experiment_id: str, page: Path) -> str:
+        """Keep a report's page with an experiment, in the place of the one before. Returns the id of the run of the
+        kind `report` that holds it, which no query for cells finds."""
+        with self._lock:
+            found = next(self._search([experiment_id], "tags.`cogx.kind` = 'report'"), None)
+            if found is None:
+                found = self._client.create_run(experiment_id, run_name="report", tags={"cogx.kind": "report"})
+        self._client.log_artifact(found.info.run_id, str(page))
+        self._client.set_terminated(found.info.run_id, "FINISHED")
+        return str(found.info.run_id)
 
     # Of other processes
 
@@ -213,6 +256,18 @@ class RunStore:
         """The names of the experiments that hold runs of this tool or could."""
         return [experiment.name for experiment in self._client.search_experiments() if experiment.name != "Default"]
 
+    def experiment_tags(self, experiment_id: str) -> dict[str, str]:
+        """The tags of an experiment."""
+        return dict(self._client.get_experiment(experiment_id).tags)
+
+    def series(self, run: Run) -> dict[str, list[float]]:
+        """What a run has a value of for each frame or step."""
+        return {
+            key: [point.value for point in self._client.get_metric_history(run.info.run_id, key)]
+            for key in run.data.metrics
+            if is_series(key)
+        }
+
     def runs(self, experiments: Sequence[str] | None = None, finished_only: bool = False) -> Iterator[Run]:
         """The runs of the named experiments, or of all, newest first."""
         ids = self._all_experiments() if experiments is None else [self.experiment_id(name) for name in experiments]
@@ -230,7 +285,7 @@ class RunStore:
                 "status": run.info.status,
                 "start_time": run.info.start_time,
                 **{f"params.{key}": value for key, value in run.data.params.items()},
-                **{f"metrics.{key}": value for key, value in run.data.metrics.items()},
+                **{f"metrics.{key}": value for key, value in run.data.metrics.items() if not is_series(key)},
                 **{f"tags.{key}": value for key, value in run.data.tags.items() if key.startswith("cogx.")},
             }
 
@@ -302,6 +357,11 @@ def _create_sqlite(path: Path | None) -> None:
         ) from error
     MlflowClient(tracking_uri=f"{SQLITE}{unfinished}").search_experiments(max_results=1)
     unfinished.replace(path)
+
+
+def is_series(metric: str) -> bool:
+    """Whether a metric has a value for each frame or step, so that the one that MLflow lists is only the last."""
+    return metric.startswith("by_")
 
 
 def _past_run(run: Run, experiment: str) -> PastRun:

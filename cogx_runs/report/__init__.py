@@ -1,0 +1,1 @@
+"""A sweep as one page that can be mailed."""

@@ -1,0 +1,103 @@
+"""The videos of a report: in the page while they are small together, else files beside it."""
+
+import base64
+import io
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cogx_runs.errors import CogxError
+from cogx_runs.report.cells import Cell
+
+if TYPE_CHECKING:
+    from cogx_runs.tracking.store import RunStore
+
+EMBED_LIMIT_MB = 40
+"""Up to how many million bytes of mp4 a page holds its videos itself."""
+STILL_WIDTH_PX = 360
+FOLDER = "videos"
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One video, shown by every cell with its output hash."""
+
+    key: str
+    """The output hash."""
+    file: Path
+    run_id: str
+    target: str
+    """Where it lies beside the page when it is not in it."""
+
+    @property
+    def size_bytes(self) -> int:
+        return self.file.stat().st_size
+
+    def base64(self) -> str:
+        return base64.b64encode(self.file.read_bytes()).decode("ascii")
+
+
+def collect_clips(store: "RunStore", cells: Sequence[Cell], folder: Path) -> tuple[dict[str, Clip], dict[str, str]]:
+    """Copy the finished cells' videos into `folder`. Returns them by output hash, and why the others are not there."""
+    clips: dict[str, Clip] = {}
+    missing: dict[str, str] = {}
+    for cell in cells:
+        if not cell.is_finished or cell.output_hash in clips:
+            continue
+        place = folder / cell.output_hash
+        place.mkdir(exist_ok=True)
+        try:
+            file = store.download(cell.run_id, "video.mp4", place)
+        except CogxError:
+            missing[cell.output_hash] = "its video is not in the store any more"
+            continue
+        name = re.sub(r"[^A-Za-z0-9]+", "_", cell.name).strip("_")[:60]
+        clips[cell.output_hash] = Clip(
+            cell.output_hash, file, cell.run_id, f"{FOLDER}/{name}_{cell.output_hash[:8]}.mp4"
+        )
+        missing.pop(cell.output_hash, None)
+    return clips, missing
+
+
+def are_embedded(clips: Sequence[Clip], limit_mb: float = EMBED_LIMIT_MB) -> bool:
+    """Whether the page holds its videos itself."""
+    return sum(clip.size_bytes for clip in clips) <= limit_mb * 1_000_000
+
+
+def write_beside(clips: Sequence[Clip], directory: Path) -> None:
+    """Write the videos as files into the folder `videos` of `directory`, each whole or not at all."""
+    (directory / FOLDER).mkdir(exist_ok=True)
+    for clip in clips:
+        target = directory / clip.target
+        unfinished = target.with_suffix(".unfinished")
+        shutil.copyfile(clip.file, unfinished)
+        unfinished.replace(target)
+
+
+def still_of(store: "RunStore", clip: Clip, folder: Path) -> str:
+    """The video's contact sheet as a small JPEG in base64; empty where the run has none."""
+    from PIL import Image
+
+    try:
+        sheet = store.download(clip.run_id, "contact_sheet.png", folder)
+    except CogxError:
+        return ""
+    with Image.open(sheet) as image:
+        image.thumbnail((STILL_WIDTH_PX, STILL_WIDTH_PX))
+        small = io.BytesIO()
+        image.convert("RGB").save(small, "JPEG", quality=70)
+    return base64.b64encode(small.getvalue()).decode("ascii")
+
+
+def error_of(store: "RunStore", cell: Cell, folder: Path) -> str:
+    """The line of a failed cell's traceback that names the error."""
+    try:
+        lines = store.download(cell.run_id, "traceback.txt", folder).read_text(encoding="utf-8").splitlines()
+    except CogxError:
+        return "no traceback was kept"
+    last_frame = max((place for place, line in enumerate(lines) if line.startswith("  File ")), default=-1)
+    after = [line for line in lines[last_frame + 1 :] if line.strip() and not line.startswith(" ")]
+    return after[0] if after else "no traceback was kept"

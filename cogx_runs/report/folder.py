@@ -1,0 +1,135 @@
+"""The folder that a report is written into."""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cogx_runs.analysis.frame import load_runs
+from cogx_runs.errors import CogxError, did_you_mean
+from cogx_runs.report.cells import CONFIG, Cell, cells_of
+from cogx_runs.report.clips import EMBED_LIMIT_MB, are_embedded, collect_clips, error_of, still_of, write_beside
+from cogx_runs.report.content import Experiment, content_of
+from cogx_runs.report.grids import is_written, values_of
+from cogx_runs.report.page import Media, render_page
+from cogx_runs.report.quantities import write_value
+from cogx_runs.report.votes import report_id, votes_in
+from cogx_runs.study import experiments_of
+from cogx_runs.tracking.store import RunStore
+from cogx_runs.tracking.uri import store_exists
+
+PAGE = "report.html"
+
+
+@dataclass(frozen=True)
+class Written:
+    """What `write_report` has written."""
+
+    page: Path
+    experiments: tuple[str, ...]
+    videos: int
+    embedded: bool
+    """Whether the page holds the videos; else they are in `videos/` beside it."""
+    votes: int
+    """Votes that were in the folder's pages and are in the new one."""
+    logged: tuple[str, ...]
+    """The MLflow runs that keep the page, one an experiment."""
+
+
+def write_report(
+    sweeps: Sequence[str],
+    directory: str | Path,
+    *,
+    baselines: Mapping[str, str] | None = None,
+    log: bool = True,
+    embed_limit_mb: float = EMBED_LIMIT_MB,
+    tracking_uri: str | None = None,
+) -> Written:
+    """Write `DIR/report.html` on the finished and failed cells of the sweeps, and keep it in MLflow with `log`.
+
+    A sweep is an experiment's name or a sweep file. `baselines` are the values to compare with by axis, as text;
+    without one it is the model's default where the axis has it, else its first. The videos are in the page while they
+    are at most `embed_limit_mb` together, else files in `DIR/videos`; MLflow's page then shows contact sheets. Votes in
+    the folder's earlier pages are carried over. Raises CogxError for a sweep that is not known or has nothing
+    finished, a baseline that is no axis or none of its values, and a folder that cannot be written.
+    """
+    directory = _folder(Path(directory))
+    if not store_exists(tracking_uri):
+        raise CogxError("no runs yet: there is no tracking store here; `cogx-runs sweep FILE` makes one")
+    store = RunStore(tracking_uri)
+    names = list(dict.fromkeys(name for sweep in sweeps for name in experiments_of(sweep, store)))
+    identity = report_id(names)
+    with tempfile.TemporaryDirectory(prefix=".report-", dir=directory) as temporary:
+        scratch = Path(temporary)
+        experiments = [_read(name, store, tracking_uri) for name in names]
+        cells = [cell for found in experiments for cell in found.cells]
+        if not any(cell.is_finished for cell in cells):
+            raise CogxError(f"{', '.join(sweeps)}: has no finished run to report on")
+        _check_baselines(baselines or {}, experiments)
+        votes = votes_in(directory, identity)
+        content = content_of(identity, experiments, baselines or {}, votes)
+        media = _media(store, cells, scratch, embed_limit_mb)
+        if not media.embedded:
+            write_beside(list(media.clips.values()), directory)
+        page = scratch / PAGE
+        page.write_text(render_page(content, media), encoding="utf-8")
+        if log and not media.embedded:
+            stills = {key: still_of(store, clip, scratch) for key, clip in media.clips.items()}
+            kept = scratch / "kept" / PAGE
+            kept.parent.mkdir()
+            light = replace(media, stills=stills)
+            kept.write_text(render_page(content, light), encoding="utf-8")
+        else:
+            kept = page
+        logged = [store.keep_report(store.experiment_id(name), kept) for name in names] if log else []
+        page.replace(directory / PAGE)
+    return Written(directory / PAGE, tuple(names), len(media.clips), media.embedded, len(votes), tuple(logged))
+
+
+def _folder(directory: Path) -> Path:
+    if directory.exists() and not directory.is_dir():
+        raise CogxError(f"{directory}: is a file; name a folder")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CogxError(f"{directory}: cannot be made ({error.strerror}); name another folder") from error
+    if not os.access(directory, os.W_OK):
+        raise CogxError(f"{directory}: cannot be written; name another folder")
+    return directory
+
+
+def _read(name: str, store: RunStore, tracking_uri: str | None) -> Experiment:
+    cells, unfinished = cells_of(load_runs(name, tracking_uri=tracking_uri))
+    tags = store.experiment_tags(store.experiment_id(name))
+    return Experiment(name, tags.get("cogx.question", ""), tuple(cells), unfinished, _axes(cells, tags))
+
+
+def _axes(cells: Sequence[Cell], tags: Mapping[str, str]) -> tuple[str, ...]:
+    """What the experiment varies: what its sweep says, and what its runs were swept over, which tell numbers only.
+
+    An axis that all cells have one value of is none.
+    """
+    named = dict.fromkeys(json.loads(tags.get("cogx.axes", "[]")))
+    named |= {key.removeprefix("axis."): None for cell in cells for key in cell.metrics if key.startswith("axis.")}
+    return tuple(axis for axis in named if axis in CONFIG and len(values_of(cells, axis)) > 1)
+
+
+def _check_baselines(baselines: Mapping[str, str], experiments: Sequence[Experiment]) -> None:
+    axes: dict[str, list[object]] = {}
+    for found in experiments:
+        for axis in found.axes:
+            axes.setdefault(axis, []).extend(values_of(found.cells, axis))
+    for axis, text in baselines.items():
+        if axis not in axes:
+            raise CogxError(f"--baseline {axis}={text}: these sweeps have no axis {axis!r}; {did_you_mean(axis, axes)}")
+        if not any(is_written(text, value) for value in axes[axis]):
+            valid = ", ".join(dict.fromkeys(write_value(value) for value in axes[axis]))
+            raise CogxError(f"--baseline {axis}={text}: not among the axis's values; valid: {valid}")
+
+
+def _media(store: RunStore, cells: Sequence[Cell], scratch: Path, limit_mb: float) -> Media:
+    clips, missing = collect_clips(store, cells, scratch)
+    errors = {cell.run_id: error_of(store, cell, scratch) for cell in cells if not cell.is_finished}
+    return Media(clips, limit_mb, are_embedded(list(clips.values()), limit_mb), missing, errors)

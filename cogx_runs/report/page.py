@@ -1,0 +1,93 @@
+"""A report's content as one HTML page that loads nothing."""
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from cogx_runs.report.clips import Clip
+from cogx_runs.report.content import Content, GridContent
+from cogx_runs.report.quantities import COMPARED, SHOWN, write_value
+from cogx_runs.report.votes import Ballot
+
+PARTS = Path(__file__).parent / "parts"
+
+
+@dataclass(frozen=True)
+class Media:
+    """What the cells show."""
+
+    clips: Mapping[str, Clip]
+    """By output hash."""
+    limit_mb: float
+    embedded: bool
+    """Whether the page holds the videos; else they are files beside it."""
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """Why a finished cell has none, by output hash."""
+    errors: Mapping[str, str] = field(default_factory=dict)
+    """What a failed cell failed of, by run id."""
+    stills: Mapping[str, str] | None = None
+    """Contact sheets as JPEG in base64 by output hash, which the page shows instead of videos; else None."""
+
+
+def render_page(content: Content, media: Media) -> str:
+    """The page. Everything that came from outside is escaped by the template engine."""
+    templates = Environment(
+        loader=FileSystemLoader(PARTS), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    templates.filters["value"] = write_value
+    script = (PARTS / "page.js").read_text(encoding="utf-8")
+    embeds = media.embedded and media.stills is None
+    return templates.get_template("page.html.j2").render(
+        content=content,
+        media=media,
+        quantities=SHOWN,
+        compared=COMPARED,
+        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        ballot=Ballot(report=content.identity, votes=list(content.votes)).model_dump(),
+        data=_data(content, media),
+        embeds=embeds,
+        plays=media.stills is None,
+        media_source="blob:" if embeds else "'self' file:",
+        style=Markup((PARTS / "page.css").read_text(encoding="utf-8")),
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
+    )
+
+
+def _data(content: Content, media: Media) -> dict[str, Any]:
+    """What the page's script works on."""
+    shown = [cell for cell in content.cells if cell.output_hash in media.clips]
+    return {
+        "report": content.identity,
+        "duration_s": max((cell.duration_s for cell in shown), default=1.0),
+        "fps": max((int(cell.config.get("fps", 8)) for cell in shown), default=8),
+        "files": {} if media.embedded else {clip.key: clip.target for clip in media.clips.values()},
+        "grids": [_grid(found, media) for section in content.sections for found in section.grids],
+    }
+
+
+def _grid(found: GridContent, media: Media) -> dict[str, Any]:
+    """The rows in which two videos can be compared."""
+    rows: list[dict[str, Any]] = []
+    for row in found.grid.rows:
+        sides: Sequence[dict[str, Any]] = [
+            {"signature": cell.signature, "clip": cell.output_hash, "column": column}
+            for column, cell in enumerate(row.cells)
+            if cell is not None and cell.is_finished and cell.output_hash in media.clips
+        ]
+        if len(sides) > 1:
+            rows.append({"prompt": row.prompt, "label": row.label, "sides": sides})
+    return {
+        "key": found.key,
+        "experiment": found.grid.experiment,
+        "axis": found.grid.axis,
+        "values": [write_value(value) for value in found.grid.values],
+        "rows": rows,
+    }

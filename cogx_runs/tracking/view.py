@@ -1,0 +1,201 @@
+"""A ready view in MLflow's UI for each sweep: which columns, in which order, and which charts.
+
+MLflow keeps a shared view as an experiment's tag: JSON whose `state` is deflated. The UI opens it by its key. A metric
+or picture that no card names gets a card of its own, so that what is not wanted is named by a deleted one.
+"""
+
+import base64
+import json
+import uuid
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from cogx_runs.tracking.images import CLIP, STILLS
+
+CHARTS, TABLE = "cogx", "cogx-table"
+"""The keys of the two views of all runs of a sweep: clips and charts, and the table."""
+_TAG = "mlflow.sharedViewState."
+CLIPS_A_CARD = 10
+"""MLflow shows no more pictures in a card: those of the first runs in the table."""
+METRICS = ("clip_score", "wall_time_s", "step_s", "peak_vram_gib", "file_size_bytes")
+"""The columns beside what is varied."""
+_LINES = ("by_frame.clip_score", "by_frame.change", "by_step.latent_std")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a view is of."""
+
+    axes: tuple[str, ...]
+    numbers: frozenset[str]
+    """Those of the axes whose values are numbers: the UI sorts by `metrics.axis.*`, since it sorts params as text."""
+    metrics: frozenset[str]
+    """All that the runs have."""
+    models: tuple[str, ...]
+    """The last one first; only its runs are shown unless another is asked for."""
+    prompts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Only:
+    """Which runs a view is of: those of a model, of a prompt, or both; None for the last model, and for all prompts."""
+
+    model: str | None = None
+    prompt: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The key of the view with clips and charts."""
+        if self == Only():
+            return CHARTS
+        return f"{CHARTS}-{uuid.uuid5(uuid.NAMESPACE_OID, json.dumps([self.model, self.prompt])).hex[:8]}"
+
+
+def view_tags(shown: Shown, of: Iterable[Only], made_at_ms: int) -> dict[str, str]:
+    """The tags of the views of a sweep: clips and charts of each choice of runs, and the table of all.
+
+    The clips stand in the reverse of the table's order, so that the views with clips sort their runs downwards.
+    """
+    views = {TABLE: _state(shown, True, Only())} | {only.key: _state(shown, False, only) for only in of}
+    return {_TAG + key: _tag(key, state, made_at_ms) for key, state in views.items()}
+
+
+def page(experiment_id: str, key: str = CHARTS) -> str:
+    """The address of a view, after that of the server."""
+    mode = "" if key == TABLE else "&compareRunsMode=CHART"
+    return f"/#/experiments/{experiment_id}/runs?workflowType=machine_learning{mode}&viewStateShareKey={key}"
+
+
+def _tag(key: str, state: dict[str, Any], made_at_ms: int) -> str:
+    deflated = base64.b64encode(zlib.compress(json.dumps(state).encode(), 9)).decode()
+    content = {"name": key, "createdAt": made_at_ms, "updatedAt": made_at_ms, "state": f"deflate;{deflated}"}
+    return json.dumps(content)
+
+
+def _state(shown: Shown, ascending: bool, only: Only) -> dict[str, Any]:
+    model = only.model or (shown.models[0] if len(shown.models) > 1 else None)
+    wanted = {"params.`model`": model, "params.`prompt_name`": only.prompt}
+    chosen = [f"{column} = {_quoted(value)}" for column, value in wanted.items() if value is not None]
+    sections, cards = _cards(shown)
+    return {
+        "searchFilter": " and ".join(["tags.`cogx.kind` = 'run'", *chosen]),
+        "orderByKey": _order(shown, only.prompt),
+        "orderByAsc": ascending,
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "datasetsFilter": [],
+        "modelVersionFilter": "All Runs",
+        "selectedColumns": list(_columns(shown)),
+        "columnOrder": [],
+        "columnWidths": {},
+        "runsHiddenMode": "FIRST_20_RUNS",
+        "runsHidden": [],
+        "runsVisibilityMap": {},
+        "runsPinned": [],
+        "runsExpanded": {},
+        "compareRunCharts": cards,
+        "compareRunSections": sections,
+        "viewMaximized": True,
+        "runListHidden": False,
+        "isAccordionReordered": True,
+        "useGroupedValuesInCharts": True,
+        "hideEmptyCharts": True,
+        "groupBy": None,
+        "groupsExpanded": {},
+        "autoRefreshEnabled": True,
+        "globalLineChartConfig": {"xAxisKey": "step", "lineSmoothness": 0, "selectedXAxisMetricKey": ""},
+    }
+
+
+def _order(shown: Shown, prompt: str | None) -> str:
+    """What the runs are sorted by: the swept number, else the swept word, else the prompt."""
+    for axis in shown.axes:
+        return f"metrics.`axis.{axis}`" if axis in shown.numbers else f"params.`{axis}`"
+    return "params.`seed`" if prompt is not None else "params.`prompt_name`"
+
+
+def _columns(shown: Shown) -> Iterator[str]:
+    for axis in shown.axes:
+        yield f"metrics.`axis.{axis}`" if axis in shown.numbers else f"params.`{axis}`"
+    for name, several in (("prompt_name", shown.prompts), ("model", shown.models)):
+        if len(several) > 1 and name not in shown.axes:
+            yield f"params.`{name}`"
+    yield from (f"metrics.`{name}`" for name in METRICS)
+    yield "metrics.`current_step`"
+
+
+def _cards(shown: Shown) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Sections and the cards in them."""
+    effects = [
+        _card("SCATTER", xaxis=_axis(axis, shown), yaxis=_metric(metric))
+        for metric in ("clip_score", "wall_time_s")
+        for axis in shown.axes
+    ] or [_card("BAR", metricKey=metric) for metric in ("clip_score", "wall_time_s")]
+    trade_off = _card("SCATTER", xaxis=_metric("wall_time_s"), yaxis=_metric("clip_score"))
+    lines = [_line(metric) for metric in _LINES]
+    named = {*_LINES, *(card["metricKey"] for card in effects if "metricKey" in card)}
+    unwanted = [_card("BAR", metricKey=metric, deleted=True) for metric in sorted(shown.metrics - named)]
+    unwanted += [_card("IMAGE", imageKeys=[key], step=0, deleted=True) for key in STILLS]
+    layout = [
+        ("Clips", 1, 410, [_card("IMAGE", imageKeys=[CLIP], step=0, showRunParams=False), *unwanted]),
+        ("Effects and trade-off", 3, 320, [*effects, trade_off]),
+        ("By frame and by step", 3, 320, lines),
+        ("Stills of the same frames", 1, 900, [_card("IMAGE", imageKeys=list(STILLS), step=0, showRunParams=False)]),
+    ]
+    sections = [
+        {
+            "uuid": _uuid(name),
+            "name": name,
+            "display": True,
+            "isReordered": True,
+            "deleted": False,
+            "isGenerated": False,
+            "columns": columns,
+            "cardHeight": height,
+        }
+        for name, columns, height, _ in layout
+    ]
+    cards = [card | {"metricSectionId": _uuid(name)} for name, _, _, held in layout for card in held]
+    return sections, [card | {"uuid": _uuid(json.dumps(card, sort_keys=True))} for card in cards]
+
+
+def _card(kind: str, **content: Any) -> dict[str, Any]:
+    return {"type": kind, "runsCountToCompare": CLIPS_A_CARD, "deleted": False, "isGenerated": False} | content
+
+
+def _line(metric: str) -> dict[str, Any]:
+    return _card(
+        "LINE",
+        metricKey=metric,
+        selectedMetricKeys=[metric],
+        xAxisKey="step",
+        selectedXAxisMetricKey="",
+        lineSmoothness=0,
+        useGlobalLineSmoothing=True,
+        useGlobalXaxisKey=True,
+        scaleType="linear",
+        xAxisScaleType="linear",
+        yAxisKey="metric",
+        yAxisExpressions=[],
+        range={},
+    )
+
+
+def _axis(axis: str, shown: Shown) -> dict[str, str]:
+    return _metric(f"axis.{axis}") if axis in shown.numbers else {"key": axis, "type": "PARAM"}
+
+
+def _metric(name: str) -> dict[str, str]:
+    return {"key": name, "type": "METRIC"}
+
+
+def _uuid(text: str) -> str:
+    """The same for the same text, so that a view that is written again is the same view."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, text))
+
+
+def _quoted(text: str) -> str:
+    """A string of MLflow's filter language, which has no escapes."""
+    return f'"{text}"' if "'" in text else f"'{text}'"

@@ -1,0 +1,159 @@
+"""Views and descriptions as MLflow keeps them, on a real SQLite store."""
+
+import base64
+import json
+import zlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cells
+import pytest
+from mlflow import MlflowClient
+
+from cogx_runs.errors import CogxError
+from cogx_runs.plan import RunSpec
+from cogx_runs.record import known_params, spec_metrics
+from cogx_runs.sweep import Parameters, Sweep
+from cogx_runs.tracking.board import Boards, refresh
+from cogx_runs.tracking.notes import LIMIT, NOTE, escaped, run_note
+from cogx_runs.tracking.store import RunStore
+from cogx_runs.tracking.view import Only
+
+SWEEP = Sweep(
+    name="exp", file="exp.yaml", description="Does *guidance* | matter?", prompts=("panda",), base=Parameters(),
+    axes={"guidance_scale": (1.0, 6.0, 12.0)}, vary="one_at_a_time",
+)  # fmt: skip
+
+
+@pytest.fixture
+def store(project: Path) -> RunStore:
+    return RunStore()
+
+
+def begin(store: RunStore, experiment: str, spec: RunSpec) -> str:
+    run_id = store.claim(experiment, spec, {})
+    assert run_id is not None
+    store.describe(run_id, known_params(spec), spec_metrics(spec))
+    return run_id
+
+
+def finish(store: RunStore, experiment: str, spec: RunSpec, folder: Path, **metrics: float) -> str:
+    run_id = begin(store, experiment, spec)
+    folder.mkdir(exist_ok=True)
+    store.finish(
+        run_id, folder, {}, {"clip_score": 20 + spec.guidance_scale, **metrics}, {"cogx.picture": "images/a+b.webp"}
+    )
+    return run_id
+
+
+def state(experiment: str, key: str) -> dict[str, Any]:
+    tag = MlflowClient().get_experiment(experiment).tags[f"mlflow.sharedViewState.{key}"]
+    deflated = json.loads(tag)["state"].removeprefix("deflate;")
+    found: dict[str, Any] = json.loads(zlib.decompress(base64.b64decode(deflated)))
+    return found
+
+
+def note(experiment: str) -> str:
+    return str(MlflowClient().get_experiment(experiment).tags[NOTE])
+
+
+def test_a_view_sorts_by_the_swept_number_and_names_every_metric_in_a_card(store: RunStore, tmp_path: Path) -> None:
+    experiment = store.open_experiment(SWEEP)
+    for guidance in (1.0, 12.0, 6.0):
+        finish(store, experiment, replace(cells.SPEC, guidance_scale=guidance), tmp_path / "a", peak_ram_gib=2.0)
+
+    refresh(store, "exp")
+
+    charts, table = state(experiment, "cogx"), state(experiment, "cogx-table")
+    assert (charts["orderByKey"], charts["orderByAsc"]) == ("metrics.`axis.guidance_scale`", False)
+    assert (table["orderByKey"], table["orderByAsc"]) == ("metrics.`axis.guidance_scale`", True)
+    assert charts["searchFilter"] == "tags.`cogx.kind` = 'run'"
+    assert table["selectedColumns"] == [
+        f"metrics.`{name}`"
+        for name in ("axis.guidance_scale", "clip_score", "wall_time_s", "step_s", "peak_vram_gib", "file_size_bytes",
+                     "current_step")
+    ]  # fmt: skip
+    named = {card["metricKey"] for card in charts["compareRunCharts"] if "metricKey" in card}
+    assert {"clip_score", "peak_ram_gib", "axis.guidance_scale"} <= named
+    shown = [card["type"] for card in charts["compareRunCharts"] if not card["deleted"]]
+    assert shown == ["IMAGE", "SCATTER", "SCATTER", "SCATTER", "LINE", "LINE", "LINE", "IMAGE"]
+
+
+def test_the_description_asks_the_question_and_lists_the_results_in_the_order_of_the_swept_number(
+    store: RunStore, tmp_path: Path
+) -> None:
+    experiment = store.open_experiment(SWEEP)
+    for guidance in (12.0, 1.0):
+        finish(store, experiment, replace(cells.SPEC, guidance_scale=guidance), tmp_path / "a")
+    open_run = begin(store, experiment, replace(cells.SPEC, guidance_scale=6.0))
+
+    refresh(store, "exp")
+
+    lines = note(experiment).splitlines()
+    assert lines[0] == r"Does \*guidance\* \| matter?"
+    rows = [line for line in lines if line.startswith("|")]
+    assert rows[0] == "|  | guidance_scale | CLIP score |  |"
+    assert [row.split(" | ")[1:3] for row in rows[2:]] == [["1", "21.00"], ["6", ""], ["12", "32.00"]]
+    assert "images%2Fa%2Bb.webp" in rows[2]
+    assert f"running [run](/#/experiments/{experiment}/runs/{open_run})" in rows[3]
+
+
+def test_a_description_of_many_runs_is_within_mlflows_limit_and_says_how_many_it_leaves_out(
+    store: RunStore, tmp_path: Path
+) -> None:
+    experiment = store.open_experiment(SWEEP)
+    for seed in range(100):
+        finish(store, experiment, replace(cells.SPEC, seed=seed), tmp_path / "a")
+
+    refresh(store, "exp")
+
+    text = note(experiment)
+    rows = text.count("[video](")
+    assert 40 < rows < 100
+    assert len(text) <= LIMIT
+    assert text.endswith(f"{100 - rows} more runs: `cogx-runs runs exp`\n")
+
+
+def test_of_two_models_the_view_shows_the_last_unless_another_is_asked_for(store: RunStore, tmp_path: Path) -> None:
+    experiment = store.open_experiment(SWEEP)
+    finish(store, experiment, replace(cells.SPEC, model="5b"), tmp_path / "a")
+    finish(store, experiment, replace(cells.SPEC, model="it's", prompt_name="cat", prompt="A cat."), tmp_path / "a")
+
+    address = refresh(store, "exp", Only(model="5b", prompt="panda"))
+
+    key = address.rpartition("=")[2]
+    assert state(experiment, "cogx")["searchFilter"] == "tags.`cogx.kind` = 'run' and params.`model` = \"it's\""
+    assert state(experiment, key)["searchFilter"] == (
+        "tags.`cogx.kind` = 'run' and params.`model` = '5b' and params.`prompt_name` = 'panda'"
+    )
+    with pytest.raises(CogxError, match="exp has no run of model '6b'; did you mean '5b'"):
+        refresh(store, "exp", Only(model="6b"))
+
+
+def test_a_board_is_written_when_a_sweep_begins_at_most_every_10_s_and_at_its_end(
+    store: RunStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = store.open_experiment(SWEEP)
+    boards = Boards(store)
+    assert boards.open({"exp": experiment}) is None
+    finish(store, experiment, cells.SPEC, tmp_path / "a")
+
+    boards.changed("exp")
+    assert "[video](" not in note(experiment)
+    monkeypatch.setattr("cogx_runs.tracking.board.INTERVAL_S", 0.0)
+    boards.changed("exp")
+    assert note(experiment).count("[video](") == 1
+    finish(store, experiment, replace(cells.SPEC, seed=7), tmp_path / "a")
+
+    assert boards.close() == []
+    assert note(experiment).count("[video](") == 2
+
+
+def test_text_of_a_user_stands_for_itself_in_markdown() -> None:
+    assert escaped("<script>alert(1)</script>\n| *a* [b](c)") == (
+        r"&lt;script&gt;alert\(1\)&lt;/script&gt; \| \*a\* \[b\]\(c\)"
+    )
+    long = run_note("what", "<b>" * 4000, "7" * 32, {"clip_score": 30.0}, "cogx-runs generate '```'")
+    assert len(long) <= 7900
+    assert "<b>" not in long
