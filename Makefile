@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo study bench test test-slow check docs build clean
+.PHONY: setup demo study screenshots bench test test-slow check docs build clean
 
 setup: .venv/installed
 
@@ -17,6 +17,9 @@ demo: setup ## A sweep of the toy model to its end on a CPU
 study: setup ## The whole study with the toy model on a CPU
 	HF_HUB_OFFLINE=1 $(BIN)/cogx-runs sweep sweeps/study.yaml --model toy --device cpu
 	@echo "Look at it:  $(BIN)/cogx-runs ui sweeps/study.yaml"
+
+screenshots: study ## The pictures of the README, of the study in a browser
+	$(BIN)/python docs/screenshots.py
 
 bench: setup ## The old loop against cogx-runs, both with the toy model on a CPU
 	$(BIN)/python benchmarks/bench.py --model toy --device cpu --sweeps sweeps/guidance.yaml sweeps/steps.yaml

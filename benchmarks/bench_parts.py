@@ -146,7 +146,6 @@ def tracked(project: Path, folder: Path) -> Iterator[NewRun]:
     """The runs of a fresh tracking store, in the order in which they were made."""
     from cogx_runs.tracking.store import RunStore
 
-    os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
     uri = f"sqlite:///{project}/mlflow.db"
     store = RunStore(uri)
     for row in cogx_runs.load_runs(sort="start_time", tracking_uri=uri).to_dict("records"):

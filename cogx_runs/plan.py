@@ -37,6 +37,8 @@ PIXEL_FIELDS = (
     "compile",
 )
 """What changes the pixels."""
+SHORT_NAMES = {"num_inference_steps": "steps", "guidance_scale": "guidance", "num_frames": "frames"}
+"""Of axes in the names of runs; those of the command line."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,10 +105,10 @@ class RunSpec:
 
     @property
     def run_name(self) -> str:
-        """`guidance_scale=6 panda_guitar`: what differs comes first, since MLflow's UI cuts long names."""
+        """`guidance=6 panda_guitar`: short, and what differs first, since MLflow's UI cuts long names."""
         values = {axis: getattr(self, axis) for axis in self.axes}
         varied = [
-            f"{axis}={str(value).removesuffix('.0')}" if _is_number(value) else str(value)
+            f"{SHORT_NAMES.get(axis, axis)}={str(value).removesuffix('.0')}" if _is_number(value) else str(value)
             for axis, value in values.items()
         ]
         return " ".join([*varied, self.prompt_name])

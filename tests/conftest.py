@@ -96,7 +96,7 @@ def browser() -> "Iterator[Browser]":
     if path is None:
         pytest.skip("no Chromium here; `apt-get install chromium` installs it")
     with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        opened = playwright.chromium.launch(executable_path=path)
         yield opened
         opened.close()
 

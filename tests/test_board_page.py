@@ -117,10 +117,10 @@ def test_the_table_has_the_runs_in_the_order_of_the_swept_number_with_the_column
 ) -> None:
     page.goto(address.replace("&compareRunsMode=CHART", "").replace("ShareKey=cogx", "ShareKey=cogx-table"))
 
-    names = page.locator("[role=gridcell] a", has_text="guidance_scale=")
+    names = page.locator("[role=gridcell] a", has_text="guidance=")
     expect(names).to_have_count(3)
     order = sorted((box["y"], name.inner_text()) for name in names.all() if (box := name.bounding_box()))
-    assert [re.match(r"guidance_scale=(\d+)", name)[1] for _, name in order] == ["1", "6", "12"]  # type: ignore[index]
+    assert [re.match(r"guidance=(\d+)", name)[1] for _, name in order] == ["1", "6", "12"]  # type: ignore[index]
     expect(page.get_by_text("clip_score", exact=True).first).to_be_visible()
 
 
@@ -144,7 +144,7 @@ def test_several_sweeps_open_the_comparison(page: Page, address: str, store: str
 
     page.goto(server + comparison([known.experiment_id(name) for name in SWEEPS]))
 
-    expect(page.get_by_text("guidance_scale=12 panda_guitar").first).to_be_visible()
+    expect(page.get_by_text("guidance=12 panda_guitar").first).to_be_visible()
     expect(page.get_by_text("hostile").first).to_be_visible()
 
 

@@ -76,8 +76,7 @@ def statuses(sweep_file: Path) -> Counter[tuple[str, str]]:
     """How many runs there are of each number of steps and status."""
     store = RunStore(f"sqlite:///{sweep_file.parent}/mlflow.db")
     return Counter(
-        (run.info.run_name.removeprefix("num_inference_steps=").split()[0], run.info.status)
-        for run in store.runs(["exp"])
+        (run.info.run_name.removeprefix("steps=").split()[0], run.info.status) for run in store.runs(["exp"])
     )
 
 
@@ -108,7 +107,7 @@ def test_latents_outlive_a_process_that_is_killed_before_it_has_decoded_them(swe
 
     assert (killed, last) == (-signal.SIGKILL, 0)
     runs = {
-        (run.info.run_name.removeprefix("num_inference_steps=").split()[0], run.info.status): run
+        (run.info.run_name.removeprefix("steps=").split()[0], run.info.status): run
         for run in RunStore(f"sqlite:///{sweep_file.parent}/mlflow.db").runs(["exp"])
     }
     made, decoded = runs["2", "KILLED"], runs["2", "FINISHED"]
@@ -136,7 +135,7 @@ def test_a_cell_of_a_process_that_dies_is_made_by_the_other_that_waits_for_it(sw
     second = start(sweep_file, COGX_RUNS, stderr=subprocess.PIPE)
     assert second.stderr is not None
     with second.stderr as told:
-        assert any(b"waiting for another process that makes num_inference_steps=250 panda" in line for line in told)
+        assert any(b"waiting for another process that makes steps=250 panda" in line for line in told)
         first.kill()
         told.read()
 
@@ -152,7 +151,7 @@ def _has_begun(sweep_file: Path, steps: str) -> bool:
             names = database.execute("select name from runs").fetchall()
         except sqlite3.OperationalError:
             return False
-    return (f"num_inference_steps={steps} panda",) in names
+    return (f"steps={steps} panda",) in names
 
 
 def test_two_different_sweeps_at_once_make_a_cell_that_they_share_once_and_say_that_they_ran_together(

@@ -102,17 +102,17 @@ def test_the_study_is_20_cells_of_which_4_are_reused(tmp_path: Path, monkeypatch
 
     assert [(run.spec.sweep, run.spec.run_name, run.action) for run in planned.runs] == [
         *(("baseline", path.stem, "run") for path in sorted(shipped.PROMPTS.glob("*.txt"))),
-        ("exp1_guidance_scale", "guidance_scale=1 panda_guitar", "run"),
-        ("exp1_guidance_scale", "guidance_scale=6 panda_guitar", "reuse"),
-        ("exp1_guidance_scale", "guidance_scale=12 panda_guitar", "run"),
-        ("exp2_steps", "num_inference_steps=10 panda_guitar", "run"),
-        ("exp2_steps", "num_inference_steps=25 panda_guitar", "run"),
-        ("exp2_steps", "num_inference_steps=50 panda_guitar", "reuse"),
+        ("exp1_guidance_scale", "guidance=1 panda_guitar", "run"),
+        ("exp1_guidance_scale", "guidance=6 panda_guitar", "reuse"),
+        ("exp1_guidance_scale", "guidance=12 panda_guitar", "run"),
+        ("exp2_steps", "steps=10 panda_guitar", "run"),
+        ("exp2_steps", "steps=25 panda_guitar", "run"),
+        ("exp2_steps", "steps=50 panda_guitar", "reuse"),
         ("exp3_seed", "seed=42 panda_guitar", "reuse"),
         ("exp3_seed", "seed=123 panda_guitar", "run"),
         ("exp3_seed", "seed=999 panda_guitar", "run"),
-        ("exp4_frames", "num_frames=25 panda_guitar", "run"),
-        ("exp4_frames", "num_frames=49 panda_guitar", "reuse"),
+        ("exp4_frames", "frames=25 panda_guitar", "run"),
+        ("exp4_frames", "frames=49 panda_guitar", "reuse"),
     ]
     assert (len(planned.runs), planned.count("run"), planned.count("reuse")) == (20, 16, 4)
     assert (len({run.spec.signature for run in planned.runs}), planned.advice, planned.errors) == (16, (), [])
@@ -309,7 +309,7 @@ def test_a_clip_folder_is_known_by_its_absolute_path(tmp_path: Path, monkeypatch
 def test_a_run_is_named_by_what_is_varied_and_its_prompt() -> None:
     (spec,) = resolve(make_sweep({"guidance_scale": (7.5,), "scheduler": ("dpm",), "vae_tiling": (False,)}))
 
-    assert spec.run_name == "guidance_scale=7.5 dpm False p"
+    assert spec.run_name == "guidance=7.5 dpm False p"
     assert spec.axis_values == {"guidance_scale": 7.5}
 
 

@@ -17,25 +17,12 @@ from cogx_runs.tracking.store import RunStore
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no Chromium on this machine: the report's page is not looked at"
-)
 EVIL = "<script>alert(1)</script>"
 ONE_TIE = ["0", "0", "1", "0", "0", "1", "0", "0", "0"]
 """The votes on 9, 17 and 25 frames: wins, losses, cannot tell."""
 SHOWN = "[...document.querySelectorAll('.cell video[src]')]"
 
 IN_VIEW = f"{SHOWN}.filter(v => (r => r.top < innerHeight && r.bottom > 0)(v.getBoundingClientRect()))"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install '.[dev]'")
-    with sync_api.sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture(scope="module")

@@ -80,7 +80,7 @@ def test_a_sweep_tracks_all_that_the_contract_names(
     runs = load_runs("exp_guidance", sort="guidance_scale")
     assert list(runs["status"]) == ["FINISHED", "FINISHED"]
     assert list(runs["metrics.axis.guidance_scale"]) == [1.0, 6.0]
-    assert list(runs["run_name"]) == ["guidance_scale=1 panda", "guidance_scale=6 panda"]
+    assert list(runs["run_name"]) == ["guidance=1 panda", "guidance=6 panda"]
     run = runs.iloc[1]
     assert {f"metrics.{name}" for name in CONTRACT_METRICS} <= set(run.dropna().index)
     phases = ["encode_text_s", "denoise_s", "decode_s", "encode_video_s"]

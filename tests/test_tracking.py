@@ -37,7 +37,7 @@ def test_a_claimed_run_is_running_and_names_its_cell_and_process(store: RunStore
     run_id = store.claim(store.open_experiment(SWEEP), SPEC, {"cogx.env.python": "3"})
 
     run = next(store.runs(["exp"]))
-    assert (run.info.run_id, run.info.status, run.info.run_name) == (run_id, "RUNNING", "guidance_scale=6 panda")
+    assert (run.info.run_id, run.info.status, run.info.run_name) == (run_id, "RUNNING", "guidance=6 panda")
     tags = run.data.tags
     assert tags["cogx.signature"] == SPEC.signature
     assert tags["cogx.output_hash"] == SPEC.output_hash

@@ -46,6 +46,7 @@ def refresh(store: RunStore, name: str, only: Only = Only()) -> str:  # noqa: B0
         metrics=frozenset(metric for run in runs for metric in run.data.metrics),
         models=models,
         prompts=prompts,
+        runs=len(runs),
     )
     latest = max((run.info.start_time for run in runs), default=0)
     links = [f"[clips and charts]({page(experiment_id)})", f"[table]({page(experiment_id, TABLE)})"]

@@ -50,6 +50,7 @@ class RunStore:
 
         Raises CogxError where it cannot be reached or opened.
         """
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for every file
         self.uri = tracking_uri(uri)
         self._lock = FileLock(_lock_file(self.uri))
         try:

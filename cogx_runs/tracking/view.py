@@ -6,6 +6,7 @@ or picture that no card names gets a card of its own, so that what is not wanted
 
 import base64
 import json
+import math
 import uuid
 import zlib
 from collections.abc import Iterable, Iterator
@@ -19,6 +20,8 @@ CHARTS, TABLE = "cogx", "cogx-table"
 _TAG = "mlflow.sharedViewState."
 CLIPS_A_CARD = 10
 """MLflow shows no more pictures in a card: those of the first runs in the table."""
+CLIPS_A_ROW = 3
+"""In a window of usual width."""
 METRICS = ("clip_score", "wall_time_s", "step_s", "peak_vram_gib", "file_size_bytes")
 """The columns beside what is varied."""
 _LINES = ("by_frame.clip_score", "by_frame.change", "by_step.latent_std")
@@ -36,6 +39,8 @@ class Shown:
     models: tuple[str, ...]
     """The last one first; only its runs are shown unless another is asked for."""
     prompts: tuple[str, ...]
+    runs: int
+    """How many."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +144,12 @@ def _cards(shown: Shown) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     unwanted = [_card("BAR", metricKey=metric, deleted=True) for metric in sorted(shown.metrics - named)]
     unwanted += [_card("IMAGE", imageKeys=[key], step=0, deleted=True) for key in STILLS]
     layout = [
-        ("Clips", 1, 410, [_card("IMAGE", imageKeys=[CLIP], step=0, showRunParams=False), *unwanted]),
+        (
+            "Clips",
+            1,
+            140 + 272 * math.ceil(min(max(shown.runs, 1), CLIPS_A_CARD) / CLIPS_A_ROW),
+            [_card("IMAGE", imageKeys=[CLIP], step=0, showRunParams=False), *unwanted],
+        ),
         ("Effects and trade-off", 3, 320, [*effects, trade_off]),
         ("By frame and by step", 3, 320, lines),
         ("Stills of the same frames", 1, 900, [_card("IMAGE", imageKeys=list(STILLS), step=0, showRunParams=False)]),
