@@ -20,7 +20,9 @@ from cogx_runs.plan import resolve_clip
 from cogx_runs.record import score_tags
 from cogx_runs.study import experiments_of
 from cogx_runs.sweep import Dtype
+from cogx_runs.tracking.board import show
 from cogx_runs.tracking.store import LATENTS, RunStore
+from cogx_runs.tracking.view import Only
 from cogx_runs.video import Frames
 
 if TYPE_CHECKING:
@@ -81,6 +83,9 @@ def rescore_runs(
             series={f"by_frame.{metric}": scores[pixels].by_frame},
         )
         rescored.append(Rescored(run.info.run_id, run.info.run_name, metric, scores[pixels].value))
+    if rescored:
+        for name in experiments_of(sweep, store):
+            show(store, name, Only())
     return rescored
 
 

@@ -5,6 +5,7 @@ import shutil
 import tempfile
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, suppress
@@ -37,7 +38,7 @@ from cogx_runs.sweep import Placement
 from cogx_runs.tracking.board import Boards
 from cogx_runs.tracking.images import IMAGES
 from cogx_runs.tracking.provenance import provenance
-from cogx_runs.tracking.store import LATENTS, RunStore, is_series
+from cogx_runs.tracking.store import LATENTS, RunStore, scalars
 from cogx_runs.video import Frames, write_mp4
 
 _T = TypeVar("_T")
@@ -88,7 +89,7 @@ class _Made:
     """What they were made from."""
     params: dict[str, Any]
     series: Mapping[str, Sequence[float]]
-    """Values by step."""
+    """Values by step that are not in the store yet."""
     latents_kept: Future[None] | None = None
     """Done when new latents are in the store."""
 
@@ -114,6 +115,7 @@ class Runner:
         self._beside = any(spec.device == "cuda" for spec in todo) if finish_beside is None else finish_beside
         self._provenance: dict[Device, dict[str, str]] = {}
         self._scorers: dict[str, ClipScorer | WeightsUnavailableError] = {}
+        self._boards = Boards(store)
 
     def run(self, fail_fast: bool = False) -> list[Outcome]:
         """Bring every cell of the plan to its end. Outcomes come in the plan's order.
@@ -131,16 +133,16 @@ class Runner:
             stopped |= fail_fast and outcome.status == "failed"
             outcomes[place] = outcome
             self._report.run_ended(outcome)
-            boards.changed(outcome.spec.sweep)
+            boards.changed(outcome.spec.sweep, self._beside)
 
-        boards = Boards(self._store)
+        boards = self._boards
         try:
             self._prepare()
             experiments = self._open_experiments()
-            self._report.shown_at(list(experiments), boards.open(experiments))
+            cells = Counter(planned.spec.sweep for planned in self._plan.runs)
+            self._report.shown_at(list(experiments), boards.open(experiments, cells))
             with Finishing(VIDEOS_WAITING if self._beside else 0, ended) as finishing:
                 self._loader.before_loading = finishing.drain
-                boards.beside = finishing.beside
                 for place, planned in enumerate(self._plan.runs):
                     known = _known(planned)
                     if known is not None:
@@ -229,7 +231,7 @@ class Runner:
         while True:
             run = self._store.last_run(experiment_id, spec.output_hash)
             if run is not None and run.info.status == "FINISHED":
-                finishing.ended(place, Outcome(spec, "done", run.info.run_id, run.data.metrics))
+                finishing.ended(place, Outcome(spec, "done", run.info.run_id, scalars(run)))
                 return
             if run is not None and run.info.status == "FAILED":
                 finishing.ended(place, Outcome(spec, "failed", run.info.run_id, error="failed in another process"))
@@ -296,8 +298,7 @@ class Runner:
         except CogxError as error:
             self._report.note(f"{cell.spec.run_name}: made again, since {error}")
             return None
-        of_its_sweep = [key for key in made.data.metrics if key.startswith("axis.") or is_series(key)]
-        metrics = {key: value for key, value in made.data.metrics.items() if key not in of_its_sweep}
+        metrics = {key: value for key, value in scalars(made).items() if not key.startswith("axis.")}
         metrics |= spec_metrics(cell.spec)
         tags = _beginning_with(made.data.tags, _TAGS_OF_THE_LATENTS + _TAGS_OF_THE_SCORES)
         tags["cogx.reused_from"] = made.data.tags.get("cogx.reused_from", made.info.run_id)
@@ -357,7 +358,7 @@ class Runner:
             self._report.step(done, total)
             if time.monotonic() - told > STEP_INTERVAL_S:
                 told = time.monotonic()
-                finishing.beside(partial(self._store.log_step, cell.run_id, done))
+                self._boards.step(cell.run_id, done)
 
         def denoise_warm(spec: RunSpec) -> Denoised:
             pipe = self._loader.warm_pipeline(self._card(spec), spec)
@@ -400,7 +401,7 @@ class Runner:
         if decoded_at != placement:
             tags["cogx.stepped_down"] = f"{spec.placement} to {decoded_at} in decoding: out of the GPU's memory"
         measured |= _peaks([("denoise", denoised.peak), ("decode", decoded.peak)]) | {"decode_s": decoded.decode_s}
-        return _Made(decoded.frames, measured, tags, params(spec) | {"placement": placement}, series, kept)
+        return _Made(decoded.frames, measured, tags, params(spec) | {"placement": placement}, {}, kept)
 
     def _keep_latents(
         self,

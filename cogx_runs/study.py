@@ -178,7 +178,7 @@ def experiments_of(name: str, store: "RunStore") -> list[str]:
 
 @contextmanager
 def dashboard(
-    sweeps: Sequence[str] = (),
+    sweeps: str | Sequence[str] = (),
     *,
     model: str | None = None,
     prompt: str | None = None,
@@ -190,19 +190,21 @@ def dashboard(
 
     Raises CogxError for a sweep, model or prompt that has not been run, and where the server does not answer.
     """
-    from cogx_runs.tracking.board import refresh
-    from cogx_runs.tracking.dashboard import comparison, serve
+    from cogx_runs.tracking.board import show
+    from cogx_runs.tracking.dashboard import ALL_EXPERIMENTS, comparison, serve
     from cogx_runs.tracking.store import RunStore
     from cogx_runs.tracking.view import Only
 
     store = RunStore(tracking_uri)
+    sweeps = [sweeps] if isinstance(sweeps, str) else sweeps
     names = list(dict.fromkeys(name for sweep in sweeps for name in experiments_of(sweep, store)))
     if len(names) != 1 and (model or prompt):
         raise CogxError("--model and --prompt choose among the runs of one sweep; name one")
-    pages = [refresh(store, name, Only(model, prompt)) for name in names]
+    pages = [show(store, name, Only(model, prompt)) for name in names]
     if len(names) > 1:
         pages = [comparison([store.experiment_id(name) for name in names])]
-    with serve(*pages, port=port, uri=tracking_uri) as server:
+    page = pages[0] if pages else ALL_EXPERIMENTS
+    with serve(page, port=port, uri=tracking_uri) as server:
         yield server
 
 

@@ -3,6 +3,7 @@
 import base64
 import json
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,14 @@ from typing import Any
 import cells
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from cogx_runs.errors import CogxError
 from cogx_runs.plan import RunSpec
 from cogx_runs.record import known_params, spec_metrics
 from cogx_runs.sweep import Parameters, Sweep
-from cogx_runs.tracking.board import Boards, refresh
-from cogx_runs.tracking.notes import LIMIT, NOTE, escaped, run_note
+from cogx_runs.tracking.board import Boards, refresh, show
+from cogx_runs.tracking.notes import LIMIT, NOTE, RUN_LIMIT, escaped, run_note
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.tracking.view import Only
 
@@ -96,7 +98,7 @@ def test_the_description_asks_the_question_and_lists_the_results_in_the_order_of
     assert rows[0] == "|  | guidance_scale | CLIP score |  |"
     assert [row.split(" | ")[1:3] for row in rows[2:]] == [["1", "21.00"], ["6", ""], ["12", "32.00"]]
     assert "images%2Fa%2Bb.webp" in rows[2]
-    assert f"running [run](/#/experiments/{experiment}/runs/{open_run})" in rows[3]
+    assert f"running [run](/#/experiments/{experiment}/runs/{open_run}?workflowType=machine_learning)" in rows[3]
 
 
 def test_a_description_of_many_runs_is_within_mlflows_limit_and_says_how_many_it_leaves_out(
@@ -136,13 +138,16 @@ def test_a_board_is_written_when_a_sweep_begins_at_most_every_10_s_and_at_its_en
 ) -> None:
     experiment = store.open_experiment(SWEEP)
     boards = Boards(store)
-    assert boards.open({"exp": experiment}) is None
+    assert boards.open({"exp": experiment}, {"exp": 3}) is None
+    begun = state(experiment, "cogx")
+    assert begun["orderByKey"] == "metrics.`axis.guidance_scale`"
+    assert begun["compareRunSections"][0]["cardHeight"] == 140 + 272
     finish(store, experiment, cells.SPEC, tmp_path / "a")
 
-    boards.changed("exp")
+    boards.changed("exp", beside=False)
     assert "[video](" not in note(experiment)
-    monkeypatch.setattr("cogx_runs.tracking.board.INTERVAL_S", 0.0)
-    boards.changed("exp")
+    monkeypatch.setattr(boards, "_due", {"exp": 0.0})
+    boards.changed("exp", beside=False)
     assert note(experiment).count("[video](") == 1
     finish(store, experiment, replace(cells.SPEC, seed=7), tmp_path / "a")
 
@@ -150,10 +155,75 @@ def test_a_board_is_written_when_a_sweep_begins_at_most_every_10_s_and_at_its_en
     assert note(experiment).count("[video](") == 2
 
 
+def test_a_board_that_cannot_be_written_stops_nothing_and_is_told_at_the_end(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = store.open_experiment(SWEEP)
+    boards = Boards(store)
+
+    def refuse(*_: Any) -> None:
+        raise MlflowException("no space\nat all")
+
+    monkeypatch.setattr(RunStore, "tag_experiment", refuse)
+    monkeypatch.setattr(RunStore, "log_step", refuse)
+
+    assert boards.open({"exp": experiment}, {"exp": 1}) is None
+    boards.step("a run", 1)
+    assert boards.close() == ["the view of exp could not be written: no space"]
+    with pytest.raises(CogxError, match="the view of exp cannot be written: no space"):
+        show(store, "exp", Only())
+
+
+def test_many_prompts_and_a_long_question_stay_within_mlflows_limits(store: RunStore, tmp_path: Path) -> None:
+    experiment = store.open_experiment(SWEEP.model_copy(update={"description": "*" * 30_000}))
+    for number in range(70):
+        finish(
+            store, experiment, replace(cells.SPEC, prompt_name=f"prompt_{number}", prompt=str(number)), tmp_path / "a"
+        )
+
+    refresh(store, "exp")
+
+    assert len(note(experiment)) <= LIMIT
+    assert "and 12 more" in note(experiment)
+
+
+def test_a_description_that_a_user_wrote_is_left_alone(store: RunStore) -> None:
+    experiment = store.open_experiment(SWEEP)
+    refresh(store, "exp")
+    MlflowClient().set_experiment_tag(experiment, NOTE, "My own words.")
+
+    refresh(store, "exp")
+
+    assert note(experiment) == "My own words."
+
+
+def test_boards_written_by_two_at_once_are_both_written(store: RunStore) -> None:
+    experiment = store.open_experiment(SWEEP)
+    with ThreadPoolExecutor(4) as pool:
+        pages = [found.result() for found in [pool.submit(refresh, RunStore(), "exp") for _ in range(4)]]
+
+    assert len(set(pages)) == 1
+    assert state(experiment, "cogx")
+
+
+def test_a_series_written_twice_is_read_once(store: RunStore, tmp_path: Path) -> None:
+    run_id = store.claim(store.open_experiment(SWEEP), cells.SPEC, {})
+    assert run_id is not None
+    (tmp_path / "latents").write_bytes(b"")
+    for values in ([1.0, 0.9], [1.0, 0.8]):
+        store.keep_latents(run_id, tmp_path / "latents", {}, {}, series={"by_step.latent_std": values})
+
+    (run,) = store.runs(["exp"])
+    assert store.series(run) == {"by_step.latent_std": [1.0, 0.8]}
+    (row,) = store.rows(["exp"])
+    assert not any(key.startswith("metrics.by_") for key in row)
+    assert all(past.metrics == {} for past in store.history())
+
+
 def test_text_of_a_user_stands_for_itself_in_markdown() -> None:
     assert escaped("<script>alert(1)</script>\n| *a* [b](c)") == (
         r"&lt;script&gt;alert\(1\)&lt;/script&gt; \| \*a\* \[b\]\(c\)"
     )
     long = run_note("what", "<b>" * 4000, "7" * 32, {"clip_score": 30.0}, "cogx-runs generate '```'")
-    assert len(long) <= 7900
+    assert len(long) <= RUN_LIMIT
     assert "<b>" not in long

@@ -3,10 +3,13 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -16,7 +19,7 @@ from test_tracking import SPEC, SWEEP, finish
 
 from cogx_runs.errors import CogxError
 from cogx_runs.study import dashboard
-from cogx_runs.tracking.dashboard import serve
+from cogx_runs.tracking.dashboard import running, serve
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.tracking.view import page
 
@@ -87,3 +90,22 @@ def test_a_port_in_use_is_refused_before_a_server_is_started(project: Path) -> N
 
         with pytest.raises(CogxError, match=f"^--port {port}: cannot be used"), serve(port=port):
             pass
+
+
+def test_two_servers_started_at_once_serve_each_its_own_store(
+    tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        shutil.copy(empty_store / "mlflow.db", tmp_path / name)
+    uris = [f"sqlite:///{tmp_path}/{name}/mlflow.db" for name in ("a", "b")]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        monkeypatch.setattr("cogx_runs.tracking.dashboard.USUAL_PORT", probe.getsockname()[1])
+
+    with ExitStack() as stack, ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda uri: stack.enter_context(serve(uri=uri)), uris)
+
+        assert first.url != second.url
+        assert [running(uri) for uri in uris] == [first.url, second.url]
+    assert [running(uri) for uri in uris] == [None, None]

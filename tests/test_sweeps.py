@@ -144,6 +144,15 @@ def test_what_is_finished_is_not_run_again_and_what_another_sweep_finished_is_re
     assert reused["metrics.axis.seed"] == 42
     same = [column for column in made.index if column.startswith("metrics.") and "axis" not in column]
     pd.testing.assert_series_equal(reused[same], made[same], check_names=False)
+    store = RunStore()
+    series = [
+        store.series(next(run for run in store.runs() if run.info.run_id == found["run_id"]))
+        for found in (made, reused)
+    ]
+    assert series[0] == series[1]
+    assert {name: len(values) for name, values in series[0].items()} == {
+        "by_frame.change": 8, "by_frame.clip_score": 9, "by_step.latent_std": 2,
+    }  # fmt: skip
     for name in ("video.mp4", "contact_sheet.png", "latents.safetensors"):
         one, other = (artifacts(run["run_id"], tmp_path / run["run_id"]) / name for run in (made, reused))
         assert one.read_bytes() == other.read_bytes()

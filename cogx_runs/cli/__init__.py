@@ -60,6 +60,9 @@ for _command in (init, plan, sweep, generate, runs, rescore, report, export, ui,
 
 
 def main() -> None:
-    """The entry point `cogx-runs`; a process that is told to end cleans up as an interrupted one does."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """The entry point `cogx-runs`; a process that is told to end, or whose terminal is closed, cleans up as an
+    interrupted one does."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, signal.default_int_handler)
     cast(Callable[[], None], cli)()

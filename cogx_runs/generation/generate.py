@@ -38,7 +38,7 @@ class Denoised:
     """`denoise_s` over the number of steps."""
     peak: Peak
     latent_std: tuple[float, ...]
-    """Standard deviation of the latents after each step: 1 for noise, less for a video."""
+    """Standard deviation of the latents after each step: 1 for the noise at the beginning."""
 
 
 def denoise(pipe: CogVideoXPipeline, spec: RunSpec, embeddings: Embeddings, on_step: OnStep | None = None) -> Denoised:

@@ -27,7 +27,7 @@ class Cell:
     run_id: str
     experiment: str
     name: str
-    """`panda_guitar guidance_scale=6`"""
+    """`guidance=6 panda_guitar`"""
     is_finished: bool
     """Else it failed."""
     prompt_name: str

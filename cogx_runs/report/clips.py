@@ -68,8 +68,13 @@ def are_embedded(clips: Sequence[Clip], limit_mb: float = EMBED_LIMIT_MB) -> boo
 
 
 def write_beside(clips: Sequence[Clip], directory: Path) -> None:
-    """Write the videos as files into the folder `videos` of `directory`, each whole or not at all."""
+    """Write the videos as files into the folder `videos` of `directory`, each whole or not at all, and remove
+    those of an earlier report."""
     (directory / FOLDER).mkdir(exist_ok=True)
+    wanted = {(directory / clip.target).name for clip in clips}
+    for path in (directory / FOLDER).glob("*.mp4"):
+        if path.name not in wanted:
+            path.unlink()
     for clip in clips:
         target = directory / clip.target
         unfinished = target.with_suffix(".unfinished")

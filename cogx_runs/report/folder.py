@@ -17,8 +17,10 @@ from cogx_runs.report.page import Media, render_page
 from cogx_runs.report.quantities import write_value
 from cogx_runs.report.votes import report_id, votes_in
 from cogx_runs.study import experiments_of
+from cogx_runs.tracking.board import show
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.tracking.uri import store_exists
+from cogx_runs.tracking.view import Only
 
 PAGE = "report.html"
 
@@ -83,8 +85,11 @@ def write_report(
             kept.write_text(render_page(content, light), encoding="utf-8")
         else:
             kept = page
+        written = page.replace(directory / PAGE)
+        kept = written if kept == page else kept
         logged = [store.keep_report(store.experiment_id(name), kept) for name in names] if log else []
-        page.replace(directory / PAGE)
+        for name in names if log else ():
+            show(store, name, Only())
     return Written(directory / PAGE, tuple(names), len(media.clips), media.embedded, len(votes), tuple(logged))
 
 
@@ -109,11 +114,12 @@ def _read(name: str, store: RunStore, tracking_uri: str | None) -> Experiment:
 def _axes(cells: Sequence[Cell], tags: Mapping[str, str]) -> tuple[str, ...]:
     """What the experiment varies: what its sweep says, and what its runs were swept over, which tell numbers only.
 
-    An axis that all cells have one value of is none.
+    An axis that all cells have one value of is none, unless nothing else varies: then that is all there is so far.
     """
-    named = dict.fromkeys(json.loads(tags.get("cogx.axes", "[]")))
+    named = dict.fromkeys(json.loads(tags.get("cogx.axes", "{}")))
     named |= {key.removeprefix("axis."): None for cell in cells for key in cell.metrics if key.startswith("axis.")}
-    return tuple(axis for axis in named if axis in CONFIG and len(values_of(cells, axis)) > 1)
+    present = [axis for axis in named if axis in CONFIG and values_of(cells, axis)]
+    return tuple(axis for axis in present if len(values_of(cells, axis)) > 1) or tuple(present)
 
 
 def _check_baselines(baselines: Mapping[str, str], experiments: Sequence[Experiment]) -> None:

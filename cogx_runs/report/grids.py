@@ -52,7 +52,7 @@ def grids_of(experiment: str, cells: Sequence[Cell], axes: Sequence[str], baseli
     Where each cell differs from one centre along one axis at most, as `one_at_a_time` makes them, each grid holds the
     cells along its axis. Else each holds them all, and the one with most columns shows the videos. `baselines` are
     the values to compare with, as text; without one it is the model's default, else the first. A value that the axis
-    has not is passed over: `report_sweeps` has checked them.
+    has not is passed over: `write_report` has checked them.
     """
     if not axes:
         return [_grid(experiment, cells, None, {}, shows_videos=True)]
@@ -84,7 +84,7 @@ def _grid(
     values: tuple[Any, ...] = (None,) if axis is None else values_of(cells, axis)
     rows: dict[tuple[Any, ...], list[Cell | None]] = {}
     labels = labels_of(cells, axis)
-    for cell in cells:
+    for cell in (cell for cell in cells if axis is None or axis in cell.config):
         column = 0 if axis is None else values.index(cell.config[axis])
         rows.setdefault(cell.others(axis), [None] * len(values))[column] = cell
     return Grid(experiment, axis, values, _baseline(axis, values, baselines), _ordered(rows, labels), shows_videos)

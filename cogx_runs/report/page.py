@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from cogx_runs.report.clips import Clip
 from cogx_runs.report.content import Content, GridContent
-from cogx_runs.report.quantities import COMPARED, SHOWN, write_value
+from cogx_runs.report.quantities import SHOWN, write_value
 from cogx_runs.report.votes import Ballot
 
 PARTS = Path(__file__).parent / "parts"
@@ -48,7 +48,6 @@ def render_page(content: Content, media: Media) -> str:
         content=content,
         media=media,
         quantities=SHOWN,
-        compared=COMPARED,
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         ballot=Ballot(report=content.identity, votes=list(content.votes)).model_dump(),
         data=_data(content, media),
@@ -83,7 +82,7 @@ def _grid(found: GridContent, media: Media) -> dict[str, Any]:
             if cell is not None and cell.is_finished and cell.output_hash in media.clips
         ]
         if len(sides) > 1:
-            rows.append({"prompt": row.prompt, "label": row.label, "sides": sides})
+            rows.append({"prompt": row.prompt, "sides": sides})
     return {
         "key": found.key,
         "experiment": found.grid.experiment,

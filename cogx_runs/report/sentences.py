@@ -150,9 +150,7 @@ def _traps(grid: Grid, differences: Sequence[Difference]) -> list[str]:
         said.append("A larger file has more motion, detail or noise; which of them, its size does not tell.")
     values = [value for value in grid.values if isinstance(value, int | float)]
     if grid.axis == "guidance_scale" and min(values) <= 1 < max(values):
-        said.append(
-            "At 1 or below guidance is off: a step calls the model for half as many videos, and takes less time."
-        )
+        said.append("At 1 or below guidance is off: a step calls the model for half as many videos.")
     left_out = max((found.not_comparable for found in differences), default=0)
     if left_out:
         said.append(f"{_count(left_out, 'pair')} of wall times left out: not measured alike.")

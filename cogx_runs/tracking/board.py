@@ -1,9 +1,11 @@
-"""An experiment's view and description, written from the runs that it has."""
+"""An experiment's views and description, written from the runs that it has, and kept current while they change."""
 
+import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
 from mlflow.entities import Run
@@ -13,93 +15,136 @@ from sqlalchemy.exc import SQLAlchemyError
 from cogx_runs.errors import CogxError, did_you_mean
 from cogx_runs.tracking.dashboard import comparison, running
 from cogx_runs.tracking.notes import NOTE, escaped, experiment_note
-from cogx_runs.tracking.store import RunStore
+from cogx_runs.tracking.store import NUMBER, RunStore
 from cogx_runs.tracking.view import TABLE, Only, Shown, page, view_tags
 
 INTERVAL_S = 10.0
+"""A board is written again no sooner than this after the last time,"""
+SHARE = 20
+"""and no sooner than this many times what writing it took."""
+OWN_NOTE = "cogx.note_sha256"
+"""The hash of the description that was written here: one that a user wrote is left alone."""
 
 
-def refresh(store: RunStore, name: str, only: Only = Only()) -> str:  # noqa: B008 (frozen)
-    """Write the views and the description of an experiment anew, for the runs that it has now. Returns the page of the
-    view of `only`.
+def show(store: RunStore, name: str, only: Only) -> str:
+    """Bring an experiment's board up to date, where it can be written, and return the page of a view.
+
+    Raises CogxError where the experiment has no run of that model or prompt, or no view and none can be written.
+    """
+    try:
+        return refresh(store, name, only)
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        experiment_id = store.experiment_id(name)
+        if not any(key.endswith(f".{only.key}") for key in store.experiment_tags(experiment_id)):
+            raise CogxError(f"the view of {name} cannot be written: {_first_line(error)}") from error
+        return page(experiment_id, only.key)
+
+
+def refresh(store: RunStore, name: str, only: Only = Only(), cells: int = 0) -> str:  # noqa: B008 (frozen)
+    """Write the views and the description of an experiment anew, for the runs that it has now and the `cells` that it
+    will have. Returns the page of the view of `only`.
 
     Raises CogxError where the experiment has no run of that model or prompt.
     """
     experiment_id = store.experiment_id(name)
     tags = store.experiment_tags(experiment_id)
-    axes = tuple(json.loads(tags.get("cogx.axes", "[]")))
+    axes: dict[str, str] = json.loads(tags.get("cogx.axes", "{}"))
     runs = list(store.runs([name]))
     models = _values(runs, "model")
     prompts = tuple(sorted(_values(runs, "prompt_name")))
     for asked, known, what in ((only.model, models, "model"), (only.prompt, prompts, "prompt")):
         if asked is not None and asked not in known:
             raise CogxError(f"{name} has no run of {what} {asked!r}; {did_you_mean(asked, known)}")
-    views = [
-        Only(),
-        *(Only(model=model) for model in models[1:]),
-        *(Only(prompt=name) for name in (prompts if len(prompts) > 1 else ())),
-        only,
-    ]
+    by_prompt = [Only(prompt=prompt) for prompt in prompts] if len(prompts) > 1 else []
+    views = [*(Only(model=model) for model in models[1:]), *by_prompt]
     shown = Shown(
-        axes=axes,
-        numbers=frozenset(axis for axis in axes if any(f"axis.{axis}" in run.data.metrics for run in runs)),
+        axes=tuple(axes),
+        numbers=frozenset(axis for axis, kind in axes.items() if kind == NUMBER),
         metrics=frozenset(metric for run in runs for metric in run.data.metrics),
         models=models,
-        prompts=prompts,
-        runs=len(runs),
+        model_of={prompt: _values(runs, "model", prompt)[0] for prompt in prompts},
+        runs=max(cells, len(runs)),
     )
-    latest = max((run.info.start_time for run in runs), default=0)
     links = [f"[clips and charts]({page(experiment_id)})", f"[table]({page(experiment_id, TABLE)})"]
-    links += [f"[{escaped(view.model or view.prompt or '')}]({page(experiment_id, view.key)})" for view in views[1:-1]]
-    note = experiment_note(name, tags.get("cogx.question", ""), axes, _in_order(runs, axes), links)
-    store.tag_experiment(experiment_id, view_tags(shown, views, latest) | {NOTE: note})
+    report = store.find_report(experiment_id)
+    if report is not None:
+        links.append(
+            f"[report](/#/experiments/{experiment_id}/runs/{report}/artifacts/report.html?workflowType=machine_learning)"
+        )
+    links += [f"[{escaped(view.model or view.prompt or '')}]({page(experiment_id, view.key)})" for view in views]
+    note = experiment_note(name, tags.get("cogx.question", ""), tuple(axes), _in_order(runs, tuple(axes)), links)
+    written = view_tags(shown, [Only(), *views, only], store.created_ms(experiment_id))
+    if NOTE not in tags or _digest(tags[NOTE]) == tags.get(OWN_NOTE):
+        written |= {NOTE: note, OWN_NOTE: _digest(note)}
+    store.tag_experiment(experiment_id, written)
     return page(experiment_id, only.key)
 
 
 class Boards:
-    """Keeps the boards of a sweep's experiments current while it runs, each written every 10 s at most.
+    """Keeps the boards of a sweep's experiments current while it runs, and tells the steps of the run at work.
 
-    A board that cannot be written stops nothing: it is written again at the next change, and at the end.
+    What cannot be written stops nothing: it is written again at the next change, and at the end.
     """
 
     def __init__(self, store: RunStore) -> None:
         self._store = store
-        self._written: dict[str, float] = {}
-        self.beside: Callable[[Callable[[], str]], object] = lambda work: work()
-        """Does a piece of work in a thread of its own where there is one."""
+        self._cells: Mapping[str, int] = {}
+        self._due: dict[str, float] = {}
+        self._problems: dict[str, str] = {}
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="boards")
+        self._last: Future[None] | None = None
 
-    def open(self, experiments: Mapping[str, str]) -> str | None:
-        """Write all boards, named with their ids, and return where they can be watched; None where no server runs."""
-        pages = []
+    def open(self, experiments: Mapping[str, str], cells: Mapping[str, int]) -> str | None:
+        """Write all boards, by name with their ids and numbers of cells. Returns where they can be watched; None where
+        no server runs."""
+        self._cells = cells
         for name in experiments:
-            pages.append(refresh(self._store, name))
-            self._written[name] = time.monotonic()
+            self._write(name)
         url = running(self._store.uri)
-        if url is None:
+        if url is None or not experiments:
             return None
-        return url + (pages[0] if len(pages) == 1 else comparison(list(experiments.values())))
+        ids = list(experiments.values())
+        return url + (page(ids[0]) if len(ids) == 1 else comparison(ids))
 
-    def changed(self, name: str) -> None:
-        """A run of this experiment has ended."""
-        if time.monotonic() - self._written[name] > INTERVAL_S:
-            self._written[name] = time.monotonic()
-            with suppress(MlflowException, SQLAlchemyError, OSError):
-                self.beside(partial(refresh, self._store, name))
+    def changed(self, name: str, beside: bool) -> None:
+        """A run of this experiment has ended. With `beside`, its board is written by another thread."""
+        if time.monotonic() < self._due.get(name, math.inf):
+            return
+        if beside:
+            self._tell(partial(self._write, name))
+        else:
+            self._write(name)
+
+    def step(self, run_id: str, done: int) -> None:
+        """An open run has done so many steps. Told by another thread; not at all while that is still at something."""
+        self._tell(partial(self._store.log_step, run_id, done))
 
     def close(self) -> list[str]:
         """Write all boards for the last time. Returns what could not be, as clauses."""
-        problems = []
-        for name in self._written:
-            try:
-                refresh(self._store, name)
-            except (MlflowException, SQLAlchemyError, OSError) as error:
-                problems.append(f"the view of {name} could not be written: {str(error).splitlines()[0]}")
-        return problems
+        self._pool.shutdown(cancel_futures=True)
+        for name in self._due:
+            self._write(name)
+        return [f"the view of {name} could not be written: {problem}" for name, problem in self._problems.items()]
+
+    def _tell(self, work: Callable[[], None]) -> None:
+        if self._last is None or self._last.done():
+            self._last = self._pool.submit(work)
+
+    def _write(self, name: str) -> None:
+        began = time.monotonic()
+        self._problems.pop(name, None)
+        try:
+            refresh(self._store, name, cells=self._cells[name])
+        except Exception as error:
+            self._problems[name] = _first_line(error)
+        ended = time.monotonic()
+        self._due[name] = ended + max(INTERVAL_S, SHARE * (ended - began))
 
 
-def _values(runs: Sequence[Run], parameter: str) -> tuple[str, ...]:
-    """The distinct values of a parameter, that of the newest run first."""
-    return tuple(dict.fromkeys(run.data.params[parameter] for run in runs if parameter in run.data.params))
+def _values(runs: Sequence[Run], parameter: str, prompt: str | None = None) -> tuple[str, ...]:
+    """The distinct values of a parameter, of one prompt's runs where it is given, that of the newest run first."""
+    of = [run.data.params for run in runs if prompt is None or run.data.params.get("prompt_name") == prompt]
+    return tuple(dict.fromkeys(params[parameter] for params in of if parameter in params))
 
 
 def _in_order(runs: Sequence[Run], axes: Sequence[str]) -> list[Run]:
@@ -113,3 +158,11 @@ def _in_order(runs: Sequence[Run], axes: Sequence[str]) -> list[Run]:
     for run in sorted(runs, key=lambda run: (run.info.status == "FINISHED", run.info.start_time)):
         latest[run.data.tags.get("cogx.output_hash", run.info.run_id)] = run
     return sorted(latest.values(), key=place)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0] or type(error).__name__

@@ -3,6 +3,7 @@
 import html
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from urllib.parse import quote
 
 from mlflow.entities import Run
@@ -14,17 +15,40 @@ RUN_LIMIT = 7_500
 """Of a run's, of 8,000."""
 PICTURE = "cogx.picture"
 """The tag that names the artifact which stands for a run."""
-_SHOWN = (("clip_score", "CLIP score", "{:.2f}"), ("wall_time_s", "wall s", "{:.1f}"), ("step_s", "s/step", "{:.3f}"),
-          ("peak_vram_gib", "VRAM GiB", "{:.2f}"), ("file_size_bytes", "kB", "{:.0f}"))  # fmt: skip
+MOST_LINKS = 60
+
+
+@dataclass(frozen=True)
+class _Figure:
+    """A metric as a reader reads it."""
+
+    metric: str
+    title: str
+    form: str
+    unit: float = 1
+
+    def write(self, metrics: Mapping[str, float]) -> str:
+        return self.form.format(metrics[self.metric] / self.unit) if self.metric in metrics else ""
+
+
+_FIGURES = (
+    _Figure("clip_score", "CLIP score", "{:.2f}"),
+    _Figure("wall_time_s", "wall s", "{:.1f}"),
+    _Figure("step_s", "s/step", "{:.3f}"),
+    _Figure("peak_vram_gib", "VRAM GiB", "{:.2f}"),
+    _Figure("file_size_bytes", "kB", "{:.0f}", 1000),
+)
 
 
 def experiment_note(name: str, question: str, axes: Sequence[str], runs: Sequence[Run], links: Iterable[str]) -> str:
     """The question, and a table of the results as far as they fit. `runs` are in the order of the table; `links` are
     Markdown links to views."""
-    head = f"{escaped(question)}\n\n{' · '.join(links)}\n\n"
+    shown_links = list(links)
+    more = f" and {len(shown_links) - MOST_LINKS} more" if len(shown_links) > MOST_LINKS else ""
+    head = f"{_cut(escaped(question), 4000)}\n\n{' · '.join(shown_links[:MOST_LINKS])}{more}\n\n"
     varied = [*axes, *(column for column in ("prompt_name", "seed") if column not in axes and _varies(column, runs))]
-    metrics = [item for item in _SHOWN if any(item[0] in run.data.metrics for run in runs)]
-    titles = ["", *varied, *(title for _, title, _ in metrics), ""]
+    metrics = [figure for figure in _FIGURES if any(figure.metric in run.data.metrics for run in runs)]
+    titles = ["", *varied, *(figure.title for figure in metrics), ""]
     table = f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}\n"
     rest = "\n{} more runs: `cogx-runs runs " + name + "`\n"
     for number, run in enumerate(runs):
@@ -35,35 +59,29 @@ def experiment_note(name: str, question: str, axes: Sequence[str], runs: Sequenc
     return head + table
 
 
-def _row(run: Run, varied: Sequence[str], metrics: Sequence[tuple[str, str, str]]) -> str:
+def _row(run: Run, varied: Sequence[str], metrics: Sequence[_Figure]) -> str:
     run_id, experiment = run.info.run_id, run.info.experiment_id
-    numbers = [
-        form.format(run.data.metrics[key] / (1000 if title == "kB" else 1)) if key in run.data.metrics else ""
-        for key, title, form in metrics
-    ]
+    numbers = [figure.write(run.data.metrics) for figure in metrics]
     values = [_value(run, column) for column in varied]
     if run.info.status == "FINISHED":
-        video = f"/#/experiments/{experiment}/runs/{run_id}/artifacts/video.mp4"
-        last = f"[video]({video})"
+        last = f"[video](/get-artifact?path=video.mp4&run_uuid={run_id})"
         first = picture(run_id, run.data.tags.get(PICTURE, ""))
     else:
         last, first = run.info.status.lower(), ""
-    link = f"[run](/#/experiments/{experiment}/runs/{run_id})"
+    link = f"[run](/#/experiments/{experiment}/runs/{run_id}?workflowType=machine_learning)"
     return f"| {' | '.join([first, *values, *numbers, f'{last} {link}'])} |\n"
 
 
 def run_note(what: str, prompt: str, run_id: str, metrics: Mapping[str, float], command: str) -> str:
     """What a run is in one line, its picture, its numbers, and the command that makes it again."""
-    numbers = [
-        f"{title} {form.format(metrics[key] / (1000 if title == 'kB' else 1))}"
-        for key, title, form in _SHOWN
-        if key in metrics
-    ]
-    note = (
-        f"{escaped(what)}\n\n> {escaped(prompt)}\n\n{', '.join(numbers)}\n\n{picture(run_id, 'contact_sheet.png')}\n\n"
-        f"Make it again:\n\n```\n{command.replace('```', '` ` `')}\n```\n"
-    )
-    return note if len(note) <= RUN_LIMIT else note.replace(escaped(prompt), escaped(prompt[:500]) + " …")[:RUN_LIMIT]
+    numbers = [f"{figure.title} {figure.write(metrics)}" for figure in _FIGURES if figure.metric in metrics]
+    head = f"{escaped(what)}\n\n> {_cut(escaped(prompt), 1500)}\n\n{', '.join(numbers)}\n\n"
+    head += f"{picture(run_id, 'contact_sheet.png')}\n\n"
+    fence = "`" * (1 + max((len(found) for found in re.findall("`+", command)), default=0))
+    again = f"Make it again: {fence} {command} {fence}\n"  # not a block, which MLflow makes as wide as its longest line
+    if len(head) + len(again) > RUN_LIMIT:
+        again = "The command that makes it again is in the tag `cogx.command`.\n"
+    return head + again
 
 
 def picture(run_id: str, artifact: str) -> str:
@@ -80,6 +98,10 @@ def escaped(text: str) -> str:
 def _value(run: Run, parameter: str) -> str:
     number = run.data.metrics.get(f"axis.{parameter}")
     return escaped(run.data.params.get(parameter, "")) if number is None else f"{number:.12g}"
+
+
+def _cut(text: str, characters: int) -> str:
+    return text if len(text) <= characters else text[:characters].rstrip("\\") + " …"
 
 
 def _varies(column: str, runs: Sequence[Run]) -> bool:

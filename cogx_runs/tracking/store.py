@@ -32,6 +32,8 @@ TAG_LIMIT = 7900
 EXPERIMENT_TAG_LIMIT = 19000
 
 
+NUMBER = "number"
+"""The kind of an axis in an experiment's tag `cogx.axes`; any other kind is `word`."""
 BATCH = 1000
 """Metrics that MLflow takes at once."""
 Series = Mapping[str, Sequence[float]]
@@ -76,7 +78,7 @@ class RunStore:
         tags = {
             "cogx.file": sweep.file,
             "cogx.question": sweep.description[:EXPERIMENT_TAG_LIMIT],
-            "cogx.axes": json.dumps(list(sweep.axes)),
+            "cogx.axes": json.dumps({axis: _kind(values) for axis, values in sweep.axes.items()}),
         }
         with self._lock:
             found = self._client.get_experiment_by_name(sweep.name)
@@ -92,10 +94,11 @@ class RunStore:
 
     def tag_experiment(self, experiment_id: str, tags: Mapping[str, str]) -> None:
         """Set tags of an experiment, those aside that it has with the same value."""
-        present = self.experiment_tags(experiment_id)
-        for key, value in tags.items():
-            if present.get(key) != value:
-                self._client.set_experiment_tag(experiment_id, key, value)
+        with self._lock:  # two that set a new tag at once: one of them fails
+            present = self.experiment_tags(experiment_id)
+            for key, value in tags.items():
+                if present.get(key) != value:
+                    self._client.set_experiment_tag(experiment_id, key, value)
 
     def bury_dead(self, experiment_ids: Sequence[str]) -> int:
         """End as KILLED the runs of this host whose process is gone. Returns how many there were."""
@@ -212,14 +215,22 @@ class RunStore:
 
     def keep_report(self, experiment_id: str, page: Path) -> str:
         """Keep a report's page with an experiment, in the place of the one before. Returns the id of the run of the
-        kind `report` that holds it, which no query for cells finds."""
+        kind `report` that holds it, which no query for cells finds.
+
+        Raises CogxError where MLflow cannot keep it.
+        """
         with self._lock:
-            found = next(self._search([experiment_id], "tags.`cogx.kind` = 'report'"), None)
-            if found is None:
-                found = self._client.create_run(experiment_id, run_name="report", tags={"cogx.kind": "report"})
-        self._client.log_artifact(found.info.run_id, str(page))
-        self._client.set_terminated(found.info.run_id, "FINISHED")
-        return str(found.info.run_id)
+            run_id = self.find_report(experiment_id)
+            if run_id is None:
+                created = self._client.create_run(experiment_id, run_name="report", tags={"cogx.kind": "report"})
+                run_id = str(created.info.run_id)
+        try:
+            self._client.log_artifact(run_id, str(page))
+        except (MlflowException, OSError) as error:
+            raise CogxError(f"{page}: written, but MLflow cannot keep it: {str(error).splitlines()[0]}") from error
+        finally:
+            self._client.set_terminated(run_id, "FINISHED")
+        return run_id
 
     # Of other processes
 
@@ -261,13 +272,26 @@ class RunStore:
         """The tags of an experiment."""
         return dict(self._client.get_experiment(experiment_id).tags)
 
+    def created_ms(self, experiment_id: str) -> int:
+        """When an experiment was made, in ms since 1970."""
+        return int(self._client.get_experiment(experiment_id).creation_time)
+
+    def find_report(self, experiment_id: str) -> str | None:
+        """The id of the run that keeps an experiment's report; None where there is none."""
+        found = next(self._search([experiment_id], "tags.`cogx.kind` = 'report'"), None)
+        return None if found is None else str(found.info.run_id)
+
     def series(self, run: Run) -> dict[str, list[float]]:
-        """What a run has a value of for each frame or step."""
-        return {
-            key: [point.value for point in self._client.get_metric_history(run.info.run_id, key)]
-            for key in run.data.metrics
-            if is_series(key)
-        }
+        """What a run has a value of for each frame or step; of a step that was written twice, the later."""
+        found = {}
+        for key in run.data.metrics:
+            if is_series(key):
+                points = sorted(
+                    self._client.get_metric_history(run.info.run_id, key), key=lambda point: point.timestamp
+                )
+                by_step = {point.step: point.value for point in points}
+                found[key] = [by_step[step] for step in sorted(by_step)]
+        return found
 
     def runs(self, experiments: Sequence[str] | None = None, finished_only: bool = False) -> Iterator[Run]:
         """The runs of the named experiments, or of all, newest first."""
@@ -286,7 +310,7 @@ class RunStore:
                 "status": run.info.status,
                 "start_time": run.info.start_time,
                 **{f"params.{key}": value for key, value in run.data.params.items()},
-                **{f"metrics.{key}": value for key, value in run.data.metrics.items() if not is_series(key)},
+                **{f"metrics.{key}": value for key, value in scalars(run).items()},
                 **{f"tags.{key}": value for key, value in run.data.tags.items() if key.startswith("cogx.")},
             }
 
@@ -365,6 +389,15 @@ def is_series(metric: str) -> bool:
     return metric.startswith("by_")
 
 
+def scalars(run: Run) -> dict[str, float]:
+    """A run's metrics without those that have a value for each frame or step."""
+    return {key: value for key, value in run.data.metrics.items() if not is_series(key)}
+
+
+def _kind(values: Sequence[Any]) -> str:
+    return NUMBER if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values) else "word"
+
+
 def _past_run(run: Run, experiment: str) -> PastRun:
     return PastRun(
         run_id=run.info.run_id,
@@ -377,7 +410,7 @@ def _past_run(run: Run, experiment: str) -> PastRun:
         beside=run.data.tags.get("cogx.beside"),
         device_name=run.data.tags.get("cogx.env.device_name", ""),
         params=run.data.params,
-        metrics=run.data.metrics,
+        metrics=scalars(run),
     )
 
 

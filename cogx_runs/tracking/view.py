@@ -9,7 +9,7 @@ import json
 import math
 import uuid
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,11 @@ CLIPS_A_ROW = 3
 """In a window of usual width."""
 METRICS = ("clip_score", "wall_time_s", "step_s", "peak_vram_gib", "file_size_bytes")
 """The columns beside what is varied."""
+KNOWN = frozenset(METRICS) | {
+    "encode_text_s", "denoise_s", "decode_s", "encode_video_s", "idle_before_s", "current_step", "peak_ram_gib",
+    "peak_vram_reserved_gib", "peak_vram_text_gib", "peak_vram_denoise_gib", "peak_vram_decode_gib",
+}  # fmt: skip
+"""What runs will have that have not begun: the UI keeps a view as it was when it was opened."""
 _LINES = ("by_frame.clip_score", "by_frame.change", "by_step.latent_std")
 
 
@@ -38,9 +43,10 @@ class Shown:
     """All that the runs have."""
     models: tuple[str, ...]
     """The last one first; only its runs are shown unless another is asked for."""
-    prompts: tuple[str, ...]
+    model_of: Mapping[str, str]
+    """The last model of each prompt."""
     runs: int
-    """How many."""
+    """How many there are or will be."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,8 @@ def view_tags(shown: Shown, of: Iterable[Only], made_at_ms: int) -> dict[str, st
 
     The clips stand in the reverse of the table's order, so that the views with clips sort their runs downwards.
     """
-    views = {TABLE: _state(shown, True, Only())} | {only.key: _state(shown, False, only) for only in of}
+    cards = _cards(shown)
+    views = {TABLE: _state(shown, True, Only(), cards)} | {only.key: _state(shown, False, only, cards) for only in of}
     return {_TAG + key: _tag(key, state, made_at_ms) for key, state in views.items()}
 
 
@@ -79,11 +86,15 @@ def _tag(key: str, state: dict[str, Any], made_at_ms: int) -> str:
     return json.dumps(content)
 
 
-def _state(shown: Shown, ascending: bool, only: Only) -> dict[str, Any]:
-    model = only.model or (shown.models[0] if len(shown.models) > 1 else None)
+def _state(
+    shown: Shown, ascending: bool, only: Only, layout: tuple[list[dict[str, Any]], list[dict[str, Any]]]
+) -> dict[str, Any]:
+    model = only.model
+    if model is None and len(shown.models) > 1:
+        model = shown.models[0] if only.prompt is None else shown.model_of[only.prompt]
     wanted = {"params.`model`": model, "params.`prompt_name`": only.prompt}
     chosen = [f"{column} = {_quoted(value)}" for column, value in wanted.items() if value is not None]
-    sections, cards = _cards(shown)
+    sections, cards = layout
     return {
         "searchFilter": " and ".join(["tags.`cogx.kind` = 'run'", *chosen]),
         "orderByKey": _order(shown, only.prompt),
@@ -124,7 +135,7 @@ def _order(shown: Shown, prompt: str | None) -> str:
 def _columns(shown: Shown) -> Iterator[str]:
     for axis in shown.axes:
         yield f"metrics.`axis.{axis}`" if axis in shown.numbers else f"params.`{axis}`"
-    for name, several in (("prompt_name", shown.prompts), ("model", shown.models)):
+    for name, several in (("prompt_name", shown.model_of), ("model", shown.models)):
         if len(several) > 1 and name not in shown.axes:
             yield f"params.`{name}`"
     yield from (f"metrics.`{name}`" for name in METRICS)
@@ -140,8 +151,11 @@ def _cards(shown: Shown) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     ] or [_card("BAR", metricKey=metric) for metric in ("clip_score", "wall_time_s")]
     trade_off = _card("SCATTER", xaxis=_metric("wall_time_s"), yaxis=_metric("clip_score"))
     lines = [_line(metric) for metric in _LINES]
+    axes = {f"axis.{axis}" for axis in shown.numbers}
     named = {*_LINES, *(card["metricKey"] for card in effects if "metricKey" in card)}
-    unwanted = [_card("BAR", metricKey=metric, deleted=True) for metric in sorted(shown.metrics - named)]
+    unwanted = [
+        _card("BAR", metricKey=metric, deleted=True) for metric in sorted((shown.metrics | KNOWN | axes) - named)
+    ]
     unwanted += [_card("IMAGE", imageKeys=[key], step=0, deleted=True) for key in STILLS]
     layout = [
         (
@@ -207,5 +221,5 @@ def _uuid(text: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """A string of MLflow's filter language, which has no escapes."""
-    return f'"{text}"' if "'" in text else f"'{text}'"
+    """A string of MLflow's filter language, which has no escapes; what holds both quotes is cut before the second."""
+    return f'"{text.partition(chr(34))[0]}"' if "'" in text else f"'{text}'"
