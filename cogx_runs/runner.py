@@ -213,7 +213,6 @@ class Runner:
                 return False
             cell = _Cell(spec, run_id, folder)
             try:
-                self._store.describe(run_id, known_params(spec), spec_metrics(spec))
                 made = self._settled(cell, lambda: self._adopt(cell, finishing) or self._make(cell, finishing))
                 if isinstance(made, Outcome):
                     finishing.ended(place, made)
@@ -282,6 +281,7 @@ class Runner:
 
     def _adopt(self, cell: _Cell, finishing: Finishing) -> Outcome | None:
         """Finish a cell with all that a finished run of it elsewhere has; None where there is no such run."""
+        self._store.describe(cell.run_id, known_params(cell.spec), spec_metrics(cell.spec))
         write_definition(cell.spec, cell.folder)
         if any(self._plan.runs[place].spec.signature == cell.spec.signature for place in finishing.at_work):
             finishing.drain()

@@ -172,7 +172,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _end_with_parent() -> None:
-    """Have Linux end this process when the one that has started it is gone, however it died (prctl(2))."""
+    """Have Linux end this process when the thread that has started it is gone, however it died (prctl(2))."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
