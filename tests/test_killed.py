@@ -35,7 +35,7 @@ def sweep_file(tmp_path: Path, tiny_model: Path, tiny_clip: Path) -> Path:
 
 def test_a_store_whose_making_was_killed_at_any_moment_is_made_again(tmp_path: Path) -> None:
     script = "from cogx_runs.tracking.store import RunStore; print('begin', flush=True); RunStore(); print('made')"
-    for delay_s in (0.2, 0.5, 0.8, 1.1, 1.4):
+    for delay_s in (0.3, 0.8, 1.3):
         process = subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, stdout=subprocess.PIPE)
         assert process.stdout is not None
         process.stdout.readline()
@@ -84,7 +84,6 @@ def test_a_sweep_killed_between_any_two_writes_ends_with_each_cell_finished_exac
     deaths = [
         ("before", "log_artifacts", "1"),
         ("before", "log_batch", "3"),
-        ("before", "set_terminated", "1"),
         ("after", "set_terminated", "1"),
         ("after", "create_run", "1"),
     ]
@@ -92,9 +91,9 @@ def test_a_sweep_killed_between_any_two_writes_ends_with_each_cell_finished_exac
     codes = [start(sweep_file, [sys.executable, str(HERE / "killed_at.py"), *death]).wait() for death in deaths]
     last = start(sweep_file, COGX_RUNS).wait()
 
-    assert (codes, last) == ([-signal.SIGKILL] * 5, 0)
+    assert (codes, last) == ([-signal.SIGKILL] * 4, 0)
     assert statuses(sweep_file) == {
-        ("2", "KILLED"): 3,
+        ("2", "KILLED"): 2,
         ("2", "FINISHED"): 1,
         ("250", "KILLED"): 1,
         ("250", "FINISHED"): 1,
@@ -117,7 +116,7 @@ def test_latents_outlive_a_process_that_is_killed_before_it_has_decoded_them(swe
     assert "cogx.latents_from" not in runs["250", "FINISHED"].data.tags
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("sent", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupted_sweep_ends_its_run_as_killed_and_keeps_what_is_finished(
     sweep_file: Path, sent: signal.Signals
 ) -> None:

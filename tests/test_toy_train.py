@@ -29,6 +29,7 @@ def log(tmp_path: Path) -> Log:
     return Log(tmp_path / "log.jsonl")
 
 
+@pytest.mark.slow
 def test_the_autoencoder_learns(clips: ClipSet, log: Log) -> None:
     vae = build_vae(4)
 
@@ -38,6 +39,7 @@ def test_the_autoencoder_learns(clips: ClipSet, log: Log) -> None:
     assert vae.config.scaling_factor != 1.15258426
 
 
+@pytest.mark.slow
 def test_the_denoiser_learns(clips: ClipSet, log: Log) -> None:
     latents = LatentSet(torch.randn(16, 3, 4, 16, 16) * 0.1 + 0.7, clips.tokens)
     denoiser = Denoiser(4, 3.0, layers=1)
@@ -47,6 +49,7 @@ def test_the_denoiser_learns(clips: ClipSet, log: Log) -> None:
     assert losses[-1] < 0.9 * losses[0]
 
 
+@pytest.mark.slow
 def test_clip_learns(clips: ClipSet, log: Log) -> None:
     _, losses = train_clip(clips, Budget(12), 16, log, report_every=4)
 
