@@ -31,6 +31,8 @@ HIDDEN = {
     "rich": {"cli"},
     "jinja2": {"report"},
     "matplotlib": {"report"},
+    "scipy": {"analysis"},
+    "statsmodels": {"analysis"},
 }
 """The rooms that may import a large dependency."""
 
@@ -48,6 +50,8 @@ TOO_LARGE = {
     "yaml",
     "jinja2",
     "matplotlib",
+    "scipy",
+    "statsmodels",
 }
 """What the command line does without until a command needs it."""
 

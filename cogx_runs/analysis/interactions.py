@@ -1,0 +1,88 @@
+"""Whether the effect of one axis depends on another: differences of differences, from a grid."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cogx_runs.analysis.effects import Margin, baseline_of, margin_of
+from cogx_runs.analysis.pairs import check_axis, check_not_mixed, finished_cells, largest_machine, values_of
+from cogx_runs.analysis.verdict import Judgement, judge, more_prompts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interaction(Judgement):
+    """How much more a metric changes with one axis at a value of another than at that one's baseline.
+
+    The mean is of (a, b) - (a0, b) - (a, b0) + (a0, b0), and the verdict is without better or worse.
+    """
+
+    axis_a: str
+    value_a: Any
+    baseline_a: Any
+    axis_b: str
+    value_b: Any
+    baseline_b: Any
+    metric: str
+    squares: int
+    """Of four cells, over which a prompt's differences are averaged."""
+    more_prompts: int | None
+    """As of an Effect."""
+
+
+def interactions(
+    frame: pd.DataFrame,
+    axis_a: str,
+    axis_b: str,
+    metric: str,
+    baselines: Mapping[str, Any] | None = None,
+    margins: Mapping[str, Margin | None] | None = None,
+) -> list[Interaction]:
+    """The interaction at every two values that are not the baselines, corrected as one family; none where no prompt has
+    the four cells. Raises CogxError as `effects` does."""
+    axes = (axis_a, axis_b)
+    for axis in axes:
+        check_axis(axis)
+    base_a, base_b = (baseline_of(frame, axis, baselines or {}) for axis in axes)
+    cells = finished_cells(frame, (metric,), axes)
+    table = cells.pivot_table(
+        index=["prompt", "context", "machine"],
+        columns=[f"params.{axis}" for axis in axes],
+        values=f"metrics.{metric}",
+        aggfunc="first",
+    )
+    squares = {}
+    for value_a in values_of(frame, axis_a):
+        for value_b in values_of(frame, axis_b):
+            corners = [(value_a, value_b), (base_a, value_b), (value_a, base_b), (base_a, base_b)]
+            if value_a == base_a or value_b == base_b or not set(corners) <= set(table.columns):
+                continue
+            whole = table[corners].dropna().reset_index()
+            members = cells[cells["context"].isin(whole["context"])]
+            check_not_mixed(members, (metric,), f"{metric} over {axis_a} and {axis_b}", axes)
+            whole = largest_machine(whole.set_axis(["prompt", "context", "machine", *range(4)], axis=1))
+            if len(whole):
+                squares[value_a, value_b] = whole
+    differences = {
+        values: (whole[0] - whole[1] - whole[2] + whole[3]).astype(float).groupby(whole["prompt"]).mean().to_numpy()
+        for values, whole in squares.items()
+    }
+    bounds = [margin_of(metric, float(whole[3].mean()), margins or {}) for whole in squares.values()]
+    judgements = judge(list(differences.values()), bounds)
+    return [
+        Interaction(
+            **asdict(judgement),
+            axis_a=axis_a,
+            value_a=value_a,
+            baseline_a=base_a,
+            axis_b=axis_b,
+            value_b=value_b,
+            baseline_b=base_b,
+            metric=metric,
+            squares=len(squares[value_a, value_b]),
+            more_prompts=more_prompts(judgement, np.asarray(differences[value_a, value_b])),
+        )
+        for (value_a, value_b), judgement in zip(squares, judgements, strict=True)
+    ]

@@ -1,0 +1,90 @@
+"""Effects in plain English that claims nothing beyond the numbers."""
+
+from typing import Any
+
+from cogx_runs.analysis.effects import Effect
+from cogx_runs.analysis.intervals import MAX_PROMPTS
+from cogx_runs.analysis.verdict import ALPHA
+
+MINUS = "−"
+_LABELS = {
+    "clip_score": "CLIP score",
+    "wall_time_s": "wall time",
+    "step_s": "time per step",
+    "peak_vram_gib": "peak VRAM",
+    "file_size_bytes": "file size",
+}
+_UNITS = {"_s": " s", "_gib": " GiB", "_bytes": " bytes"}
+
+
+def sentence(effect: Effect) -> str:
+    """`At guidance_scale 12 the CLIP score is 0.80 higher than at 6 (95% interval +0.31 to +1.29; 9 prompts, 1 seed):
+    better.`, with what limits it."""
+    unit = next((unit for ending, unit in _UNITS.items() if effect.metric.endswith(ending)), "")
+    label = _LABELS.get(effect.metric, effect.metric)
+    change = f"{_write(abs(effect.mean), unit)} {'higher' if effect.mean > 0 else 'lower'} than"
+    if effect.mean == 0:
+        change = "the same as"
+    start = f"At {effect.axis} {_value(effect.value)} the {label} is on average {change} at {_value(effect.baseline)}"
+    counted = f"{_count(effect.prompts, 'prompt')}, {_count(effect.seeds, 'seed')}"
+    if effect.low is None or effect.high is None:
+        said = [f"{start} ({counted}). One prompt: no interval can be given, and no verdict."]
+    else:
+        spread = "the same difference in each" if effect.low == effect.high else _interval(effect, unit)
+        said = [f"{start} ({spread}; {counted}): {_verdict(effect, unit)}."]
+    if effect.settings > 1:
+        said.append(f"Averaged over {effect.settings} settings of the other parameters.")
+    if effect.left_out:
+        said.append(f"{_count(effect.left_out, 'pair')} left out: not measured alike.")
+    return " ".join(said)
+
+
+def _interval(effect: Effect, unit: str) -> str:
+    """The plain one, which may reach beyond the margin where the verdict is of equivalence: there the verdict's own."""
+    ends, confidence = (effect.low, effect.high), 1 - ALPHA
+    if effect.verdict == "equivalent" and effect.verdict_confidence is not None:
+        ends, confidence = (effect.verdict_low, effect.verdict_high), effect.verdict_confidence
+    low, high = (_write(end, unit, signed=True) for end in ends if end is not None)
+    return f"{100 * confidence:.3g}% interval {low} to {high}"
+
+
+def _verdict(effect: Effect, unit: str) -> str:
+    corrected = f", corrected for {effect.comparisons} comparisons" if effect.comparisons > 1 else ""
+    if effect.verdict == "equivalent":
+        assert effect.margin is not None, "equivalence has a margin"
+        differs = effect.adjusted_p is not None and effect.adjusted_p <= ALPHA
+        there = "; it does differ, by less than that" if differs else ""
+        return f"equivalent within {_write(effect.margin, unit)}{corrected}{there}"
+    if effect.verdict != "undecided":
+        return f"{effect.verdict}{corrected}"
+    said = "cannot be told apart"
+    if effect.p is not None and effect.p <= ALPHA:
+        said += f"{corrected}, though this comparison alone would"
+    if effect.low == effect.high:
+        return said
+    if effect.more_prompts is None:
+        return (
+            f"{said}; at the mean and spread seen, not even {MAX_PROMPTS} prompts are likely to settle it (an estimate)"
+        )
+    more = _count(effect.more_prompts, "more prompt")
+    return f"{said}; about {more} would settle it with 80% power, if the mean and spread seen are the true ones"
+
+
+def _write(value: float, unit: str, *, signed: bool = False) -> str:
+    """Three significant digits, and all before the point."""
+    size = abs(value)
+    digits = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 0.1 or size == 0 else 4
+    text = f"{size:,.{digits}f}"
+    is_zero = not any(digit in text for digit in "123456789")
+    sign = "" if is_zero else MINUS if value < 0 else "+" if signed else ""
+    return f"{sign}{text}{unit}"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:g}" if isinstance(value, float) else str(value) or "(empty)"
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count} {noun}" + ("" if count == 1 else "s")
