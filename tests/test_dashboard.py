@@ -92,6 +92,7 @@ def test_a_port_in_use_is_refused_before_a_server_is_started(project: Path) -> N
             pass
 
 
+@pytest.mark.slow
 def test_two_servers_started_at_once_serve_each_its_own_store(
     tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,12 +90,14 @@ def test_some_clips_are_shown_under_their_neighbours_caption_and_some_under_none
     assert (shown == own).float().mean().item() == pytest.approx(1 - wrong - none)
 
 
+@pytest.mark.slow
 def test_the_text_encoder_learns_to_name(log: Log) -> None:
     _, losses = train_text_encoder(100, 0, Budget(40), 8, CPU, log, report_every=10)
 
     assert losses[-1] < 0.9 * losses[0]
 
 
+@pytest.mark.slow
 def test_training_goes_on_from_its_checkpoint(tmp_path: Path, log: Log) -> None:
     from torch import nn
 
