@@ -45,3 +45,8 @@ def did_you_mean(wrong: str, valid: Iterable[str]) -> str:
     if len(names) > MANY_NAMES:
         return f"none of the {len(names)} valid names is near"
     return f"valid: {', '.join(names)}" if names else "there are none"
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line; its type where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

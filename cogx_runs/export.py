@@ -1,5 +1,6 @@
 """Videos and numbers in the folder layout that the old scripts wrote."""
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -19,12 +20,7 @@ def export_runs(sweep: str, directory: Path, *, tracking_uri: str | None = None)
     Each file appears whole or not at all. Where two runs would have one name, the output hash tells them apart.
     Returns the files written. Raises CogxError where the sweep has no finished run or `directory` cannot be written.
     """
-    if directory.exists() and not directory.is_dir():
-        raise CogxError(f"{directory}: is a file; name a folder")
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CogxError(f"{directory}: cannot be made ({error.strerror}); name another folder") from error
+    make_folder(directory)
     runs = load_runs(sweep, where=["status=FINISHED"], tracking_uri=tracking_uri)
     if runs.empty:
         raise CogxError(f"{sweep}: has no finished run to export")
@@ -43,6 +39,18 @@ def export_runs(sweep: str, directory: Path, *, tracking_uri: str | None = None)
             group.dropna(axis="columns", how="all").to_csv(table, index=False)
             written.append(Path(shutil.move(table, folder / "runs.csv")))
     return written
+
+
+def make_folder(directory: Path) -> None:
+    """Make the folder that a command is to write into. Raises CogxError where it cannot be made or written."""
+    if directory.exists() and not directory.is_dir():
+        raise CogxError(f"{directory}: is a file; name a folder")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CogxError(f"{directory}: cannot be made ({error.strerror}); name another folder") from error
+    if not os.access(directory, os.W_OK):
+        raise CogxError(f"{directory}: cannot be written; name another folder")
 
 
 def _file_names(runs: pd.DataFrame) -> list[str]:

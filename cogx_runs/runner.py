@@ -1,7 +1,5 @@
 """Takes a plan through generation, metrics and tracking, cell by cell, and goes on after a failure."""
 
-import errno
-import shutil
 import tempfile
 import time
 import traceback
@@ -19,14 +17,15 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from cogx_runs.errors import CogxError, WeightsUnavailableError
+from cogx_runs.disk import DISK_FULL, check_disk, is_disk_full
+from cogx_runs.errors import CogxError, WeightsUnavailableError, first_line
 from cogx_runs.finishing import Finishing, FinishingError
 from cogx_runs.generation.generate import Decoded, Denoised, decode, denoise
 from cogx_runs.generation.loader import Loader
 from cogx_runs.generation.measure import IdleTime, Peak
 from cogx_runs.generation.placement import cap_memory
 from cogx_runs.generation.step_down import StepDown
-from cogx_runs.hardware import GIB, Device
+from cogx_runs.hardware import Device
 from cogx_runs.metrics.clip import ClipScorer
 from cogx_runs.metrics.temporal import frame_changes
 from cogx_runs.models import ModelCard
@@ -61,9 +60,6 @@ STEP_INTERVAL_S = 3.0
 """Between two reports of a run's current step to the store."""
 _KEPT_ARTIFACTS = ("video.mp4", "contact_sheet.png", IMAGES, LATENTS)
 """Artifacts that a reused cell takes over."""
-DISK_FULL = "no space left on the disk; free some and start again"
-FREE_DISK_GIB = 0.25
-"""Below this much free space no further cell is begun."""
 VIDEOS_WAITING = 2
 """Videos that may wait for their encoding, scores and logging while the GPU goes on: one holds 50 MB of frames."""
 
@@ -133,14 +129,13 @@ class Runner:
             stopped |= fail_fast and outcome.status == "failed"
             outcomes[place] = outcome
             self._report.run_ended(outcome)
-            boards.changed(outcome.spec.sweep, self._beside)
+            self._boards.changed(outcome.spec.sweep, self._beside)
 
-        boards = self._boards
         try:
             self._prepare()
             experiments = self._open_experiments()
             cells = Counter(planned.spec.sweep for planned in self._plan.runs)
-            self._report.shown_at(list(experiments), boards.open(experiments, cells))
+            self._report.shown_at(list(experiments), self._boards.open(experiments, cells))
             with Finishing(VIDEOS_WAITING if self._beside else 0, ended) as finishing:
                 self._loader.before_loading = finishing.drain
                 for place, planned in enumerate(self._plan.runs):
@@ -161,7 +156,7 @@ class Runner:
             raise error.__cause__ or error from None
         finally:
             self._loader.close()
-            for problem in boards.close():
+            for problem in self._boards.close():
                 self._report.note(problem)
         return [outcomes[place] for place in sorted(outcomes)]
 
@@ -170,7 +165,7 @@ class Runner:
         if not self._todo:
             return
         self._store.check_writable()
-        _check_disk(Path(tempfile.gettempdir()))
+        check_disk(Path(tempfile.gettempdir()))
         for clip_model in dict.fromkeys(spec.clip_model for spec in self._todo):
             self._report.phase(f"loading CLIP {clip_model}")
             try:
@@ -198,7 +193,7 @@ class Runner:
         """Claim a cell, bring it to its pixels, and hand it on to be finished; False where another process has it."""
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cogx-runs-")))
-            _check_disk(folder)
+            check_disk(folder)
             tags = self._provenance[spec.device] | {
                 "cogx.command": command(spec),
                 "cogx.env.model": f"{spec.model_source}@{spec.model_revision}",
@@ -206,7 +201,7 @@ class Runner:
             try:
                 run_id = self._store.claim(experiment_id, spec, tags)
             except Exception as error:
-                if _is_disk_full(error):
+                if is_disk_full(error):
                     raise CogxError(DISK_FULL) from error
                 raise
             if run_id is None:
@@ -255,14 +250,13 @@ class Runner:
         except FinishingError:
             raise  # another cell's
         except Exception as error:
-            if _is_disk_full(error):
+            if is_disk_full(error):
                 raise CogxError(DISK_FULL) from error
             (cell.folder / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
             self._store.finish(
                 cell.run_id, cell.folder, params(cell.spec), spec_metrics(cell.spec), {}, status="FAILED"
             )
-            message = str(error).strip().split("\n")[0] or type(error).__name__
-            return Outcome(cell.spec, "failed", cell.run_id, error=message)
+            return Outcome(cell.spec, "failed", cell.run_id, error=first_line(error))
 
     def _finish_apart(self, cell: _Cell, made: _Made, left: ExitStack) -> Outcome:
         """Finish a cell whose folder is given back with `left`, in whichever thread this is called."""
@@ -486,21 +480,3 @@ def _beginning_with(tags: Mapping[str, str], beginnings: tuple[str, ...]) -> dic
 def _measured_on(params: Mapping[str, str]) -> dict[str, str]:
     """Where a reused run's figures were measured, which is not where this sweep would have run it."""
     return {name: params[name] for name in ("device", "placement")}
-
-
-def _check_disk(folder: Path) -> None:
-    for place in (folder, Path.cwd()):
-        free = shutil.disk_usage(place).free / GIB
-        if free < FREE_DISK_GIB:
-            raise CogxError(f"{free:.2f} GiB left on the disk of {place}; free some and start again")
-
-
-def _is_disk_full(error: BaseException | None) -> bool:
-    """Whether an error, or what caused it, is that of a full disk: the system's, SQLite's or ffmpeg's."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            return True
-        if any(text in str(error) for text in ("No space left on device", "database or disk is full")):
-            return True
-        error = error.__cause__ or error.__context__
-    return False

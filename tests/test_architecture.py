@@ -12,7 +12,7 @@ import cogx_runs
 PACKAGE = Path(cogx_runs.__file__).parent
 LEVELS = (
     {"errors"},
-    {"shipped", "hardware", "hub", "sweep", "prompts", "models", "weights", "tokens", "toy"},
+    {"shipped", "hardware", "disk", "hub", "sweep", "prompts", "models", "weights", "tokens", "toy"},
     {"plan", "advice", "cost", "memory", "outcomes"},
     {"generation", "video", "metrics", "tracking"},
     {"finishing", "pictures", "record", "runner", "study", "analysis", "rescore", "export", "doctor"},

@@ -466,7 +466,7 @@ def test_artifacts_that_somebody_deleted_are_made_again(invoke: Invoke) -> None:
 def test_a_nearly_full_disk_stops_the_sweep_with_one_line_before_a_run_is_begun(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cogx_runs.runner.FREE_DISK_GIB", 10**9)
+    monkeypatch.setattr("cogx_runs.disk.FREE_DISK_GIB", 10**9)
 
     result = invoke("sweep", "guidance.yaml")
 

@@ -10,7 +10,7 @@ from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
 from cogx_runs import hub
-from cogx_runs.errors import CogxError
+from cogx_runs.errors import CogxError, first_line
 from cogx_runs.generation.placement import compile_blocks, place, place_vae
 from cogx_runs.hardware import GIB, Device, available_memory
 from cogx_runs.memory import gib_of, text_weights_gib
@@ -75,7 +75,7 @@ def _load(card: ModelCard, dtype: Dtype, needed_gib: float, **left_out: None) ->
     except MemoryError as error:
         raise CogxError(f"{card.source}: not enough host memory to load it") from error
     except (OSError, ValueError, RuntimeError) as error:
-        raise CogxError(f"{card.source}: cannot be loaded: {_first_line(error)}") from error
+        raise CogxError(f"{card.source}: cannot be loaded: {first_line(error)}") from error
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
@@ -90,7 +90,7 @@ def load_vae(
             card.source, subfolder="vae", dtype=DTYPES[dtype], **_origin(card, "vae/config.json")
         )
     except (OSError, ValueError) as error:
-        raise CogxError(f"{card.source}/vae: cannot be loaded: {_first_line(error)}") from error
+        raise CogxError(f"{card.source}/vae: cannot be loaded: {first_line(error)}") from error
     place_vae(vae, placement, device)
     return vae
 
@@ -138,7 +138,3 @@ def _quiet_bars() -> Iterator[None]:
     finally:
         for library in bars:
             library.enable_progress_bar()
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cogx_runs.report.cells import Cell
 
@@ -19,16 +19,13 @@ class Environment:
     commit: str
     versions: tuple[tuple[str, str], ...]
     platform: str
-    runs: int
+    runs: int = 1
 
 
 def environments_of(cells: Sequence[Cell]) -> list[Environment]:
     """One record a distinct environment, that of most runs first."""
     counts = Counter(_environment(cell) for cell in cells)
-    return [
-        Environment(device, driver, model, commit, versions, platform, runs)
-        for (device, driver, model, commit, versions, platform), runs in counts.most_common()
-    ]
+    return [replace(environment, runs=runs) for environment, runs in counts.most_common()]
 
 
 def definitions_of(cells: Sequence[Cell]) -> list[tuple[str, str]]:
@@ -45,7 +42,7 @@ def definitions_of(cells: Sequence[Cell]) -> list[tuple[str, str]]:
     return sorted(found)
 
 
-def _environment(cell: Cell) -> tuple[str, str, str, str, tuple[tuple[str, str], ...], str]:
+def _environment(cell: Cell) -> Environment:
     tags = cell.tags
     commit = tags.get("env.git_commit", "")[:10]
     if tags.get("env.git_dirty") == "true":
@@ -54,11 +51,11 @@ def _environment(cell: Cell) -> tuple[str, str, str, str, tuple[tuple[str, str],
     # A folder's own path is of no use to a reader elsewhere.
     name = str(cell.config.get("model", "")) if model.startswith("/") else model
     versions = tuple((name, tags[f"env.{name}"]) for name in PACKAGES if f"env.{name}" in tags)
-    return (
-        tags.get("env.device_name", "not known"),
-        tags.get("env.gpu_driver", ""),
-        f"{name}{at}{revision[:16]}",
-        commit,
-        versions,
-        tags.get("env.platform", ""),
+    return Environment(
+        device=tags.get("env.device_name", "not known"),
+        driver=tags.get("env.gpu_driver", ""),
+        model=f"{name}{at}{revision[:16]}",
+        commit=commit,
+        versions=versions,
+        platform=tags.get("env.platform", ""),
     )

@@ -1,7 +1,6 @@
 """The folder that a report is written into."""
 
 import json
-import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from cogx_runs.analysis.frame import load_runs
 from cogx_runs.errors import CogxError, did_you_mean
+from cogx_runs.export import make_folder
 from cogx_runs.report.cells import CONFIG, Cell, cells_of
 from cogx_runs.report.clips import EMBED_LIMIT_MB, are_embedded, collect_clips, error_of, still_of, write_beside
 from cogx_runs.report.content import Experiment, content_of
@@ -57,7 +57,8 @@ def write_report(
     the folder's earlier pages are carried over. Raises CogxError for a sweep that is not known or has nothing
     finished, a baseline that is no axis or none of its values, and a folder that cannot be written.
     """
-    directory = _folder(Path(directory))
+    directory = Path(directory)
+    make_folder(directory)
     if not store_exists(tracking_uri):
         raise CogxError("no runs yet: there is no tracking store here; `cogx-runs sweep FILE` makes one")
     store = RunStore(tracking_uri)
@@ -77,32 +78,15 @@ def write_report(
             write_beside(list(media.clips.values()), directory)
         page = scratch / PAGE
         page.write_text(render_page(content, media), encoding="utf-8")
+        written = kept = page.replace(directory / PAGE)
         if log and not media.embedded:
             stills = {key: still_of(store, clip, scratch) for key, clip in media.clips.items()}
-            kept = scratch / "kept" / PAGE
-            kept.parent.mkdir()
-            light = replace(media, stills=stills)
-            kept.write_text(render_page(content, light), encoding="utf-8")
-        else:
-            kept = page
-        written = page.replace(directory / PAGE)
-        kept = written if kept == page else kept
+            kept = scratch / PAGE
+            kept.write_text(render_page(content, replace(media, stills=stills)), encoding="utf-8")
         logged = [store.keep_report(store.experiment_id(name), kept) for name in names] if log else []
         for name in names if log else ():
             show(store, name, Only())
-    return Written(directory / PAGE, tuple(names), len(media.clips), media.embedded, len(votes), tuple(logged))
-
-
-def _folder(directory: Path) -> Path:
-    if directory.exists() and not directory.is_dir():
-        raise CogxError(f"{directory}: is a file; name a folder")
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CogxError(f"{directory}: cannot be made ({error.strerror}); name another folder") from error
-    if not os.access(directory, os.W_OK):
-        raise CogxError(f"{directory}: cannot be written; name another folder")
-    return directory
+    return Written(written, tuple(names), len(media.clips), media.embedded, len(votes), tuple(logged))
 
 
 def _read(name: str, store: RunStore, tracking_uri: str | None) -> Experiment:

@@ -12,7 +12,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
-from cogx_runs.errors import CogxError, did_you_mean
+from cogx_runs.errors import CogxError, did_you_mean, first_line
 from cogx_runs.tracking.dashboard import comparison, running
 from cogx_runs.tracking.notes import NOTE, escaped, experiment_note
 from cogx_runs.tracking.store import NUMBER, RunStore
@@ -36,7 +36,7 @@ def show(store: RunStore, name: str, only: Only) -> str:
     except (MlflowException, SQLAlchemyError, OSError) as error:
         experiment_id = store.experiment_id(name)
         if not any(key.endswith(f".{only.key}") for key in store.experiment_tags(experiment_id)):
-            raise CogxError(f"the view of {name} cannot be written: {_first_line(error)}") from error
+            raise CogxError(f"the view of {name} cannot be written: {first_line(error)}") from error
         return page(experiment_id, only.key)
 
 
@@ -136,7 +136,7 @@ class Boards:
         try:
             refresh(self._store, name, cells=self._cells[name])
         except Exception as error:
-            self._problems[name] = _first_line(error)
+            self._problems[name] = first_line(error)
         ended = time.monotonic()
         self._due[name] = ended + max(INTERVAL_S, SHARE * (ended - began))
 
@@ -162,7 +162,3 @@ def _in_order(runs: Sequence[Run], axes: Sequence[str]) -> list[Run]:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0] or type(error).__name__

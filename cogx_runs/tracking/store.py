@@ -17,7 +17,7 @@ from mlflow.entities import Metric, Param, Run, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
-from cogx_runs.errors import CogxError, did_you_mean
+from cogx_runs.errors import CogxError, did_you_mean, first_line
 from cogx_runs.hardware import cache_directory
 from cogx_runs.plan import PastRun, RunSpec
 from cogx_runs.sweep import Sweep
@@ -25,13 +25,12 @@ from cogx_runs.tracking.provenance import is_dead, is_own, process_tags
 from cogx_runs.tracking.uri import SQLITE, is_server, sqlite_path, tracking_uri
 
 KIND_FILTER = "tags.`cogx.kind` = 'run'"
+"""Cells, and no reports."""
 PAGE = 1000
 LATENTS = "latents.safetensors"
 TAG_LIMIT = 7900
 """Characters of a tag; MLflow refuses more than 8,000."""
 EXPERIMENT_TAG_LIMIT = 19000
-
-
 NUMBER = "number"
 """The kind of an axis in an experiment's tag `cogx.axes`; any other kind is `word`."""
 BATCH = 1000
@@ -63,7 +62,7 @@ class RunStore:
                 self._client = MlflowClient(tracking_uri=self.uri)
                 self._client.search_experiments(max_results=1)
         except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
-            raise CogxError(f"tracking store {self.uri}: {str(error).splitlines()[0]}") from error
+            raise CogxError(f"tracking store {self.uri}: {first_line(error)}") from error
 
     # Writing
 
@@ -227,7 +226,7 @@ class RunStore:
         try:
             self._client.log_artifact(run_id, str(page))
         except (MlflowException, OSError) as error:
-            raise CogxError(f"{page}: written, but MLflow cannot keep it: {str(error).splitlines()[0]}") from error
+            raise CogxError(f"{page}: written, but MLflow cannot keep it: {first_line(error)}") from error
         finally:
             self._client.set_terminated(run_id, "FINISHED")
         return run_id

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cogx_runs.tracking.images import CLIP, STILLS
+from cogx_runs.tracking.store import KIND_FILTER
 
 CHARTS, TABLE = "cogx", "cogx-table"
 """The keys of the two views of all runs of a sweep: clips and charts, and the table."""
@@ -96,7 +97,7 @@ def _state(
     chosen = [f"{column} = {_quoted(value)}" for column, value in wanted.items() if value is not None]
     sections, cards = layout
     return {
-        "searchFilter": " and ".join(["tags.`cogx.kind` = 'run'", *chosen]),
+        "searchFilter": " and ".join([KIND_FILTER, *chosen]),
         "orderByKey": _order(shown, only.prompt),
         "orderByAsc": ascending,
         "startTime": "ALL",
