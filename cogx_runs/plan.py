@@ -188,6 +188,8 @@ class PlannedRun:
     spec: RunSpec
     decision: Decision
     estimate: Estimate
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Of its run, beside those that every run has."""
 
     @property
     def action(self) -> Action:

@@ -197,6 +197,7 @@ class Runner:
             tags = self._provenance[spec.device] | {
                 "cogx.command": command(spec),
                 "cogx.env.model": f"{spec.model_source}@{spec.model_revision}",
+                **self._plan.runs[place].tags,
             }
             try:
                 run_id = self._store.claim(experiment_id, spec, tags)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def plan_sweeps(
-    files: Sequence[str | Path],
+    files: Sequence[str | Path | Sweep],
     *,
     overrides: Mapping[str, Any] | None = None,
     prompts: Path | None = None,
@@ -37,16 +37,16 @@ def plan_sweeps(
     retry_failed: bool = False,
     max_vram: float | None = None,
 ) -> Plan:
-    """The plan of one or more sweep files. Loads no model and creates no tracking store.
+    """The plan of one or more sweep files, or sweeps made in Python. Loads no model and creates no tracking store.
 
     `overrides` replace values of each file's `base`; `prompts` is a folder of prompts; `device` is `auto`, `cuda` or
     `cpu`; `max_vram` is the most that torch may take of the GPU, in GiB. Raises InputError naming every mistake of the
     files at once; what the model's rules say against a plan that can be read is in its `advice`.
     """
     library = PromptLibrary.find(prompts)
-    return _plan(
-        load_sweeps(files, overrides), library, device, _history(use_store, tracking_uri), retry_failed, max_vram
-    )
+    sweeps = load_sweeps([file for file in files if not isinstance(file, Sweep)], overrides)
+    sweeps += [sweep for sweep in files if isinstance(sweep, Sweep)]
+    return _plan(sweeps, library, device, _history(use_store, tracking_uri), retry_failed, max_vram)
 
 
 def run_sweeps(
