@@ -83,15 +83,7 @@ class RunSpec:
     @cached_property
     def output_hash(self) -> str:
         """Identity of pixels, file and scores."""
-        return _digest(
-            {
-                "signature": self.signature,
-                "fps": self.fps,
-                "video_quality": self.video_quality,
-                "clip_model": self.clip_model,
-                "metrics": dict(self.metric_versions),
-            }
-        )
+        return output_hash(self.signature, self.fps, self.video_quality, self.clip_model, dict(self.metric_versions))
 
     @property
     def model_key(self) -> tuple[str, str]:
@@ -128,6 +120,21 @@ class RunSpec:
         """The swept values that are numbers."""
         values = {axis: getattr(self, axis) for axis in self.axes}
         return {axis: float(value) for axis, value in values.items() if _is_number(value)}
+
+
+def output_hash(
+    signature: str, fps: int, video_quality: float, clip_model: str, metric_versions: Mapping[str, str]
+) -> str:
+    """Identity of pixels, file and scores."""
+    return _digest(
+        {
+            "signature": signature,
+            "fps": fps,
+            "video_quality": video_quality,
+            "clip_model": clip_model,
+            "metrics": metric_versions,
+        }
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

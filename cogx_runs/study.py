@@ -14,7 +14,7 @@ from cogx_runs.cost import CostModel
 from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
 from cogx_runs.hardware import avoid_fragmentation, choose_device
 from cogx_runs.memory import Budget
-from cogx_runs.metrics import METRIC_VERSIONS
+from cogx_runs.metrics.registry import versions
 from cogx_runs.outcomes import Outcome, Reporter, SilentReporter
 from cogx_runs.plan import Advice, PastRun, Plan, PlannedRun, choose_actions, resolve_cells
 from cogx_runs.prompts import Prompt, PromptLibrary
@@ -220,7 +220,7 @@ def _plan(
         raise CogxError(f"--max-vram {max_vram:g}: must be a number of GiB above 0")
     device = choose_device(asked_device)
     budget = Budget.here(device, max_vram)
-    specs, cards = resolve_cells(sweeps, library, device, METRIC_VERSIONS, budget)
+    specs, cards = resolve_cells(sweeps, library, device, versions(), budget)
     costs = CostModel(history)
     decisions = choose_actions(specs, history, retry_failed)
     runs = tuple(

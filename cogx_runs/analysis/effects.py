@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cogx_runs.analysis.pairs import Pairs, is_of_machine, pair_cells, values_of
-from cogx_runs.analysis.verdict import Direction, Judgement, judge, more_prompts
+from cogx_runs.analysis.pairs import Pairs, pair_cells, values_of
+from cogx_runs.analysis.verdict import Judgement, judge, more_prompts
 from cogx_runs.errors import CogxError
+from cogx_runs.metrics.card import Direction
+from cogx_runs.metrics.registry import card_of
 from cogx_runs.sweep import Parameters
 
 METRICS = ("clip_score", "wall_time_s", "peak_vram_gib", "file_size_bytes")
@@ -26,10 +28,8 @@ class Margin:
     relative: bool = False
 
 
-CLIP_MARGIN = Margin(1.0)
-"""A point of the 0 to 100 scale."""
 MARGIN = Margin(0.05, relative=True)
-"""Of every other metric. Both are conventions of this package, there to be set to what matters to you."""
+"""Of a metric whose card names none. Both are conventions of this package, there to be set to what matters to you."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,9 +70,8 @@ class Ranked:
 
 def direction_of(metric: str) -> Direction | None:
     """Which direction is better; None where neither is, or nobody knows."""
-    if metric.startswith("clip_score"):
-        return "higher"
-    return "lower" if is_of_machine(metric) else None
+    card = card_of(metric)
+    return None if card is None else card.direction
 
 
 def effects(
@@ -134,7 +133,8 @@ def rank_parameters(found: Sequence[Effect]) -> list[Ranked]:
 
 def margin_of(metric: str, baseline_mean: float, margins: Mapping[str, Margin | None]) -> float | None:
     """A metric's margin in its unit; None where there is none."""
-    default = CLIP_MARGIN if metric.startswith("clip_score") else MARGIN
+    card = card_of(metric)
+    default = MARGIN if card is None or card.margin is None else Margin(card.margin)
     margin = margins.get(metric, default)
     if margin is None:
         return None

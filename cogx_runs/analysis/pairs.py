@@ -1,5 +1,6 @@
 """Runs as cells that are compared in pairs: each counted once, and only with what differs from it along one axis."""
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from cogx_runs.errors import CogxError, did_you_mean
+from cogx_runs.metrics.registry import cards
 from cogx_runs.plan import PIXEL_FIELDS
 
 AXES = (*(name for name in PIXEL_FIELDS if name not in {"model_revision", "prompt"}), "fps", "video_quality")
@@ -56,7 +58,7 @@ def finished_cells(frame: pd.DataFrame, metrics: Sequence[str], axes: Sequence[s
     """
     columns = [f"metrics.{metric}" for metric in metrics]
     _check_columns(frame, ["status", "tags.cogx.signature", "params.prompt_name", *columns])
-    cells = frame[(frame["status"] == "FINISHED") & frame[columns].notna().all(axis=1)]
+    cells = _with_cards(frame[(frame["status"] == "FINISHED") & frame[columns].notna().all(axis=1)], metrics)
     of_machine = any(is_of_machine(metric) for metric in metrics)
     if any(is_time(metric) for metric in metrics):
         cells = cells[_column(cells, "tags.cogx.beside").isna()]
@@ -135,13 +137,20 @@ def check_not_mixed(cells: pd.DataFrame, metrics: Sequence[str], what: str, axes
         column = f"params.{name}"
         if name in axes or column not in cells.columns:
             continue
-        if name == "clip_model" and not any(metric.startswith("clip_score") for metric in metrics):
+        if name == "clip_model" and not any(metric in _of_the_clip() for metric in metrics):
             continue
         found = sorted(cells[column].dropna().astype(str).unique())
         if len(found) > 1:
             raise CogxError(
                 f"{what}: runs of {len(found)} kinds of {name} ({', '.join(found)}) are not averaged; load those "
                 f"of one, as with where=['{name}={found[0]}']"
+            )
+    for metric in metrics:
+        meant = sorted(cells[_card_column(metric)].dropna().unique()) if _card_column(metric) in cells.columns else []
+        if len(meant) > 1:
+            raise CogxError(
+                f"{what}: {metric} was measured by {len(meant)} definitions ({'; '.join(meant)}), which are not "
+                "averaged; `cogx-runs rescore SWEEP` measures all runs by the present one"
             )
 
 
@@ -165,12 +174,24 @@ def _also_matters(metrics: Sequence[str]) -> list[str]:
     found = []
     if any(metric in {"file_size_bytes", "encode_video_s", "wall_time_s"} for metric in metrics):
         found += [f"params.{name}" for name in _OF_THE_FILE]
-    if any(metric == "clip_score" for metric in metrics):
+    if any(metric in _of_the_clip() for metric in metrics):
         found += ["params.clip_model"]
-    for metric in metrics:
-        if metric.startswith("clip_score"):
-            found += [f"tags.cogx.{metric}.model", f"tags.cogx.{metric}.definition"]
-    return found
+    return [*found, *map(_card_column, metrics)]
+
+
+def _of_the_clip() -> frozenset[str]:
+    """The metrics whose values depend on the CLIP that a run names."""
+    return frozenset(name for name, card in cards().items() if card.uses_clip)
+
+
+def _card_column(metric: str) -> str:
+    return f"card.{metric}"
+
+
+def _with_cards(cells: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """With a column for each metric that says by which definition a run's value was measured."""
+    meant = [json.loads(text) if isinstance(text, str) else {} for text in _column(cells, "tags.cogx.metrics")]
+    return cells.assign(**{_card_column(metric): [found.get(metric) for found in meant] for metric in metrics})
 
 
 def _is(cells: pd.DataFrame, axis: str, value: Any) -> "pd.Series[bool]":

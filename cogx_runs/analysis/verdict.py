@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cogx_runs.analysis.intervals import Sample, prompts_to_differ, prompts_to_lie_within
+from cogx_runs.metrics.card import Direction
 
 ALPHA = 0.05
-Direction = Literal["higher", "lower"]
 Verdict = Literal["better", "worse", "higher", "lower", "equivalent", "undecided", "one prompt"]
 """`higher` and `lower` are those of metrics of which neither is better; `undecided`: cannot be told apart."""
 

@@ -5,15 +5,9 @@ from typing import Any
 from cogx_runs.analysis.effects import Effect
 from cogx_runs.analysis.intervals import MAX_PROMPTS
 from cogx_runs.analysis.verdict import ALPHA
+from cogx_runs.metrics.registry import card_of
 
 MINUS = "−"
-_LABELS = {
-    "clip_score": "CLIP score",
-    "wall_time_s": "wall time",
-    "step_s": "time per step",
-    "peak_vram_gib": "peak VRAM",
-    "file_size_bytes": "file size",
-}
 _UNITS = {"_s": " s", "_gib": " GiB", "_bytes": " bytes"}
 
 
@@ -21,7 +15,8 @@ def sentence(effect: Effect) -> str:
     """`At guidance_scale 12 the CLIP score is 0.80 higher than at 6 (95% interval +0.31 to +1.29; 9 prompts, 1 seed):
     better.`, with what limits it."""
     unit = next((unit for ending, unit in _UNITS.items() if effect.metric.endswith(ending)), "")
-    label = _LABELS.get(effect.metric, effect.metric)
+    card = card_of(effect.metric)
+    label = effect.metric if card is None else card.title
     change = f"{_write(abs(effect.mean), unit)} {'higher' if effect.mean > 0 else 'lower'} than"
     if effect.mean == 0:
         change = "the same as"

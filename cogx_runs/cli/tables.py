@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cogx_runs.doctor import Check
+from cogx_runs.metrics.registry import shown_cards
 from cogx_runs.outcomes import Outcome
 from cogx_runs.plan import Advice, Plan, RunSpec
 
@@ -57,18 +58,14 @@ def print_outcomes(outcomes: Sequence[Outcome]) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
     names = _add_name_columns(table, [outcome.spec for outcome in outcomes])
     table.add_column("status", no_wrap=True)
-    for header in ("CLIP score", "wall s", "s/step", "VRAM GiB", "mp4 kB"):
-        table.add_column(header, justify="right", no_wrap=True)
+    for card in shown_cards():
+        table.add_column(card.heading, justify="right")
     for outcome in outcomes:
         m = outcome.metrics or {}
         table.add_row(
             *names(outcome.spec),
             _coloured(outcome.status),
-            _figure(m.get("clip_score"), ".2f"),
-            _figure(m.get("wall_time_s"), ".1f"),
-            _figure(m.get("step_s"), ".3f"),
-            _figure(m.get("peak_vram_gib"), ".2f"),
-            _figure(m["file_size_bytes"] / 1000 if "file_size_bytes" in m else None, ",.0f"),
+            *(card.number(m[card.name]) if card.name in m else "" for card in shown_cards()),
         )
     console = stdout()
     console.print(table)
@@ -122,10 +119,6 @@ def _add_name_columns(table: Table, specs: Sequence[RunSpec]) -> Callable[[RunSp
 
 def _coloured(word: str) -> str:
     return f"[{_COLOURS[word]}]{word}[/]"
-
-
-def _figure(value: float | None, form: str) -> str:
-    return "" if value is None else format(value, form)
 
 
 def _duration(seconds: float) -> str:
