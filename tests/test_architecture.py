@@ -12,10 +12,10 @@ import cogx_runs
 PACKAGE = Path(cogx_runs.__file__).parent
 LEVELS = (
     {"errors"},
-    {"shipped", "hardware", "disk", "hub", "sweep", "prompts", "models", "weights", "tokens", "toy"},
+    {"shipped", "hardware", "disk", "hub", "space", "sweep", "prompts", "models", "weights", "tokens", "toy"},
     {"plan", "advice", "cost", "memory", "outcomes"},
     {"generation", "video", "metrics", "tracking"},
-    {"finishing", "pictures", "record", "runner", "study", "analysis", "rescore", "export", "doctor"},
+    {"finishing", "pictures", "record", "runner", "search", "study", "analysis", "rescore", "export", "doctor"},
     {"report"},
     {"cli"},
 )
@@ -33,6 +33,7 @@ HIDDEN = {
     "matplotlib": {"report"},
     "scipy": {"analysis"},
     "statsmodels": {"analysis"},
+    "optuna": {"search"},
 }
 """The rooms that may import a large dependency."""
 
@@ -52,6 +53,7 @@ TOO_LARGE = {
     "matplotlib",
     "scipy",
     "statsmodels",
+    "optuna",
 }
 """What the command line does without until a command needs it."""
 
