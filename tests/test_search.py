@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import signal
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from cogx_runs.prompts import PromptLibrary
 from cogx_runs.search.outlook import advise_search, outlook
 from cogx_runs.search.results import result_of
 from cogx_runs.search.trials import Search
+from cogx_runs.space import OptunaSearch
 from cogx_runs.study import _search
 from cogx_runs.sweep import Sweep, load_sweeps
 
@@ -293,6 +295,7 @@ def test_another_space_or_base_begins_a_search_of_its_own_in_the_experiment(make
 
     others = [make({**AXES, "guidance_scale": {"low": 1, "high": 8}}), make(base={"num_frames": 25})]
 
+    assert len({make().key, make(base={"placement": "resident"}).key, *(other.key for other in others)}) == 3
     assert [[trial.state for trial in other.known(store.history())] for other in others] == [["open"], ["open"]]
 
 
@@ -562,6 +565,17 @@ def test_a_plan_holds_the_cells_up_to_the_next_trial_and_says_how_many_follow(pr
         "0 of 20 trials finished; trial 1 is next; 19 more follow from the results, of 2 cells each"
     ]
     assert set(planned.as_dict()) == {"runs", "advice"}
+
+
+def test_the_example_of_the_documents_plans_and_each_key_is_documented(project: Path) -> None:
+    documents = (Path(__file__).parent.parent / "docs" / "sweep-files.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```yaml\n(.*?vary: optuna.*?)```", documents, re.DOTALL)
+    (project / "search.yaml").write_text(example, encoding="utf-8")
+
+    planned = plan_sweeps(["search.yaml"], device="cpu")
+
+    assert (len(planned.runs), planned.cells_to_come, planned.errors) == (2, 38, [])
+    assert [name for name in OptunaSearch.model_fields if f"\n| `{name}` |" not in documents] == []
 
 
 def test_an_error_in_the_values_of_a_search_stops_the_plan(project: Path) -> None:
