@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from cogx_runs.report.folder import write_report
     from cogx_runs.rescore import rescore_runs
     from cogx_runs.shipped import init
-    from cogx_runs.study import dashboard, generate, plan_sweeps, run_sweeps
+    from cogx_runs.study import best_trials, dashboard, generate, plan_sweeps, run_sweeps
 
 _HOMES = {
     "CogxError": "errors",
     "InputError": "errors",
+    "best_trials": "study",
     "dashboard": "study",
     "examine": "doctor",
     "export_runs": "export",
@@ -34,6 +35,7 @@ _HOMES = {
 __all__ = [
     "CogxError",
     "InputError",
+    "best_trials",
     "dashboard",
     "examine",
     "export_runs",

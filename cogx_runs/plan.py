@@ -154,6 +154,8 @@ class PastRun:
     device_name: str
     params: Mapping[str, str]
     metrics: Mapping[str, float]
+    trial_tags: Mapping[str, str] = field(default_factory=dict)
+    """Those of its tags that say of which trial of a search it is."""
 
 
 @dataclass(frozen=True)
@@ -204,6 +206,17 @@ class PlannedRun:
 
 
 @dataclass(frozen=True)
+class Conditions:
+    """What sweeps are planned under, beside what the tracking store remembers."""
+
+    library: PromptLibrary
+    device: str
+    """`auto`, `cuda` or `cpu`, as it was asked for."""
+    retry_failed: bool = False
+    max_vram_gib: float | None = None
+
+
+@dataclass(frozen=True)
 class Plan:
     """The cells of one or more sweeps in execution order."""
 
@@ -214,6 +227,15 @@ class Plan:
     """Model cards by source and revision."""
     max_vram_gib: float | None = None
     """What torch may take of the GPU; None for all that is free."""
+    conditions: Conditions | None = None
+    """By which the later trials of its searches are planned."""
+    cells_to_come: int = 0
+    """Of trials that only the results of earlier ones will tell."""
+
+    @property
+    def searches(self) -> tuple[Sweep, ...]:
+        """Those of its sweeps that propose their cells trial by trial."""
+        return tuple(sweep for sweep in self.sweeps if sweep.optuna is not None)
 
     @property
     def errors(self) -> list[Advice]:

@@ -12,11 +12,11 @@ import cogx_runs
 PACKAGE = Path(cogx_runs.__file__).parent
 LEVELS = (
     {"errors"},
-    {"shipped", "hardware", "disk", "hub", "sweep", "prompts", "models", "weights", "tokens", "toy"},
+    {"shipped", "hardware", "disk", "hub", "space", "sweep", "prompts", "models", "weights", "tokens", "toy"},
     {"plan", "advice", "cost", "memory", "outcomes", "video"},
     {"metrics"},
     {"generation", "tracking"},
-    {"finishing", "pictures", "record", "runner", "study", "analysis", "rescore", "export", "doctor"},
+    {"finishing", "pictures", "record", "runner", "search", "study", "analysis", "rescore", "export", "doctor"},
     {"report"},
     {"cli"},
 )
@@ -34,6 +34,7 @@ HIDDEN = {
     "matplotlib": {"report"},
     "scipy": {"analysis"},
     "statsmodels": {"analysis"},
+    "optuna": {"search"},
 }
 """The rooms that may import a large dependency."""
 
@@ -53,6 +54,7 @@ TOO_LARGE = {
     "matplotlib",
     "scipy",
     "statsmodels",
+    "optuna",
 }
 """What the command line does without until a command needs it."""
 

@@ -1,7 +1,7 @@
 """plan, sweep, generate: from definition files to videos."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from cogx_runs.cli.options import cell_options, files_argument, json_option, tak
 if TYPE_CHECKING:
     from cogx_runs.outcomes import Outcome
     from cogx_runs.plan import Plan
+    from cogx_runs.search.results import SearchResult
 
 
 @click.command()
@@ -43,12 +44,13 @@ def plan(files: tuple[str, ...], no_store: bool, as_json: bool, **options: Any) 
 @json_option
 def sweep(files: tuple[str, ...], fail_fast: bool, as_json: bool, **options: Any) -> None:
     """Run every cell of FILE... that is not finished, and track it. The same command goes on where it was stopped."""
-    from cogx_runs.study import plan_sweeps
+    from cogx_runs.study import plan_sweeps, search_results
 
     with _told_as_json(as_json):
         planned = plan_sweeps(files, overrides=take_overrides(options), **options)
         outcomes = _run(planned, fail_fast=fail_fast)
-    _tell(planned, outcomes, as_json)
+        results = search_results(planned)
+    _tell(planned, outcomes, as_json, results)
 
 
 @click.command()
@@ -90,17 +92,22 @@ def _told_as_json(as_json: bool) -> Iterator[None]:
         sys.exit(2)
 
 
-def _tell(planned: "Plan", outcomes: "list[Outcome]", as_json: bool) -> None:
-    """Print what became of each cell, and exit with the code that says so."""
+def _tell(planned: "Plan", outcomes: "list[Outcome]", as_json: bool, searches: "Sequence[SearchResult]" = ()) -> None:
+    """Print what became of each cell, and of each search, and exit with the code that says so."""
     from dataclasses import asdict
 
-    from cogx_runs.cli.tables import print_outcomes
+    from cogx_runs.cli.tables import print_outcomes, print_search
 
     if as_json:
         runs = [_outcome_dict(outcome) for outcome in outcomes]
-        _print_json({"runs": runs, "advice": [asdict(advice) for advice in planned.advice]})
+        content = {"runs": runs, "advice": [asdict(advice) for advice in planned.advice]}
+        if searches:
+            content["trials"] = [{"sweep": found.name, **row} for found in searches for row in found.rows(every=True)]
+        _print_json(content)
     else:
         print_outcomes(outcomes)
+        for found in searches:
+            print_search(found)
     sys.exit(1 if any(outcome.status in {"failed", "skipped"} for outcome in outcomes) else 0)
 
 

@@ -11,6 +11,7 @@ from cogx_runs.doctor import Check
 from cogx_runs.metrics.registry import shown_cards
 from cogx_runs.outcomes import Outcome
 from cogx_runs.plan import Advice, Plan, RunSpec
+from cogx_runs.search.results import WINNERS_CURSE, SearchResult
 
 _COLOURS = {
     "error": "red", "warning": "yellow", "note": "cyan", "run": "green", "reuse": "cyan", "done": "dim",
@@ -75,6 +76,35 @@ def print_outcomes(outcomes: Sequence[Outcome]) -> None:
             console.print(f"{_coloured(outcome.status)} {name}: {error}", soft_wrap=True)
     counts = {status: sum(outcome.status == status for outcome in outcomes) for status in _COLOURS}
     console.print(", ".join(f"{count} {status}" for status, count in counts.items() if count))
+
+
+def print_search(result: SearchResult) -> None:
+    """The best trial, or the Pareto front, and how far to believe it."""
+    finished = sum(trial.state == "finished" for trial in result.trials)
+    objectives = " and ".join(
+        f"{name} ({direction})"
+        for name, direction in zip(result.search.settings.objectives, result.search.directions, strict=True)
+    )
+    console = stdout()
+    if not result.best:
+        console.print(f"\n{escape(result.name)}: no trial is finished yet")
+        return
+    what = "Pareto front" if len(result.search.directions) > 1 else "best"
+    console.print(
+        f"\n{escape(result.name)}: {what} of {finished} finished trials in {escape(objectives)}", soft_wrap=True
+    )
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    names = [column for column in result.columns if column not in {"state", "best"}]
+    for name in names:
+        heading = f"mean {name}" if name in result.search.settings.objectives else name
+        table.add_column(heading, justify="right", overflow="fold")
+    for row in result.rows():
+        table.add_row(
+            *(f"{row[name]:.6g}" if isinstance(row[name], float) else escape(str(row[name])) for name in names)
+        )
+    console.print(table)
+    for sentence in (*result.caveats, WINNERS_CURSE):
+        console.print(sentence, soft_wrap=True)
 
 
 def print_checks(checks: Sequence[Check]) -> None:

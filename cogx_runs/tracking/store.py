@@ -31,6 +31,8 @@ LATENTS = "latents.safetensors"
 TAG_LIMIT = 7900
 """Characters of a tag; MLflow refuses more than 8,000."""
 EXPERIMENT_TAG_LIMIT = 19000
+TRIAL = "cogx.trial"
+"""The beginning of the tags that say of which trial of a search a run is."""
 NUMBER = "number"
 """The kind of an axis in an experiment's tag `cogx.axes`; any other kind is `word`."""
 BATCH = 1000
@@ -414,6 +416,7 @@ def _past_run(run: Run, experiment: str) -> PastRun:
         device_name=run.data.tags.get("cogx.env.device_name", ""),
         params=run.data.params,
         metrics=scalars(run),
+        trial_tags={key: value for key, value in run.data.tags.items() if key.startswith(TRIAL)},
     )
 
 
