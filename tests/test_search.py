@@ -363,7 +363,8 @@ def test_a_cell_without_the_objective_stops_the_search_with_what_to_do(make: Mak
         run(make(), store)
 
     assert str(caught.value) == (
-        "exp: 2 of the 2 cells of trial 1 have no clip_score, which the search is for; `cogx-runs rescore exp` adds what can be measured here"
+        "exp: 2 of the 2 cells of trial 1 have no clip_score, which the search is for; `cogx-runs rescore exp` adds "
+        "what can be measured here"
     )
 
 

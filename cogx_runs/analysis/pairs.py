@@ -122,8 +122,9 @@ def _keyed(frame: pd.DataFrame, metrics: Sequence[str], axes: Sequence[str]) -> 
     _check_columns(frame, ["status", "tags.cogx.signature", "params.prompt_name", *columns])
     counted = [f"params.{name}" for name in PIXEL_FIELDS if name not in {"prompt", "seed"}]
     extra = _also_matters(metrics, axes)
-    needed = {"run_id", "start_time", "tags.cogx.prompt", "tags.cogx.signature", *_TAKEN, _BESIDE, *_MACHINE, *extra}
-    kept = [name for name in frame.columns if name in {*needed, *columns} or name.startswith("params.")]
+    needed = {"tags.cogx.prompt", "tags.cogx.signature", *_TAKEN, _BESIDE, *_MACHINE, *extra}
+    wanted = {*needed, *columns}
+    kept = [name for name in frame.columns if name in wanted or name.startswith("params.") or "." not in name]
     counts = (frame["status"] == "FINISHED") & frame[columns].notna().all(axis=1)
     cells = with_cards(frame[counts], metrics)[list(dict.fromkeys([*kept, *map(card_column, metrics)]))]
     of_machine = any(is_of_machine(metric) for metric in metrics)
