@@ -688,6 +688,31 @@ def test_a_search_whose_process_is_killed_goes_on_with_the_trials_that_it_would_
     pd.testing.assert_frame_equal(found, best_trials("whole.yaml", every=True, device="cpu"))
 
 
+@pytest.mark.slow
+def test_two_processes_at_once_make_one_search_together(sweep_files: Callable[..., Path]) -> None:
+    file = sweep_files(3, ["clip_score"])
+    command = [
+        sys.executable,
+        "-c",
+        "from cogx_runs.cli import main; main()",
+        "sweep",
+        "search.yaml",
+        "--device",
+        "cpu",
+    ]
+
+    processes = [subprocess.Popen(command, cwd=file.parent, stdout=subprocess.DEVNULL) for _ in range(2)]
+
+    assert [process.wait() for process in processes] == [0, 0]
+    runs = load_runs("exp_search")
+    assert sorted(zip(runs["tags.cogx.trial"], runs["status"], strict=True)) == [
+        ("1", "FINISHED"),
+        ("2", "FINISHED"),
+        ("3", "FINISHED"),
+    ]
+    assert list(best_trials("search.yaml", every=True, device="cpu")["state"]) == ["finished"] * 3
+
+
 def test_best_trials_are_asked_of_a_file_with_one_search(project: Path) -> None:
     with pytest.raises(CogxError, match="holds 0 sweeps with `vary: optuna`; name a file with one"):
         best_trials("guidance")
