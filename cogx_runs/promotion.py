@@ -28,6 +28,7 @@ FROM, BY, RANK = "cogx.promoted_from", "cogx.promoted_by", "cogx.promoted_rank"
 """Tags of a run that was chosen: the candidate's run, the metric that chose it, and `1 of 8`. Where several metrics
 chose the same one, the last two name them all, in the same order."""
 COMMAND_LINE = "(command line)"
+_ENDED_WELL = frozenset({"finished", "reused", "done"})
 _RESOLVED = ("height", "width", "scheduler", "dtype", "clip_model")
 """What would be another value on another machine if it were left to it."""
 
@@ -125,7 +126,7 @@ def carry_out(
     agreed = agreement(of_newest_texts(frame, choice.from_steps), choice.by, choice.from_steps, choice.steps)
     said = [say_comparison(comparison, choice) for comparison in comparisons]
     said += [no_agreement(choice)] if agreed is None else say_agreement(agreed)
-    said += _lacking(planned, found)
+    said += _lacking(planned, outcomes, found)
     return Promotion(planned, tuple(outcomes), found, comparisons, agreed, tuple(said))
 
 
@@ -259,7 +260,7 @@ def _tag(store: RunStore, planned: PlannedPromotion, outcomes: Sequence[Outcome]
     finals = {
         outcome.run_id: candidates[run.tags[FROM]]
         for run, outcome in zip(planned.plan.runs, outcomes, strict=True)
-        if outcome.status in {"finished", "reused", "done"}
+        if outcome.status in _ENDED_WELL
     }
     for run in list(store.runs([planned.experiment], finished_only=True)):
         if run.info.run_id in finals:
@@ -268,10 +269,16 @@ def _tag(store: RunStore, planned: PlannedPromotion, outcomes: Sequence[Outcome]
                 store.amend(run.info.run_id, {}, wanted)
 
 
-def _lacking(planned: PlannedPromotion, found: Sequence[Promoted]) -> list[str]:
+def _lacking(planned: PlannedPromotion, outcomes: Sequence[Outcome], found: Sequence[Promoted]) -> list[str]:
     """What is not there to look at, and the command that adds it."""
-    sweep, check = planned.experiment, planned.check
+    sweep, check, by = planned.experiment, planned.check, planned.choice.by
     said = []
+    made = sum(outcome.status in _ENDED_WELL for outcome in outcomes)
+    if other := made - sum(one.final is not None for one in found):
+        said.append(
+            f"{other} of the finals have no {by}, or one by another definition than the candidates', and are not "
+            f"compared; where it is missing, `{rescoring(by, sweep)}` adds it."
+        )
     if check is None:
         said.append(
             f"No metric that did not choose is there for every candidate; `cogx-runs rescore {sweep} "

@@ -19,12 +19,12 @@ def say_comparison(found: Comparison, choice: Choice) -> str:
         said = said.replace(f" {size} {side} than", " the same as")
     said += f" ({_interval(found.mean, found.low, found.high)}; {_count(found.prompts, 'prompt')})"
     if found.chose and found.what == "lead":
-        return f"{said}: so they were chosen, and part of it is luck."
+        return f"{said}: for that they were chosen, and some of it may be luck."
     if found.chose and found.what == "change":
         worse = "lower" if choice.direction == "higher" else "higher"
         return (
-            f"{said}: this is {worse} than what the steps do, since part of the value at {choice.from_steps} was the "
-            "luck of being chosen."
+            f"{said}: this tends to be {worse} than what the steps do, since some of the value at {choice.from_steps} "
+            "was the luck of being chosen."
         )
     if found.verdict == "one prompt":
         return f"{said}: one prompt, so no verdict."
