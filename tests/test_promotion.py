@@ -266,7 +266,7 @@ def test_the_winners_are_compared_by_both_metrics() -> None:
         for prompt in "ab"
         for seed, score in enumerate([1.0, 5.0, 3.0])
         for steps, lift in ((25, 0.0), (50, 2.0 if prompt == "a" else 4.0))
-        if steps == 25 or prompt == "a" or seed == 1
+        if steps == 25 or prompt == "a" or seed != 0
     ]
     frame = frame_of(rows)
     choice = choose(frame, "clip_score", 50)
