@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cells
@@ -15,6 +16,7 @@ from click.testing import CliRunner
 from scipy import stats
 
 from cogx_runs import load_runs, plan_sweeps, promote, promotion, runner
+from cogx_runs.analysis import promotion as choosing
 from cogx_runs.analysis.agreement import Agreement, agreement
 from cogx_runs.analysis.frame import _typed
 from cogx_runs.analysis.intervals import Sample
@@ -25,7 +27,7 @@ from cogx_runs.analysis.promotion_wording import no_agreement, say_agreement, sa
 from cogx_runs.cli import cli
 from cogx_runs.errors import CogxError
 from cogx_runs.promotion import carry_out, lineage, plan_promotion
-from cogx_runs.record import params, spec_metrics, write_definition
+from cogx_runs.record import METRICS_TAG, params, spec_metrics, write_definition
 from cogx_runs.tracking.store import RunStore
 
 OTHER = "clip_score.other"
@@ -49,7 +51,7 @@ def row(
         cells.SPEC, prompt_name=prompt, prompt=text, seed=seed, num_inference_steps=steps, axes=("seed",), **given
     )
     return {
-        "run_id": f"{prompt}{seed}{steps}{spec.signature}",
+        "run_id": f"{prompt}{seed}{steps}{spec.signature}{status}",
         "run_name": spec.run_name,
         "status": status,
         "start_time": start_time,
@@ -184,7 +186,7 @@ def test_a_prompt_whose_text_was_changed_is_its_newest_text() -> None:
             "--by clip_score: the candidates have values of 2 definitions: ViT-B-32:openai, toy",
         ),
         (
-            [row("owl", seed, 25, 1.0, tags={"cogx.clip_score.definition": str(seed)}) for seed in (1, 2)],
+            [row("owl", seed, 25, 1.0, tags={"cogx.metrics": f'{{"clip_score": "{seed}"}}'}) for seed in (1, 2)],
             {},
             "--by clip_score: the candidates have values of 2 definitions: 1, 2",
         ),
@@ -197,6 +199,16 @@ def test_what_cannot_be_chosen_among_is_one_line(
         choose(frame_of(rows), **{"by": "clip_score", "steps": 50, **asked})
 
     assert str(raised.value) == message
+
+
+def test_a_metric_against_a_reference_neither_chooses_nor_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = frame_of([row("fox", seed, 25, float(seed), other=1.0) for seed in (1, 2)])
+    card = SimpleNamespace(card=SimpleNamespace(name=OTHER))
+    monkeypatch.setattr(choosing, "COMPARISONS", (card,))
+
+    assert metric_to_check_by(frame, choose(frame, "clip_score", 50)) is None
+    with pytest.raises(CogxError, match="compares a video with another and says nothing of it alone; use clip_score"):
+        choose(frame, OTHER, 50)
 
 
 def test_the_same_order_agrees_wholly_and_the_reverse_not_at_all() -> None:
@@ -395,7 +407,7 @@ def test_winners_are_made_again_once_with_their_lineage_wherever_it_was_stopped(
     done = promote("exp", by="clip_score", steps=4, device="cpu")
     store = RunStore()
     (scored, *_) = store.runs(["exp"], finished_only=True)
-    definition = {key: value for key, value in scored.data.tags.items() if key.startswith("cogx.clip_score.")}
+    definition = {METRICS_TAG: scored.data.tags[METRICS_TAG]}
     for run_id in candidates["run_id"]:
         store.amend(run_id, {}, definition)
     again = promote("seeds.yaml", by="clip_score", steps=4, device="cpu")

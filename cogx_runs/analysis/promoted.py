@@ -9,7 +9,8 @@ import pandas as pd
 
 from cogx_runs.analysis.previews import previews
 from cogx_runs.analysis.promotion import Choice, direction_to_choose_by, qualities
-from cogx_runs.analysis.verdict import Direction, Verdict, judge
+from cogx_runs.analysis.verdict import Verdict, judge
+from cogx_runs.metrics.card import Direction
 
 What = Literal["change", "lead", "final lead"]
 

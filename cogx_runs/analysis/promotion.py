@@ -7,10 +7,12 @@ from itertools import groupby
 import pandas as pd
 
 from cogx_runs.analysis.effects import direction_of
+from cogx_runs.analysis.kinds import card_column, is_of_the_clip, with_cards
 from cogx_runs.analysis.pairs import is_of_machine
 from cogx_runs.analysis.previews import STEPS, of_newest_texts, previews, ranked
-from cogx_runs.analysis.verdict import Direction
 from cogx_runs.errors import CogxError, did_you_mean
+from cogx_runs.metrics.card import Direction
+from cogx_runs.metrics.registry import COMPARISONS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +99,8 @@ def direction_to_choose_by(frame: pd.DataFrame, metric: str, flag: str) -> Direc
     instead = f"use {', '.join(usable)}" if usable else "no run here has a metric that would do"
     if is_of_machine(metric):
         raise CogxError(f"{flag} {metric}: is of the machine and not of the video; {instead}")
+    if is_comparison(metric):
+        raise CogxError(f"{flag} {metric}: compares a video with another and says nothing of it alone; {instead}")
     if direction is None:
         raise CogxError(f"{flag} {metric}: nobody knows which direction is better; {instead}")
     return direction
@@ -108,8 +112,16 @@ def qualities(frame: pd.DataFrame) -> list[str]:
     return [
         name
         for name in names
-        if direction_of(name) is not None and not is_of_machine(name) and frame[f"metrics.{name}"].notna().any()
+        if direction_of(name) is not None
+        and not is_of_machine(name)
+        and not is_comparison(name)
+        and frame[f"metrics.{name}"].notna().any()
     ]
+
+
+def is_comparison(metric: str) -> bool:
+    """Whether a metric is of a video against a reference."""
+    return any(comparison.card.name == metric for comparison in COMPARISONS)
 
 
 def _from_steps(frame: pd.DataFrame, steps: int, asked: int | None) -> int:
@@ -150,15 +162,11 @@ def rescoring(metric: str, sweep: str = "SWEEP") -> str:
 
 def _check_one_definition(here: pd.DataFrame, by: str) -> None:
     """Raises CogxError where values that would be compared are of several CLIPs or definitions."""
-    names = [f"tags.cogx.{by}.model", f"tags.cogx.{by}.definition"]
-    names += ["params.clip_model"] if by == "clip_score" else []
-    for name in names:
-        if name in here.columns:
-            found = sorted(set(here.loc[here["status"] == "FINISHED", name].dropna().astype(str)))
-            if len(found) > 1:
-                raise CogxError(
-                    f"--by {by}: the candidates have values of {len(found)} definitions: {', '.join(found)}"
-                )
+    finished = with_cards(here[here["status"] == "FINISHED"], (by,))
+    for name in [card_column(by), *(["params.clip_model"] if is_of_the_clip(by) else [])]:
+        found = sorted(set(finished[name].dropna().astype(str)))
+        if len(found) > 1:
+            raise CogxError(f"--by {by}: the candidates have values of {len(found)} definitions: {', '.join(found)}")
 
 
 def _notes(here: pd.DataFrame, candidates: Sequence[Candidate]) -> list[str]:
