@@ -309,7 +309,7 @@ def test_the_winners_are_compared_by_both_metrics() -> None:
         "2 prompts): this tends to be lower than what the steps do, since some of the value at 25 was the luck of "
         "being chosen."
     )
-    assert say_comparison(lead, choice).endswith("for that they were chosen, and some of it may be luck.")
+    assert say_comparison(lead, choice).endswith("they were chosen for it, and some of it may be luck.")
     assert say_comparison(held, choice) == (
         "By clip_score.other, which did not choose: at 25 steps the best are the same as the mean of the others "
         "(the same in each; 2 prompts): cannot be told apart."

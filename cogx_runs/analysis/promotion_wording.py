@@ -19,7 +19,7 @@ def say_comparison(found: Comparison, choice: Choice) -> str:
         said = said.replace(f" {size} {side} than", " the same as")
     said += f" ({_interval(found.mean, found.low, found.high)}; {_count(found.prompts, 'prompt')})"
     if found.chose and found.what == "lead":
-        return f"{said}: for that they were chosen, and some of it may be luck."
+        return f"{said}: they were chosen for it, and some of it may be luck."
     if found.chose and found.what == "change":
         worse = "lower" if choice.direction == "higher" else "higher"
         return (
