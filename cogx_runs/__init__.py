@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from cogx_runs.doctor import examine
     from cogx_runs.errors import CogxError, InputError
     from cogx_runs.export import export_runs
+    from cogx_runs.promotion import promote
     from cogx_runs.report.folder import write_report
     from cogx_runs.rescore import rescore_runs
     from cogx_runs.shipped import init
@@ -28,6 +29,7 @@ _HOMES = {
     "init": "shipped",
     "load_runs": "analysis.frame",
     "plan_sweeps": "study",
+    "promote": "promotion",
     "rescore_runs": "rescore",
     "run_sweeps": "study",
     "write_report": "report.folder",
@@ -43,6 +45,7 @@ __all__ = [
     "init",
     "load_runs",
     "plan_sweeps",
+    "promote",
     "rescore_runs",
     "run_sweeps",
     "write_report",

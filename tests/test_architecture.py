@@ -16,7 +16,7 @@ LEVELS = (
     {"plan", "advice", "cost", "memory", "outcomes", "video"},
     {"metrics"},
     {"generation", "tracking"},
-    {"finishing", "pictures", "record", "runner", "search", "study", "analysis", "rescore", "export", "doctor"},
+    {"finishing", "pictures", "record", "runner", "search", "study", "analysis", "rescore", "promotion", "export", "doctor"},
     {"report"},
     {"cli"},
 )
