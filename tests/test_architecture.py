@@ -15,7 +15,7 @@ LEVELS = (
     {"shipped", "hardware", "disk", "hub", "sweep", "prompts", "models", "weights", "tokens", "toy"},
     {"plan", "advice", "cost", "memory", "outcomes"},
     {"generation", "video", "metrics", "tracking"},
-    {"finishing", "pictures", "record", "runner", "study", "analysis", "rescore", "export", "doctor"},
+    {"finishing", "pictures", "record", "runner", "study", "analysis", "rescore", "threshold", "export", "doctor"},
     {"report"},
     {"cli"},
 )
