@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cogx_runs.rescore import rescore_runs
     from cogx_runs.shipped import init
     from cogx_runs.study import best_trials, dashboard, generate, plan_sweeps, run_sweeps
+    from cogx_runs.threshold import find_threshold
 
 _HOMES = {
     "CogxError": "errors",
@@ -25,6 +26,7 @@ _HOMES = {
     "dashboard": "study",
     "examine": "doctor",
     "export_runs": "export",
+    "find_threshold": "threshold",
     "generate": "study",
     "init": "shipped",
     "load_runs": "analysis.frame",
@@ -41,6 +43,7 @@ __all__ = [
     "dashboard",
     "examine",
     "export_runs",
+    "find_threshold",
     "generate",
     "init",
     "load_runs",

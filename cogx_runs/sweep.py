@@ -21,7 +21,7 @@ from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
 from cogx_runs.space import OptunaSearch, Range, check_ranges
 
 Placement = Literal["auto", "resident", "group", "model", "sequential"]
-Scheduler = Literal["ddim", "dpm"]
+Scheduler = Literal["ddim", "dpm", "ddim_matched", "dpm_matched"]
 Dtype = Literal["float16", "bfloat16", "float32"]
 Vary = Literal["one_at_a_time", "grid", "zip", "random", "optuna"]
 ExperimentName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
@@ -34,6 +34,10 @@ OLD_NAMES = {
     "seeds": "seed",
 }
 """The names that the scripts before this tool used, for a better suggestion."""
+
+
+MATCHED: dict[Scheduler, Scheduler] = {"ddim": "ddim_matched", "dpm": "dpm_matched"}
+"""By each of diffusers' schedulers, the one whose steps match its timesteps at every count."""
 
 
 class _Frozen(BaseModel):
@@ -55,7 +59,11 @@ class Parameters(_Frozen):
     negative_prompt: str = Field("", description="What guidance steers away from.")
     height: int | None = Field(None, ge=16, description="Pixels; null is the model's own.")
     width: int | None = Field(None, ge=16, description="Pixels; null is the model's own.")
-    scheduler: Scheduler | None = Field(None, description="`ddim` or `dpm`; null is the model's own.")
+    scheduler: Scheduler | None = Field(
+        None,
+        description="`ddim`, `dpm`, or `ddim_matched`, `dpm_matched`, which are right at every step count; null is the "
+        "model's own.",
+    )
     use_dynamic_cfg: bool = Field(False, description="diffusers' dynamic guidance.")
     dtype: Dtype | None = Field(
         None, description="null is float16 for 2b, bfloat16 for 5b, float32 on a CPU, always as resolved in the run."

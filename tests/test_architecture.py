@@ -16,7 +16,8 @@ LEVELS = (
     {"plan", "advice", "cost", "memory", "outcomes", "video"},
     {"metrics"},
     {"generation", "tracking"},
-    {"finishing", "pictures", "record", "runner", "search", "study", "analysis", "rescore", "promotion", "export", "doctor"},
+    {"finishing", "pictures", "record", "runner", "search", "study", "analysis"},
+    {"rescore", "promotion", "threshold", "export", "doctor"},
     {"report"},
     {"cli"},
 )

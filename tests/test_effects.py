@@ -89,6 +89,22 @@ def test_swapping_value_and_baseline_flips_the_sign() -> None:
     assert (back.value, back.baseline, back.p) == (6.0, 12.0, pytest.approx(there.p))
 
 
+def test_schedulers_are_compared_like_any_axis() -> None:
+    rows = [
+        run(prompt_name=prompt, scheduler=scheduler, clip_score=25 + number + extra)
+        for number, prompt in enumerate(PROMPTS)
+        for scheduler, extra in (("ddim", 0.0), ("ddim_matched", -1.5), ("dpm", 2.0))
+    ]
+
+    found = effects(frame_of(rows), ["scheduler"], ["clip_score"], baselines={"scheduler": "ddim"})
+
+    assert [(one.value, one.mean, one.verdict) for one in found] == [
+        ("ddim_matched", -1.5, "worse"), ("dpm", 2.0, "better"),
+    ]  # fmt: skip
+    with pytest.raises(CogxError, match="name one of ddim, ddim_matched, dpm as its baseline"):
+        effects(frame_of(rows), ["scheduler"], ["clip_score"])
+
+
 def test_the_order_of_rows_does_not_matter() -> None:
     rows = study() + study(seed=1)
     shuffled = [rows[place] for place in np.random.default_rng(0).permutation(len(rows))]
