@@ -32,7 +32,7 @@ def previews(frame: pd.DataFrame, metric: str, from_steps: int, steps: int) -> p
             "signature": before["tags.cogx.signature"],
             "number": before["params.seed"].astype(int),
             "run_id": before["run_id"],
-            "run_name": before["run_id"].map(dict(zip(frame["run_id"], frame["run_name"], strict=True))),
+            "run_name": before["run_name"],
             "device": before["params.device"],
             "start_time": before["start_time"],
             "preview": before[f"metrics.{metric}"].astype(float),
