@@ -32,6 +32,9 @@ HIDDEN = {
     "jinja2": {"report"},
     "matplotlib": {"report"},
     "scipy": {"analysis"},
+    "skimage": {"metrics"},
+    "lpips": {"metrics"},
+    "cdfvd": {"metrics"},
     "statsmodels": {"analysis"},
 }
 """The rooms that may import a large dependency."""
@@ -52,6 +55,7 @@ TOO_LARGE = {
     "matplotlib",
     "scipy",
     "statsmodels",
+    "skimage",
 }
 """What the command line does without until a command needs it."""
 

@@ -1,0 +1,70 @@
+"""What the image embeddings of a video's frames say: its consistency, and its quality by pairs of opposite texts.
+
+Embeddings are T x D and of any length; only their direction counts.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+from cogx_runs.metrics.temporal import require_two
+
+Embeddings = npt.NDArray[np.float32]
+"""T x D, one a frame."""
+
+CLIP_IQA_PROMPTS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "quality": ("Good photo.", "Bad photo."),
+        "noisiness": ("Clean photo.", "Noisy photo."),
+        "sharpness": ("Sharp photo.", "Blurry photo."),
+    }
+)
+"""Opposite texts by torchmetrics' name of the pair; the first is the better one."""
+
+
+def background_consistency(embeddings: Embeddings) -> npt.NDArray[np.float64]:
+    """Of each frame after the first, the mean of its cosines to the frame before it and to the first frame, each at
+    least 0; T - 1 values, whose mean is the metric. 0 to 1, higher is better.
+
+    As VBench's `vbench/background_consistency.py` (Huang et al., CVPR 2024), there with CLIP ViT-B/32 on the pixels of
+    `vbench_pixels`. Raises CogxError for a single frame.
+    """
+    require_two(len(embeddings), "background consistency")
+    units = _units(embeddings)
+    to_previous = np.einsum("td,td->t", units[1:], units[:-1])
+    to_first = units[1:] @ units[0]
+    mean: npt.NDArray[np.float64] = (np.maximum(0, to_previous) + np.maximum(0, to_first)) / 2
+    return mean
+
+
+def adjacent_consistency(embeddings: Embeddings) -> npt.NDArray[np.float64]:
+    """Cosine of each frame to the next; T - 1 values, whose mean is the metric. -1 to 1, higher is better.
+
+    The "frame consistency" of Gen-1 (Esser et al., ICCV 2023) and of papers after it: the mean cosine of the CLIP image
+    embeddings of consecutive frames. Raises CogxError for a single frame.
+    """
+    require_two(len(embeddings), "adjacent-frame consistency")
+    units = _units(embeddings)
+    cosines: npt.NDArray[np.float64] = np.einsum("td,td->t", units[1:], units[:-1])
+    return cosines
+
+
+def antonym_scores(embeddings: Embeddings, texts: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """How much nearer each frame is to the first text of a pair than to the second: softmax(100 x cosine).
+
+    `texts` are P pairs of text embeddings, P x 2 x D; T x P values, 0 to 1, of which a half says nothing. CLIP-IQA
+    (Wang et al., AAAI 2023) as torchmetrics' `CLIPImageQualityAssessment` has it for a CLIP of the user's choice, with
+    the factor of 100 in place of the model's own temperature.
+    """
+    cosines = np.einsum("td,pcd->tpc", _units(embeddings), _units(texts))
+    scores: npt.NDArray[np.float64] = 1 / (1 + np.exp(-100 * (cosines[..., 0] - cosines[..., 1])))
+    return scores
+
+
+def _units(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Each vector with length 1; in double precision, since cosines of frames are near 1."""
+    precise = vectors.astype(float)
+    units: npt.NDArray[np.float64] = precise / np.linalg.norm(precise, axis=-1, keepdims=True)
+    return units

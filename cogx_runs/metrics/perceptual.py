@@ -1,0 +1,68 @@
+"""LPIPS, by the optional package `lpips`: how near a video looks to a network, not pixel by pixel."""
+
+import warnings
+from pathlib import Path
+from urllib.error import URLError
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torchvision.models import AlexNet_Weights
+
+from cogx_runs import hub
+from cogx_runs.errors import WeightsUnavailableError
+from cogx_runs.metrics.fidelity import require_same_shape
+from cogx_runs.video import Frames
+
+
+class PerceptualDistance:
+    """LPIPS (Zhang et al., CVPR 2018), version 0.1, with AlexNet, as its authors advise for evaluation; on the CPU."""
+
+    def __init__(self) -> None:
+        """Load AlexNet from torch hub's cache, and the layers on top of it, which come with the package.
+
+        Raises WeightsUnavailableError where the package is not installed, or AlexNet's weights are neither here nor to
+        be fetched.
+        """
+        try:
+            import lpips
+        except ImportError as error:
+            raise WeightsUnavailableError(
+                "LPIPS: the package lpips is not installed; pip install 'cogx-runs[lpips]'"
+            ) from error
+        path = alexnet_path()
+        if not path.is_file() and (why := hub.unreachable()):
+            raise WeightsUnavailableError(f"{_missing(path)} ({why})")
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # lpips asks torchvision for weights in a way that is to go
+                self._model = lpips.LPIPS(net="alex", verbose=False)
+        except URLError as error:
+            raise WeightsUnavailableError(f"{_missing(path)} ({error.reason})") from error
+
+    def score(self, frames: Frames, reference: Frames) -> npt.NDArray[np.float64]:
+        """Distance of each frame to its counterpart; T values, 0 for equal frames, lower is nearer.
+
+        Raises CogxError where the shapes differ.
+        """
+        require_same_shape(frames, reference, "LPIPS")
+        with torch.no_grad():
+            distances = [
+                self._model(_as_input(frame), _as_input(other)).item()
+                for frame, other in zip(frames, reference, strict=True)
+            ]
+        return np.array(distances)
+
+
+def alexnet_path() -> Path:
+    """Where torch hub keeps AlexNet's weights, whether they are there or not."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / Path(AlexNet_Weights.IMAGENET1K_V1.url).name
+
+
+def _missing(path: Path) -> str:
+    return f"LPIPS: AlexNet's weights are not at {path}; put there {AlexNet_Weights.IMAGENET1K_V1.url}"
+
+
+def _as_input(frame: npt.NDArray[np.uint8]) -> torch.Tensor:
+    """1 x C x H x W, -1 to 1."""
+    return torch.tensor(frame).permute(2, 0, 1)[None].float() / 127.5 - 1
