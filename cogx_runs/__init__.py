@@ -12,14 +12,16 @@ if TYPE_CHECKING:
     from cogx_runs.doctor import examine
     from cogx_runs.errors import CogxError, InputError
     from cogx_runs.export import export_runs
+    from cogx_runs.promotion import promote
     from cogx_runs.report.folder import write_report
     from cogx_runs.rescore import rescore_runs
     from cogx_runs.shipped import init
-    from cogx_runs.study import dashboard, generate, plan_sweeps, run_sweeps
+    from cogx_runs.study import best_trials, dashboard, generate, plan_sweeps, run_sweeps
 
 _HOMES = {
     "CogxError": "errors",
     "InputError": "errors",
+    "best_trials": "study",
     "dashboard": "study",
     "examine": "doctor",
     "export_runs": "export",
@@ -27,6 +29,7 @@ _HOMES = {
     "init": "shipped",
     "load_runs": "analysis.frame",
     "plan_sweeps": "study",
+    "promote": "promotion",
     "rescore_runs": "rescore",
     "run_sweeps": "study",
     "write_report": "report.folder",
@@ -34,6 +37,7 @@ _HOMES = {
 __all__ = [
     "CogxError",
     "InputError",
+    "best_trials",
     "dashboard",
     "examine",
     "export_runs",
@@ -41,6 +45,7 @@ __all__ = [
     "init",
     "load_runs",
     "plan_sweeps",
+    "promote",
     "rescore_runs",
     "run_sweeps",
     "write_report",

@@ -11,7 +11,8 @@ import torch
 from reference_videos import FIXTURES, PROMPT, reference_videos, save_random_clip
 
 from cogx_runs.errors import CogxError
-from cogx_runs.metrics.clip import ClipScorer, frame_scores
+from cogx_runs.metrics.clip import ClipEncoder
+from cogx_runs.metrics.clip_score import frame_scores
 from cogx_runs.metrics.consistency import (
     CLIP_IQA_PROMPTS,
     adjacent_consistency,
@@ -47,21 +48,21 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Embedded]:
     """By the CLIPs that the reference code was run with."""
     folder = tmp_path_factory.mktemp("clips") / "random"
     save_random_clip(folder)
-    return {"toy": embed(ClipScorer("toy"), None), "random": embed(ClipScorer(str(folder)), 224)}
+    return {"toy": embed(ClipEncoder("toy"), None), "random": embed(ClipEncoder(str(folder)), 224)}
 
 
-def embed(scorer: ClipScorer, size_px: int | None) -> Embedded:
+def embed(encoder: ClipEncoder, size_px: int | None) -> Embedded:
     with torch.no_grad():
         as_vbench = {
-            name: scorer._model.encode_image(vbench_pixels(frames, size_px)).numpy()
+            name: encoder._model.encode_image(vbench_pixels(frames, size_px)).numpy()
             for name, frames in VIDEOS.items()
             if size_px is not None
         }
     return Embedded(
-        images={name: scorer._embed_frames(frames) for name, frames in VIDEOS.items()},
+        images={name: encoder.embed_frames(frames) for name, frames in VIDEOS.items()},
         images_as_vbench=as_vbench,
-        prompt=scorer._embed_text(PROMPT),
-        pairs=np.stack([[scorer._embed_text(text) for text in pair] for pair in CLIP_IQA_PROMPTS.values()]),
+        prompt=encoder.embed_text(PROMPT),
+        pairs=np.stack([[encoder.embed_text(text) for text in pair] for pair in CLIP_IQA_PROMPTS.values()]),
     )
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from cogx_runs.analysis.effects import Margin, baseline_of, margin_of
-from cogx_runs.analysis.pairs import check_axis, check_not_mixed, finished_cells, largest_machine, values_of
+from cogx_runs.analysis.kinds import check_not_mixed
+from cogx_runs.analysis.pairs import check_axis, finished_cells, largest_machine, values_of
 from cogx_runs.analysis.verdict import Judgement, judge, more_prompts
 
 

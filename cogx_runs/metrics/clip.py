@@ -1,4 +1,4 @@
-"""CLIP score: how well the frames fit the prompt."""
+"""Embeddings by CLIP, through open_clip."""
 
 import logging
 from collections.abc import Iterator
@@ -18,32 +18,15 @@ from transformers.initialization import no_init_weights
 
 from cogx_runs import hub
 from cogx_runs.errors import CogxError, WeightsUnavailableError, did_you_mean
-from cogx_runs.metrics import METRIC_VERSIONS
 from cogx_runs.models import clip_folder
-from cogx_runs.tokens import count_clip_tokens
 from cogx_runs.video import Frames
 
 BATCH_SIZE = 16
 
 
-@dataclass(frozen=True)
-class ClipScore:
-    """A CLIP score with all that its value depends on."""
-
-    value: float
-    """100 x cosine of image and text embedding, mean over the frames; higher is better."""
-    by_frame: tuple[float, ...]
-    """The same of each frame."""
-    definition: str
-    model: str
-    frame_rule: str
-    prompt_tokens: int
-    token_limit: int
-    prompt_truncated: bool
-
-
-class ClipScorer:
-    """Scores frames by one CLIP, on the CPU: the score does not depend on the GPU and takes none of its memory."""
+class ClipEncoder:
+    """Embeds frames and texts by one CLIP, on the CPU: a score does not depend on the GPU and takes none of its
+    memory."""
 
     def __init__(self, clip_model: str) -> None:
         """Load `ARCHITECTURE:TAG`, `ARCHITECTURE:/a/checkpoint`, `toy`, or a folder that open_clip reads.
@@ -51,30 +34,10 @@ class ClipScorer:
         Raises CogxError for a name or file that cannot be right, WeightsUnavailableError where the weights are not
         here and cannot be fetched.
         """
-        self.clip_model = clip_model
         self._model, self._preprocess, self._tokenizer = _load(clip_model)
 
-    def score(self, frames: Frames, prompt: str) -> ClipScore:
-        """Score all frames (uint8, T x H x W x C) against the prompt.
-
-        100 x cosine as in torchmetrics' CLIPScore, without its clipping at 0, mean over all frames. A prompt beyond
-        CLIP's context is truncated with its end token kept.
-        """
-        count = count_clip_tokens(prompt, self.clip_model)
-        scores = frame_scores(self._embed_frames(frames), self._embed_text(prompt))
-        return ClipScore(
-            value=float(scores.mean()),
-            by_frame=tuple(scores.tolist()),
-            definition=f"100 x cosine(image, text), mean over frames; version {METRIC_VERSIONS['clip_score']}",
-            model=self.clip_model,
-            frame_rule=f"all {len(frames)} frames",
-            prompt_tokens=count.tokens,
-            token_limit=count.limit,
-            prompt_truncated=count.is_cut,
-        )
-
-    def _embed_frames(self, frames: Frames) -> npt.NDArray[np.float32]:
-        """Image embeddings, T x D."""
+    def embed_frames(self, frames: Frames) -> npt.NDArray[np.float32]:
+        """Image embeddings of frames (uint8, T x H x W x C), T x D, not normalised."""
         batches = []
         with torch.no_grad():
             for start in range(0, len(frames), BATCH_SIZE):
@@ -82,18 +45,11 @@ class ClipScorer:
                 batches.append(self._model.encode_image(torch.stack(images)).float().numpy())
         return np.concatenate(batches)
 
-    def _embed_text(self, prompt: str) -> npt.NDArray[np.float32]:
-        """Text embedding, D."""
+    def embed_text(self, prompt: str) -> npt.NDArray[np.float32]:
+        """Text embedding, D, not normalised; a text beyond CLIP's context is cut with its end token kept."""
         with torch.no_grad():
             embedding: npt.NDArray[np.float32] = self._model.encode_text(self._tokenizer([prompt]))[0].float().numpy()
         return embedding
-
-
-def frame_scores(images: npt.NDArray[np.float32], text: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """100 x the cosine of each image embedding (T x D) with a text embedding (D); T values."""
-    images = images / np.linalg.norm(images, axis=-1, keepdims=True)
-    scores: npt.NDArray[np.float32] = 100 * (images @ (text / np.linalg.norm(text)))
-    return scores
 
 
 def check_clip(clip_model: str) -> None:

@@ -1,5 +1,6 @@
 """What the numbers say, in plain sentences that claim nothing beyond them."""
 
+import json
 from collections.abc import Callable, Sequence
 
 from cogx_runs.report.cells import Cell
@@ -54,7 +55,7 @@ def warnings_about(cells: Sequence[Cell]) -> list[str]:
         ),
         (
             "definitions of the CLIP score",
-            lambda cell: cell.tags.get("clip_score.definition", ""),
+            lambda cell: json.loads(cell.tags.get("metrics", "{}")).get("clip_score", ""),
             "their scores do not compare",
         ),
     )
