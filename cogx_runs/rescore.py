@@ -80,7 +80,8 @@ class _Wanted:
     identity: str
     check: Callable[[], None]
     """Raises WeightsUnavailableError where it cannot be measured here."""
-    measure: "Callable[[_Decoder], Measured]"
+    measure: "Callable[[_Decoder], Measured | None]"
+    """None for a video that can have no value."""
 
 
 def rescore_runs(
@@ -114,7 +115,7 @@ def rescore_runs(
     ]
     by_settings = {run.settings(): run for run in runs}
     problems: dict[str, WeightsUnavailableError] = {}
-    known: dict[tuple[str, str, str], Measured] = {}
+    known: dict[tuple[str, str, str], Measured | None] = {}
     rescored = []
     # Those of one reference side by side, so that it is decoded once.
     for run in sorted(runs, key=lambda run: run.settings(changed)):
@@ -134,7 +135,9 @@ def rescore_runs(
             if key not in known:
                 report(f"{run.name}: {wanted.name}")
                 known[key] = wanted.measure(decoder)
-            scores[wanted.name] = wanted, known[key]
+            score = known[key]
+            if score is not None:
+                scores[wanted.name] = wanted, score
         if scores:
             _amend(store, run, scores, f"{decoder.dtype(run.params)} on {decoder.device}")
             rescored += [Rescored(run.run_id, run.name, name, score.value) for name, (_, score) in scores.items()]

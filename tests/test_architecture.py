@@ -34,6 +34,9 @@ HIDDEN = {
     "jinja2": {"report"},
     "matplotlib": {"report"},
     "scipy": {"analysis"},
+    "skimage": {"metrics"},
+    "lpips": {"metrics"},
+    "cdfvd": {"metrics"},
     "statsmodels": {"analysis"},
     "optuna": {"search"},
 }
@@ -55,6 +58,7 @@ TOO_LARGE = {
     "matplotlib",
     "scipy",
     "statsmodels",
+    "skimage",
     "optuna",
 }
 """What the command line does without until a command needs it."""

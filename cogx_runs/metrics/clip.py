@@ -18,6 +18,7 @@ from transformers.initialization import no_init_weights
 
 from cogx_runs import hub
 from cogx_runs.errors import CogxError, WeightsUnavailableError, did_you_mean
+from cogx_runs.metrics.vbench_pixels import vbench_pixels
 from cogx_runs.models import clip_folder
 from cogx_runs.video import Frames
 
@@ -35,21 +36,38 @@ class ClipEncoder:
         here and cannot be fetched.
         """
         self._model, self._preprocess, self._tokenizer = _load(clip_model)
+        self._texts: dict[str, npt.NDArray[np.float32]] = {}
 
-    def embed_frames(self, frames: Frames) -> npt.NDArray[np.float32]:
-        """Image embeddings of frames (uint8, T x H x W x C), T x D, not normalised."""
-        batches = []
+    def embed_frames(self, frames: Frames, *, as_vbench: bool = False) -> npt.NDArray[np.float32]:
+        """Image embeddings of frames (uint8, T x H x W x C), T x D, not normalised: of frames scaled by CLIP's own
+        preprocessing, or by VBench's."""
+        pixels = self._vbench_pixels if as_vbench else self._own_pixels
         with torch.no_grad():
-            for start in range(0, len(frames), BATCH_SIZE):
-                images = [self._preprocess(Image.fromarray(frame)) for frame in frames[start : start + BATCH_SIZE]]
-                batches.append(self._model.encode_image(torch.stack(images)).float().numpy())
+            batches = [
+                self._model.encode_image(pixels(frames[start : start + BATCH_SIZE])).float().numpy()
+                for start in range(0, len(frames), BATCH_SIZE)
+            ]
         return np.concatenate(batches)
+
+    def _own_pixels(self, frames: Frames) -> torch.Tensor:
+        return torch.stack([self._preprocess(Image.fromarray(frame)) for frame in frames])
+
+    def _vbench_pixels(self, frames: Frames) -> torch.Tensor:
+        expected = self._model.visual.preprocess_cfg
+        return vbench_pixels(frames, expected["size"][0], expected["mean"], expected["std"])
 
     def embed_text(self, prompt: str) -> npt.NDArray[np.float32]:
         """Text embedding, D, not normalised; a text beyond CLIP's context is cut with its end token kept."""
-        with torch.no_grad():
-            embedding: npt.NDArray[np.float32] = self._model.encode_text(self._tokenizer([prompt]))[0].float().numpy()
-        return embedding
+        if prompt not in self._texts:
+            with torch.no_grad():
+                self._texts[prompt] = self._model.encode_text(self._tokenizer([prompt]))[0].float().numpy()
+        return self._texts[prompt]
+
+
+@cache
+def encoder_of(clip_model: str) -> ClipEncoder:
+    """The encoder of a CLIP, loaded once. Raises what ClipEncoder raises."""
+    return ClipEncoder(clip_model)
 
 
 def check_clip(clip_model: str) -> None:
@@ -102,7 +120,6 @@ def _any_weights_cached(repository: str) -> bool:
     return any(hub.cached_file(repository, name) for name in names)
 
 
-@cache
 def _load(clip_model: str) -> tuple[Any, Any, Any]:
     located = _locate(clip_model)
     try:

@@ -27,9 +27,9 @@ class ClipScore:
 
     def check(self, clip_model: str) -> None:
         """Load the CLIP."""
-        from cogx_runs.metrics.clip import ClipEncoder
+        from cogx_runs.metrics.clip import encoder_of
 
-        ClipEncoder(clip_model)
+        encoder_of(clip_model)
 
     def measure(self, subject: Subject) -> Measured:
         """The score, also of each frame, and whether the prompt was cut."""

@@ -40,9 +40,14 @@ class Subject:
     @cached_property
     def clip(self) -> "ClipEncoder":
         """The CLIP of the run, loaded."""
-        from cogx_runs.metrics.clip import ClipEncoder
+        from cogx_runs.metrics.clip import encoder_of
 
-        return ClipEncoder(self.clip_model)
+        return encoder_of(self.clip_model)
+
+    @cached_property
+    def vbench_embeddings(self) -> npt.NDArray[np.float32]:
+        """Of all frames scaled as VBench scales them, T x D, not normalised."""
+        return self.clip.embed_frames(self.frames, as_vbench=True)
 
     @cached_property
     def image_embeddings(self) -> npt.NDArray[np.float32]:
@@ -59,7 +64,8 @@ class Metric(Protocol):
     def check(self, clip_model: str) -> None:
         """Raise WeightsUnavailableError where it cannot be measured on this machine with this CLIP."""
 
-    def measure(self, subject: Subject) -> Measured: ...
+    def measure(self, subject: Subject) -> Measured | None:
+        """None for a video that can have no value, as a single frame has no change."""
 
 
 class Comparison(Protocol):
@@ -80,12 +86,15 @@ class FrameMetric:
 
     card: MetricCard
     values: Callable[[Frames], Values | float]
+    frames_needed: int = 1
 
     def check(self, clip_model: str) -> None:
         """It needs no weights."""
 
-    def measure(self, subject: Subject) -> Measured:
+    def measure(self, subject: Subject) -> Measured | None:
         """The mean of the function's values."""
+        if len(subject.frames) < self.frames_needed:
+            return None
         return Measured(float(np.mean(self.values(subject.frames))))
 
 
@@ -95,13 +104,31 @@ class ClipMetric:
 
     card: MetricCard
     values: Callable[[Subject], Values | float]
+    frames_needed: int = 1
 
     def check(self, clip_model: str) -> None:
         """Load the CLIP."""
-        from cogx_runs.metrics.clip import ClipEncoder
+        from cogx_runs.metrics.clip import encoder_of
 
-        ClipEncoder(clip_model)
+        encoder_of(clip_model)
 
-    def measure(self, subject: Subject) -> Measured:
+    def measure(self, subject: Subject) -> Measured | None:
         """The mean of the function's values."""
+        if len(subject.frames) < self.frames_needed:
+            return None
         return Measured(float(np.mean(self.values(subject))))
+
+
+@dataclass(frozen=True)
+class FrameComparison:
+    """The mean of a function of two videos' frames."""
+
+    card: MetricCard
+    values: Callable[[Frames, Frames], Values]
+
+    def check(self) -> None:
+        """It needs no weights."""
+
+    def compare(self, frames: Frames, reference: Frames) -> Measured:
+        """The mean of the function's values. Raises CogxError where the shapes differ."""
+        return Measured(float(np.mean(self.values(frames, reference))))

@@ -39,7 +39,8 @@ class Scorer:
     def score(self, frames: Frames, prompt: str) -> Scores:
         """The value of each metric for frames (uint8, T x H x W x C) made from a prompt."""
         subject = Subject(frames, prompt, self._clip_model)
-        return Scores({metric.card.name: metric.measure(subject) for metric in self._metrics}, self.missing)
+        measured = {metric.card.name: metric.measure(subject) for metric in self._metrics}
+        return Scores({name: value for name, value in measured.items() if value is not None}, self.missing)
 
     @property
     def reasons(self) -> dict[str, list[str]]:
