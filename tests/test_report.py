@@ -179,6 +179,18 @@ def test_wall_times_of_another_device_and_of_a_shared_one_are_not_compared() -> 
     assert "No wall time is compared: no two were measured alike." in said_of(scored)
 
 
+def test_wall_times_that_hold_the_encoding_of_a_text_are_counted() -> None:
+    rows = [
+        run({"cogx.text": "encoder"}, wall_time_s=20.0),
+        run({"cogx.text": "cache"}, wall_time_s=10.0, guidance_scale=1.0),
+    ]
+
+    said = said_of(rows)
+
+    assert "The encoding of a text is in 1 of 2 wall times; the others took it from the cache." in said
+    assert not any("encoding" in line for line in said_of([rows[0], run(wall_time_s=1.0, guidance_scale=1.0)]))
+
+
 def test_one_prompt_is_said_to_give_no_interval_and_no_verdict() -> None:
     said = said_of([run(clip_score=30.0), run(clip_score=27.5, guidance_scale=12.0)])
 
@@ -277,6 +289,23 @@ def test_the_page_ranks_parameters_and_tells_interactions_file_size_and_time(gri
     assert "denoise_s = 1.0 s + 1 s for every million tokens" in grid_page
     assert "R² 1.000, residuals " in grid_page
     assert "over 16 videos of 4 prompts on A chip, group." in grid_page
+
+
+def test_parameters_of_two_models_in_two_sweeps_are_ranked_apart() -> None:
+    small = [run(clip_score=30.0), run(clip_score=27.0, guidance_scale=1.0)]
+    large = {"model": "5b", "model_revision": "other"}
+    rows = [run(clip_score=30.0, **large), run(clip_score=31.0, num_inference_steps=10, **large)]
+    experiments = []
+    for name, axis, found in (("small", "guidance_scale", small), ("large", "num_inference_steps", rows)):
+        runs = frame_of(found)
+        experiments.append(Experiment(name, "", tuple(cells_of(runs)[0]), 0, (axis,), runs))
+
+    ranking = content_of("id", experiments, {}, {}, []).together.ranking
+
+    assert [(one.ranked.axis, one.ranked.rank, one.ranked.effect.kind, one.experiment) for one in ranking] == [
+        ("guidance_scale", 1, "model 2b", "small"),
+        ("num_inference_steps", 1, "model 5b", "large"),
+    ]
 
 
 def test_baselines_and_margins_that_are_asked_for_hold_for_the_effects() -> None:
@@ -494,14 +523,17 @@ def test_what_cannot_be_reported_is_one_clear_line(store: RunStore, arguments: l
 
 def test_the_command_writes_one_page_on_several_sweeps_and_prints_its_place(store: RunStore) -> None:
     make_axis(store, "guidance_scale", [1.0, 6.0])
+    make_axis(store, "guidance_scale", [1.0, 6.0], replace(SMALL, prompt_name="boat", prompt="A boat."))
     make_run(store, replace(SMALL, sweep="plain", axes=()))
 
-    done = CliRunner().invoke(
-        cli, ["report", "exp", "plain", "-o", "out", "--baseline", "guidance_scale=1", "--no-log"]
-    )
+    options = ["--baseline", "guidance_scale=1", "--margin", "clip_score=0.5", "--no-log"]
+    done = CliRunner().invoke(cli, ["report", "exp", "plain", "-o", "out", *options])
 
     assert (done.exit_code, done.stdout) == (0, "out/report.html\n")
     page = Path("out/report.html").read_text(encoding="utf-8")
-    assert "At guidance_scale 6 the CLIP score is the same as at 1 (1 prompt, 1 seed)." in page
+    assert (
+        "At guidance_scale 6 the CLIP score is on average the same as at 1 (the same difference in each; 2 prompts, "
+        "1 seed): equivalent within 0.50."
+    ) in page
     assert '<section class="experiment" id="s1"' in page
     assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//""", page)

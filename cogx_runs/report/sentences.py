@@ -184,11 +184,11 @@ def _traps(grid: Grid, effects: Sequence[Effect]) -> list[str]:
     if grid.axis == "guidance_scale" and min(values) <= 1 < max(values):
         said.append("At 1 or below guidance is off: a step calls the model for half as many videos.")
     if any(effect.metric == WALL.metric for effect in effects):
-        encoded = [cell for cell in grid.cells if cell.is_finished and cell.tags.get("text") == "encoder"]
-        if encoded and any(cell.tags.get("text") == "cache" for cell in grid.cells):
+        texts = [cell.tags.get("text") for cell in grid.cells if cell.is_finished]
+        if {"encoder", "cache"} <= set(texts):
             said.append(
-                f"{_count(len(encoded), 'wall time')} of {len(grid.cells)} hold the encoding of a text, which the "
-                "others took from the cache."
+                f"The encoding of a text is in {texts.count('encoder')} of {len(texts)} wall times; the others took it "
+                "from the cache."
             )
     return said + _not_alike(grid, effects)
 
