@@ -5,17 +5,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import cells
 import numpy as np
-import pandas as pd
 import pytest
+from frames import frame_of, run
 from report_runs import SMALL, make_run
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from cogx_runs.analysis.correlations import rank_correlations
 from cogx_runs.analysis.effects import Effect, Margin, effects, effects_frame, rank_parameters
-from cogx_runs.analysis.frame import _typed, load_runs
+from cogx_runs.analysis.frame import load_runs
 from cogx_runs.analysis.interactions import interactions
 from cogx_runs.analysis.intervals import Sample, mean_intervals
 from cogx_runs.analysis.kinds import kinds_of
@@ -23,33 +22,10 @@ from cogx_runs.analysis.timing import fit_time, tokens_of
 from cogx_runs.analysis.verdict import judge, more_prompts
 from cogx_runs.analysis.wording import interaction_sentence, sentence
 from cogx_runs.errors import CogxError
-from cogx_runs.record import params
 from cogx_runs.tracking.store import RunStore
 
 PROMPTS = tuple(f"prompt_{number}" for number in range(9))
 SCORES = (0.5, 1.5, 1.0, 2.0, 0.0, 1.2, 0.8, 1.1, 0.9)
-
-
-def run(tags: Mapping[str, str] | None = None, status: str = "FINISHED", **given: Any) -> dict[str, Any]:
-    """A row as the store gives it; what is no parameter is a metric."""
-    spec_values = {name: value for name, value in given.items() if name in cells.SPEC.config}
-    spec_values.setdefault("prompt", f"A text of {given.get('prompt_name', 'panda')}.")
-    spec = replace(cells.SPEC, **spec_values)
-    metrics = {name: value for name, value in given.items() if name not in cells.SPEC.config}
-    return {
-        "run_id": f"{spec.output_hash}{sorted((tags or {}).items())}{spec.placement}",
-        "status": status,
-        **{f"params.{name}": str(value) for name, value in params(spec).items()},
-        **{f"metrics.{name}": value for name, value in metrics.items()},
-        "tags.cogx.signature": spec.signature,
-        "tags.cogx.prompt": spec.prompt,
-        "tags.cogx.env.device_name": "A chip",
-        **{f"tags.{name}": value for name, value in (tags or {}).items()},
-    }
-
-
-def frame_of(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    return _typed(pd.DataFrame.from_records([dict(row) for row in rows]))
 
 
 def study(differences: Sequence[float] = SCORES, **given: Any) -> list[dict[str, Any]]:
@@ -432,8 +408,7 @@ def test_an_interaction_is_a_difference_of_differences() -> None:
     assert (found.mean, found.low, found.high) == pytest.approx((np.mean(expected), low, high))
     assert (found.prompts, found.squares, found.verdict) == (4, 4, "higher")
     assert interaction_sentence(found).startswith(
-        "The change of the CLIP score from num_inference_steps 50 to 10 is 500 higher at guidance_scale 1 than at 6 "
-        "(95% "
+        "The change of the CLIP score from num_inference_steps 50 to 10 is 500 higher at guidance_scale 1 than at 6 ("
     )
     assert interaction_sentence(found).endswith("; 4 prompts): higher.")
     assert "is the same at guidance_scale 1 as at 6" in interaction_sentence(without)

@@ -100,13 +100,15 @@ def effects(
     margins: Mapping[str, Margin | None] | None = None,
     *,
     apart: bool = False,
+    among: pd.DataFrame | None = None,
 ) -> list[Effect]:
     """The effects by metric, axis and value; none where no pair has both values.
 
     `frame` is as `load_runs` gives it; `baselines` names an axis' baseline where it is not the default value;
     `margins` sets a metric's margin, or None for no verdict of equivalence. All effects of a metric are corrected as
     one family. Runs of several models, CLIPs, sizes or precisions are never averaged: with `apart` each kind has
-    effects of its own, without it CogxError is raised. It is raised too for unknown axes, metrics and baselines.
+    effects of its own, told from the others of `among` (by default of `frame`), without it CogxError is raised. It is
+    raised too for unknown axes, metrics and baselines.
     """
     chosen = {axis: baseline_of(frame, axis, baselines or {}) for axis in axes}
     found = []
@@ -114,7 +116,7 @@ def effects(
         compared = [
             (axis, value, kind, pairs)
             for axis in axes
-            for kind, runs in (kinds_of(frame, (metric,), (axis,)) if apart else [("", frame)])
+            for kind, runs in (kinds_of(frame, (metric,), (axis,), among) if apart else [("", frame)])
             for value, pairs in _compared(runs, axis, chosen[axis], metric)
         ]
         bounds = [margin_of(metric, pairs.baseline_mean, margins or {}) for *_, pairs in compared]

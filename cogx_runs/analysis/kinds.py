@@ -2,6 +2,7 @@
 definitions of a metric."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import pandas as pd
@@ -12,22 +13,21 @@ from cogx_runs.metrics.registry import cards
 NEVER_MIXED = ("model_revision", "height", "width", "dtype", "clip_model")
 
 
-def kinds_of(frame: pd.DataFrame, metrics: Sequence[str], axes: Sequence[str] = ()) -> list[tuple[str, pd.DataFrame]]:
+def kinds_of(
+    frame: pd.DataFrame, metrics: Sequence[str], axes: Sequence[str] = (), among: pd.DataFrame | None = None
+) -> list[tuple[str, pd.DataFrame]]:
     """The finished runs of each kind, with what tells it from the others: `model 5b`, or nothing where all are alike.
 
     Kinds differ in NEVER_MIXED, `axes` aside, in the CLIP only where one of the metrics depends on it, and in the
-    metrics' definitions. What follows from what is named already, as the precision often does from the model, is not
-    named.
+    metrics' definitions. They are told from the others of `among`, which holds these runs and more. What follows from
+    what is named already, as the precision often does from the model, is not named.
     """
     finished = with_cards(frame[frame["status"] == "FINISHED"], metrics)
+    whole = finished if among is None else with_cards(among[among["status"] == "FINISHED"], metrics)
     columns = _columns(finished, metrics, axes)
-    groups = [part for _, part in finished.groupby(columns, dropna=False)] if columns else [finished]
-    told: list[tuple[str, ...]] = [()] * len(groups)
-    for column in columns:
-        named = [(*names, _name(finished, part, column)) for names, part in zip(told, groups, strict=True)]
-        if len(set(named)) > len(set(told)):
-            told = named
-    return [(", ".join(names), part) for names, part in zip(told, groups, strict=True)]
+    told = _told_apart(whole, columns)
+    keys = _keys(finished, columns)
+    return [(told[key], finished[[one == key for one in keys]]) for key in sorted(set(keys))]
 
 
 def check_not_mixed(cells: pd.DataFrame, metrics: Sequence[str], what: str, axes: Sequence[str] = ()) -> None:
@@ -71,12 +71,31 @@ def with_cards(cells: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     return cells.assign(**{card_column(metric): [found.get(metric) for found in meant] for metric in metrics})
 
 
-def _name(finished: pd.DataFrame, part: pd.DataFrame, column: str) -> str:
-    """`height 480`; of a model's revision the model's name, and its beginning where the name has several."""
-    value = str(part[column].iloc[0])
-    name = column.removeprefix("params.")
-    if name != "model_revision" or "params.model" not in finished.columns:
-        return f"{name} {value}"
-    model = str(part["params.model"].iloc[0])
-    revisions = finished.loc[finished["params.model"] == model, column].nunique()
-    return f"model {model}" + (f"@{value[:8]}" if revisions > 1 else "")
+def _told_apart(finished: pd.DataFrame, columns: Sequence[str]) -> dict[tuple[str, ...], str]:
+    """What each kind is called, by its values of the columns."""
+    named = [name for name in ("params.model", "params.model_revision") if name in finished.columns]
+    distinct = finished[list(dict.fromkeys([*columns, *named]))].drop_duplicates()
+    keys = _keys(distinct, columns)
+    models = dict(zip(keys, _model_names(_keys(distinct, named)), strict=True))
+    keys = list(models)
+    told: list[tuple[str, ...]] = [()] * len(keys)
+    for place, column in enumerate(columns):
+        name = column.removeprefix("params.")
+        parts = [models[key] if name == "model_revision" else f"{name} {key[place]}" for key in keys]
+        longer = [(*names, part) for names, part in zip(told, parts, strict=True)]
+        if len(set(longer)) > len(set(told)):
+            told = longer
+    return {key: ", ".join(names) for key, names in zip(keys, told, strict=True)}
+
+
+def _model_names(models: Sequence[tuple[str, ...]]) -> list[str]:
+    """Of each name and revision the name, and the revision's beginning where that name has several."""
+    revisions = Counter(model[0] for model in set(models) if model)
+    return [
+        "model " + (f"{model[0]}@{model[-1][:8]}" if revisions[model[0]] > 1 else model[0]) if model else ""
+        for model in models
+    ]
+
+
+def _keys(runs: pd.DataFrame, columns: Sequence[str]) -> list[tuple[str, ...]]:
+    return list(runs[list(columns)].astype(str).itertuples(index=False, name=None)) if columns else [()] * len(runs)

@@ -18,10 +18,10 @@ def sentence(effect: Effect) -> str:
     better.`, with what limits it."""
     unit = _unit(effect.metric)
     if effect.low is None or effect.high is None:
-        said = [f"{change(effect)} ({_counted(effect)}). {ONE_PROMPT}"]
+        said = [f"{change(effect)} ({counted(effect)}). {ONE_PROMPT}"]
     else:
         spread = "the same difference in each" if effect.low == effect.high else _interval(effect, unit)
-        said = [f"{change(effect)} ({spread}; {_counted(effect)}): {_verdict(effect, unit)}."]
+        said = [f"{change(effect)} ({spread}; {counted(effect)}): {_verdict(effect, unit)}."]
     if effect.settings > 1:
         said.append(f"Averaged over {effect.settings} settings of the other parameters.")
     if effect.left_out:
@@ -33,6 +33,8 @@ def change(effect: Effect) -> str:
     """`At guidance_scale 12 the CLIP score is on average 0.80 higher than at 6`."""
     unit = _unit(effect.metric)
     than = f"{_write(abs(effect.mean), unit)} {'higher' if effect.mean > 0 else 'lower'} than"
+    if than.startswith("0.0000"):
+        than = "the same to the digits shown as"
     if effect.mean == 0:
         than = "the same as"
     of = f" ({effect.kind})" if effect.kind else ""
@@ -48,8 +50,9 @@ def interaction_sentence(found: Interaction) -> str:
     (95% interval +0.31 to +1.29; 9 prompts): higher.`"""
     unit = _unit(found.metric)
     than = f"{_write(abs(found.mean), unit)} {'higher' if found.mean > 0 else 'lower'}" if found.mean else "the same"
+    of = f" ({found.kind})" if found.kind else ""
     said = (
-        f"The change of the {_label(found.metric)} from {found.axis_a} {_value(found.baseline_a)} to "
+        f"The change of the {_label(found.metric)}{of} from {found.axis_a} {_value(found.baseline_a)} to "
         f"{_value(found.value_a)} is {than} at {found.axis_b} {_value(found.value_b)} "
         f"{'than' if found.mean else 'as'} at {_value(found.baseline_b)}"
     )
@@ -94,7 +97,8 @@ def _verdict(effect: Effect | Interaction, unit: str) -> str:
     )
 
 
-def _counted(effect: Effect) -> str:
+def counted(effect: Effect) -> str:
+    """`9 prompts, 1 seed`."""
     return f"{_count(effect.prompts, 'prompt')}, {_count(effect.seeds, 'seed')}"
 
 

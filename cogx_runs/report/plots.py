@@ -1,4 +1,4 @@
-"""Every point of a metric against an axis, as SVG that takes its text colour from the page."""
+"""Every point of a metric against an axis, and its effects, as SVG that takes its text colour from the page."""
 
 import io
 import re
@@ -10,15 +10,28 @@ from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from cogx_runs.analysis.effects import Effect
+from cogx_runs.analysis.verdict import Verdict
 from cogx_runs.report.cells import Cell
 from cogx_runs.report.grids import Grid, Row
 from cogx_runs.report.quantities import Quantity, write_value
+from cogx_runs.report.sentences import VERDICTS
 
 COLOURS = ("#4c8bf5", "#e2703a", "#35a06b", "#b667d6", "#c99a1e", "#d9536f", "#2ba3b5", "#8a8f98")
 """Told apart on white and on black."""
 _INK = "#010203"
 """Becomes the page's own text colour."""
 MOST_TICKS = 12
+_MARKS: dict[Verdict, tuple[str, str, bool]] = {
+    "better": ("o", COLOURS[0], True),
+    "worse": ("D", COLOURS[1], True),
+    "higher": ("o", COLOURS[3], True),
+    "lower": ("o", COLOURS[3], True),
+    "equivalent": ("s", COLOURS[7], True),
+    "undecided": ("o", COLOURS[7], False),
+    "one prompt": ("x", COLOURS[7], False),
+}
+"""Of each verdict: shape, colour, and whether it is filled."""
 _STYLE: Any = {
     "svg.fonttype": "none", "svg.hashsalt": "cogx-runs", "font.family": "sans-serif", "font.size": 9,
     "text.color": _INK, "axes.labelcolor": _INK, "axes.edgecolor": _INK, "xtick.color": _INK, "ytick.color": _INK,
@@ -50,6 +63,50 @@ def plot(grid: Grid, quantity: Quantity) -> Markup | None:
         axes.set_ylabel(quantity.label + (f" ({quantity.unit})" if quantity.unit else ""))
         axes.margins(x=0.08, y=0.12)
         return _svg(figure, _alternative(grid, found, quantity))
+
+
+def plot_effects(effects: Sequence[Effect], quantity: Quantity) -> Markup | None:
+    """The mean change at each value of one axis, its 95% interval, and the margin as a band around no change.
+
+    None where no change has an interval.
+    """
+    found = [effect for effect in effects if effect.metric == quantity.metric][::-1]
+    if not any(effect.low is not None for effect in found):
+        return None
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(4.8, 0.75 + 0.3 * len(found)), layout="constrained")
+        figure.patch.set_alpha(0)
+        axes = figure.add_subplot()
+        axes.patch.set_alpha(0)
+        axes.spines["left"].set_visible(False)
+        for place, effect in enumerate(found):
+            _effect(axes, place, effect, quantity.scale)
+        axes.axvline(0, color=_INK, linewidth=0.9)
+        several = len({effect.kind for effect in found}) > 1
+        names = [f"{write_value(one.value)} ({one.kind})" if several else write_value(one.value) for one in found]
+        axes.set_yticks(range(len(found)), names)
+        axes.tick_params(axis="y", length=0)
+        axes.set_ylim(-0.6, len(found) - 0.4)
+        unit = f" ({quantity.unit})" if quantity.unit else ""
+        baseline = f"{found[0].axis} {write_value(found[0].baseline)}"
+        axes.set_xlabel(f"change of {quantity.label} against {baseline}{unit}")
+        return _svg(figure, _alternative_of(found, quantity))
+
+
+def _effect(axes: Axes, place: int, effect: Effect, scale: float) -> None:
+    marker, colour, is_filled = _MARKS[effect.verdict]
+    if effect.margin is not None:
+        axes.barh(
+            place, 2 * effect.margin / scale, 1.0, left=-effect.margin / scale, color=_INK, alpha=0.1, linewidth=0
+        )
+    if effect.low is not None and effect.high is not None:
+        axes.plot([effect.low / scale, effect.high / scale], [place, place], color=colour, linewidth=1.4)
+    face = colour if is_filled else "none"
+    axes.plot(effect.mean / scale, place, marker, color=colour, markerfacecolor=face, markersize=5.5, linewidth=1.4)
+    axes.text(
+        1.02, place, VERDICTS.get(effect.verdict, effect.verdict), transform=axes.get_yaxis_transform(), va="center",
+        fontsize=8,
+    )  # fmt: skip
 
 
 def _has(cell: Cell | None, quantity: Quantity) -> bool:
@@ -101,6 +158,16 @@ def _alternative(grid: Grid, cells: Sequence[Cell], quantity: Quantity) -> str:
         f"{quantity.label} against {against}, {len(values)} points from {quantity.write(min(values))} to "
         f"{quantity.write(max(values))}; each number stands under its video."
     )
+
+
+def _alternative_of(effects: Sequence[Effect], quantity: Quantity) -> str:
+    said = [
+        f"{write_value(effect.value)}{f' ({effect.kind})' if effect.kind else ''} "
+        f"{quantity.write(effect.mean, signed=True)}, {VERDICTS.get(effect.verdict, effect.verdict)}"
+        for effect in reversed(effects)
+    ]
+    against = f"{effects[0].axis} {write_value(effects[0].baseline)}"
+    return f"Change of {quantity.label} against {against}: {'; '.join(said)}; intervals are in the table."
 
 
 def _svg(figure: Figure, alternative: str) -> Markup:

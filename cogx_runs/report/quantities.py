@@ -40,7 +40,7 @@ SIZE = Quantity(
 
 SHOWN = (CLIP, WALL, STEP, VRAM, SIZE)
 """Under each video."""
-COMPARED = (CLIP, WALL, SIZE)
+COMPARED = (CLIP, WALL, VRAM, SIZE)
 """Against the baseline."""
 PLOTTED = (CLIP, WALL)
 
