@@ -275,9 +275,9 @@ def test_each_round_runs_one_count_and_a_second_search_runs_nothing(study: Calla
     assert told == [
         "12 counts, 2 prompts, 1 seed: beside the reference 50 at most 4 counts of 2 cells are run",
         "50 steps, the reference, is there; next is 15",
-        "15 steps: −0.0035, not inferior; next is 8",
+        "15 steps: −0.00350, not inferior; next is 8",
         "8 steps: −2.00, inferior; next is 12",
-        "12 steps: −0.0038, not inferior; next is 10",
+        "12 steps: −0.00380, not inferior; next is 10",
     ]
 
 
