@@ -44,11 +44,23 @@ class Noise:
 
 NOISES = {"low": Noise(0.1, 0.3), "middle": Noise(0.3, 0.8), "high": Noise(0.5, 1.5)}
 
+Share = Callable[[np.random.Generator, int], np.ndarray]
+"""How much of the curve each of so many prompts has, 1 on average."""
 
-def scores(curve: Curve, noise: Noise, prompts: int, seeds: int, rng: np.random.Generator) -> dict[int, np.ndarray]:
+SHARES: dict[str, Share] = {
+    "alike": lambda _, prompts: np.ones(prompts),
+    "half of the prompts lose twice as much, the others nothing": lambda rng, n: 2.0 * (rng.random(n) < 0.5),
+    "exponential": lambda rng, prompts: rng.exponential(size=prompts),
+    "a fifth of the prompts lose five times as much, the others nothing": lambda rng, n: 5.0 * (rng.random(n) < 0.2),
+}
+
+
+def scores(
+    curve: Curve, noise: Noise, prompts: int, seeds: int, rng: np.random.Generator, share: Share = SHARES["alike"]
+) -> dict[int, np.ndarray]:
     """Of each count below the reference, the differences by prompt: the reference's noise is in all of them."""
     ladder = np.array(LADDER, dtype=float)
-    found = curve(ladder) + rng.normal(0, noise.prompt, (prompts, len(ladder)))
+    found = share(rng, prompts)[:, None] * curve(ladder) + rng.normal(0, noise.prompt, (prompts, len(ladder)))
     found = found + rng.normal(0, noise.cell, (prompts, seeds, len(ladder))).mean(axis=1)
     differences = found[:, :-1] - found[:, -1:]
     return dict(zip(LADDER, differences.T, strict=False))
@@ -96,12 +108,13 @@ def accuracy(
     replications: int,
     rng: np.random.Generator,
     known: tuple[int, ...] = (),
+    share: Share = SHARES["alike"],
 ) -> Accuracy:
     """What becomes of `replications` searches."""
     true = LADDER.index(truth(curve))
     places, new = [], []
     for _ in range(replications):
-        threshold, measured = search(scores(curve, noise, prompts, seeds, rng), known, seeds)
+        threshold, measured = search(scores(curve, noise, prompts, seeds, rng, share), known, seeds)
         places.append(LADDER.index(threshold.found))
         new.append(len(measured))
     found = np.array(places)
@@ -140,6 +153,14 @@ def main() -> None:
                        seeds=arguments.seeds, replications=arguments.replications, rng=rng, known=known)  # fmt: skip
         print(f"| {', '.join(map(str, known))} | {100 * got.wrong:.1f} | {got.mean_new:.1f} ({got.most_new}) |",
               flush=True)  # fmt: skip
+    print(
+        "\n| how prompts lose, all below 50 at the margin on average, middle noise | an inferior count given, percent |"
+    )
+    print("|---|---|")
+    for name, share in SHARES.items():
+        got = accuracy(CURVES["all below 50 at the margin"], NOISES["middle"], prompts=arguments.prompts,
+                       seeds=arguments.seeds, replications=arguments.replications, rng=rng, share=share)  # fmt: skip
+        print(f"| {name} | {100 * got.wrong:.1f} |", flush=True)
 
 
 if __name__ == "__main__":

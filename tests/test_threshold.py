@@ -143,7 +143,7 @@ def test_where_nothing_is_shown_the_answer_is_the_reference() -> None:
     assert (threshold.found, threshold.not_shown, threshold.settled) == (50, 40, True)
     assert threshold_sentence(threshold) == (
         "No step count below 50 is shown not inferior to 50 steps in clip_score, by a margin of 1. "
-        "40 is undecided (−0.75, 95% interval −3.47 to +1.97): more prompts may show it not inferior."
+        "40 is undecided (−0.750, 95% interval −3.47 to +1.97): more prompts may show it not inferior."
     )
 
 
@@ -275,9 +275,9 @@ def test_each_round_runs_one_count_and_a_second_search_runs_nothing(study: Calla
     assert told == [
         "12 counts, 2 prompts, 1 seed: beside the reference 50 at most 4 counts of 2 cells are run",
         "50 steps, the reference, is there; next is 15",
-        "15 steps: −0.0035, not inferior; next is 8",
-        "8 steps: −2.01, inferior; next is 12",
-        "12 steps: −0.0038, not inferior; next is 10",
+        "15 steps: −0.00350, not inferior; next is 8",
+        "8 steps: −2.00, inferior; next is 12",
+        "12 steps: −0.00380, not inferior; next is 10",
     ]
 
 

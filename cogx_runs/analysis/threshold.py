@@ -182,7 +182,7 @@ def threshold_sentence(threshold: Threshold) -> str:
 
 def signed(value: float) -> str:
     """With its sign, and three significant digits."""
-    return f"{value:+.3g}".replace("-", MINUS)
+    return f"{value:+#.3g}".replace("-", MINUS)
 
 
 def _point(count: int, sample: Sample, alpha: float, margin: float, better: Direction, seeds: int) -> ThresholdPoint:
