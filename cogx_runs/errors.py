@@ -15,6 +15,16 @@ class WeightsUnavailableError(CogxError):
     """Weights that are neither on this machine nor to be fetched now; what does not need them can go on."""
 
 
+class DegenerateError(CogxError):
+    """A video that is noise, flat or not finite; the run is tagged with what it is."""
+
+    def __init__(self, message: str, kind: str, rule: str) -> None:
+        """`kind` is `noise`, `flat` or `nan`; `rule` the quantity, its value, threshold and the rule's version."""
+        super().__init__(message)
+        self.kind = kind
+        self.rule = rule
+
+
 @dataclass(frozen=True)
 class Mistake:
     """One thing that is wrong in what the user gave."""

@@ -27,12 +27,23 @@ from cogx_runs.generation.placement import cap_memory
 from cogx_runs.generation.step_down import StepDown
 from cogx_runs.hardware import Device
 from cogx_runs.metrics.clip import ClipScorer
+from cogx_runs.metrics.degenerate import judge_frames, measure_frames, refuse_degenerate
 from cogx_runs.metrics.temporal import frame_changes
 from cogx_runs.models import ModelCard
 from cogx_runs.outcomes import Outcome, Reporter
 from cogx_runs.pictures import write_pictures
 from cogx_runs.plan import Plan, PlannedRun, RunSpec
-from cogx_runs.record import command, known_params, params, score_tags, shown, spec_metrics, write_definition
+from cogx_runs.record import (
+    command,
+    degenerate_tags,
+    failure_tags,
+    known_params,
+    params,
+    score_tags,
+    shown,
+    spec_metrics,
+    write_definition,
+)
 from cogx_runs.sweep import Placement
 from cogx_runs.tracking.board import Boards
 from cogx_runs.tracking.images import IMAGES
@@ -53,7 +64,7 @@ _TAGS_OF_THE_LATENTS = (
     "cogx.env.", "cogx.noise_sha256", "cogx.beside", "cogx.finished_beside", "cogx.not_bitwise", "cogx.text",
     "cogx.stepped_down", "cogx.latents",
 )  # fmt: skip
-_TAGS_OF_THE_SCORES = ("cogx.clip_score.",)
+_TAGS_OF_THE_SCORES = ("cogx.clip_score.", "cogx.degenerate")
 """Beginnings of the tags that go with latents and scores when a cell is reused."""
 WAIT_S = 1.0
 STEP_INTERVAL_S = 3.0
@@ -254,8 +265,9 @@ class Runner:
             if is_disk_full(error):
                 raise CogxError(DISK_FULL) from error
             (cell.folder / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
+            tags = failure_tags(error)
             self._store.finish(
-                cell.run_id, cell.folder, params(cell.spec), spec_metrics(cell.spec), {}, status="FAILED"
+                cell.run_id, cell.folder, params(cell.spec), spec_metrics(cell.spec), tags, status="FAILED"
             )
             return Outcome(cell.spec, "failed", cell.run_id, error=first_line(error))
 
@@ -302,7 +314,7 @@ class Runner:
             cell.folder,
             params(cell.spec) | _measured_on(made.data.params),
             metrics,
-            tags | shown(cell.spec, cell.run_id, cell.folder, metrics),
+            tags | shown(cell.spec, cell.run_id, cell.folder, metrics, tags),
             series=self._store.series(made),
         )
         return Outcome(cell.spec, "reused", cell.run_id, metrics)
@@ -333,11 +345,20 @@ class Runner:
         weights_sha256 = self._loader.weights_sha256(self._card(cell.spec))
         if weights_sha256 is not None:
             tags = tags | {"cogx.env.model_weights_sha256": weights_sha256}
+        tags = tags | self._judged(cell.spec, made.frames)
         if made.latents_kept is not None:
             made.latents_kept.result()
-        tags = tags | shown(cell.spec, cell.run_id, cell.folder, metrics)
+        tags = tags | shown(cell.spec, cell.run_id, cell.folder, metrics, tags)
         self._store.finish(cell.run_id, cell.folder, made.params, metrics, tags, series=series)
         return Outcome(cell.spec, "finished", cell.run_id, metrics)
+
+    def _judged(self, spec: RunSpec, frames: Frames) -> dict[str, str]:
+        """The tags that say what degenerate frames are, the reporter told; empty for all others."""
+        found = judge_frames(measure_frames(frames))
+        if found is None:
+            return {}
+        self._report.note(f"{spec.run_name}: degenerate: {found.kind} ({found.reason})")
+        return degenerate_tags(found.kind, found.rule)
 
     def _generate(self, cell: _Cell, finishing: Finishing) -> _Made:
         """A new generation. Its latents are in the store before anything else can go wrong with it."""
@@ -359,7 +380,8 @@ class Runner:
             pipe = self._loader.warm_pipeline(self._card(spec), spec)
             self._report.phase("denoising")
             with self._idle.busy():
-                return denoise(pipe, spec, self._loader.texts.of(spec), on_step)
+                on_clean = refuse_degenerate if spec.abort_degenerate else None
+                return denoise(pipe, spec, self._loader.texts.of(spec), on_step, on_clean)
 
         denoised, placement = self._within_memory(spec, denoise_warm)
         idle_s = self._idle.take()

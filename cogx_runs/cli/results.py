@@ -9,8 +9,8 @@ import click
 
 from cogx_runs.cli.options import json_option, sweep_argument
 
-SHOWN = ("experiment", "run_name", "status", "metrics.clip_score", "metrics.wall_time_s", "metrics.step_s",
-         "metrics.peak_vram_gib", "metrics.file_size_bytes", "run_id")  # fmt: skip
+SHOWN = ("experiment", "run_name", "status", "tags.cogx.degenerate", "metrics.clip_score", "metrics.wall_time_s",
+         "metrics.step_s", "metrics.peak_vram_gib", "metrics.file_size_bytes", "run_id")  # fmt: skip
 
 
 @click.command()
@@ -36,7 +36,7 @@ def runs(sweep: str | None, where: tuple[str, ...], sort: str | None, as_json: b
         columns.remove("experiment")
     for column in columns:
         words = column in {"experiment", "run_name"}
-        table.add_column(column.removeprefix("metrics."), no_wrap=not words, overflow="fold")
+        table.add_column(column.rpartition(".")[2], no_wrap=not words, overflow="fold")
     for row in frame[columns].to_dict("records"):
         table.add_row(*(_cell(str(column), value) for column, value in row.items()))
     stdout().print(table)
