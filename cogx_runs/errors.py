@@ -18,11 +18,11 @@ class WeightsUnavailableError(CogxError):
 class DegenerateError(CogxError):
     """A video that is noise, flat or not finite; the run is tagged with what it is."""
 
-    def __init__(self, message: str, kind: str, rule: str) -> None:
-        """`kind` is `noise`, `flat` or `nan`; `rule` the quantity, its value, threshold and the rule's version."""
+    def __init__(self, message: str, kind: str, reason: str) -> None:
+        """`kind` is `noise`, `flat` or `nan`; `reason` names the quantity, its value and threshold."""
         super().__init__(message)
         self.kind = kind
-        self.rule = rule
+        self.reason = reason
 
 
 @dataclass(frozen=True)

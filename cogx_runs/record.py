@@ -11,6 +11,7 @@ import yaml
 
 from cogx_runs.errors import DegenerateError
 from cogx_runs.metrics.clip import ClipScore
+from cogx_runs.metrics.degenerate import RULE_VERSION
 from cogx_runs.models import HUB_MODELS, NAMES
 from cogx_runs.plan import RunSpec
 from cogx_runs.sweep import Parameters
@@ -55,14 +56,14 @@ def score_tags(metric: str, score: ClipScore) -> dict[str, str]:
     return {f"cogx.{metric}.{name}": str(value) for name, value in asdict(score).items() if name not in values}
 
 
-def degenerate_tags(kind: str, rule: str) -> dict[str, str]:
+def degenerate_tags(kind: str, reason: str) -> dict[str, str]:
     """What a degenerate video is, and the quantity, its value and the threshold by which it was found."""
-    return {DEGENERATE: kind, f"{DEGENERATE}.rule": rule}
+    return {DEGENERATE: kind, f"{DEGENERATE}.rule": f"{reason}; version {RULE_VERSION}"}
 
 
 def failure_tags(error: Exception) -> dict[str, str]:
     """What is told of a failed run beside its traceback."""
-    return degenerate_tags(error.kind, error.rule) if isinstance(error, DegenerateError) else {}
+    return degenerate_tags(error.kind, error.reason) if isinstance(error, DegenerateError) else {}
 
 
 def command(spec: RunSpec) -> str:

@@ -358,7 +358,7 @@ class Runner:
         if found is None:
             return {}
         self._report.note(f"{spec.run_name}: degenerate: {found.kind} ({found.reason})")
-        return degenerate_tags(found.kind, found.rule)
+        return degenerate_tags(found.kind, found.reason)
 
     def _generate(self, cell: _Cell, finishing: Finishing) -> _Made:
         """A new generation. Its latents are in the store before anything else can go wrong with it."""

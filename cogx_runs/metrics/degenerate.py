@@ -1,7 +1,7 @@
 """Degenerate output: noise, one flat colour, a frozen video, numbers that are not finite, each by a stated rule.
 
 The thresholds were chosen on the toy (docs/degenerate.md has the counts). They are of quantities that do not depend on
-the size of a video, so that they mean the same for a larger model; on a larger model they have not been counted.
+the size of a video, so that they can mean the same for a larger model; on a larger one they have not been counted.
 """
 
 from dataclasses import dataclass
@@ -20,19 +20,34 @@ Kind = Literal["nan", "flat", "noise", "frozen"]
 RULE_VERSION = "1"
 """Raised when a verdict would no longer compare with earlier ones."""
 FLAT_FRAMES = 5.0
-"""Spread of a frame, of 255, below which a video is flat."""
+"""Of 255. A video whose frames spread less is flat."""
 NOISE_FRAMES = 0.2
-"""Correlation across a sixteenth of the height below which a video is noise."""
+NOISE_FRAMES_LATER = 0.5
+"""A video whose frames correlate less over space, and less with later frames, is noise."""
 FROZEN_FRAMES = 0.25
-"""Change from frame to frame, of 255, below which a video is frozen."""
+"""Of 255. A video whose frames change less is frozen."""
 FLAT_LATENTS = 0.1
-"""Spread of predicted clean latents, which are about 1 over a model's videos, below which they are flat."""
+"""Of about 1, to which a model's latents are scaled."""
 NOISE_LATENTS = 0.2
-"""Correlation of neighbouring latents below which they are noise."""
+NOISE_LATENTS_LATER = 0.5
 CHECKED_AT = (0.4, 0.6, 0.8)
 """Parts of the steps after which the predicted clean latents are looked at."""
 FRAMES_LOOKED_AT = 9
-"""Evenly spaced frames of which spread and correlation are taken; the change is that of all frames."""
+"""Evenly spaced frames of which spread and correlations are taken; the change is that of all frames."""
+FRAMES_LATER = 8
+"""Two latent frames of the VAE, which makes four frames of one: within it even noise holds together."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A quantity that lies below its threshold."""
+
+    quantity: str
+    value: float
+    threshold: float
+
+    def __str__(self) -> str:
+        return f"{self.quantity} {self.value:.3f}, below {self.threshold:g}"
 
 
 @dataclass(frozen=True)
@@ -40,23 +55,13 @@ class Degenerate:
     """What a video was found to be, and by which part of the rule."""
 
     kind: Kind
-    quantity: str
-    """What was measured, in words; for `nan` what is not finite."""
-    value: float
-    threshold: float
-    """Found because `value` lies below it."""
+    findings: tuple[Finding, ...]
+    """All of which make it that; none where latents are not finite."""
 
     @property
     def reason(self) -> str:
-        """`correlation of neighbouring latents 0.031, below 0.2`"""
-        if self.kind == "nan":
-            return f"{self.quantity} are not finite"
-        return f"{self.quantity} {self.value:.3f}, below {self.threshold:g}"
-
-    @property
-    def rule(self) -> str:
-        """The reason with the version of the rule."""
-        return f"{self.reason}; version {RULE_VERSION}"
+        """`correlation of neighbouring latents 0.031, below 0.2, and with the next frame 0.184, below 0.5`"""
+        return ", and ".join(str(finding) for finding in self.findings) or "the latents are not finite"
 
 
 @dataclass(frozen=True)
@@ -65,8 +70,10 @@ class FrameMeasures:
 
     spread: float
     """Standard deviation over the pixels of a frame, root mean square over its channels; 0 to 127.5."""
-    correlation: float
-    """Of grey pixels that lie a sixteenth of the height apart, down and across; -1 to 1, 1 for a flat frame."""
+    across: float
+    """Correlation of grey pixels that lie a sixteenth of the height apart; -1 to 1, and 1 for a flat frame."""
+    later: float
+    """Correlation of the grey frame with that FRAMES_LATER later, or the last; -1 for a single frame."""
     change: float
     """Mean absolute difference of a frame to the next; infinite for a single frame."""
 
@@ -77,59 +84,77 @@ class LatentMeasures:
 
     spread: float
     """Standard deviation over the places of a frame, root mean square over its channels; NaN where not finite."""
-    correlation: float
-    """Of neighbouring places, down and across, over all channels together; -1 to 1, 1 for flat latents."""
+    across: float
+    """Correlation of neighbouring places, over all channels together; -1 to 1, and 1 for flat latents."""
+    later: float
+    """Correlation with the next latent frame, over all channels together; -1 for a single frame."""
 
 
 def measure_frames(frames: Frames) -> FrameMeasures:
     """Measure uint8 frames (T x H x W x C)."""
-    some = np.unique(np.linspace(0, len(frames) - 1, min(len(frames), FRAMES_LOOKED_AT)).round().astype(int))
     apart = max(1, round(frames.shape[1] / 16))
-    spreads, correlations = zip(*(_measure_frame(frames[place], apart) for place in some), strict=True)
-    changes = frame_changes(frames) if len(frames) > 1 else np.array([np.inf])
-    return FrameMeasures(float(np.median(spreads)), float(np.median(correlations)), float(np.median(changes)))
+    ahead = min(FRAMES_LATER, len(frames) - 1)
+    starts = len(frames) - ahead
+    places = np.linspace(0, starts - 1, min(starts, FRAMES_LOOKED_AT)).round().astype(int)
+    spreads, across, later = [], [], []
+    for place in places:
+        grey = _grey(frames[place])
+        spreads.append(float(np.sqrt(frames[place].astype(np.float32).var((0, 1)).mean())))
+        down, right = (grey[apart:], grey[:-apart]), (grey[:, apart:], grey[:, :-apart])
+        across.append((_correlation(*down) + _correlation(*right)) / 2)
+        if ahead:
+            later.append(_correlation(grey, _grey(frames[place + ahead])))
+    return FrameMeasures(
+        float(np.median(spreads)),
+        float(np.median(across)),
+        float(np.median(later)) if ahead else -1.0,
+        float(np.median(frame_changes(frames))) if ahead else float("inf"),
+    )
 
 
 def measure_latents(latents: torch.Tensor) -> LatentMeasures:
-    """Measure latents (t x c x h x w) where they are; what comes from a GPU waits for it once."""
+    """Measure latents (t x c x h x w) where they are; those on a GPU are waited for once."""
     centred = latents.float() - latents.float().mean((-2, -1), keepdim=True)
-    power = centred.square().mean((-2, -1)).mean(1)
-    down = (centred[..., 1:, :] * centred[..., :-1, :]).mean((-2, -1)).mean(1)
-    across = (centred[..., 1:] * centred[..., :-1]).mean((-2, -1)).mean(1)
-    correlation = torch.where(power > 0, (down + across) / 2 / power, 1.0)
-    # A median would hide the frames that are not finite; a sum does not.
-    hole = centred.sum() * 0
-    spread, alike = (torch.stack([power.sqrt().median(), correlation.median()]) + hole).tolist()
-    return LatentMeasures(spread, alike)
+    power = centred.square().mean((1, 2, 3))
+    down = (centred[..., 1:, :] * centred[..., :-1, :]).mean((1, 2, 3))
+    right = (centred[..., 1:] * centred[..., :-1]).mean((1, 2, 3))
+    across = torch.where(power > 0, (down + right) / 2 / power, 1.0)
+    both = (power[1:] * power[:-1]).sqrt()
+    later = torch.where(both > 0, (centred[1:] * centred[:-1]).mean((1, 2, 3)) / both, 1.0)
+    later = later if len(later) else -torch.ones_like(power)
+    hole = power.sum() * 0  # 0, or NaN where any latent is not finite: a median would hide some
+    measured = torch.stack([power.sqrt().median() + hole, across.median(), later.median()])
+    return LatentMeasures(*measured.tolist())
 
 
 def judge_frames(measured: FrameMeasures) -> Degenerate | None:
-    """What frames with these measures are; None of a video that is none of these.
+    """What frames with these measures are; None of a video that is nothing of the kind.
 
     A still scene that was asked for is `frozen` too: nothing in the frames tells it from a video that has stopped.
     """
-    if measured.spread < FLAT_FRAMES:
-        return Degenerate("flat", "spread of a frame", measured.spread, FLAT_FRAMES)
-    if measured.correlation < NOISE_FRAMES:
-        quantity = "correlation across a sixteenth of the height"
-        return Degenerate("noise", quantity, measured.correlation, NOISE_FRAMES)
-    if measured.change < FROZEN_FRAMES:
-        return Degenerate("frozen", "change from frame to frame", measured.change, FROZEN_FRAMES)
-    return None
+    return (
+        _found("flat", Finding("spread of a frame", measured.spread, FLAT_FRAMES))
+        or _found(
+            "noise",
+            Finding("correlation across a sixteenth of the height", measured.across, NOISE_FRAMES),
+            Finding("with a later frame", measured.later, NOISE_FRAMES_LATER),
+        )
+        or _found("frozen", Finding("change from frame to frame", measured.change, FROZEN_FRAMES))
+    )
 
 
 def judge_latents(measured: LatentMeasures) -> Degenerate | None:
     """What a video with these predicted clean latents will be; None where it may become a good one.
 
-    Never `frozen`: while a video is denoised its frames are nearly alike at first, and a still scene stays so.
+    Never `frozen`: the first predictions of any video hardly move, and a still scene that was asked for stays so.
     """
-    if not np.isfinite(measured.spread):
-        return Degenerate("nan", "the predicted clean latents", measured.spread, np.inf)
-    if measured.spread < FLAT_LATENTS:
-        return Degenerate("flat", "spread of the latents", measured.spread, FLAT_LATENTS)
-    if measured.correlation < NOISE_LATENTS:
-        return Degenerate("noise", "correlation of neighbouring latents", measured.correlation, NOISE_LATENTS)
-    return None
+    if np.isnan(measured.spread):
+        return Degenerate("nan", ())
+    return _found("flat", Finding("spread of the latents", measured.spread, FLAT_LATENTS)) or _found(
+        "noise",
+        Finding("correlation of neighbouring latents", measured.across, NOISE_LATENTS),
+        Finding("with the next frame", measured.later, NOISE_LATENTS_LATER),
+    )
 
 
 def refuse_degenerate(done: int, total: int, clean: torch.Tensor) -> None:
@@ -141,9 +166,8 @@ def refuse_degenerate(done: int, total: int, clean: torch.Tensor) -> None:
         return
     found = judge_latents(measure_latents(clean[0]))
     if found is not None:
-        raise DegenerateError(
-            f"degenerate: {found.kind} after step {done} of {total} ({found.reason})", found.kind, found.rule
-        )
+        message = f"degenerate: {found.kind} after step {done} of {total} ({found.reason})"
+        raise DegenerateError(message, found.kind, found.reason)
 
 
 def checked_steps(total: int) -> tuple[int, ...]:
@@ -151,14 +175,18 @@ def checked_steps(total: int) -> tuple[int, ...]:
     return tuple(sorted({step for part in CHECKED_AT if 0 < (step := round(part * total)) < total}))
 
 
-def _measure_frame(frame: npt.NDArray[np.uint8], apart: int) -> tuple[float, float]:
-    """Spread and correlation of one frame (H x W x C)."""
-    colours = frame.astype(np.float32)
-    spread = float(np.sqrt(colours.var((0, 1)).mean()))
-    grey = colours.mean(-1)
-    grey -= grey.mean()
-    power = float(np.square(grey).mean())
-    if power == 0:
-        return spread, 1.0
-    down, across = (grey[apart:] * grey[:-apart]).mean(), (grey[:, apart:] * grey[:, :-apart]).mean()
-    return spread, float(down + across) / 2 / power
+def _found(kind: Kind, *findings: Finding) -> Degenerate | None:
+    return Degenerate(kind, findings) if all(found.value < found.threshold for found in findings) else None
+
+
+def _grey(frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """The mean of a frame's channels (H x W x C), less its own mean; H x W."""
+    grey: npt.NDArray[np.float32] = frame.mean(-1, dtype=np.float32)
+    grey -= grey.mean(dtype=np.float32)
+    return grey
+
+
+def _correlation(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float:
+    """Of two fields of mean about 0; 1 where one is flat."""
+    power = float(np.square(a).mean()) * float(np.square(b).mean())
+    return float((a * b).mean()) / power**0.5 if power > 0 else 1.0
