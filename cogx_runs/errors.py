@@ -15,6 +15,16 @@ class WeightsUnavailableError(CogxError):
     """Weights that are neither on this machine nor to be fetched now; what does not need them can go on."""
 
 
+class DegenerateError(CogxError):
+    """A video that is noise, flat or not finite; the run is tagged with what it is."""
+
+    def __init__(self, message: str, kind: str, reason: str) -> None:
+        """`kind` is `noise`, `flat` or `nan`; `reason` names the quantity, its value and threshold."""
+        super().__init__(message)
+        self.kind = kind
+        self.reason = reason
+
+
 @dataclass(frozen=True)
 class Mistake:
     """One thing that is wrong in what the user gave."""

@@ -70,6 +70,8 @@ class RunSpec:
     compile: bool
     video_quality: float
     clip_model: str
+    abort_degenerate: bool
+    """Changes no pixel: the run ends early or is as without it."""
     metric_versions: tuple[tuple[str, str], ...] = ()
     """Definition version of each metric that is measured."""
     axes: tuple[str, ...] = ()
@@ -348,6 +350,7 @@ def resolve_cell(
         compile=p["compile"],
         video_quality=p["video_quality"],
         clip_model=resolve_clip(p["clip_model"] or card.clip_model),
+        abort_degenerate=p["abort_degenerate"],
         metric_versions=tuple(sorted(metric_versions.items())),
         axes=tuple(sweep.axes),
     )

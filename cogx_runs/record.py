@@ -8,13 +8,15 @@ from typing import Any
 
 import yaml
 
+from cogx_runs.errors import DegenerateError
+from cogx_runs.metrics.degenerate import RULE_VERSION
 from cogx_runs.metrics.metric import Measured
 from cogx_runs.metrics.registry import card_of
 from cogx_runs.models import HUB_MODELS, NAMES
 from cogx_runs.plan import RunSpec
 from cogx_runs.sweep import Parameters
 from cogx_runs.tracking.images import CLIP, IMAGES, LOGGED_IMAGES
-from cogx_runs.tracking.notes import NOTE, PICTURE, run_note
+from cogx_runs.tracking.notes import DEGENERATE, NOTE, PICTURE, run_note
 
 METRICS_TAG = "cogx.metrics"
 METRICS_FILE = "metrics.yaml"
@@ -31,11 +33,18 @@ def known_params(spec: RunSpec) -> dict[str, Any]:
     return {name: value for name, value in params(spec).items() if name not in {"device", "placement"}}
 
 
-def shown(spec: RunSpec, run_id: str, folder: Path, metrics: Mapping[str, float]) -> dict[str, str]:
-    """The tags by which MLflow's UI shows a finished run: its pictures, which are in `folder`, and its description."""
+def shown(
+    spec: RunSpec, run_id: str, folder: Path, metrics: Mapping[str, float], tags: Mapping[str, str]
+) -> dict[str, str]:
+    """The tags by which MLflow's UI shows a finished run: its pictures, which are in `folder`, and its description.
+
+    `tags` are those that it has.
+    """
     picture = next((folder / IMAGES).glob(f"{CLIP}+*+compressed.webp"))
     what = f"{spec.run_name}: {spec.num_inference_steps} steps, guidance {spec.guidance_scale:g}, "
     what += f"{spec.num_frames} frames, seed {spec.seed}, {spec.model}, in {spec.sweep}."
+    if DEGENERATE in tags:
+        what += f" Degenerate: {tags[DEGENERATE]} ({tags[f'{DEGENERATE}.rule']})."
     note = run_note(what, spec.prompt, run_id, metrics, command(spec))
     return {**LOGGED_IMAGES, PICTURE: f"{IMAGES}/{picture.name}", NOTE: note}
 
@@ -68,6 +77,16 @@ def write_cards(folder: Path, identities: Mapping[str, str], scores: Mapping[str
         assert card is not None, "what has an identity has a card"
         known[name] = card.logged(identity, scores[name].conditions if name in scores else {})
     file.write_text(yaml.safe_dump(known, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def degenerate_tags(kind: str, reason: str) -> dict[str, str]:
+    """What a degenerate video is, and the quantity, its value and the threshold by which it was found."""
+    return {DEGENERATE: kind, f"{DEGENERATE}.rule": f"{reason}; version {RULE_VERSION}"}
+
+
+def failure_tags(error: Exception) -> dict[str, str]:
+    """What is told of a failed run beside its traceback."""
+    return degenerate_tags(error.kind, error.reason) if isinstance(error, DegenerateError) else {}
 
 
 def command(spec: RunSpec) -> str:

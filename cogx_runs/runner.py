@@ -27,6 +27,7 @@ from cogx_runs.generation.measure import IdleTime, Peak
 from cogx_runs.generation.placement import cap_memory
 from cogx_runs.generation.step_down import StepDown
 from cogx_runs.hardware import Device
+from cogx_runs.metrics.degenerate import judge_frames, measure_frames, refuse_degenerate
 from cogx_runs.metrics.registry import card_of, cards
 from cogx_runs.metrics.scoring import Scorer
 from cogx_runs.metrics.temporal import frame_changes
@@ -38,6 +39,8 @@ from cogx_runs.record import (
     METRICS_FILE,
     METRICS_TAG,
     command,
+    degenerate_tags,
+    failure_tags,
     identities,
     known_params,
     params,
@@ -266,8 +269,9 @@ class Runner:
             if is_disk_full(error):
                 raise CogxError(DISK_FULL) from error
             (cell.folder / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
+            tags = failure_tags(error)
             self._store.finish(
-                cell.run_id, cell.folder, params(cell.spec), spec_metrics(cell.spec), {}, status="FAILED"
+                cell.run_id, cell.folder, params(cell.spec), spec_metrics(cell.spec), tags, status="FAILED"
             )
             return Outcome(cell.spec, "failed", cell.run_id, error=first_line(error))
 
@@ -308,14 +312,14 @@ class Runner:
         metrics = {key: value for key, value in scalars(made).items() if not key.startswith("axis.")}
         metrics |= spec_metrics(cell.spec)
         of_scores = tuple(f"cogx.{name}." for name in cards())
-        tags = _beginning_with(made.data.tags, (*_TAGS_OF_THE_LATENTS, METRICS_TAG, *of_scores))
+        tags = _beginning_with(made.data.tags, (*_TAGS_OF_THE_LATENTS, METRICS_TAG, "cogx.degenerate", *of_scores))
         tags["cogx.reused_from"] = made.data.tags.get("cogx.reused_from", made.info.run_id)
         self._store.finish(
             cell.run_id,
             cell.folder,
             params(cell.spec) | _measured_on(made.data.params),
             metrics,
-            tags | shown(cell.spec, cell.run_id, cell.folder, metrics),
+            tags | shown(cell.spec, cell.run_id, cell.folder, metrics, tags),
             series=self._store.series(made),
         )
         return Outcome(cell.spec, "reused", cell.run_id, metrics)
@@ -345,11 +349,20 @@ class Runner:
         weights_sha256 = self._loader.weights_sha256(self._card(cell.spec))
         if weights_sha256 is not None:
             tags = tags | {"cogx.env.model_weights_sha256": weights_sha256}
+        tags = tags | self._judged(cell.spec, made.frames)
         if made.latents_kept is not None:
             made.latents_kept.result()
-        tags = tags | shown(cell.spec, cell.run_id, cell.folder, metrics)
+        tags = tags | shown(cell.spec, cell.run_id, cell.folder, metrics, tags)
         self._store.finish(cell.run_id, cell.folder, made.params, metrics, tags, series=series)
         return Outcome(cell.spec, "finished", cell.run_id, metrics)
+
+    def _judged(self, spec: RunSpec, frames: Frames) -> dict[str, str]:
+        """The tags that say what degenerate frames are, the reporter told; empty for all others."""
+        found = judge_frames(measure_frames(frames))
+        if found is None:
+            return {}
+        self._report.note(f"{spec.run_name}: degenerate: {found.kind} ({found.reason})")
+        return degenerate_tags(found.kind, found.reason)
 
     def _generate(self, cell: _Cell, finishing: Finishing) -> _Made:
         """A new generation. Its latents are in the store before anything else can go wrong with it."""
@@ -371,7 +384,8 @@ class Runner:
             pipe = self._loader.warm_pipeline(self._card(spec), spec)
             self._report.phase("denoising")
             with self._idle.busy():
-                return denoise(pipe, spec, self._loader.texts.of(spec), on_step)
+                on_clean = refuse_degenerate if spec.abort_degenerate else None
+                return denoise(pipe, spec, self._loader.texts.of(spec), on_step, on_clean)
 
         denoised, placement = self._within_memory(spec, denoise_warm)
         idle_s = self._idle.take()

@@ -84,9 +84,12 @@ class Parameters(_Frozen):
         description="CLIP of the score: `ARCHITECTURE:TAG`, `ARCHITECTURE:/a/checkpoint`, `toy`, or a folder; null is "
         "`ViT-B-32:openai`, and `toy` for the toy.",
     )
+    abort_degenerate: bool = Field(
+        False, description="End a run early, as failed, once what it denoises to is noise, flat or not finite."
+    )
 
 
-NOT_SWEPT = frozenset({"placement", "vae_slicing"})
+NOT_SWEPT = frozenset({"placement", "vae_slicing", "abort_degenerate"})
 """Parameters that change no pixel and no score, so that the cells of an axis over them would be the same."""
 
 

@@ -28,6 +28,7 @@ SPEC = RunSpec(
     compile=False,
     video_quality=5.0,
     clip_model="ViT-B-32:openai",
+    abort_degenerate=False,
     metric_versions=(("clip_score", "1"),),
     axes=("guidance_scale",),
 )

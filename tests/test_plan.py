@@ -48,6 +48,7 @@ CHANGES_NOTHING = {
     "device": "cpu",
     "vae_slicing": False,
     "placement": "resident",
+    "abort_degenerate": True,
     "axes": (),
 }
 
@@ -192,6 +193,7 @@ def test_the_config_of_a_cell_is_every_resolved_parameter_under_diffusers_names(
         "compile": False,
         "video_quality": 5.0,
         "clip_model": "ViT-B-32:openai",
+        "abort_degenerate": False,
     }
 
 

@@ -29,13 +29,20 @@ def runs(sweep: str | None, where: tuple[str, ...], sort: str | None, as_json: b
     from cogx_runs.metrics.registry import SHOWN
 
     table = Table(box=None, header_style="bold", pad_edge=False)
-    shown = ("experiment", "run_name", "status", *(f"metrics.{name}" for name in SHOWN), "run_id")
+    shown = (
+        "experiment",
+        "run_name",
+        "status",
+        "tags.cogx.degenerate",
+        *(f"metrics.{name}" for name in SHOWN),
+        "run_id",
+    )
     columns = [column for column in shown if column in frame.columns and not frame[column].isna().all()]
     if frame["experiment"].nunique() == 1:
         columns.remove("experiment")
     for column in columns:
         words = column in {"experiment", "run_name"}
-        table.add_column(column.removeprefix("metrics."), no_wrap=not words, overflow="fold")
+        table.add_column(column.rpartition(".")[2], no_wrap=not words, overflow="fold")
     for row in frame[columns].to_dict("records"):
         table.add_row(*(_cell(str(column), value) for column, value in row.items()))
     stdout().print(table)

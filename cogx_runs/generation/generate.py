@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +11,8 @@ import torch
 from diffusers import AutoencoderKLCogVideoX, CogVideoXPipeline
 from diffusers.utils.torch_utils import randn_tensor
 
-from cogx_runs.errors import CogxError
+from cogx_runs.errors import DegenerateError
+from cogx_runs.generation.clean import Clean, OnClean, predicting_clean
 from cogx_runs.generation.measure import Peak, PeakMemory, timed
 from cogx_runs.generation.pipeline import DTYPES, set_scheduler
 from cogx_runs.generation.text import Embeddings
@@ -41,21 +43,33 @@ class Denoised:
     """Standard deviation of the latents after each step: 1 for the noise at the beginning."""
 
 
-def denoise(pipe: CogVideoXPipeline, spec: RunSpec, embeddings: Embeddings, on_step: OnStep | None = None) -> Denoised:
+def denoise(
+    pipe: CogVideoXPipeline,
+    spec: RunSpec,
+    embeddings: Embeddings,
+    on_step: OnStep | None = None,
+    on_clean: OnClean | None = None,
+) -> Denoised:
     """Denoise a cell's noise under its embeddings.
 
-    The noise comes from a CPU generator, so that a seed means the same on every machine. Raises CogxError when the
-    latents are not finite, torch.OutOfMemoryError when a GPU's memory does not suffice.
+    The noise comes from a CPU generator, so that a seed means the same on every machine. `on_clean` sees the predicted
+    clean latents of each step and ends the run by raising DegenerateError. Raises DegenerateError when the latents are
+    not finite too, torch.OutOfMemoryError when a GPU's memory does not suffice.
     """
     with PeakMemory(spec.device) as memory, torch.no_grad():
         generator = torch.Generator("cpu").manual_seed(spec.seed)
         noise = _initial_noise(pipe, spec, generator)
         spread: list[torch.Tensor] = []
-        with timed(spec.device) as seconds:
-            latents = _denoise(pipe, spec, embeddings.prompt, embeddings.negative, noise, generator, on_step, spread)
-        pipe.maybe_free_model_hooks()
+        try:
+            with timed(spec.device) as seconds:
+                latents = _denoise(
+                    pipe, spec, embeddings.prompt, embeddings.negative, noise, generator, on_step, spread, on_clean
+                )
+        finally:
+            pipe.maybe_free_model_hooks()
     if not torch.isfinite(latents).all():
-        raise CogxError(f"the latents are not finite in {spec.dtype}; try bfloat16 or float32")
+        message = f"the latents are not finite in {spec.dtype}; try bfloat16 or float32"
+        raise DegenerateError(message, "nan", "the latents are not finite")
     return Denoised(
         latents=latents.cpu(),
         noise_sha256=hashlib.sha256(noise.cpu().view(torch.uint8).numpy().tobytes()).hexdigest(),
@@ -141,29 +155,34 @@ def _denoise(
     generator: torch.Generator,
     on_step: OnStep | None,
     spread: list[torch.Tensor],
+    on_clean: OnClean | None = None,
 ) -> torch.Tensor:
     """`spread` is given the latents' standard deviation after each step, on the device, so that nothing waits."""
     set_scheduler(pipe, spec.scheduler)
+    watched = nullcontext(Clean()) if on_clean is None else predicting_clean(pipe.scheduler)
 
     def after_step(_pipe: Any, step: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
         spread.append(tensors["latents"].float().std())
         if on_step is not None:
             on_step(step + 1, spec.num_inference_steps)
+        if on_clean is not None and clean.latents is not None:
+            on_clean(step + 1, spec.num_inference_steps, clean.latents)
         return tensors
 
-    latents: torch.Tensor = pipe(
-        prompt_embeds=prompt.to(spec.device),
-        negative_prompt_embeds=None if negative is None else negative.to(spec.device),
-        height=spec.height,
-        width=spec.width,
-        num_frames=spec.num_frames,
-        num_inference_steps=spec.num_inference_steps,
-        guidance_scale=spec.guidance_scale,
-        use_dynamic_cfg=spec.use_dynamic_cfg,
-        generator=generator,
-        latents=noise,
-        max_sequence_length=spec.max_sequence_length,
-        output_type="latent",
-        callback_on_step_end=after_step,
-    ).frames
+    with watched as clean:
+        latents: torch.Tensor = pipe(
+            prompt_embeds=prompt.to(spec.device),
+            negative_prompt_embeds=None if negative is None else negative.to(spec.device),
+            height=spec.height,
+            width=spec.width,
+            num_frames=spec.num_frames,
+            num_inference_steps=spec.num_inference_steps,
+            guidance_scale=spec.guidance_scale,
+            use_dynamic_cfg=spec.use_dynamic_cfg,
+            generator=generator,
+            latents=noise,
+            max_sequence_length=spec.max_sequence_length,
+            output_type="latent",
+            callback_on_step_end=after_step,
+        ).frames
     return latents

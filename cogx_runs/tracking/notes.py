@@ -17,6 +17,8 @@ RUN_LIMIT = 7_500
 """Of a run's, of 8,000."""
 PICTURE = "cogx.picture"
 """The tag that names the artifact which stands for a run."""
+DEGENERATE = "cogx.degenerate"
+"""The tag that says what a degenerate video is: `noise`, `flat`, `frozen` or `nan`."""
 MOST_LINKS = 60
 
 
@@ -49,6 +51,8 @@ def _row(run: Run, varied: Sequence[str], metrics: Sequence[MetricCard]) -> str:
         first = picture(run_id, run.data.tags.get(PICTURE, ""))
     else:
         last, first = run.info.status.lower(), ""
+    if DEGENERATE in run.data.tags:
+        last += f" **{run.data.tags[DEGENERATE]}**"
     link = f"[run](/#/experiments/{experiment}/runs/{run_id}?workflowType=machine_learning)"
     return f"| {' | '.join([first, *settings, *numbers, f'{last} {link}'])} |\n"
 

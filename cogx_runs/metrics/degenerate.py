@@ -1,0 +1,192 @@
+"""Degenerate output: noise, one flat colour, a frozen video, numbers that are not finite, each by a stated rule.
+
+The thresholds were chosen on the toy (docs/degenerate.md has the counts). They are of quantities that do not depend on
+the size of a video, so that they can mean the same for a larger model; on a larger one they have not been counted.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from cogx_runs.errors import DegenerateError
+from cogx_runs.metrics.temporal import frame_changes
+from cogx_runs.video import Frames
+
+Kind = Literal["nan", "flat", "noise", "frozen"]
+
+RULE_VERSION = "1"
+"""Raised when a verdict would no longer compare with earlier ones."""
+FLAT_FRAMES = 5.0
+"""Of 255. A video whose frames spread less is flat."""
+NOISE_FRAMES = 0.2
+NOISE_FRAMES_LATER = 0.5
+"""A video whose frames correlate less over space, and less with later frames, is noise."""
+FROZEN_FRAMES = 0.25
+"""Of 255. A video whose frames change less is frozen."""
+FLAT_LATENTS = 0.1
+"""Of about 1, to which a model's latents are scaled."""
+NOISE_LATENTS = 0.2
+NOISE_LATENTS_LATER = 0.5
+CHECKED_AT = (0.4, 0.6, 0.8)
+"""Parts of the steps after which the predicted clean latents are looked at."""
+FRAMES_LOOKED_AT = 9
+"""Evenly spaced frames of which spread and correlations are taken; the change is that of all frames."""
+FRAMES_LATER = 8
+"""Two latent frames of the VAE, which makes four frames of one: within it even noise holds together."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A quantity that lies below its threshold."""
+
+    quantity: str
+    value: float
+    threshold: float
+
+    def __str__(self) -> str:
+        return f"{self.quantity} {self.value:.3f}, below {self.threshold:g}"
+
+
+@dataclass(frozen=True)
+class Degenerate:
+    """What a video was found to be, and by which part of the rule."""
+
+    kind: Kind
+    findings: tuple[Finding, ...]
+    """All of which make it that; none where latents are not finite."""
+
+    @property
+    def reason(self) -> str:
+        """`correlation of neighbouring latents 0.031, below 0.2, and with the next frame 0.184, below 0.5`"""
+        return ", and ".join(str(finding) for finding in self.findings) or "the latents are not finite"
+
+
+@dataclass(frozen=True)
+class FrameMeasures:
+    """What the rule looks at in frames: each the median over frames, so that half of a video decides."""
+
+    spread: float
+    """Standard deviation over the pixels of a frame, root mean square over its channels; 0 to 127.5."""
+    across: float
+    """Correlation of grey pixels that lie a sixteenth of the height apart; -1 to 1, and 1 for a flat frame."""
+    later: float
+    """Correlation of the grey frame with that FRAMES_LATER later, or the last; -1 for a single frame."""
+    change: float
+    """Mean absolute difference of a frame to the next; infinite for a single frame."""
+
+
+@dataclass(frozen=True)
+class LatentMeasures:
+    """What the rule looks at in predicted clean latents: each the median over latent frames."""
+
+    spread: float
+    """Standard deviation over the places of a frame, root mean square over its channels; NaN where not finite."""
+    across: float
+    """Correlation of neighbouring places, over all channels together; -1 to 1, and 1 for flat latents."""
+    later: float
+    """Correlation with the next latent frame, over all channels together; -1 for a single frame."""
+
+
+def measure_frames(frames: Frames) -> FrameMeasures:
+    """Measure uint8 frames (T x H x W x C)."""
+    apart = max(1, round(frames.shape[1] / 16))
+    ahead = min(FRAMES_LATER, len(frames) - 1)
+    starts = len(frames) - ahead
+    places = np.linspace(0, starts - 1, min(starts, FRAMES_LOOKED_AT)).round().astype(int)
+    spreads, across, later = [], [], []
+    for place in places:
+        grey = _grey(frames[place])
+        spreads.append(float(np.sqrt(frames[place].astype(np.float32).var((0, 1)).mean())))
+        down, right = (grey[apart:], grey[:-apart]), (grey[:, apart:], grey[:, :-apart])
+        across.append((_correlation(*down) + _correlation(*right)) / 2)
+        if ahead:
+            later.append(_correlation(grey, _grey(frames[place + ahead])))
+    return FrameMeasures(
+        float(np.median(spreads)),
+        float(np.median(across)),
+        float(np.median(later)) if ahead else -1.0,
+        float(np.median(frame_changes(frames))) if ahead else float("inf"),
+    )
+
+
+def measure_latents(latents: torch.Tensor) -> LatentMeasures:
+    """Measure latents (t x c x h x w) where they are; those on a GPU are waited for once."""
+    centred = latents.float() - latents.float().mean((-2, -1), keepdim=True)
+    power = centred.square().mean((1, 2, 3))
+    down = (centred[..., 1:, :] * centred[..., :-1, :]).mean((1, 2, 3))
+    right = (centred[..., 1:] * centred[..., :-1]).mean((1, 2, 3))
+    across = torch.where(power > 0, (down + right) / 2 / power, 1.0)
+    both = (power[1:] * power[:-1]).sqrt()
+    later = torch.where(both > 0, (centred[1:] * centred[:-1]).mean((1, 2, 3)) / both, 1.0)
+    later = later if len(later) else -torch.ones_like(power)
+    hole = power.sum() * 0  # 0, or NaN where any latent is not finite: a median would hide some
+    measured = torch.stack([power.sqrt().median() + hole, across.median(), later.median()])
+    return LatentMeasures(*measured.tolist())
+
+
+def judge_frames(measured: FrameMeasures) -> Degenerate | None:
+    """What frames with these measures are; None of a video that is nothing of the kind.
+
+    A still scene that was asked for is `frozen` too: nothing in the frames tells it from a video that has stopped.
+    """
+    return (
+        _found("flat", Finding("spread of a frame", measured.spread, FLAT_FRAMES))
+        or _found(
+            "noise",
+            Finding("correlation across a sixteenth of the height", measured.across, NOISE_FRAMES),
+            Finding("with a later frame", measured.later, NOISE_FRAMES_LATER),
+        )
+        or _found("frozen", Finding("change from frame to frame", measured.change, FROZEN_FRAMES))
+    )
+
+
+def judge_latents(measured: LatentMeasures) -> Degenerate | None:
+    """What a video with these predicted clean latents will be; None where it may become a good one.
+
+    Never `frozen`: the first predictions of any video hardly move, and a still scene that was asked for stays so.
+    """
+    if np.isnan(measured.spread):
+        return Degenerate("nan", ())
+    return _found("flat", Finding("spread of the latents", measured.spread, FLAT_LATENTS)) or _found(
+        "noise",
+        Finding("correlation of neighbouring latents", measured.across, NOISE_LATENTS),
+        Finding("with the next frame", measured.later, NOISE_LATENTS_LATER),
+    )
+
+
+def refuse_degenerate(done: int, total: int, clean: torch.Tensor) -> None:
+    """Look at predicted clean latents (1 x t x c x h x w) after `done` of `total` steps, where it is time to.
+
+    Raises DegenerateError where the video will be degenerate.
+    """
+    if done not in checked_steps(total):
+        return
+    found = judge_latents(measure_latents(clean[0]))
+    if found is not None:
+        message = f"degenerate: {found.kind} after step {done} of {total} ({found.reason})"
+        raise DegenerateError(message, found.kind, found.reason)
+
+
+def checked_steps(total: int) -> tuple[int, ...]:
+    """The steps, counted from 1, after which latents are looked at; never the last, which leaves nothing to save."""
+    return tuple(sorted({step for part in CHECKED_AT if 0 < (step := round(part * total)) < total}))
+
+
+def _found(kind: Kind, *findings: Finding) -> Degenerate | None:
+    return Degenerate(kind, findings) if all(found.value < found.threshold for found in findings) else None
+
+
+def _grey(frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """The mean of a frame's channels (H x W x C), less its own mean; H x W."""
+    grey: npt.NDArray[np.float32] = frame.mean(-1, dtype=np.float32)
+    grey -= grey.mean(dtype=np.float32)
+    return grey
+
+
+def _correlation(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float:
+    """Of two fields of mean about 0; 1 where one is flat."""
+    power = float(np.square(a).mean()) * float(np.square(b).mean())
+    return float((a * b).mean()) / power**0.5 if power > 0 else 1.0
