@@ -23,9 +23,8 @@ import numpy.typing as npt
 
 from cogx_runs.analysis.intervals import Sample
 from cogx_runs.analysis.verdict import ALPHA
-from cogx_runs.analysis.wording import MINUS
 from cogx_runs.errors import CogxError
-from cogx_runs.metrics.card import Direction
+from cogx_runs.metrics.card import MINUS, Direction
 
 REFERENCE = 50
 LADDER = (5, 6, 8, 10, 12, 15, 20, 25, 30, 35, 40, REFERENCE)

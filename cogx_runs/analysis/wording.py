@@ -6,9 +6,9 @@ from cogx_runs.analysis.effects import Effect
 from cogx_runs.analysis.interactions import Interaction
 from cogx_runs.analysis.intervals import MAX_PROMPTS
 from cogx_runs.analysis.verdict import ALPHA
+from cogx_runs.metrics.card import MINUS
 from cogx_runs.metrics.registry import card_of
 
-MINUS = "−"
 ONE_PROMPT = "One prompt: no interval can be given, and no verdict."
 _UNITS = {"_s": " s", "_gib": " GiB", "_bytes": " bytes"}
 

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 Direction = Literal["higher", "lower"]
+MINUS = "−"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,10 +49,13 @@ class MetricCard:
         """Of a column of numbers: `wall time, s`."""
         return f"{self.title}, {self.unit}" if self.unit else self.title
 
-    def number(self, value: float) -> str:
-        """`12.3`: a stored value in a reader's unit."""
-        return f"{value / self.scale:,.{self.digits}f}"
+    def number(self, value: float, *, signed: bool = False) -> str:
+        """`12.3`: a stored value in a reader's unit; with `signed` `+0.4` or `−0.4`, and no sign for what rounds to
+        zero."""
+        text = f"{abs(value) / self.scale:,.{self.digits}f}"
+        is_zero = not any(digit in text for digit in "123456789")
+        return ("" if is_zero else MINUS if value < 0 else "+" if signed else "") + text
 
-    def write(self, value: float) -> str:
+    def write(self, value: float, *, signed: bool = False) -> str:
         """`12.3 s`."""
-        return f"{self.number(value)} {self.unit}".rstrip()
+        return f"{self.number(value, signed=signed)} {self.unit}".rstrip()

@@ -48,8 +48,13 @@ def versions() -> dict[str, str]:
 @cache
 def cards() -> dict[str, MetricCard]:
     """The cards of all metrics by name, scores first."""
-    found = [*(metric.card for metric in metrics()), *(each.card for each in COMPARISONS), *MEASURED]
+    found = [*scores(), *MEASURED]
     return {card.name: card for card in found}
+
+
+def scores() -> tuple[MetricCard, ...]:
+    """The cards of what is measured of the frames, comparisons with a reference last."""
+    return (*(metric.card for metric in metrics()), *(comparison.card for comparison in COMPARISONS))
 
 
 def shown_cards() -> tuple[MetricCard, ...]:

@@ -9,12 +9,13 @@ import pandas as pd
 from cogx_runs.analysis.effects import Effect, Margin, effects
 from cogx_runs.analysis.interactions import Interaction, interactions
 from cogx_runs.analysis.pairs import AXES, values_of
+from cogx_runs.metrics.card import MetricCard
 from cogx_runs.report.grids import Grid
-from cogx_runs.report.quantities import COMPARED, PLOTTED, Quantity, write_value
+from cogx_runs.report.quantities import COMPARED, PLOTTED, write_value
 
-QUANTITIES: Mapping[str, Quantity] = {quantity.metric: quantity for quantity in COMPARED}
+QUANTITIES: Mapping[str, MetricCard] = {card.name: card for card in COMPARED}
 """How the metrics that are compared are written, by metric."""
-HEADLINES = tuple(quantity.metric for quantity in PLOTTED)
+HEADLINES = tuple(card.name for card in PLOTTED)
 """The metrics of which sentences and interactions are told; the table has the others."""
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from cogx_runs.analysis.effects import Effect, Margin
+from cogx_runs.metrics.card import MetricCard
 from cogx_runs.report.cells import Cell
 from cogx_runs.report.comparisons import Comparisons, compare
 from cogx_runs.report.environments import Environment, definitions_of, environments_of
@@ -66,7 +67,8 @@ class Content:
     together: Together
     warnings: tuple[str, ...]
     environments: tuple[Environment, ...]
-    definitions: tuple[tuple[str, str], ...]
+    definitions: tuple[tuple[MetricCard, tuple[str, ...]], ...]
+    """Of the metrics, each with the version, CLIP and reference of its values."""
     votes: tuple[Vote, ...]
 
     @property

@@ -11,10 +11,12 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from cogx_runs.metrics.card import MINUS, MetricCard
+from cogx_runs.metrics.registry import shown_cards
 from cogx_runs.report.clips import Clip
 from cogx_runs.report.comparisons import QUANTITIES
 from cogx_runs.report.content import Content, GridContent
-from cogx_runs.report.quantities import MINUS, SHOWN, Quantity, write_value
+from cogx_runs.report.quantities import write_value
 from cogx_runs.report.sentences import VERDICTS, about_fit
 from cogx_runs.report.votes import Ballot
 
@@ -53,7 +55,7 @@ def render_page(content: Content, media: Media) -> str:
     return templates.get_template("page.html.j2").render(
         content=content,
         media=media,
-        quantities=SHOWN,
+        quantities=shown_cards(),
         compared=QUANTITIES,
         about_fit=about_fit,
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -73,7 +75,7 @@ def _signed(value: float) -> str:
     return f"{value:+.2f}".replace("-", MINUS)
 
 
-def _interval(quantity: Quantity, low: float, high: float) -> str:
+def _interval(quantity: MetricCard, low: float, high: float) -> str:
     """`−0.10 to +0.31 s`."""
     return (
         f"{quantity.write(low, signed=True).removesuffix(f' {quantity.unit}')} to {quantity.write(high, signed=True)}"

@@ -8,10 +8,12 @@ from cogx_runs.analysis.interactions import Interaction
 from cogx_runs.analysis.pairs import is_of_machine
 from cogx_runs.analysis.timing import TimeFit
 from cogx_runs.analysis.wording import ONE_PROMPT, change, counted, interaction_sentence, sentence
+from cogx_runs.metrics import clip_score
+from cogx_runs.metrics.measured import FILE_SIZE, WALL_TIME
 from cogx_runs.report.cells import Cell
 from cogx_runs.report.comparisons import HEADLINES, QUANTITIES
 from cogx_runs.report.grids import Grid
-from cogx_runs.report.quantities import CLIP, SIZE, WALL, write_value
+from cogx_runs.report.quantities import write_value
 
 FEW = 3
 """Values of an axis up to which each has its sentence; of more the largest change has one, and the verdicts a line."""
@@ -67,7 +69,7 @@ def about_fit(kind: str, fit: TimeFit) -> str:
     of = f" ({kind})" if kind else ""
     slope = f"{fit.s_per_million_tokens:,.0f}" if fit.s_per_million_tokens >= 100 else f"{fit.s_per_million_tokens:.3g}"
     said = [
-        f"{fit.metric}{of} = {WALL.write(fit.fixed_s)} + {slope} s for every million tokens "
+        f"{fit.metric}{of} = {WALL_TIME.write(fit.fixed_s)} + {slope} s for every million tokens "
         "that go through the transformer (steps, times two with guidance, times the tokens of video and text): R² "
         f"{fit.r_squared:.3f}, residuals {fit.residual_s:.2g} s, over {_count(fit.cells, 'video')} of "
         f"{_count(fit.prompts, 'prompt')} on {fit.device or 'a device not known'}"
@@ -101,7 +103,7 @@ def warnings_about(cells: Sequence[Cell]) -> list[str]:
         ),
         (
             "definitions of the CLIP score",
-            lambda cell: json.loads(cell.tags.get("metrics", "{}")).get("clip_score", ""),
+            lambda cell: json.loads(cell.tags.get("metrics", "{}")).get("clip_score", "").partition(" ")[0],
             "their scores do not compare",
         ),
     )
@@ -133,15 +135,15 @@ def _ranges(grid: Grid) -> list[str]:
     said = []
     if len({(_model(cell), cell.config.get("clip_model"), *cell.timed_in) for cell in grid.cells}) > 1:
         return []
-    for quantity in (CLIP, WALL):
-        cells = [cell for cell in grid.cells if cell.is_finished and quantity.metric in cell.metrics]
+    for quantity in (clip_score.CARD, WALL_TIME):
+        cells = [cell for cell in grid.cells if cell.is_finished and quantity.name in cell.metrics]
         if len(cells) < 2:
             continue
-        low = min(cells, key=lambda cell: cell.metrics[quantity.metric])
-        high = max(cells, key=lambda cell: cell.metrics[quantity.metric])
+        low = min(cells, key=lambda cell: cell.metrics[quantity.name])
+        high = max(cells, key=lambda cell: cell.metrics[quantity.name])
         said.append(
-            f"Over {len(cells)} videos the {quantity.label} goes from {quantity.write(low.metrics[quantity.metric])} "
-            f"({_called(low, grid.axis)}) to {quantity.write(high.metrics[quantity.metric])} "
+            f"Over {len(cells)} videos the {quantity.title} goes from {quantity.write(low.metrics[quantity.name])} "
+            f"({_called(low, grid.axis)}) to {quantity.write(high.metrics[quantity.name])} "
             f"({_called(high, grid.axis)})."
         )
     return said
@@ -166,7 +168,7 @@ def _headline(effects: Sequence[Effect]) -> list[str]:
         parts = [f"{verdict} at {', '.join(values)}" for verdict, values in verdicts.items()]
         first = effects[0]
         of = f" ({first.kind})" if first.kind else ""
-        said.append(f"All {len(effects)} values for the {QUANTITIES[first.metric].label}{of}: {'; '.join(parts)}.")
+        said.append(f"All {len(effects)} values for the {QUANTITIES[first.metric].title}{of}: {'; '.join(parts)}.")
     return said
 
 
@@ -179,12 +181,12 @@ def _traps(grid: Grid, effects: Sequence[Effect]) -> list[str]:
         )
     elif grid.axis in {"fps", "video_quality"}:
         said.append(f"{grid.axis} changes how the same frames are encoded: the files' sizes compare encodings.")
-    elif any(effect.metric == SIZE.metric for effect in effects):
+    elif any(effect.metric == FILE_SIZE.name for effect in effects):
         said.append("A larger file has more motion, detail or noise; which of them, its size does not tell.")
     values = [value for value in grid.values if isinstance(value, int | float)]
     if grid.axis == "guidance_scale" and min(values) <= 1 < max(values):
         said.append("At 1 or below guidance is off: a step calls the model for half as many videos.")
-    if any(effect.metric == WALL.metric for effect in effects):
+    if any(effect.metric == WALL_TIME.name for effect in effects):
         texts = [cell.tags.get("text") for cell in grid.cells if cell.is_finished]
         if {"encoder", "cache"} <= set(texts):
             said.append(
@@ -201,9 +203,9 @@ def _not_alike(grid: Grid, effects: Sequence[Effect]) -> list[str]:
         of_metric = [effect for effect in effects if effect.metric == metric]
         left_out = max((effect.left_out for effect in of_metric), default=0)
         if left_out:
-            counts.append(f"{_count(left_out, 'pair')} of {quantity.label}")
+            counts.append(f"{_count(left_out, 'pair')} of {quantity.title}")
         elif not of_metric and effects and is_of_machine(metric) and _has_pair(grid, metric):
-            said.append(f"No {quantity.label} is compared: no two were measured alike.")
+            said.append(f"No {quantity.title} is compared: no two were measured alike.")
     if counts:
         said.append(f"Left out, since they were not measured alike: {', '.join(counts)}.")
     return said

@@ -10,8 +10,8 @@ from cogx_runs.analysis.effects import Effect, Ranked, rank_parameters
 from cogx_runs.analysis.kinds import kinds_of
 from cogx_runs.analysis.timing import TimeFit, fit_time
 from cogx_runs.errors import CogxError
+from cogx_runs.metrics.measured import FILE_SIZE
 from cogx_runs.report.comparisons import Comparisons, measured
-from cogx_runs.report.quantities import SIZE
 
 TIMED = "denoise_s"
 """The time that is fitted: the one that steps, frames and guidance are for."""
@@ -56,13 +56,13 @@ def together(compared: Sequence[tuple[str, Comparisons]], runs: pd.DataFrame) ->
 
 def _correlations(runs: pd.DataFrame) -> list[tuple[str, RankCorrelation]]:
     metrics = measured(runs)
-    if SIZE.metric not in metrics:
+    if FILE_SIZE.name not in metrics:
         return []
     return [
         (kind, found)
         for metric in metrics
-        for kind, alike in kinds_of(runs, (metric, SIZE.metric))
-        for found in rank_correlations(alike, [metric], SIZE.metric)
+        for kind, alike in kinds_of(runs, (metric, FILE_SIZE.name))
+        for found in rank_correlations(alike, [metric], FILE_SIZE.name)
     ]
 
 
