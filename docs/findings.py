@@ -208,7 +208,10 @@ def write(study: Study) -> None:
 
 
 def main() -> None:
-    study = Study()
+    try:
+        study = Study()
+    except cogx_runs.CogxError as error:
+        sys.exit(f"{error}; the commands are in docs/findings.md")
     if sys.argv[1:] == ["--print"]:
         for name, block in BLOCKS.items():
             sys.stdout.write(f"## {name}\n\n{block(study)}\n\n")
