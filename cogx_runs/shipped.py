@@ -19,8 +19,8 @@ def init(directory: Path) -> list[Path]:
     """
     if directory.exists() and not directory.is_dir():
         raise CogxError(f"{directory}: is a file; name a folder")
-    sources = [*sorted(SWEEPS.glob("*.yaml")), *sorted(PROMPTS.glob("*.txt"))]
-    targets = {source: directory / source.parent.name / source.name for source in sources}
+    sources = [*sorted(SWEEPS.rglob("*.yaml")), *sorted(PROMPTS.glob("*.txt"))]
+    targets = {source: directory / source.relative_to(_ROOT) for source in sources}
     changed = [str(to) for source, to in targets.items() if to.exists() and to.read_bytes() != source.read_bytes()]
     if changed:
         raise CogxError(f"{', '.join(changed)}: differs from the shipped one; move it away or name another folder")

@@ -39,7 +39,7 @@ def test_the_wheel_gives_a_working_command_with_its_sweeps_and_prompts(tmp_path:
     )  # fmt: skip
     assert str(tmp_path / "venv") in where.stdout
     assert "20 cells: 16 to run, 4 to reuse" in run("plan", "study")
-    assert len(run("init", "laid").splitlines()) == 15
+    assert len(run("init", "laid").splitlines()) == 23
     assert sorted(path.name for path in (empty / "laid").iterdir()) == ["mlruns", "prompts", "sweeps"]
     assert "20 cells: 16 to run, 4 to reuse" in run("plan", "laid/sweeps/study.yaml", "--prompts", "laid/prompts")
     assert not (empty / "mlflow.db").exists()

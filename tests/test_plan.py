@@ -120,7 +120,9 @@ def test_the_study_is_20_cells_of_which_4_are_reused(tmp_path: Path, monkeypatch
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("path", sorted(shipped.SWEEPS.glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted(shipped.SWEEPS.rglob("*.yaml")), ids=lambda path: f"{path.parent.name}/{path.stem}"
+)
 def test_each_shipped_sweep_plans_without_advice(path: Path) -> None:
     planned = plan_sweeps([path], use_store=False, device="cpu")
 

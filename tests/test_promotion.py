@@ -305,7 +305,7 @@ def test_the_winners_are_compared_by_both_metrics() -> None:
     ]
     (change, lead, _), (_, held, _) = compare(frame, choice, "clip_score"), compare(frame, choice, OTHER)
     assert say_comparison(change, choice) == (
-        "By clip_score, which chose: at 50 steps the best are 3 higher than at 25 (95% interval -9.71 to 15.7; "
+        "By clip_score, which chose: at 50 steps the best are 3 higher than at 25 (95% interval −9.71 to 15.7; "
         "2 prompts): this tends to be lower than what the steps do, since some of the value at 25 was the luck of "
         "being chosen."
     )

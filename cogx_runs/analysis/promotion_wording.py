@@ -3,6 +3,7 @@
 from cogx_runs.analysis.agreement import Agreement
 from cogx_runs.analysis.promoted import Comparison
 from cogx_runs.analysis.promotion import Choice
+from cogx_runs.analysis.wording import MINUS
 
 
 def say_comparison(found: Comparison, choice: Choice) -> str:
@@ -74,7 +75,7 @@ def _interval(mean: float, low: float | None, high: float | None) -> str:
         return "no interval"
     if low == high == mean:
         return "the same in each"
-    return f"95% interval {low:.3g} to {high:.3g}"
+    return f"95% interval {low:.3g} to {high:.3g}".replace("-", MINUS)
 
 
 def _count(count: int, noun: str) -> str:

@@ -1,0 +1,224 @@
+"""The tables and figures of docs/findings.md, computed from the store that the commands named there have filled.
+
+python docs/findings.py            # writes the tables between their marks in findings.md, and docs/images/findings_*
+python docs/findings.py --print    # prints the tables alone, of whatever model the store's runs are of
+
+Run where the store is, or set MLFLOW_TRACKING_URI. Nothing is written to the store.
+"""
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import findings_figures as figures
+import findings_tables as tables
+from findings_study import FRAMES, GUIDANCE, SCORE, STEPS, SWEEPS, VALUES, Study
+from findings_tables import carriers, interactions_of, ranks
+from findings_writing import (
+    as_table,
+    bullets,
+    interval_of,
+    mean_of,
+    only,
+    signed_number,
+)
+
+import cogx_runs
+from cogx_runs.analysis.agreement import agreement
+from cogx_runs.analysis.correlations import RankCorrelation
+from cogx_runs.analysis.threshold import signed
+from cogx_runs.analysis.verdict import Verdict
+
+DOCUMENT = Path(__file__).with_suffix(".md")
+
+SATURATED = 65.5
+"""Above it the toy's CLIP tells good videos apart hardly at all (docs/toy.md)."""
+STEP_S = {49: 0.659, 25: 0.285}
+DECODE_S = {49: 3.53, 25: 1.81}
+WITHOUT_GUIDANCE = 0.344 / 0.682
+"""Of 2b on one H100, by frames, and a step's share at guidance 1: docs/measurements.md, by hand."""
+EXPECTED: dict[tuple[str, float], Verdict] = {
+    (GUIDANCE, 1): "undecided", (GUIDANCE, 3): "equivalent", (GUIDANCE, 12): "undecided", (STEPS, 5): "undecided",
+    (STEPS, 10): "undecided", (STEPS, 25): "undecided", (FRAMES, 25): "undecided",
+}  # fmt: skip
+"""Of the CLIP score on toy: what the words of findings.md, which are written by hand, rest on."""
+EXPECTED_THRESHOLD = 36
+
+
+def facts(study: Study) -> str:
+    runs = study.runs()
+    base = study.by_seed()
+    versions = ", ".join(f"{name} {only(runs[f'tags.cogx.env.{name}'])}" for name in ("torch", "diffusers"))
+    return bullets([
+        f"{len(runs)} runs of {runs['tags.cogx.output_hash'].nunique()} different cells: "
+        f"{runs['params.prompt_name'].nunique()} prompts, {runs['params.seed'].nunique()} seeds "
+        f"({', '.join(map(str, base.columns))}).",
+        f"Model `{only(runs['params.model'])}` in {only(runs['params.dtype'])}, placement "
+        f"{only(runs['params.placement'])}, on one {only(runs['tags.cogx.env.device_name'])}; {versions}.",
+        f"At the baseline (guidance 6, 50 steps, 49 frames) the mean CLIP score is {base.to_numpy().mean():.2f}, and "
+        f"{(base.to_numpy() > SATURATED).sum()} of {base.size} videos score above {SATURATED}.",
+    ])  # fmt: skip
+
+
+def claims(study: Study) -> str:
+    """The figures of the old claims, each beside the verdict on toy that was written by hand."""
+
+    def said(axis: str, value: float) -> str:
+        effect = study.effects[SCORE, axis, float(value)]
+        return f"{value:g}: {mean_of(effect)} ({interval_of(effect)})"
+
+    def rho(found: RankCorrelation) -> str:
+        return f"{signed_number(found.rho, 2)} ({signed_number(found.low, 2)} to {signed_number(found.high, 2)})"
+
+    point = study.threshold.point(study.threshold.found)
+    assert point is not None
+    largest = max(interactions_of(study, SCORE), key=lambda one: abs(one.mean))
+    names = {"steps": "steps", "guidance": "guidance", "seed": "seeds alone"}
+    sizes = {names[name]: cogx_runs.rank_correlations(study.runs(name), [SCORE])[0] for name in names}
+    preview = agreement(study.runs("steps"), SCORE, 25, 50)
+    assert preview is not None
+    ranked = ranks(study)
+    return as_table(
+        ["old claim", "verdict on toy", "CLIP score, with 95% interval", "section"],
+        [
+            [
+                "GS 6 is the sweet spot",
+                "**not shown**: 3 is equivalent; 1 and 12 cannot be told apart from 6",
+                "against 6, at " + "; ".join(said(GUIDANCE, value) for value in (1, 3, 12)),
+                "[guidance](#guidance)",
+            ],
+            [
+                "10 steps collapse, 25 are nearly 50",
+                "**10: two prompts of nine collapse**, the mean cannot be told apart; **25: not shown** to be within a "
+                "point in CLIP score; equivalent in sharpness and three more",
+                "against 50, at " + "; ".join(said(STEPS, value) for value in (10, 25)),
+                "[steps](#steps)",
+            ],
+            [
+                "there is a threshold at 20 to 25",
+                f"**not shown**: {study.threshold.found} is the smallest count shown good enough, "
+                "and none is shown to be too few",
+                f"{point.count} less 50: {signed(point.mean)} ({100 * (1 - 2 * study.threshold.alpha):.3g}%: "
+                f"{signed(point.low)} to {signed(point.high)})",
+                "[threshold](#threshold)",
+            ],
+            [
+                "guidance and steps act independently",
+                "**cannot be told apart**: neither dependence nor its absence is shown",
+                f"guidance {largest.value_a:g} less {largest.baseline_a:g}, at {largest.value_b} steps less at "
+                f"{largest.baseline_b}: {mean_of(largest)} ({interval_of(largest)})",
+                "[grid](#guidance-against-steps)",
+            ],
+            [
+                "file size follows quality",
+                "**along steps only**; not along guidance or seeds. It follows how much changes from frame to frame",
+                "rho, varying " + "; ".join(f"{name} {rho(one)}" for name, one in sizes.items()),
+                "[file size](#file-size)",
+            ],
+            [
+                "frames change duration only",
+                "**cannot be told apart** on average; each single video is another one",
+                "against 49, at " + said(FRAMES, 25),
+                "[frames](#frames)",
+            ],
+            [
+                "try 3 to 5 seeds at 25 steps, then run the best at 50",
+                "**the order holds**; that the chosen are better at 50 than the other seeds cannot be told",
+                f"tau {preview.tau:.2f} ({preview.tau_low:.2f} to {preview.tau_high:.2f}); the best is the best in "
+                f"{preview.hits} of {preview.prompts}",
+                "[previews](#previews)",
+            ],
+            [
+                "the ranking of parameters",
+                "**quality: no order is shown**; time: steps; memory: all the same",
+                "; ".join(f"{one[1]} {one[2]} {one[3]}" for one in ranked if one[0] == "quality"),
+                "[ranking](#ranking)",
+            ],
+        ],
+    )  # fmt: skip
+
+
+def costs(study: Study) -> str:
+    """What the sweeps cost with 2b, each alone; the search as it went on toy."""
+    searched = {study.threshold.reference, *(point.count for point in study.threshold.curve)}
+    rows = []
+    for name in ("seed", "guidance", "steps", "frames", "grid", "all", "time", "threshold"):
+        planned = cogx_runs.plan_sweeps([SWEEPS / f"{name}.yaml"], use_store=False, device="cpu")
+        is_search = name == "threshold"
+        specs = [run.spec for run in planned.runs if run.action == "run"]
+        specs = [spec for spec in specs if not is_search or spec.num_inference_steps in searched]
+        seconds = sum(_seconds(spec.num_frames, spec.num_inference_steps, spec.guidance_scale) for spec in specs)
+        command = f"`cogx-runs {'threshold' if is_search else 'sweep'} sweeps/findings/{name}.yaml`"
+        rows.append([command, str(len(specs)), f"{seconds / 3600:.1f}"])
+    return as_table(["command", "videos", "hours"], rows)
+
+
+def _seconds(num_frames: int, steps: int, guidance: float) -> float:
+    share = 1.0 if guidance > 1 else WITHOUT_GUIDANCE
+    return steps * STEP_S[num_frames] * share + DECODE_S[num_frames]
+
+
+BLOCKS: dict[str, Callable[[Study], str]] = {
+    "facts": facts,
+    "claims": claims,
+    "seeds": tables.seeds,
+    "prompts": tables.by_prompt,
+    "guidance": tables.of_axis(GUIDANCE),
+    "steps": tables.of_axis(STEPS),
+    "fidelity": tables.fidelity,
+    "threshold": tables.threshold,
+    "grid": tables.grid,
+    "sizes": tables.sizes,
+    "frames": tables.of_axis(FRAMES),
+    "single frames": tables.frames,
+    "times": tables.times,
+    "previews": tables.previews,
+    "ranking": tables.ranking,
+    "costs": costs,
+}
+
+
+def check_words(study: Study) -> None:
+    """Stop where the words of findings.md, written by hand, no longer rest on these runs."""
+    found = {key: study.effects[SCORE, key[0], float(key[1])].verdict for key in EXPECTED}
+    if found != EXPECTED or study.threshold.found != EXPECTED_THRESHOLD:
+        other = {key: verdict for key, verdict in found.items() if verdict != EXPECTED[key]}
+        sys.exit(
+            f"the words of findings.md rest on other verdicts than these runs give ({other}, threshold "
+            f"{study.threshold.found}): read the tables with --print and write the words again"
+        )
+
+
+def write(study: Study) -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    for name, block in BLOCKS.items():
+        mark = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        if len(mark.findall(text)) != 1:
+            sys.exit(f"findings.md: has no single place marked {name!r}")
+        filled = f"\n{block(study)}\n\n"
+        text = mark.sub(lambda found, filled=filled: found[1] + filled + found[2], text)
+    DOCUMENT.write_text(text, encoding="utf-8")
+    figures.draw_effects([study.effects[SCORE, axis, float(value)] for axis, value in VALUES])
+    figures.draw_threshold(study.threshold)
+    figures.draw_previews(study.runs("steps"))
+    figures.draw_carriers(
+        study.runs("guidance"), study.by_pair(GUIDANCE, 1), carriers(study.by_pair(GUIDANCE, 1).to_numpy())[0]
+    )
+
+
+def main() -> None:
+    try:
+        study = Study()
+    except cogx_runs.CogxError as error:
+        sys.exit(f"{error}; the commands are in docs/findings.md")
+    if sys.argv[1:] == ["--print"]:
+        for name, block in BLOCKS.items():
+            sys.stdout.write(f"## {name}\n\n{block(study)}\n\n")
+        return
+    check_words(study)
+    write(study)
+
+
+if __name__ == "__main__":
+    main()

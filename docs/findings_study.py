@@ -1,0 +1,87 @@
+"""The runs that docs/findings.md is about."""
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import cogx_runs
+from cogx_runs.analysis.effects import Effect
+from cogx_runs.analysis.pairs import finished_cells, pair_cells
+from cogx_runs.analysis.threshold import Threshold, judge_threshold
+from cogx_runs.metrics.registry import card_of
+from cogx_runs.sweep import load_sweeps
+
+SWEEPS = Path(__file__).parent.parent / "sweeps" / "findings"
+GUIDANCE, STEPS, FRAMES = AXES = ("guidance_scale", "num_inference_steps", "num_frames")
+VALUES = ((GUIDANCE, 1.0), (GUIDANCE, 3.0), (GUIDANCE, 12.0), (STEPS, 5), (STEPS, 10), (STEPS, 25), (FRAMES, 25))
+SCORE = "clip_score"
+QUALITIES = (
+    SCORE, "background_consistency", "temporal_flickering", "motion_magnitude", "sharpness", "colourfulness",
+    "file_size_bytes",
+)  # fmt: skip
+COSTS = ("denoise_s", "wall_time_s", "peak_vram_gib")
+
+
+class Study:
+    """The runs of the seven sweeps, and what several tables take from them."""
+
+    def __init__(self) -> None:
+        names = ("seed", "guidance", "steps", "frames", "grid", "time", "threshold")
+        self._runs = {name: cogx_runs.load_runs(f"findings_{name}", where=["status=FINISHED"]) for name in names}
+
+    def runs(self, *names: str) -> pd.DataFrame:
+        """Of these sweeps, in the order named; of all without a name."""
+        return pd.concat([self._runs[name] for name in names or self._runs], ignore_index=True)
+
+    @cached_property
+    def single(self) -> pd.DataFrame:
+        """Of the sweeps that vary one parameter, and seeds."""
+        return self.runs("seed", "guidance", "steps", "frames")
+
+    @cached_property
+    def effects(self) -> dict[tuple[str, str, float], Effect]:
+        """By metric, axis and value; of a metric all seven as one family."""
+        found = cogx_runs.effects(self.single, AXES, QUALITIES)
+        return {(effect.metric, effect.axis, float(effect.value)): effect for effect in found}
+
+    @cached_property
+    def of_seeds(self) -> list[Effect]:
+        """Each seed against 42, a family of its own."""
+        return cogx_runs.effects(self._runs["seed"], ["seed"], [SCORE])
+
+    @cached_property
+    def of_costs(self) -> list[Effect]:
+        return cogx_runs.effects(self._runs["time"], AXES, COSTS)
+
+    def by_pair(self, axis: str, value: float, metric: str = SCORE) -> "pd.Series[float]":
+        """The change of each prompt and seed."""
+        cells = finished_cells(self.single, (metric,), (axis,))
+        cells = cells.assign(
+            value=cells[f"params.{axis}"].astype(float), found=cells[f"metrics.{metric}"].astype(float)
+        )
+        table = cells.pivot_table(index=["prompt", "context"], columns="value", values="found")
+        baseline = self.effects[metric, axis, float(value)].baseline
+        changes = (table[float(value)] - table[float(baseline)]).dropna()
+        assert np.isclose(changes.groupby("prompt").mean().mean(), self.effects[metric, axis, float(value)].mean)
+        return changes
+
+    def by_seed(self, metric: str = SCORE) -> pd.DataFrame:
+        """Prompts by seeds, at the baseline."""
+        runs = self._runs["seed"]
+        return runs.pivot(index="params.prompt_name", columns="params.seed", values=f"metrics.{metric}").astype(float)
+
+    @cached_property
+    def threshold(self) -> Threshold:
+        """As `cogx-runs threshold` judges it, of all counts that are there."""
+        (sweep,) = load_sweeps([SWEEPS / "threshold.yaml"])
+        ladder = tuple(sweep.axes[STEPS])
+        found = pair_cells(self._runs["threshold"], STEPS, ladder[:-1], ladder[-1], SCORE)
+        card = card_of(SCORE)
+        assert card is not None
+        assert card.margin is not None
+        return judge_threshold(
+            {count: pairs.by_prompt for count, pairs in found}, ladder, margin=card.margin, better="higher",
+            metric=SCORE, seeds=max(pairs.seeds for _, pairs in found),
+        )  # fmt: skip
