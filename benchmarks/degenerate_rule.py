@@ -2,7 +2,7 @@
 
     python benchmarks/degenerate_rule.py
 
-prints the tables of docs/degenerate.md; about 15 minutes of one CPU core. Every class is made twice, from prompts,
+prints the tables of docs/degenerate.md; about 20 minutes of one CPU core. Every class is made twice, from prompts,
 seeds and drawings of its own: the thresholds were chosen on half A, half B only counts. The photographs are those that
 scikit-image, scikit-learn and matplotlib bring along, as far as they are installed.
 """
@@ -311,9 +311,7 @@ if __name__ == "__main__":
         "\n| class | should be | videos | frames | 40% | 60% | 80% | own latents |\n|---|---|---|---|---|---|---|---|"
     )
     print("\n".join(row(alike) for alike in classes))
-    print(
-        "\n| class | spread | across | later | change | latents' spread | across | later |\n|---|---|---|---|---|---|---|---|"
-    )
+    print(f"\n| class | spread | across | later | change | latents' spread | across | later |\n{'|---' * 8}|")
     print("\n".join(ranges(alike) for alike in classes))
     fine = [made for alike in classes for made in alike if made.name.startswith("good")]
     alarms = sum(judge_frames(one) is not None for made in fine for one in made.frames)
