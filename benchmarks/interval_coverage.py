@@ -135,8 +135,8 @@ def false_verdicts(prompts: int, families: int, seed: int) -> Iterator[tuple[str
 
 
 def power(replications: int, seed: int) -> Iterator[tuple[str, int, float]]:
-    """Of comparisons that are undecided at nine prompts: the prompts stated in all, from the mean and spread seen, and
-    the share settled at that number were these the true ones."""
+    """Of comparisons that are undecided at nine prompts: the new prompts stated, from the mean and spread seen, and the
+    share settled by them alone were these the true ones."""
     rng = np.random.default_rng(seed)
     pilot = rng.normal(size=9)
     pilot = (pilot - pilot.mean()) / pilot.std(ddof=1)
@@ -145,30 +145,27 @@ def power(replications: int, seed: int) -> Iterator[tuple[str, int, float]]:
         more = more_prompts(judged, pilot + mean)
         if more is None:
             continue
-        values = rng.normal(mean, 1, (replications, 9 + more))
+        values = rng.normal(mean, 1, (replications, more))
         settled = sum(judge([row], [margin])[0].verdict != "undecided" for row in values)
-        yield f"mean {mean:g}, margin {margin}", 9 + more, settled / replications
+        yield f"mean {mean:g}, margin {margin}", more, settled / replications
 
 
-def added(prompts: int, replications: int, seed: int) -> Iterator[tuple[float, list[float]]]:
-    """What becomes of comparisons undecided at `prompts` once the stated number is added: the share settled, the
-    quartiles of the number stated, the share to which none is stated; and of all comparisons, the share with a
-    difference found at either look."""
+def added(prompts: int, replications: int, seed: int) -> Iterator[tuple[float, Array, float]]:
+    """What becomes of comparisons undecided at `prompts` once new prompts are there, by true mean: an array of the
+    number stated, whether that many settle it alone, and whether those of them that make up that number with the first
+    ones settle it together with these; and the share to which no number is stated."""
     rng = np.random.default_rng(seed)
     for mean in (0.0, 0.25, 0.5, 0.75):
-        settled, stated = 0, []
-        pilots = rng.normal(mean, 1, (replications, prompts))
-        judged = [(pilot, judge([pilot], [None])[0]) for pilot in pilots]
-        undecided = [(pilot, one) for pilot, one in judged if one.verdict == "undecided"]
-        for pilot, one in undecided:
+        rows, undecided = [], 0
+        for pilot in rng.normal(mean, 1, (replications, prompts)):
+            (one,) = judge([pilot], [None])
+            undecided += one.verdict == "undecided"
             more = more_prompts(one, pilot)
             if more is not None:
-                stated.append(more)
-                (again,) = judge([np.concatenate([pilot, rng.normal(mean, 1, more)])], [None])
-                settled += again.verdict != "undecided"
-        none = 1 - len(stated) / len(undecided)
-        either = (replications - len(undecided) + settled) / replications
-        yield mean, [settled / len(stated), *np.quantile(stated, [0.25, 0.5, 0.75]), none, either]
+                new = rng.normal(mean, 1, more)
+                samples = (new, np.concatenate([pilot, new[: more - prompts]]))
+                rows.append([more, *(judge([sample], [None])[0].verdict != "undecided" for sample in samples)])
+        yield mean, np.array(rows, dtype=float), 1 - len(rows) / undecided
 
 
 def main() -> None:
@@ -196,16 +193,19 @@ def main() -> None:
     for name, shares in false_verdicts(arguments.prompts, families, arguments.seed):
         print(f"| {name} | {' | '.join(f'{100 * share:.1f}' for share in shares)} |", flush=True)
 
-    print("\n| seen at nine prompts, in spreads | prompts stated in all | settled there, percent |\n|---|---|---|")
+    print("\n| seen at nine prompts, in spreads | new prompts stated | settled by them alone, percent |\n|---|---|---|")
     for name, prompts, share in power(families, arguments.seed):
         print(f"| {name} | {prompts} | {100 * share:.1f} |", flush=True)
 
-    print(f"\n| true mean, in spreads | settled with the prompts added, percent | more prompts stated, quartiles | "
-          f"none stated (above {MAX_PROMPTS}), percent | found at either look, percent of all |")  # fmt: skip
-    print("|---|---|---|---|---|")
-    for mean, (share, first, middle, third, none, either) in added(arguments.prompts, families // 2, arguments.seed):
-        quartiles = f"{first:.0f}, {middle:.0f}, {third:.0f}"
-        print(f"| {mean:g} | {100 * share:.0f} | {quartiles} | {100 * none:.0f} | {100 * either:.1f} |", flush=True)
+    print(f"\n| true mean, in spreads | new prompts stated, quartiles | none stated (above {MAX_PROMPTS}), percent | "
+          "settled by them alone, percent | settled together with the first, percent | the same where 30 or fewer are "
+          "stated, alone | together |")  # fmt: skip
+    print("|---|---|---|---|---|---|---|")
+    for mean, rows, none in added(arguments.prompts, families, arguments.seed):
+        quartiles = ", ".join(f"{count:.0f}" for count in np.quantile(rows[:, 0], [0.25, 0.5, 0.75]))
+        few = rows[rows[:, 0] <= 30]
+        shares = " | ".join(f"{100 * share:.1f}" for share in (*rows[:, 1:].mean(axis=0), *few[:, 1:].mean(axis=0)))
+        print(f"| {mean:g} | {quartiles} | {100 * none:.0f} | {shares} |", flush=True)
 
 
 if __name__ == "__main__":

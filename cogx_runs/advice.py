@@ -10,7 +10,7 @@ from cogx_runs.hardware import gpu
 from cogx_runs.memory import Budget, choose_placement, choose_text_placement, largest_needs, text_shortage
 from cogx_runs.models import ModelCard, clip_folder
 from cogx_runs.plan import Advice, RunSpec
-from cogx_runs.sweep import Dtype, Placement, Sweep
+from cogx_runs.sweep import MATCHED, Dtype, Placement, Scheduler, Sweep
 from cogx_runs.tokens import clip_architectures, count_clip_tokens, count_t5_tokens
 
 Rule = Callable[[RunSpec, ModelCard, Sweep], Iterator[Advice]]
@@ -79,31 +79,37 @@ def schedule_faults(num_inference_steps: int, num_train_timesteps: int, spacing:
     return mismatches, visited[-1] - stride
 
 
+def goes_right(steps: int, scheduler: Scheduler, card: ModelCard) -> bool:
+    """Whether each step of a schedule of so many ends where the next one starts, and the last without noise."""
+    return scheduler in MATCHED.values() or not _is_at_fault(steps, card)
+
+
+def _is_at_fault(steps: int, card: ModelCard) -> bool:
+    mismatches, end = schedule_faults(steps, card.num_train_timesteps, card.timestep_spacing)
+    return mismatches > 0 or end >= 0
+
+
 def _right_step_counts(near: int, card: ModelCard) -> list[int]:
-    """The nearest step counts below and above `near` that the scheduler gets right."""
-
-    def right(steps: int) -> bool:
-        mismatches, end = schedule_faults(steps, card.num_train_timesteps, card.timestep_spacing)
-        return mismatches == 0 and end < 0
-
-    below = next((steps for steps in range(near - 1, 0, -1) if right(steps)), None)
-    above = next((steps for steps in range(near + 1, card.num_train_timesteps + 1) if right(steps)), None)
-    return [steps for steps in (below, above) if steps is not None]
+    """The nearest step counts below and above `near` that diffusers' schedulers get right."""
+    ways = (range(near - 1, 0, -1), range(near + 1, card.num_train_timesteps + 1))
+    found = (next((steps for steps in way if not _is_at_fault(steps, card)), None) for way in ways)
+    return [steps for steps in found if steps is not None]
 
 
 def _step_count(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
     steps = spec.num_inference_steps
-    mismatches, end = schedule_faults(steps, card.num_train_timesteps, card.timestep_spacing)
-    if mismatches == 0 and end < 0:
+    if goes_right(steps, spec.scheduler, card):
         return
+    mismatches, end = schedule_faults(steps, card.num_train_timesteps, card.timestep_spacing)
     nearest = " or ".join(str(count) for count in _right_step_counts(steps, card))
+    instead = f"{MATCHED[spec.scheduler]} is right at any count, and so is {spec.scheduler} at {nearest}"
     where = sweep.where("num_inference_steps")
     if end >= 0:
         yield Advice(
             "error",
             where,
             f"{steps} steps end at timestep {end} instead of past 0 with the {spec.scheduler} scheduler, which leaves "
-            f"noise in the video (about 5% at timestep 0); the nearest right counts are {nearest}",
+            f"noise in the video (about 5% at timestep 0); {instead}",
         )
     else:
         yield Advice(
@@ -111,7 +117,7 @@ def _step_count(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice
             where,
             f"the {spec.scheduler} scheduler takes {mismatches} of {steps} steps to another timestep than the next "
             f"one starts from, which is right only where the count divides {card.num_train_timesteps}; "
-            f"the nearest right counts are {nearest}",
+            f"{instead}",
         )
 
 

@@ -85,15 +85,7 @@ class RunSpec:
     @cached_property
     def output_hash(self) -> str:
         """Identity of pixels, file and scores."""
-        return _digest(
-            {
-                "signature": self.signature,
-                "fps": self.fps,
-                "video_quality": self.video_quality,
-                "clip_model": self.clip_model,
-                "metrics": dict(self.metric_versions),
-            }
-        )
+        return output_hash(self.signature, self.fps, self.video_quality, self.clip_model, dict(self.metric_versions))
 
     @property
     def model_key(self) -> tuple[str, str]:
@@ -132,6 +124,21 @@ class RunSpec:
         return {axis: float(value) for axis, value in values.items() if _is_number(value)}
 
 
+def output_hash(
+    signature: str, fps: int, video_quality: float, clip_model: str, metric_versions: Mapping[str, str]
+) -> str:
+    """Identity of pixels, file and scores."""
+    return _digest(
+        {
+            "signature": signature,
+            "fps": fps,
+            "video_quality": video_quality,
+            "clip_model": clip_model,
+            "metrics": metric_versions,
+        }
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class PastRun:
     """What a tracking store remembers of one run."""
@@ -149,6 +156,8 @@ class PastRun:
     device_name: str
     params: Mapping[str, str]
     metrics: Mapping[str, float]
+    trial_tags: Mapping[str, str] = field(default_factory=dict)
+    """Those of its tags that say of which trial of a search it is."""
 
 
 @dataclass(frozen=True)
@@ -199,6 +208,17 @@ class PlannedRun:
 
 
 @dataclass(frozen=True)
+class Conditions:
+    """What sweeps are planned under, beside what the tracking store remembers."""
+
+    library: PromptLibrary
+    device: str
+    """`auto`, `cuda` or `cpu`, as it was asked for."""
+    retry_failed: bool = False
+    max_vram_gib: float | None = None
+
+
+@dataclass(frozen=True)
 class Plan:
     """The cells of one or more sweeps in execution order."""
 
@@ -209,6 +229,15 @@ class Plan:
     """Model cards by source and revision."""
     max_vram_gib: float | None = None
     """What torch may take of the GPU; None for all that is free."""
+    conditions: Conditions | None = None
+    """By which the later trials of its searches are planned."""
+    cells_to_come: int = 0
+    """Of trials that only the results of earlier ones will tell."""
+
+    @property
+    def searches(self) -> tuple[Sweep, ...]:
+        """Those of its sweeps that propose their cells trial by trial."""
+        return tuple(sweep for sweep in self.sweeps if sweep.optuna is not None)
 
     @property
     def errors(self) -> list[Advice]:

@@ -2,21 +2,25 @@
 
 import json
 import shlex
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from cogx_runs.errors import DegenerateError
-from cogx_runs.metrics.clip import ClipScore
 from cogx_runs.metrics.degenerate import RULE_VERSION
+from cogx_runs.metrics.metric import Measured
+from cogx_runs.metrics.registry import card_of
 from cogx_runs.models import HUB_MODELS, NAMES
 from cogx_runs.plan import RunSpec
 from cogx_runs.sweep import Parameters
 from cogx_runs.tracking.images import CLIP, IMAGES, LOGGED_IMAGES
 from cogx_runs.tracking.notes import DEGENERATE, NOTE, PICTURE, run_note
+
+METRICS_TAG = "cogx.metrics"
+METRICS_FILE = "metrics.yaml"
+"""The artifact that says what each number of a run means."""
 
 
 def params(spec: RunSpec) -> dict[str, Any]:
@@ -50,10 +54,29 @@ def spec_metrics(spec: RunSpec) -> dict[str, float]:
     return {f"axis.{axis}": value for axis, value in spec.axis_values.items()}
 
 
-def score_tags(metric: str, score: ClipScore) -> dict[str, str]:
-    """What the value of a CLIP score depends on, kept with it."""
-    values = {"value", "by_frame"}
-    return {f"cogx.{metric}.{name}": str(value) for name, value in asdict(score).items() if name not in values}
+def score_tags(scores: Mapping[str, Measured]) -> dict[str, str]:
+    """What the values depend on beside their definitions, as tags of the run."""
+    return {
+        f"cogx.{metric}.{name}": value
+        for metric, measured in scores.items()
+        for name, value in measured.conditions.items()
+    }
+
+
+def identities(metrics: Iterable[str], clip_model: str) -> dict[str, str]:
+    """Of each metric that has a card: what values must have in common to be compared. Kept in the tag METRICS_TAG."""
+    return {name: card.identity(clip_model) for name in metrics if (card := card_of(name)) is not None}
+
+
+def write_cards(folder: Path, identities: Mapping[str, str], scores: Mapping[str, Measured]) -> None:
+    """Write the definitions of these metrics into METRICS_FILE; what it says of others stays."""
+    file = folder / METRICS_FILE
+    known: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    for name, identity in identities.items():
+        card = card_of(name)
+        assert card is not None, "what has an identity has a card"
+        known[name] = card.logged(identity, scores[name].conditions if name in scores else {})
+    file.write_text(yaml.safe_dump(known, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
 def degenerate_tags(kind: str, reason: str) -> dict[str, str]:

@@ -1,25 +1,29 @@
-"""Score finished runs again, from the latents they kept."""
+"""Measure finished runs again, from the latents they kept."""
 
+import json
 import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from safetensors.torch import load_file
 
-from cogx_runs.errors import CogxError
+from cogx_runs.errors import CogxError, InputError, WeightsUnavailableError
 from cogx_runs.generation.generate import decode_latents
 from cogx_runs.generation.pipeline import load_vae
 from cogx_runs.hardware import choose_device
-from cogx_runs.metrics.clip import ClipScore, ClipScorer
+from cogx_runs.metrics.clip_score import ClipScore
+from cogx_runs.metrics.metric import Comparison, Measured, Metric, Subject
+from cogx_runs.metrics.registry import COMPARISONS, metrics, versions
 from cogx_runs.models import HUB_MODELS, NAMES, ModelCard, resolve_model
-from cogx_runs.plan import resolve_clip
-from cogx_runs.record import score_tags
+from cogx_runs.plan import PIXEL_FIELDS, output_hash, resolve_clip
+from cogx_runs.record import METRICS_FILE, METRICS_TAG, score_tags, write_cards
 from cogx_runs.study import experiments_of
-from cogx_runs.sweep import Dtype
+from cogx_runs.sweep import Dtype, Parameters, parameters_of
 from cogx_runs.tracking.board import show
 from cogx_runs.tracking.store import LATENTS, RunStore
 from cogx_runs.tracking.view import Only
@@ -28,10 +32,13 @@ from cogx_runs.video import Frames
 if TYPE_CHECKING:
     from diffusers import AutoencoderKLCogVideoX
 
+_OTHER_SHAPES = frozenset({"num_frames", "height", "width"})
+"""Videos that differ in these are not compared frame by frame."""
+
 
 @dataclass(frozen=True)
 class Rescored:
-    """One run's new score."""
+    """One run's new value."""
 
     run_id: str
     run_name: str
@@ -39,53 +46,105 @@ class Rescored:
     value: float
 
 
+@dataclass(frozen=True)
+class _Run:
+    """A finished run."""
+
+    run_id: str
+    name: str
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+
+    @property
+    def signature(self) -> str:
+        return self.tags["cogx.signature"]
+
+    @property
+    def identities(self) -> dict[str, str]:
+        """Of the metrics that it has."""
+        found: dict[str, str] = json.loads(self.tags.get(METRICS_TAG, "{}"))
+        return found
+
+    def settings(self, changed: Mapping[str, Any] = MappingProxyType({})) -> tuple[str, ...]:
+        """All that its pixels depend on, with some parameters changed."""
+        own = {name: self.params.get(name, "") for name in PIXEL_FIELDS} | {"prompt": self.tags.get("cogx.prompt", "")}
+        return tuple(str(changed.get(name, value)) for name, value in own.items())
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A value that a run should have."""
+
+    name: str
+    identity: str
+    check: Callable[[], None]
+    """Raises WeightsUnavailableError where it cannot be measured here."""
+    measure: "Callable[[_Decoder], Measured | None]"
+    """None for a video that can have no value."""
+
+
 def rescore_runs(
     sweep: str,
     *,
     clip_model: str | None = None,
+    reference: Mapping[str, Any] | None = None,
     device: str = "auto",
     tracking_uri: str | None = None,
     report: Callable[[str], None] = lambda _: None,
 ) -> list[Rescored]:
-    """Give a CLIP score to the finished runs of a sweep that lack it; nothing is denoised.
+    """Give the finished runs of a sweep the metrics that they lack; nothing is denoised.
 
-    Without `clip_model` each run gets the `clip_score` of the CLIP that it names. Another CLIP's score is a metric of
-    its own, such as `clip_score.ViT-L-14:openai`. The frames come from the kept latents, decoded on `device` as the
-    run decoded them; what a GPU decoded in half precision is decoded in float32 on a CPU, and the tag
-    `cogx.<metric>.decoded_as` says so. Raises CogxError where the CLIP or the VAE cannot be had, or where the model
-    folder has changed since.
+    Without `clip_model` those are all metrics of single videos, by the CLIP that each run names. With it they are the
+    score of that CLIP, a metric of its own such as `clip_score.ViT-L-14:openai`. With `reference`, values of parameters
+    such as `{"num_inference_steps": 50}`, each run is also compared with the one that has them and shares all else, its
+    seed too. The frames come from the kept latents, decoded on `device` as the run decoded them; what a GPU decoded in
+    half precision is decoded in float32 on a CPU, and the tag `cogx.<metric>.decoded_as` says so.
+
+    Raises CogxError where what is lacking cannot be measured, where the VAE cannot be had, or where the model folder
+    has changed since; InputError for a reference that is none.
     """
+    changed = _reference(reference or {})
+    named = resolve_clip(clip_model) if clip_model else None
     store = RunStore(tracking_uri)
-    decoder = _Decoder(device)
-    named = None if clip_model is None else resolve_clip(clip_model)
-    scores: dict[tuple[str, str], ClipScore] = {}
+    decoder = _Decoder(device, store)
+    names = experiments_of(sweep, store)
+    runs = [
+        _Run(run.info.run_id, run.info.run_name, run.data.params, run.data.metrics, run.data.tags)
+        for run in store.runs(names, finished_only=True)
+    ]
+    by_settings = {run.settings(): run for run in runs}
+    problems: dict[str, WeightsUnavailableError] = {}
+    known: dict[tuple[str, str, str], Measured | None] = {}
     rescored = []
-    for run in [run for name in experiments_of(sweep, store) for run in store.runs([name], finished_only=True)]:
-        params, tags = run.data.params, run.data.tags
-        wanted = named or params["clip_model"]
-        metric = "clip_score" if wanted == params["clip_model"] else other_score(wanted)
-        if metric in run.data.metrics:
-            continue
-        scorer = ClipScorer(wanted)
-        pixels = (tags["cogx.signature"], wanted)
-        if pixels not in scores:
-            report(f"{run.info.run_name}: decoding and scoring")
-            with tempfile.TemporaryDirectory(prefix="cogx-runs-") as folder:
-                prompt = store.download(run.info.run_id, "prompt.txt", Path(folder)).read_text(encoding="utf-8").strip()
-                latents = load_file(store.download(run.info.run_id, LATENTS, Path(folder)))["latents"]
-            scores[pixels] = scorer.score(decoder.decode(latents, params), prompt)
-        decoded_as = {f"cogx.{metric}.decoded_as": f"{decoder.dtype(params)} on {decoder.device}"}
-        store.amend(
-            run.info.run_id,
-            {metric: scores[pixels].value},
-            score_tags(metric, scores[pixels]) | decoded_as,
-            remove=[f"cogx.{metric}.missing"],
-            series={f"by_frame.{metric}": scores[pixels].by_frame},
-        )
-        rescored.append(Rescored(run.info.run_id, run.info.run_name, metric, scores[pixels].value))
-    if rescored:
-        for name in experiments_of(sweep, store):
-            show(store, name, Only())
+    # Those of one reference side by side, so that it is decoded once.
+    for run in sorted(runs, key=lambda run: run.settings(changed)):
+        scores: dict[str, tuple[_Wanted, Measured]] = {}
+        for wanted in _wanted(run, named, changed, by_settings.get(run.settings(changed))):
+            if wanted.name in run.metrics and run.identities.get(wanted.name) == wanted.identity:
+                continue
+            if wanted.name not in problems:
+                try:
+                    wanted.check()
+                except WeightsUnavailableError as error:
+                    problems[wanted.name] = error
+                    report(f"no {wanted.name}: {error}")
+            if wanted.name in problems:
+                continue
+            key = (run.signature, wanted.name, wanted.identity)
+            if key not in known:
+                report(f"{run.name}: {wanted.name}")
+                known[key] = wanted.measure(decoder)
+            score = known[key]
+            if score is not None:
+                scores[wanted.name] = wanted, score
+        if scores:
+            _amend(store, run, scores, f"{decoder.dtype(run.params)} on {decoder.device}")
+            rescored += [Rescored(run.run_id, run.name, name, score.value) for name, (_, score) in scores.items()]
+    if problems and not rescored:
+        raise next(iter(problems.values()))
+    for name in names if rescored else ():
+        show(store, name, Only())
     return rescored
 
 
@@ -95,18 +154,95 @@ def other_score(clip_model: str) -> str:
     return f"clip_score.{re.sub(r'[^A-Za-z0-9_.: -]', '_', name)}"
 
 
-class _Decoder:
-    """Decodes the latents of runs, each with its own model's VAE, loaded once."""
+def _reference(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a reference in their parameters' types. Raises InputError where they are none."""
+    parameters = parameters_of(values)
+    for name in values:
+        if name not in PIXEL_FIELDS or name in _OTHER_SHAPES:
+            valid = ", ".join(sorted(set(PIXEL_FIELDS) & set(Parameters.model_fields) - _OTHER_SHAPES))
+            raise InputError.single(f"--reference {name}", f"videos are not compared across it; valid: {valid}")
+    return {name: getattr(parameters, name) for name in values}
 
-    def __init__(self, device: str) -> None:
+
+def _wanted(run: _Run, clip_model: str | None, changed: Mapping[str, Any], reference: _Run | None) -> Iterator[_Wanted]:
+    """What a run should have: another CLIP's score, or all metrics of its own; and the comparisons with a reference."""
+    own = run.params["clip_model"]
+    if clip_model is None or clip_model == own:
+        yield from (_of_video(run, metric, metric.card.name, own) for metric in metrics())
+    else:
+        yield _of_video(run, ClipScore(), other_score(clip_model), clip_model)
+    if changed and reference is not None:
+        against = "against " + ", ".join(f"{name}={value}" for name, value in changed.items())
+        yield from (_against(run, reference, comparison, against) for comparison in COMPARISONS)
+
+
+def _of_video(run: _Run, metric: Metric, name: str, clip_model: str) -> _Wanted:
+    return _Wanted(
+        name,
+        metric.card.identity(clip_model),
+        lambda: metric.check(clip_model),
+        lambda decoder: metric.measure(Subject(decoder.frames(run), decoder.prompt(run), clip_model)),
+    )
+
+
+def _against(run: _Run, reference: _Run, comparison: Comparison, against: str) -> _Wanted:
+    return _Wanted(
+        comparison.card.name,
+        comparison.card.identity("", against),
+        comparison.check,
+        lambda decoder: comparison.compare(decoder.frames(run), decoder.frames(reference)),
+    )
+
+
+def _amend(store: RunStore, run: _Run, scores: Mapping[str, tuple[_Wanted, Measured]], decoded_as: str) -> None:
+    """Add values to a run, with what they mean; it is then the run of the present definitions."""
+    measured = {name: score for name, (_, score) in scores.items()}
+    meant = {name: wanted.identity for name, (wanted, _) in scores.items()}
+    tags = score_tags(measured) | {f"cogx.{name}.decoded_as": decoded_as for name in measured}
+    tags[METRICS_TAG] = json.dumps(run.identities | meant)
+    if versions().keys() <= {*run.metrics, *measured}:
+        params = run.params
+        fps, quality = int(params["fps"]), float(params["video_quality"])
+        tags["cogx.output_hash"] = output_hash(run.signature, fps, quality, params["clip_model"], versions())
+    with tempfile.TemporaryDirectory(prefix="cogx-runs-") as folder:
+        file = store.download(run.run_id, METRICS_FILE, Path(folder))
+        write_cards(file.parent, meant, measured)
+        store.amend(
+            run.run_id,
+            {name: score.value for name, score in measured.items()},
+            tags,
+            remove=[f"cogx.{name}.missing" for name in measured],
+            series={f"by_frame.{name}": score.by_frame for name, score in measured.items() if score.by_frame},
+            artifact=file,
+        )
+
+
+class _Decoder:
+    """Decodes the latents of runs, each with its own model's VAE, loaded once; keeps the last two videos."""
+
+    def __init__(self, device: str, store: RunStore) -> None:
         self.device = choose_device(device)
+        self._store = store
         self._vaes: dict[tuple[str, str], AutoencoderKLCogVideoX] = {}
+        self._kept: dict[str, Frames] = {}
 
     def dtype(self, params: Mapping[str, str]) -> Dtype:
         """The precision in which a run's latents are decoded here."""
         return cast(Dtype, params["dtype"]) if self.device == "cuda" else "float32"
 
-    def decode(self, latents: torch.Tensor, params: Mapping[str, str]) -> Frames:
+    def prompt(self, run: _Run) -> str:
+        with tempfile.TemporaryDirectory(prefix="cogx-runs-") as folder:
+            file = self._store.download(run.run_id, "prompt.txt", Path(folder))
+            return file.read_text(encoding="utf-8").strip()
+
+    def frames(self, run: _Run) -> Frames:
+        if run.signature not in self._kept:
+            with tempfile.TemporaryDirectory(prefix="cogx-runs-") as folder:
+                latents = load_file(self._store.download(run.run_id, LATENTS, Path(folder)))["latents"]
+            self._kept = {**dict(list(self._kept.items())[-1:]), run.signature: self._decode(latents, run.params)}
+        return self._kept[run.signature]
+
+    def _decode(self, latents: torch.Tensor, params: Mapping[str, str]) -> Frames:
         key = (params["model_source"], self.dtype(params))
         if key not in self._vaes:
             self._vaes[key] = load_vae(_card(params), self.dtype(params), self.device)

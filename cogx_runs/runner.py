@@ -1,5 +1,6 @@
 """Takes a plan through generation, metrics and tracking, cell by cell, and goes on after a failure."""
 
+import json
 import tempfile
 import time
 import traceback
@@ -18,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from cogx_runs.disk import DISK_FULL, check_disk, is_disk_full
-from cogx_runs.errors import CogxError, WeightsUnavailableError, first_line
+from cogx_runs.errors import CogxError, first_line
 from cogx_runs.finishing import Finishing, FinishingError
 from cogx_runs.generation.generate import Decoded, Denoised, decode, denoise
 from cogx_runs.generation.loader import Loader
@@ -26,22 +27,27 @@ from cogx_runs.generation.measure import IdleTime, Peak
 from cogx_runs.generation.placement import cap_memory
 from cogx_runs.generation.step_down import StepDown
 from cogx_runs.hardware import Device
-from cogx_runs.metrics.clip import ClipScorer
 from cogx_runs.metrics.degenerate import judge_frames, measure_frames, refuse_degenerate
+from cogx_runs.metrics.registry import card_of, cards
+from cogx_runs.metrics.scoring import Scorer
 from cogx_runs.metrics.temporal import frame_changes
 from cogx_runs.models import ModelCard
 from cogx_runs.outcomes import Outcome, Reporter
 from cogx_runs.pictures import write_pictures
 from cogx_runs.plan import Plan, PlannedRun, RunSpec
 from cogx_runs.record import (
+    METRICS_FILE,
+    METRICS_TAG,
     command,
     degenerate_tags,
     failure_tags,
+    identities,
     known_params,
     params,
     score_tags,
     shown,
     spec_metrics,
+    write_cards,
     write_definition,
 )
 from cogx_runs.sweep import Placement
@@ -64,12 +70,11 @@ _TAGS_OF_THE_LATENTS = (
     "cogx.env.", "cogx.noise_sha256", "cogx.beside", "cogx.finished_beside", "cogx.not_bitwise", "cogx.text",
     "cogx.stepped_down", "cogx.latents",
 )  # fmt: skip
-_TAGS_OF_THE_SCORES = ("cogx.clip_score.", "cogx.degenerate")
-"""Beginnings of the tags that go with latents and scores when a cell is reused."""
+"""Beginnings of the tags that go with latents when a cell is reused."""
 WAIT_S = 1.0
 STEP_INTERVAL_S = 3.0
 """Between two reports of a run's current step to the store."""
-_KEPT_ARTIFACTS = ("video.mp4", "contact_sheet.png", IMAGES, LATENTS)
+_KEPT_ARTIFACTS = ("video.mp4", "contact_sheet.png", METRICS_FILE, IMAGES, LATENTS)
 """Artifacts that a reused cell takes over."""
 VIDEOS_WAITING = 2
 """Videos that may wait for their encoding, scores and logging while the GPU goes on: one holds 50 MB of frames."""
@@ -121,7 +126,7 @@ class Runner:
         self._todo = todo
         self._beside = any(spec.device == "cuda" for spec in todo) if finish_beside is None else finish_beside
         self._provenance: dict[Device, dict[str, str]] = {}
-        self._scorers: dict[str, ClipScorer | WeightsUnavailableError] = {}
+        self._scorers: dict[str, Scorer] = {}
         self._boards = Boards(store)
 
     def run(self, fail_fast: bool = False) -> list[Outcome]:
@@ -179,12 +184,11 @@ class Runner:
         check_disk(Path(tempfile.gettempdir()))
         for clip_model in dict.fromkeys(spec.clip_model for spec in self._todo):
             self._report.phase(f"loading CLIP {clip_model}")
-            try:
-                self._scorers[clip_model] = ClipScorer(clip_model)
-            except WeightsUnavailableError as error:
-                self._scorers[clip_model] = error
+            self._scorers[clip_model] = Scorer(clip_model)
+            for reason, names in self._scorers[clip_model].reasons.items():
+                titles = ", ".join(card.title for name in names if (card := card_of(name)) is not None)
                 self._report.note(
-                    f"no CLIP score: {error}; the runs finish without it, and `cogx-runs rescore` adds it later"
+                    f"no {titles}: {reason}; the runs finish without, and `cogx-runs rescore` adds what is missing"
                 )
         cap_memory(self._plan.max_vram_gib)
         first = next((planned.spec for planned in self._plan.runs if planned.action == "run"), None)
@@ -307,7 +311,8 @@ class Runner:
             return None
         metrics = {key: value for key, value in scalars(made).items() if not key.startswith("axis.")}
         metrics |= spec_metrics(cell.spec)
-        tags = _beginning_with(made.data.tags, _TAGS_OF_THE_LATENTS + _TAGS_OF_THE_SCORES)
+        of_scores = tuple(f"cogx.{name}." for name in cards())
+        tags = _beginning_with(made.data.tags, (*_TAGS_OF_THE_LATENTS, METRICS_TAG, "cogx.degenerate", *of_scores))
         tags["cogx.reused_from"] = made.data.tags.get("cogx.reused_from", made.info.run_id)
         self._store.finish(
             cell.run_id,
@@ -332,16 +337,15 @@ class Runner:
         metrics = measured | spec_metrics(cell.spec)
         metrics["wall_time_s"] = sum(measured[phase] for phase in PHASES)
         metrics["file_size_bytes"] = (cell.folder / "video.mp4").stat().st_size
-        tags = made.tags
+        scores = self._scorers[cell.spec.clip_model].score(made.frames, cell.spec.prompt)
+        metrics |= {name: score.value for name, score in scores.measured.items()}
         series = {**made.series, "by_frame.change": frame_changes(made.frames).tolist()}
-        scorer = self._scorers[cell.spec.clip_model]
-        if isinstance(scorer, ClipScorer):
-            score = scorer.score(made.frames, cell.spec.prompt)
-            metrics["clip_score"] = score.value
-            series["by_frame.clip_score"] = score.by_frame
-            tags = tags | score_tags("clip_score", score)
-        else:
-            tags = tags | {"cogx.clip_score.missing": str(scorer)}
+        series |= {f"by_frame.{name}": score.by_frame for name, score in scores.measured.items() if score.by_frame}
+        tags = made.tags | score_tags(scores.measured)
+        tags |= {f"cogx.{name}.missing": reason for name, reason in scores.missing.items()}
+        meant = identities(metrics, cell.spec.clip_model)
+        tags[METRICS_TAG] = json.dumps(meant)
+        write_cards(cell.folder, meant, scores.measured)
         weights_sha256 = self._loader.weights_sha256(self._card(cell.spec))
         if weights_sha256 is not None:
             tags = tags | {"cogx.env.model_weights_sha256": weights_sha256}

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,16 +15,23 @@ from cogx_runs.cost import CostModel
 from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
 from cogx_runs.hardware import avoid_fragmentation, choose_device
 from cogx_runs.memory import Budget
-from cogx_runs.metrics import METRIC_VERSIONS
+from cogx_runs.metrics.registry import versions
 from cogx_runs.outcomes import Outcome, Reporter, SilentReporter
-from cogx_runs.plan import Advice, PastRun, Plan, PlannedRun, choose_actions, resolve_cells
+from cogx_runs.plan import Advice, Conditions, PastRun, Plan, PlannedRun, choose_actions, resolve_cells
 from cogx_runs.prompts import Prompt, PromptLibrary
+from cogx_runs.search.outlook import advise_search, outlook
+from cogx_runs.search.results import SearchResult, result_of
+from cogx_runs.search.trials import Search
 from cogx_runs.sweep import Sweep, load_sweeps, parameters_of
 from cogx_runs.tracking.uri import store_exists
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from cogx_runs.tracking.dashboard import Dashboard
     from cogx_runs.tracking.store import RunStore
+
+_WITH_CONDITIONS = "a plan with searches says under what they are planned"
 
 
 def plan_sweeps(
@@ -41,12 +49,18 @@ def plan_sweeps(
 
     `overrides` replace values of each file's `base`; `prompts` is a folder of prompts; `device` is `auto`, `cuda` or
     `cpu`; `max_vram` is the most that torch may take of the GPU, in GiB. Raises InputError naming every mistake of the
-    files at once; what the model's rules say against a plan that can be read is in its `advice`.
+    files at once; what the model's rules say against a plan that can be read is in its `advice`. Of a search the plan
+    holds the cells up to the next trial.
     """
-    library = PromptLibrary.find(prompts)
+    conditions = Conditions(PromptLibrary.find(prompts), device, retry_failed, max_vram)
     sweeps = load_sweeps([file for file in files if not isinstance(file, Sweep)], overrides)
     sweeps += [sweep for sweep in files if isinstance(sweep, Sweep)]
-    return _plan(sweeps, library, device, _history(use_store, tracking_uri), retry_failed, max_vram)
+    history = _history(use_store, tracking_uri)
+    planned = _plan([sweep for sweep in sweeps if sweep.optuna is None], conditions, history)
+    for sweep in sweeps:
+        if sweep.optuna is not None:
+            planned = _with_search(planned, _search(sweep, conditions), retry_failed, history)
+    return replace(planned, sweeps=tuple(sweeps), conditions=conditions)
 
 
 def run_sweeps(
@@ -91,7 +105,59 @@ def execute(
     from cogx_runs.runner import Runner
     from cogx_runs.tracking.store import RunStore
 
-    return Runner(planned, RunStore(tracking_uri), reporter or SilentReporter()).run(fail_fast)
+    store, told = RunStore(tracking_uri), reporter or SilentReporter()
+    ordinary = _ordinary(planned)
+    outcomes = Runner(ordinary, store, told).run(fail_fast) if ordinary.runs or not planned.searches else []
+    for sweep in planned.searches:
+        if fail_fast and any(outcome.status == "failed" for outcome in outcomes):
+            told.note(f"{sweep.name} is not begun, since a cell failed")
+            break
+        assert planned.conditions is not None, _WITH_CONDITIONS
+        outcomes += _search(sweep, planned.conditions).run(
+            lambda trial: Runner(trial, store, told).run(fail_fast=True),
+            store.history,
+            told,
+            retry_failed=planned.conditions.retry_failed,
+            fail_fast=fail_fast,
+        )
+    return outcomes
+
+
+def best_trials(
+    sweep: str | Path | Sweep,
+    *,
+    every: bool = False,
+    overrides: Mapping[str, Any] | None = None,
+    prompts: Path | None = None,
+    device: str = "auto",
+    tracking_uri: str | None = None,
+) -> "pd.DataFrame":
+    """The best trial of a search, or of two objectives the Pareto front, the best in the first one first; with `every`
+    all of its trials in order.
+
+    One row a trial: `trial` (counted from 1), `state` (`finished`, `failed`, `open`), `best`, `cells` (how many the
+    means rest on), each searched parameter, and the mean of each objective over the cells. The best of many noisy
+    trials looks better than it is: compare it on other seeds. Takes a sweep file with `vary: optuna`, and the options
+    of `plan_sweeps` that it was run with. Raises CogxError for a file without a search.
+    """
+    import pandas as pd
+
+    found = [sweep] if isinstance(sweep, Sweep) else load_sweeps([sweep], overrides)
+    searches = [one for one in found if one.optuna is not None]
+    if len(searches) != 1:
+        raise CogxError(f"{sweep}: holds {len(searches)} sweeps with `vary: optuna`; name a file with one")
+    history = _history(True, tracking_uri)
+    result = result_of(_search(searches[0], Conditions(PromptLibrary.find(prompts), device)), history)
+    return pd.DataFrame(result.rows(every), columns=result.columns)
+
+
+def search_results(planned: Plan, *, tracking_uri: str | None = None) -> list[SearchResult]:
+    """What each search of a plan has come to, as the tracking store has it now."""
+    if not planned.searches:
+        return []
+    assert planned.conditions is not None, _WITH_CONDITIONS
+    history = _history(True, tracking_uri)
+    return [result_of(_search(sweep, planned.conditions), history) for sweep in planned.searches]
 
 
 def plan_one(
@@ -126,8 +192,8 @@ def plan_one(
         axes={},
         vary="one_at_a_time",
     )
-    library = PromptLibrary(library.directory, given=chosen)
-    return _plan([one], library, device, _history(True, tracking_uri), retry_failed=True, max_vram=max_vram)
+    conditions = Conditions(PromptLibrary(library.directory, given=chosen), device, True, max_vram)
+    return _plan([one], conditions, _history(True, tracking_uri))
 
 
 def generate(prompt: str, *, tracking_uri: str | None = None, **options: Any) -> Outcome:
@@ -208,21 +274,15 @@ def dashboard(
         yield server
 
 
-def _plan(
-    sweeps: list[Sweep],
-    library: PromptLibrary,
-    asked_device: str,
-    history: list[PastRun],
-    retry_failed: bool,
-    max_vram: float | None,
-) -> Plan:
+def _plan(sweeps: Sequence[Sweep], conditions: Conditions, history: Sequence[PastRun]) -> Plan:
+    max_vram = conditions.max_vram_gib
     if max_vram is not None and not 0 < max_vram < math.inf:
         raise CogxError(f"--max-vram {max_vram:g}: must be a number of GiB above 0")
-    device = choose_device(asked_device)
+    device = choose_device(conditions.device)
     budget = Budget.here(device, max_vram)
-    specs, cards = resolve_cells(sweeps, library, device, METRIC_VERSIONS, budget)
+    specs, cards = resolve_cells(sweeps, conditions.library, device, versions(), budget)
     costs = CostModel(history)
-    decisions = choose_actions(specs, history, retry_failed)
+    decisions = choose_actions(specs, history, conditions.retry_failed)
     runs = tuple(
         PlannedRun(spec, decision, costs.estimate(spec, decision))
         for spec, decision in zip(specs, decisions, strict=True)
@@ -231,6 +291,38 @@ def _plan(
     if max_vram is not None and device == "cpu":
         advice.append(Advice("note", "(command line):max_vram", "has no effect on a CPU"))
     return Plan(tuple(sweeps), runs, tuple(advice), cards, None if budget is None else max_vram)
+
+
+def _search(sweep: Sweep, conditions: Conditions) -> Search:
+    """The search of a sweep, whose trials are planned under these conditions."""
+
+    def plan(sweeps: Sequence[Sweep], history: Sequence[PastRun], retry_failed: bool) -> Plan:
+        return _plan(sweeps, replace(conditions, retry_failed=retry_failed), history)
+
+    return Search(sweep, plan)
+
+
+def _with_search(planned: Plan, search: Search, retry_failed: bool, history: Sequence[PastRun]) -> Plan:
+    """The plan with what can be told of a search beforehand: its cells up to the next trial, and its outlook."""
+    advice = advise_search(search)
+    if any(item.level == "error" for item in advice):
+        return replace(planned, advice=tuple(dict.fromkeys((*planned.advice, *advice))))
+    trials = search.known(history, retry_failed)
+    to_come, cells = outlook(search, trials)
+    return replace(
+        planned,
+        runs=(*planned.runs, *(run for trial in trials for run in trial.plan.runs)),
+        advice=tuple(dict.fromkeys((*planned.advice, *advice, to_come))),
+        cells_to_come=planned.cells_to_come + cells,
+    )
+
+
+def _ordinary(planned: Plan) -> Plan:
+    """The plan without its searches."""
+    sweeps = tuple(sweep for sweep in planned.sweeps if sweep.optuna is None)
+    names = {sweep.name for sweep in sweeps}
+    runs = tuple(run for run in planned.runs if run.spec.sweep in names)
+    return replace(planned, sweeps=sweeps, runs=runs, cells_to_come=0)
 
 
 def _history(use_store: bool, tracking_uri: str | None) -> list[PastRun]:

@@ -5,15 +5,25 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 
 from cogx_runs import shipped
 from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
+from cogx_runs.space import OptunaSearch, Range, check_ranges
 
 Placement = Literal["auto", "resident", "group", "model", "sequential"]
-Scheduler = Literal["ddim", "dpm"]
+Scheduler = Literal["ddim", "dpm", "ddim_matched", "dpm_matched"]
 Dtype = Literal["float16", "bfloat16", "float32"]
-Vary = Literal["one_at_a_time", "grid", "zip", "random"]
+Vary = Literal["one_at_a_time", "grid", "zip", "random", "optuna"]
 ExperimentName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 
 OLD_NAMES = {
@@ -24,6 +34,10 @@ OLD_NAMES = {
     "seeds": "seed",
 }
 """The names that the scripts before this tool used, for a better suggestion."""
+
+
+MATCHED: dict[Scheduler, Scheduler] = {"ddim": "ddim_matched", "dpm": "dpm_matched"}
+"""By each of diffusers' schedulers, the one whose steps match its timesteps at every count."""
 
 
 class _Frozen(BaseModel):
@@ -45,7 +59,11 @@ class Parameters(_Frozen):
     negative_prompt: str = Field("", description="What guidance steers away from.")
     height: int | None = Field(None, ge=16, description="Pixels; null is the model's own.")
     width: int | None = Field(None, ge=16, description="Pixels; null is the model's own.")
-    scheduler: Scheduler | None = Field(None, description="`ddim` or `dpm`; null is the model's own.")
+    scheduler: Scheduler | None = Field(
+        None,
+        description="`ddim`, `dpm`, or `ddim_matched`, `dpm_matched`, which are right at every step count; null is the "
+        "model's own.",
+    )
     use_dynamic_cfg: bool = Field(False, description="diffusers' dynamic guidance.")
     dtype: Dtype | None = Field(
         None, description="null is float16 for 2b, bfloat16 for 5b, float32 on a CPU, always as resolved in the run."
@@ -82,19 +100,31 @@ class RandomDraw(_Frozen):
     seed: int = Field(0, ge=0)
 
 
+_LIST, _RANGE = "a list of values", "a range"
+_Axis = Annotated[
+    Annotated[list[Any], Field(min_length=1), Tag(_LIST)] | Annotated[Range, Tag(_RANGE)],
+    Discriminator(lambda value: _RANGE if isinstance(value, dict | Range) else _LIST),
+]
+
+
 class _SweepFile(_Frozen):
     name: ExperimentName
     description: str = ""
     prompts: Literal["all"] | Annotated[list[str], Field(min_length=1)]
     base: Parameters = Field(default_factory=Parameters)
-    axes: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default_factory=dict)
+    axes: dict[str, _Axis] = Field(default_factory=dict)
     vary: Vary = "one_at_a_time"
     random: RandomDraw | None = None
+    optuna: OptunaSearch | None = None
 
     @model_validator(mode="after")
     def _random_has_its_draw(self) -> "_SweepFile":
         if (self.vary == "random") != (self.random is not None):
             raise ValueError("`vary: random` and `random: {count: N, seed: N}` go together")
+        if (self.vary == "optuna") != (self.optuna is not None):
+            raise ValueError("`vary: optuna` and `optuna: {trials: N, objectives: [METRIC]}` go together")
+        if self.optuna is not None and not self.axes:
+            raise ValueError("`vary: optuna` needs `axes` to search")
         return self
 
 
@@ -114,9 +144,12 @@ class Sweep(_Frozen):
     """Prompt names in order; None for all of the library."""
     base: Parameters
     axes: dict[str, tuple[Any, ...]]
-    """Values of each varied parameter, each of the parameter's own type."""
+    """Values of each varied parameter, each of the parameter's own type; of a range, its ends."""
     vary: Vary
     random: RandomDraw | None = None
+    ranges: dict[str, Range] = Field(default_factory=dict)
+    """Those of `axes` that are ranges, which only a search has."""
+    optuna: OptunaSearch | None = None
     overridden: frozenset[str] = frozenset()
     """Parameters of `base` that the command line set."""
 
@@ -215,6 +248,8 @@ def _load(
         found += _mistakes(error, str(path), _SweepFile)
     axes = content.get("axes")
     checked = _check_axes(axes, str(path), found) if isinstance(axes, dict) else {}
+    searched = content.get("vary") == "optuna"
+    ranges = check_ranges(axes, Parameters, searched, str(path), found) if isinstance(axes, dict) else {}
     if found:
         mistakes += found
         return
@@ -234,9 +269,13 @@ def _load(
             description=file.description,
             prompts=None if file.prompts == "all" else tuple(file.prompts),
             base=base,
-            axes=checked,
+            axes={
+                name: checked[name] if name in checked else (ranges[name].low, ranges[name].high) for name in axes or {}
+            },
             vary=file.vary,
             random=file.random,
+            ranges=ranges,
+            optuna=file.optuna,
             overridden=frozenset(overrides),
         )
     )
@@ -273,14 +312,20 @@ def _nearest_key(name: str, model: type[BaseModel]) -> str:
     return did_you_mean(name, model.model_fields)
 
 
+_PARTS: dict[str, type[BaseModel]] = {"base": Parameters, "random": RandomDraw, "optuna": OptunaSearch}
+"""The models of a file's parts."""
+_OF_TYPES = ("literal['all']", "constrained-list", "list[str]", _LIST, _RANGE)
+"""What pydantic puts in a place and is no key."""
+
+
 def _mistakes(error: ValidationError, file: str, model: type[BaseModel], prefix: str = "") -> list[Mistake]:
     """A pydantic error in our form: file, dotted path, and the nearest valid name for an unknown key."""
     found: dict[str, str] = {}
     for detail in error.errors():
-        parts = [str(part) for part in detail["loc"] if part not in ("literal['all']", "constrained-list", "list[str]")]
+        parts = [str(part) for part in detail["loc"] if part not in _OF_TYPES]
         dotted = ".".join([prefix, *parts] if prefix else parts)
         if detail["type"] == "extra_forbidden":
-            known = Parameters if parts[:-1] == ["base"] else RandomDraw if parts[:-1] == ["random"] else model
+            known = Range if parts[:1] == ["axes"] else _PARTS.get(".".join(parts[:-1]), model)
             message = f"unknown key; {_nearest_key(parts[-1], known)}"
         elif detail["type"] == "missing":
             message = "is required"

@@ -110,7 +110,7 @@ def test_a_step_count_that_leaves_noise_is_an_error_naming_the_nearest_right_one
             "error",
             "exp.yaml:base.num_inference_steps",
             "17 steps end at timestep 0 instead of past 0 with the ddim scheduler, which leaves noise in the video "
-            "(about 5% at timestep 0); the nearest right counts are 10 or 20",
+            "(about 5% at timestep 0); ddim_matched is right at any count, and so is ddim at 10 or 20",
         )
     ]
 
@@ -121,9 +121,14 @@ def test_a_step_count_that_misses_timesteps_is_a_warning_naming_the_nearest_righ
             "warning",
             "exp.yaml:axes.num_inference_steps",
             "the dpm scheduler takes 4 of 12 steps to another timestep than the next one starts from, which is right "
-            "only where the count divides 1000; the nearest right counts are 10 or 20",
+            "only where the count divides 1000; dpm_matched is right at any count, and so is dpm at 10 or 20",
         )
     ]
+
+
+@pytest.mark.parametrize("scheduler", ["ddim_matched", "dpm_matched"])
+def test_nothing_is_said_of_a_step_count_under_a_matched_scheduler(scheduler: str) -> None:
+    assert advice_on(scheduler=scheduler, axes={"num_inference_steps": tuple(range(1, 101))}) == []
 
 
 def test_a_frame_count_that_comes_back_as_another_is_an_error() -> None:

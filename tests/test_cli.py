@@ -14,7 +14,9 @@ from cogx_runs import hardware, shipped
 from cogx_runs.cli import cli
 from cogx_runs.hardware import GIB, Gpu
 
-CONTRACT = ["init", "plan", "sweep", "generate", "runs", "rescore", "report", "export", "ui", "doctor"]
+CONTRACT = [
+    "init", "plan", "sweep", "threshold", "generate", "promote", "runs", "rescore", "report", "export", "ui", "doctor",
+]  # fmt: skip
 
 
 def invoke(*arguments: str) -> Result:

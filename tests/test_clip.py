@@ -10,10 +10,16 @@ import torch
 from PIL import Image
 
 from cogx_runs.errors import CogxError, WeightsUnavailableError
-from cogx_runs.metrics.clip import ClipScorer, check_clip, frame_scores
+from cogx_runs.metrics.clip import ClipEncoder, check_clip
+from cogx_runs.metrics.clip_score import ClipScore, frame_scores
+from cogx_runs.metrics.metric import Measured, Subject
 from cogx_runs.video import Frames
 
 PROMPT = "a panda plays the guitar"
+
+
+def score_of(frames: Frames, prompt: str, clip: Path) -> Measured:
+    return ClipScore().measure(Subject(frames, prompt, str(clip)))
 
 
 @pytest.fixture(scope="module")
@@ -31,33 +37,33 @@ def test_the_score_is_100_cosine_of_open_clips_own_features_averaged_over_all_fr
         images = torch.stack([preprocess(Image.fromarray(frame)) for frame in frames])
         expected = 100 * (model.encode_image(images, normalize=True) @ text.T).mean().item()
 
-    score = ClipScorer(str(tiny_clip)).score(frames, PROMPT)
+    score = score_of(frames, PROMPT, tiny_clip)
 
     assert score.value == pytest.approx(expected, abs=1e-4)
-    assert (score.model, score.frame_rule) == (str(tiny_clip), "all 20 frames")
-    assert (score.prompt_tokens, score.token_limit, score.prompt_truncated) == (7, 77, False)
-    assert "100 x cosine" in score.definition
+    assert len(score.by_frame) == 20
+    assert score.conditions == {
+        "model": str(tiny_clip), "prompt_tokens": "7", "token_limit": "77", "prompt_truncated": "False"
+    }  # fmt: skip
 
 
 def test_a_prompt_beyond_the_context_is_scored_truncated_with_its_end_token_and_says_so(
     tiny_clip: Path, frames: Frames
 ) -> None:
-    scorer = ClipScorer(str(tiny_clip))
     long = "word " * 200
 
-    score = scorer.score(frames, long)
+    score = score_of(frames, long, tiny_clip)
 
-    assert (score.prompt_tokens, score.prompt_truncated) == (202, True)
+    assert (score.conditions["prompt_tokens"], score.conditions["prompt_truncated"]) == ("202", "True")
     tokens = open_clip.get_tokenizer(f"local-dir:{tiny_clip}")([long])
     assert tokens[0, -1] == 49407
-    assert score.value == pytest.approx(scorer.score(frames, "word " * 75).value, abs=1e-5)
+    assert score.value == pytest.approx(score_of(frames, "word " * 75, tiny_clip).value, abs=1e-5)
 
 
 def test_a_folder_without_weights_scores_nothing(tiny_clip: Path, tmp_path: Path) -> None:
     shutil.copy(tiny_clip / "open_clip_config.json", tmp_path)
 
     with pytest.raises(CogxError, match="cannot be loaded: Required pretrained weights"):
-        ClipScorer(str(tmp_path))
+        ClipEncoder(str(tmp_path))
 
 
 def test_a_frames_score_is_100_for_equal_embeddings_minus_100_for_opposite_and_0_for_orthogonal_ones() -> None:
@@ -68,9 +74,9 @@ def test_a_frames_score_is_100_for_equal_embeddings_minus_100_for_opposite_and_0
 
 
 def test_the_score_does_not_depend_on_the_order_of_the_frames(tiny_clip: Path, frames: Frames) -> None:
-    scorer = ClipScorer(str(tiny_clip))
+    forwards = score_of(frames, PROMPT, tiny_clip).value
 
-    assert scorer.score(frames[::-1], PROMPT).value == pytest.approx(scorer.score(frames, PROMPT).value, abs=1e-5)
+    assert score_of(frames[::-1], PROMPT, tiny_clip).value == pytest.approx(forwards, abs=1e-5)
 
 
 def test_a_local_checkpoint_of_an_architecture_is_loaded_with_its_activation(tmp_path: Path) -> None:
@@ -78,9 +84,9 @@ def test_a_local_checkpoint_of_an_architecture_is_loaded_with_its_activation(tmp
     model = open_clip.create_model("RN50-quickgelu")
     torch.save(model.state_dict(), tmp_path / "weights.pt")
 
-    scorer = ClipScorer(f"RN50-quickgelu:{tmp_path}/weights.pt")
+    encoder = ClipEncoder(f"RN50-quickgelu:{tmp_path}/weights.pt")
 
-    assert type(scorer._model.transformer.resblocks[0].mlp.gelu).__name__ == "QuickGELU"
+    assert type(encoder._model.transformer.resblocks[0].mlp.gelu).__name__ == "QuickGELU"
 
 
 def test_weights_that_need_quickgelu_ask_for_it_since_open_clip_only_warns() -> None:

@@ -5,50 +5,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import cells
 import numpy as np
-import pandas as pd
 import pytest
+from frames import frame_of, run
 from report_runs import SMALL, make_run
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from cogx_runs.analysis.correlations import rank_correlations
 from cogx_runs.analysis.effects import Effect, Margin, effects, effects_frame, rank_parameters
-from cogx_runs.analysis.frame import _typed, load_runs
+from cogx_runs.analysis.frame import load_runs
 from cogx_runs.analysis.interactions import interactions
 from cogx_runs.analysis.intervals import Sample, mean_intervals
+from cogx_runs.analysis.kinds import kinds_of
 from cogx_runs.analysis.timing import fit_time, tokens_of
 from cogx_runs.analysis.verdict import judge, more_prompts
-from cogx_runs.analysis.wording import sentence
+from cogx_runs.analysis.wording import interaction_sentence, sentence
 from cogx_runs.errors import CogxError
-from cogx_runs.record import params
 from cogx_runs.tracking.store import RunStore
 
 PROMPTS = tuple(f"prompt_{number}" for number in range(9))
 SCORES = (0.5, 1.5, 1.0, 2.0, 0.0, 1.2, 0.8, 1.1, 0.9)
-
-
-def run(tags: Mapping[str, str] | None = None, status: str = "FINISHED", **given: Any) -> dict[str, Any]:
-    """A row as the store gives it; what is no parameter is a metric."""
-    spec_values = {name: value for name, value in given.items() if name in cells.SPEC.config}
-    spec_values.setdefault("prompt", f"A text of {given.get('prompt_name', 'panda')}.")
-    spec = replace(cells.SPEC, **spec_values)
-    metrics = {name: value for name, value in given.items() if name not in cells.SPEC.config}
-    return {
-        "run_id": f"{spec.output_hash}{sorted((tags or {}).items())}{spec.placement}",
-        "status": status,
-        **{f"params.{name}": str(value) for name, value in params(spec).items()},
-        **{f"metrics.{name}": value for name, value in metrics.items()},
-        "tags.cogx.signature": spec.signature,
-        "tags.cogx.prompt": spec.prompt,
-        "tags.cogx.env.device_name": "A chip",
-        **{f"tags.{name}": value for name, value in (tags or {}).items()},
-    }
-
-
-def frame_of(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    return _typed(pd.DataFrame.from_records([dict(row) for row in rows]))
 
 
 def study(differences: Sequence[float] = SCORES, **given: Any) -> list[dict[str, Any]]:
@@ -86,6 +63,22 @@ def test_swapping_value_and_baseline_flips_the_sign() -> None:
     assert (back.mean, back.low, back.high) == pytest.approx((-there.mean, -there.high, -there.low))  # type: ignore[operator]
     assert back.effect_size == pytest.approx(-there.effect_size)  # type: ignore[operator]
     assert (back.value, back.baseline, back.p) == (6.0, 12.0, pytest.approx(there.p))
+
+
+def test_schedulers_are_compared_like_any_axis() -> None:
+    rows = [
+        run(prompt_name=prompt, scheduler=scheduler, clip_score=25 + number + extra)
+        for number, prompt in enumerate(PROMPTS)
+        for scheduler, extra in (("ddim", 0.0), ("ddim_matched", -1.5), ("dpm", 2.0))
+    ]
+
+    found = effects(frame_of(rows), ["scheduler"], ["clip_score"], baselines={"scheduler": "ddim"})
+
+    assert [(one.value, one.mean, one.verdict) for one in found] == [
+        ("ddim_matched", -1.5, "worse"), ("dpm", 2.0, "better"),
+    ]  # fmt: skip
+    with pytest.raises(CogxError, match="name one of ddim, ddim_matched, dpm as its baseline"):
+        effects(frame_of(rows), ["scheduler"], ["clip_score"])
 
 
 def test_the_order_of_rows_does_not_matter() -> None:
@@ -297,7 +290,9 @@ def test_at_most_5_percent_of_changes_as_large_as_the_margin_are_called_equivale
 
 
 @pytest.mark.parametrize(("mean", "margin", "wanted"), [(0.75, None, "higher"), (0.1, 0.9, "equivalent")])
-def test_the_stated_number_of_prompts_settles_it_in_80_percent(mean: float, margin: float | None, wanted: str) -> None:
+def test_the_stated_number_of_new_prompts_alone_settles_it_in_80_percent(
+    mean: float, margin: float | None, wanted: str
+) -> None:
     """4,000 replications: two binomial errors are 1.3 points; the next whole prompt may add a few."""
     pilot = np.array([-1.0, 0.0, 1.0, 0.0, 0.0])
     pilot = pilot / pilot.std(ddof=1) + mean
@@ -308,10 +303,10 @@ def test_the_stated_number_of_prompts_settles_it_in_80_percent(mean: float, marg
 
     assert more is not None
     rng = np.random.default_rng(3)
-    settled = [judge([values], [margin])[0].verdict for values in rng.normal(mean, 1, (4000, 5 + more))]
+    settled = [judge([values], [margin])[0].verdict for values in rng.normal(mean, 1, (4000, more))]
     share = settled.count(wanted) / 4000  # type: ignore[arg-type]
     assert 0.785 <= share <= 0.84
-    fewer = [judge([values], [margin])[0].verdict for values in rng.normal(mean, 1, (4000, 5 + more - 2))]
+    fewer = [judge([values], [margin])[0].verdict for values in rng.normal(mean, 1, (4000, more - 2))]
     assert fewer.count(wanted) / 4000 < 0.8  # type: ignore[arg-type]
 
 
@@ -331,8 +326,10 @@ def test_sentences_say_what_was_found_and_no_more() -> None:
         "At guidance_scale 12 the CLIP score is on average 1.00 higher than at 6 (95% interval +0.56 to +1.44; "
         "9 prompts, 1 seed): better."
     )
-    assert "cannot be told apart; about " in sentence(undecided)
-    assert "would settle it with 80% power, if the mean and spread seen are the true ones." in sentence(undecided)
+    assert sentence(undecided).endswith(
+        f"cannot be told apart; about {undecided.more_prompts} more prompts, judged alone, would settle it with 80% "
+        "power, if the mean and spread seen are the true ones."
+    )
     assert "is on average 0.20 higher than at 6 (90% interval +0.19 to +0.21; 4 prompts, 1 seed)" in sentence(small)
     assert sentence(small).endswith(": equivalent within 1.00; it does differ, by less than that.")
 
@@ -361,6 +358,20 @@ def test_effects_as_a_frame_have_a_row_each() -> None:
 
     assert frame.loc[0, ["axis", "value", "verdict", "prompts"]].tolist() == ["guidance_scale", 12.0, "better", 9]
     assert effects_frame([]).columns.tolist() == frame.columns.tolist()
+
+
+def test_values_of_several_definitions_are_not_averaged() -> None:
+    half = len(PROMPTS) // 2
+    meant = [{"cogx.metrics": f'{{"clip_score": "{version}"}}'} for version in (1, 2)]
+    rows = [*study()[: 2 * half], *study()[2 * half :]]
+    rows = [{**row, "tags.cogx.metrics": meant[place >= 2 * half]["cogx.metrics"]} for place, row in enumerate(rows)]
+
+    with pytest.raises(CogxError, match=r"clip_score over guidance_scale: values of 2 definitions \(1; 2\) are not"):
+        clip_effects(rows)
+
+    first, second = effects(frame_of(rows), ["guidance_scale"], ["clip_score"], apart=True)
+    assert (first.prompts, second.prompts) == (half, len(PROMPTS) - half)
+    assert (first.kind, second.kind) == ("definition.clip_score 1", "definition.clip_score 2")
 
 
 def grid(metric: str, of: Any, prompts: Sequence[str] = PROMPTS[:4], **given: Any) -> list[dict[str, Any]]:
@@ -396,6 +407,11 @@ def test_an_interaction_is_a_difference_of_differences() -> None:
     low, high = stats.ttest_1samp(expected, 0).confidence_interval(0.95)
     assert (found.mean, found.low, found.high) == pytest.approx((np.mean(expected), low, high))
     assert (found.prompts, found.squares, found.verdict) == (4, 4, "higher")
+    assert interaction_sentence(found).startswith(
+        "The change of the CLIP score from num_inference_steps 50 to 10 is 500 higher at guidance_scale 1 than at 6 ("
+    )
+    assert interaction_sentence(found).endswith("; 4 prompts): higher.")
+    assert "is the same at guidance_scale 1 as at 6" in interaction_sentence(without)
     turned = interactions(some, "guidance_scale", "num_inference_steps", "clip_score")[0]
     assert (turned.mean, turned.p) == pytest.approx((found.mean, found.p))
 
@@ -443,3 +459,39 @@ def test_margins_are_absolute_or_of_the_baseline() -> None:
 
     assert loose.margin == pytest.approx(0.1 * np.mean([25 + 2 * n for n in range(9)]))
     assert loose.verdict == "equivalent"
+
+
+def test_runs_of_several_models_have_effects_of_their_own_in_one_family() -> None:
+    small = study([1.0, 1.2, 0.9])
+    large = study([-2.0, -1.5, -1.0], model="5b", model_revision="other", dtype="bfloat16")
+    frame = frame_of(small + large)
+
+    with pytest.raises(CogxError, match="runs of 2 kinds of model_revision"):
+        effects(frame, ["guidance_scale"], ["clip_score"])
+    found = effects(frame, ["guidance_scale"], ["clip_score"], apart=True)
+
+    assert [(one.kind, one.mean, one.comparisons) for one in found] == [
+        ("model 2b", pytest.approx(3.1 / 3), 2),
+        ("model 5b", pytest.approx(-1.5), 2),
+    ]
+    assert [(one.rank, one.effect.kind) for one in rank_parameters(found)] == [(1, "model 2b"), (1, "model 5b")]
+    assert sentence(found[1]).startswith("At guidance_scale 12 (model 5b) the CLIP score is on average 1.50 lower than")
+
+
+def test_kinds_are_named_by_what_tells_them_apart_and_clips_only_where_they_gave_a_score() -> None:
+    rows = [run(), run(height=240, width=360), run(clip_model="ViT-L-14:openai"), run(model_revision="later")]
+    frame = frame_of([{**row, "metrics.clip_score": 1.0, "metrics.wall_time_s": 1.0} for row in rows])
+
+    assert [kind for kind, _ in kinds_of(frame, ["wall_time_s"])] == [
+        "model 2b@1137dacf, height 240", "model 2b@1137dacf, height 480", "model 2b@later, height 480",
+    ]  # fmt: skip
+    assert len(kinds_of(frame, ["clip_score"])) == 4
+    assert [(kind, len(runs)) for kind, runs in kinds_of(frame[:1], ["clip_score"])] == [("", 1)]
+    assert [kind for kind, _ in kinds_of(frame[:2], ["wall_time_s"], ["height", "width"])] == [""]
+
+
+def test_a_margin_is_written_as_a_number_or_a_share() -> None:
+    assert (Margin.parse("0.5"), Margin.parse(" 5% ")) == (Margin(0.5), Margin(0.05, relative=True))
+    for wrong in ("", "%", "0", "-1", "nan", "inf", "5 %5"):
+        with pytest.raises(CogxError, match="write a number above 0 in the metric's unit, or a share such as 5%"):
+            Margin.parse(wrong)

@@ -3,22 +3,26 @@
 import json
 import re
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from frames import frame_of, run
 from mlflow import MlflowClient
 from report_runs import SMALL, make_axis, make_run
 
+from cogx_runs.analysis.effects import Margin
 from cogx_runs.analysis.frame import load_runs
 from cogx_runs.cli import cli
 from cogx_runs.errors import CogxError
 from cogx_runs.report.cells import Cell, cells_of
-from cogx_runs.report.differences import differences_of
+from cogx_runs.report.comparisons import Comparisons, compare
+from cogx_runs.report.content import Experiment, content_of
 from cogx_runs.report.folder import write_report
 from cogx_runs.report.grids import Grid, grids_of
-from cogx_runs.report.quantities import CLIP, SIZE, WALL
+from cogx_runs.report.page import Media, render_page
 from cogx_runs.report.sentences import about_grid, warnings_about
 from cogx_runs.report.votes import report_id, tally, votes_in
 from cogx_runs.tracking.store import RunStore
@@ -53,6 +57,35 @@ def cell(clip_score: float = 30.0, wall_time_s: float = 10.0, tags: dict[str, st
 def grid_of(*cells: Cell, axis: str = "guidance_scale", baselines: dict[str, str] | None = None) -> Grid:
     (grid,) = grids_of("exp", cells, [axis], baselines or {})
     return grid
+
+
+def compared(rows: list[dict[str, Any]], axis: str = "guidance_scale") -> tuple[Grid, Comparisons]:
+    """The grid along an axis of runs as the store gives them, and what they are compared by."""
+    runs = frame_of(rows)
+    (grid,) = grids_of("exp", cells_of(runs)[0], [axis], {})
+    return grid, compare(runs, [grid], {}, runs)
+
+
+def said_of(rows: list[dict[str, Any]], axis: str = "guidance_scale") -> list[str]:
+    grid, found = compared(rows, axis)
+    return about_grid(grid, found.along(axis), dict(found.refused).get(axis))
+
+
+def page_of(rows: list[dict[str, Any]], *axes: str, margins: dict[str, Margin] | None = None, **given: str) -> str:
+    """A report on one experiment without videos; `given` are baselines."""
+    runs = frame_of(rows)
+    experiment = Experiment("exp", "", tuple(cells_of(runs)[0]), 0, axes, runs)
+    return render_page(content_of("id", [experiment], given, margins or {}, []), Media({}, 1.0, True))
+
+
+def rows_of(page: str, table: str) -> list[list[str]]:
+    """What the rows of a table with this data attribute say."""
+    found = re.search(rf"<table[^>]* data-{table}[^>]*>.*?<tbody>(.*?)</tbody>", page, re.DOTALL)
+    assert found, f"no table {table}"
+    rows = found.group(1).split("</tr>")[:-1]
+    return [
+        [unescape(re.sub(r"<[^>]+>", "", part)).strip() for part in re.split(r"</t[hd]>", row)[:-1]] for row in rows
+    ]
 
 
 def ballot(votes: list[dict[str, Any]], report: str) -> str:
@@ -107,66 +140,187 @@ def test_cells_varied_one_at_a_time_make_a_grid_an_axis_and_a_full_grid_shows_ea
     ]
 
 
-def test_differences_are_between_cells_that_differ_in_the_axis_alone() -> None:
-    grid = grid_of(
-        cell(30.0, guidance_scale=6.0, seed=1), cell(27.0, guidance_scale=1.0, seed=1),
-        cell(20.0, guidance_scale=6.0, seed=2), cell(21.0, guidance_scale=1.0, seed=2),
-        cell(99.0, guidance_scale=1.0, seed=2, model="5b", model_revision="other"),
-    )  # fmt: skip
+def test_effects_are_between_cells_that_differ_in_the_axis_alone_and_of_models_apart() -> None:
+    rows = [
+        run(clip_score=30.0, seed=1), run(clip_score=27.0, guidance_scale=1.0, seed=1),
+        run(clip_score=20.0, seed=2), run(clip_score=21.0, guidance_scale=1.0, seed=2),
+        run(clip_score=99.0, guidance_scale=1.0, seed=2, model="5b", model_revision="other"),
+        run(clip_score=50.0, seed=3, model="5b", model_revision="other"),
+        run(clip_score=54.0, guidance_scale=1.0, seed=3, model="5b", model_revision="other"),
+    ]  # fmt: skip
 
-    (found,) = differences_of(grid, [CLIP])
+    _, found = compared(rows)
 
-    assert (found.value, found.baseline, found.by_pair) == (1.0, 6.0, (-3.0, 1.0))
-    assert (found.mean, found.same_sign, found.prompts, found.seeds) == (-1.0, 1, 1, 2)
+    assert [(one.value, one.baseline, one.kind, one.mean, one.prompts, one.seeds) for one in found.effects] == [
+        (1.0, 6.0, "model 2b", -1.0, 1, 2),
+        (1.0, 6.0, "model 5b", 4.0, 1, 1),
+    ]
+    assert said_of(rows)[:3] == [
+        "At guidance_scale 1 (model 2b) the CLIP score is on average 1.00 lower than at 6 (1 prompt, 2 seeds).",
+        "At guidance_scale 1 (model 5b) the CLIP score is 4.00 higher than at 6 (1 prompt, 1 seed).",
+        "One prompt: no interval can be given, and no verdict.",
+    ]
 
 
 def test_wall_times_of_another_device_and_of_a_shared_one_are_not_compared() -> None:
-    grid = grid_of(
-        cell(wall_time_s=10.0, seed=1), cell(wall_time_s=4.0, guidance_scale=1.0, seed=1),
-        cell(wall_time_s=10.0, seed=2),
-        cell(wall_time_s=1.0, guidance_scale=1.0, seed=2, tags={"env.device_name": "Another chip"}),
-        cell(wall_time_s=10.0, seed=3, tags={"beside": "another sweep"}),
-        cell(wall_time_s=9.0, guidance_scale=1.0, seed=3, tags={"beside": "another sweep"}),
-    )  # fmt: skip
+    beside = {"cogx.beside": "another sweep"}
+    low = {"guidance_scale": 1.0}
+    rows = [
+        run(wall_time_s=10.0, seed=1), run(wall_time_s=4.0, seed=1, **low),
+        run(wall_time_s=10.0, seed=2), run({"cogx.env.device_name": "Another chip"}, wall_time_s=1.0, seed=2, **low),
+        run(beside, wall_time_s=10.0, seed=3), run(beside, wall_time_s=9.0, seed=3, **low),
+    ]  # fmt: skip
 
-    (found,) = differences_of(grid, [WALL])
+    (found,) = compared(rows)[1].effects
 
-    assert (found.by_pair, found.not_comparable) == ((-6.0,), 2)
-    assert "2 pairs of wall times left out: not measured alike." in about_grid(grid, [found])
-
-
-def test_one_prompt_and_seed_is_said_to_state_no_uncertainty() -> None:
-    grid = grid_of(cell(30.0), cell(27.5, guidance_scale=12.0))
-
-    said = about_grid(grid, differences_of(grid))
-
-    assert said[0] == "At guidance_scale 12 the CLIP score is 2.50 lower than at 6, in the one pair there is."
-    assert any(line.startswith("One prompt and one seed: no uncertainty can be stated.") for line in said)
+    assert (found.mean, found.left_out) == (-6.0, 2)
+    assert "Left out, since they were not measured alike: 2 pairs of wall time." in said_of(rows)
+    scored = [{**row, "metrics.clip_score": 1.0} for row in rows[2:4]]
+    assert "No wall time is compared: no two were measured alike." in said_of(scored)
 
 
-def test_several_pairs_are_said_with_their_mean_range_and_direction() -> None:
-    cells = [cell(score, guidance_scale=g, seed=seed) for seed, g, score in
-             [(1, 6.0, 30.0), (1, 1.0, 27.0), (2, 6.0, 20.0), (2, 1.0, 21.0)]]  # fmt: skip
-    grid = grid_of(*cells)
+def test_wall_times_that_hold_the_encoding_of_a_text_are_counted() -> None:
+    rows = [
+        run({"cogx.text": "encoder"}, wall_time_s=20.0),
+        run({"cogx.text": "cache"}, wall_time_s=10.0, guidance_scale=1.0),
+    ]
 
-    assert about_grid(grid, differences_of(grid, [CLIP]))[0] == (
-        "At guidance_scale 1 the CLIP score is on average 1.00 lower than at 6, over 2 pairs "
-        "(from −3.00 to +1.00; lower in 1 of 2)."
-    )
+    said = said_of(rows)
+
+    assert "The encoding of a text is in 1 of 2 wall times; the others took it from the cache." in said
+    assert not any("encoding" in line for line in said_of([rows[0], run(wall_time_s=1.0, guidance_scale=1.0)]))
+
+
+def test_one_prompt_is_said_to_give_no_interval_and_no_verdict() -> None:
+    said = said_of([run(clip_score=30.0), run(clip_score=27.5, guidance_scale=12.0)])
+
+    assert said == [
+        "At guidance_scale 12 the CLIP score is 2.50 lower than at 6 (1 prompt, 1 seed).",
+        "One prompt: no interval can be given, and no verdict. Another seed may turn every change around.",
+    ]
+
+
+def test_of_many_values_the_largest_change_is_told_and_all_verdicts_in_a_line() -> None:
+    values = {1.0: (-3.0, 0.1), 3.0: (-0.2, 0.1), 6.0: (0.0, 0.0), 9.0: (0.1, 0.1), 12.0: (1.2, 2.0)}
+    rows = [
+        run(prompt_name=f"p{n}", guidance_scale=value, clip_score=30 + n + mean + sign * spread)
+        for value, (mean, spread) in values.items()
+        for n, sign in enumerate((-1, 1, 1, -1))
+    ]
+
+    said = said_of(rows)
+
+    assert said[0].startswith("At guidance_scale 1 the CLIP score is on average 3.00 lower than at 6 (95% interval −3.")
+    assert said[0].endswith("; 4 prompts, 1 seed): worse, corrected for 4 comparisons.")
+    assert said[1] == "All 4 values for the CLIP score: worse at 1; equivalent at 3, 9; cannot be told apart at 12."
 
 
 def test_file_sizes_across_frame_counts_are_said_to_mean_nothing() -> None:
-    cells = [replace_size(cell(num_frames=frames), size) for frames, size in [(25, 100.0), (49, 200.0)]]
-    grid = grid_of(*cells, axis="num_frames")
+    rows = [run(num_frames=frames, file_size_bytes=size) for frames, size in [(25, 100.0), (49, 200.0)]]
 
-    (found,) = differences_of(grid, [SIZE])
+    (found,) = compared(rows, "num_frames")[1].effects
 
-    assert (found.baseline, found.by_pair) == (49, (-100.0,))
-    assert any(line.startswith("More frames make a larger file") for line in about_grid(grid, [found]))
+    assert (found.baseline, found.mean) == (49, -100.0)
+    assert any(line.startswith("More frames make a larger file") for line in said_of(rows, "num_frames"))
 
 
-def replace_size(found: Cell, size: float) -> Cell:
-    return replace(found, metrics={**found.metrics, "file_size_bytes": size})
+def test_what_cannot_be_compared_is_said_in_a_line_and_the_page_is_there() -> None:
+    models = [run(clip_score=1.0), run(clip_score=2.0, model="5b", model_revision="other")]
+    unfinished = [run(status="FAILED"), run(clip_score=2.0, guidance_scale=1.0)]
+    apart = [run(clip_score=1.0), run(clip_score=2.0, guidance_scale=1.0, seed=1)]
+
+    assert [said_of(models, "model")[0], said_of(unfinished)[0], said_of(apart)[0]] == [
+        "Videos that differ in model stand side by side; their numbers are not compared.",
+        "No video is finished at guidance_scale 6, the baseline: there is nothing to compare with.",
+        "No two finished videos differ in guidance_scale alone: there is nothing to compare.",
+    ]
+    for rows, axis in [(models, "model"), (unfinished, "guidance_scale"), (apart, "guidance_scale")]:
+        page = page_of(rows, axis)
+        assert ("data-effects" in page, 'id="together"' in page) == (False, False)
+
+
+@pytest.fixture(scope="module")
+def grid_page() -> str:
+    """Of a grid of guidance and steps over four prompts; guidance 1 costs more of the score at 10 steps."""
+    rows = [
+        run(
+            prompt_name=f"p{n}", guidance_scale=guidance, num_inference_steps=steps,
+            clip_score=20 + n / 10 - (guidance == 1) * (2 + n / 10 + (steps == 10)) - 0.1 * (steps == 10),
+            wall_time_s=steps * guidance, denoise_s=1 + steps * 17_776 / 1e6 * (2 if guidance > 1 else 1),
+            file_size_bytes=1000 * guidance - steps + n,
+        )
+        for n in range(4) for guidance in (1.0, 6.0) for steps in (10, 50)
+    ]  # fmt: skip
+    return page_of(rows, "guidance_scale", "num_inference_steps")
+
+
+def test_the_page_has_a_row_an_effect_with_its_interval_and_verdict(grid_page: str) -> None:
+    rows = rows_of(grid_page, 'effects="s0g0"')
+    assert rows[0] == [
+        "CLIP score", "1", "20.10", "−2.65", "−2.86 to −2.44", "±1.00", "−14.85", "< 0.001", "4 × 1", "worse"
+    ]  # fmt: skip
+    assert [row[0] for row in rows] == ["CLIP score", "wall time", "file size"]
+    assert [row[-1] for row in rows_of(grid_page, 'effects="s0g1"')] == ["equivalent", "better", "equivalent"]
+    assert (
+        grid_page.count("Change of CLIP score against guidance_scale 6: 1 −2.65, worse; intervals are in the table.")
+        == 2
+    )
+    assert "<li>At guidance_scale 1 the CLIP score is on average 2.65 lower than at 6 (95% interval" in grid_page
+
+
+def test_the_page_ranks_parameters_and_tells_interactions_file_size_and_time(grid_page: str) -> None:
+    assert rows_of(grid_page, "ranking") == [
+        ["quality (CLIP score)", "1", "guidance_scale", "−2.65", "1, against 6", "worse"],
+        ["quality (CLIP score)", "2", "num_inference_steps", "−0.60", "10, against 50", "equivalent"],
+        ["time (wall time)", "1", "guidance_scale", "−150.0 s", "1, against 6", "better"],
+        ["time (wall time)", "2", "num_inference_steps", "−140.0 s", "10, against 50", "better"],
+    ]
+    assert rows_of(grid_page, 'interactions="s0"')[0] == [
+        "CLIP score", "guidance_scale 6 → 1", "num_inference_steps 10, not 50", "−1.00", "−1.00 to −1.00", "< 0.001",
+        "4", "lower",
+    ]  # fmt: skip
+    assert (
+        "from guidance_scale 6 to 1 is 1.00 lower at num_inference_steps 10 than at 50 (the same in each;" in grid_page
+    )
+    assert rows_of(grid_page, "correlations") == [
+        ["CLIP score", "+0.60", "+0.60 to +0.60", "within prompts", "4", "16"],
+        ["wall time", "+0.60", "+0.60 to +0.60", "within prompts", "4", "16"],
+    ]
+    assert "denoise_s = 1.0 s + 1 s for every million tokens" in grid_page
+    assert "R² 1.000, residuals " in grid_page
+    assert "over 16 videos of 4 prompts on A chip, group." in grid_page
+
+
+def test_parameters_of_two_models_in_two_sweeps_are_ranked_apart() -> None:
+    small = [run(clip_score=30.0), run(clip_score=27.0, guidance_scale=1.0)]
+    large = {"model": "5b", "model_revision": "other"}
+    rows = [run(clip_score=30.0, **large), run(clip_score=31.0, num_inference_steps=10, **large)]
+    experiments = []
+    for name, axis, found in (("small", "guidance_scale", small), ("large", "num_inference_steps", rows)):
+        runs = frame_of(found)
+        experiments.append(Experiment(name, "", tuple(cells_of(runs)[0]), 0, (axis,), runs))
+
+    ranking = content_of("id", experiments, {}, {}, []).together.ranking
+
+    assert [(one.ranked.axis, one.ranked.rank, one.ranked.effect.kind, one.experiment) for one in ranking] == [
+        ("guidance_scale", 1, "model 2b", "small"),
+        ("num_inference_steps", 1, "model 5b", "large"),
+    ]
+
+
+def test_baselines_and_margins_that_are_asked_for_hold_for_the_effects() -> None:
+    words = [
+        run(prompt_name=f"p{n}", scheduler=name, clip_score=20 + n + (name == "dpm") * (0.5 + n / 100))
+        for n in range(3) for name in ("ddim", "dpm")
+    ]  # fmt: skip
+
+    plain = page_of(words, "scheduler")
+    strict = page_of(words, "scheduler", margins={"clip_score": Margin(0.01, relative=True)}, scheduler="dpm")
+
+    assert rows_of(plain, "effects")[0][1:6] == ["dpm", "21.00", "+0.51", "+0.49 to +0.53", "±1.00"]
+    assert rows_of(strict, "effects")[0][1:6] == ["ddim", "21.51", "−0.51", "−0.53 to −0.49", "±0.22"]
+    assert (rows_of(plain, "effects")[0][-1], rows_of(strict, "effects")[0][-1]) == ("equivalent", "worse")
+    assert "data-ranking" not in plain
 
 
 def test_what_must_not_be_compared_is_warned_of() -> None:
@@ -350,6 +504,8 @@ def test_a_new_report_in_the_same_folder_keeps_the_votes_and_prints_them(store: 
         (["exp", "-o", "out", "--baseline", "guidance_scal=1"], r"have no axis .*; did you mean 'guidance_scale'\?$"),
         (["exp", "-o", "out", "--baseline", "guidance_scale=2"], r"not among the axis's values; valid: 1, 6$"),
         (["exp", "-o", "out", "--baseline", "guidance_scale"], r"write it as KEY=VALUE$"),
+        (["exp", "-o", "out", "--margin", "clip_scor=1"], r"reports do not compare it; did you mean 'clip_score'\?$"),
+        (["exp", "-o", "out", "--margin", "clip_score=5 %%"], r"a margin of '5 %%': write a number above 0 .* as 5%$"),
     ],
 )
 def test_what_cannot_be_reported_is_one_clear_line(store: RunStore, arguments: list[str], message: str) -> None:
@@ -367,14 +523,17 @@ def test_what_cannot_be_reported_is_one_clear_line(store: RunStore, arguments: l
 
 def test_the_command_writes_one_page_on_several_sweeps_and_prints_its_place(store: RunStore) -> None:
     make_axis(store, "guidance_scale", [1.0, 6.0])
+    make_axis(store, "guidance_scale", [1.0, 6.0], replace(SMALL, prompt_name="boat", prompt="A boat."))
     make_run(store, replace(SMALL, sweep="plain", axes=()))
 
-    done = CliRunner().invoke(
-        cli, ["report", "exp", "plain", "-o", "out", "--baseline", "guidance_scale=1", "--no-log"]
-    )
+    options = ["--baseline", "guidance_scale=1", "--margin", "clip_score=0.5", "--no-log"]
+    done = CliRunner().invoke(cli, ["report", "exp", "plain", "-o", "out", *options])
 
     assert (done.exit_code, done.stdout) == (0, "out/report.html\n")
     page = Path("out/report.html").read_text(encoding="utf-8")
-    assert "At guidance_scale 6 the CLIP score is the same to the digits shown as at 1" in page
+    assert (
+        "At guidance_scale 6 the CLIP score is on average the same as at 1 (the same difference in each; 2 prompts, "
+        "1 seed): equivalent within 0.50."
+    ) in page
     assert '<section class="experiment" id="s1"' in page
     assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//""", page)

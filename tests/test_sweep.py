@@ -355,7 +355,7 @@ def test_an_unknown_way_to_vary_is_told_with_the_known_ones(tmp_path: Path) -> N
     file = write(tmp_path / "vary.yaml", "name: v\nprompts: all\nvary: each\n")
 
     assert mistakes_in(file) == (
-        Mistake(f"{file}:vary", "Input should be 'one_at_a_time', 'grid', 'zip' or 'random' (got 'each')"),
+        Mistake(f"{file}:vary", "Input should be 'one_at_a_time', 'grid', 'zip', 'random' or 'optuna' (got 'each')"),
     )
 
 

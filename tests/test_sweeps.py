@@ -25,7 +25,8 @@ CONTRACT_METRICS = {
     "clip_score", "wall_time_s", "encode_text_s", "denoise_s", "decode_s", "encode_video_s", "step_s", "peak_ram_gib",
     "file_size_bytes",
 }  # fmt: skip
-ARTIFACTS = {"video.mp4", "contact_sheet.png", "latents.safetensors", "prompt.txt", "config.yaml", "images"}
+ARTIFACTS = {"video.mp4", "contact_sheet.png", "latents.safetensors", "prompt.txt", "config.yaml", "metrics.yaml",
+             "images"}  # fmt: skip
 
 Invoke = Callable[..., Result]
 
@@ -97,8 +98,8 @@ def test_a_sweep_tracks_all_that_the_contract_names(
     assert tags["tags.cogx.kind"] == "run"
     assert tags["tags.cogx.sweep"] == "exp_guidance"
     assert tags["tags.cogx.prompt"] == "A panda plays the guitar."
-    for name in ("signature", "output_hash", "command", "noise_sha256", "clip_score.model", "clip_score.definition",
-                 "clip_score.frame_rule", "clip_score.prompt_truncated", "env.torch", "env.diffusers", "env.mlflow",
+    for name in ("signature", "output_hash", "command", "noise_sha256", "metrics", "clip_score.model",
+                 "clip_score.prompt_truncated", "env.torch", "env.diffusers", "env.mlflow",
                  "env.git_commit", "env.git_dirty", "env.device_name", "env.python",
                  "env.model_weights_sha256"):  # fmt: skip
         assert tags[f"tags.cogx.{name}"]
@@ -106,6 +107,11 @@ def test_a_sweep_tracks_all_that_the_contract_names(
     assert {path.name for path in folder.iterdir()} == ARTIFACTS
     assert read_mp4(folder / "video.mp4").shape == (9, 32, 32, 3)
     assert (folder / "video.mp4").stat().st_size == run["metrics.file_size_bytes"]
+    meaning = yaml.safe_load((folder / "metrics.yaml").read_text(encoding="utf-8"))
+    assert meaning["clip_score"]["definition"].startswith("100 x cosine of image and text embedding")
+    assert meaning["clip_score"]["prompt_truncated"] == "False"
+    assert {name: card["identity"] for name, card in meaning.items()} == json.loads(tags["tags.cogx.metrics"])
+    assert set(meaning) >= CONTRACT_METRICS
     assert Image.open(folder / "contact_sheet.png").size == (96, 96)
     assert load_file(folder / "latents.safetensors")["latents"].shape == (1, 3, 4, 4, 4)
     assert (folder / "prompt.txt").read_text(encoding="utf-8") == "A panda plays the guitar.\n"

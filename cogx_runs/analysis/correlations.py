@@ -9,7 +9,8 @@ import pandas as pd
 from scipy import stats
 
 from cogx_runs.analysis.intervals import Sample
-from cogx_runs.analysis.pairs import check_not_mixed, finished_cells, largest_machine
+from cogx_runs.analysis.kinds import check_not_mixed
+from cogx_runs.analysis.pairs import finished_cells, largest_machine
 
 FEWEST = 4
 """Values that a rank correlation is taken of; of three it can have four values only."""

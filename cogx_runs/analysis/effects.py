@@ -1,5 +1,6 @@
 """What each value of each axis changes in each metric, against the baseline, paired by prompt and seed."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -7,9 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cogx_runs.analysis.pairs import Pairs, is_of_machine, pair_cells, values_of
-from cogx_runs.analysis.verdict import Direction, Judgement, judge, more_prompts
+from cogx_runs.analysis.kinds import kinds_of
+from cogx_runs.analysis.pairs import Pairs, pair_cells, values_of
+from cogx_runs.analysis.verdict import Judgement, judge, more_prompts
 from cogx_runs.errors import CogxError
+from cogx_runs.metrics.card import Direction
+from cogx_runs.metrics.registry import card_of
 from cogx_runs.sweep import Parameters
 
 METRICS = ("clip_score", "wall_time_s", "peak_vram_gib", "file_size_bytes")
@@ -25,11 +29,22 @@ class Margin:
     """In the metric's unit, or of its mean at the baseline."""
     relative: bool = False
 
+    @classmethod
+    def parse(cls, text: str) -> "Margin":
+        """`0.5` in the metric's unit, `5%` of its mean at the baseline. Raises CogxError for what is neither."""
+        number = text.strip()
+        relative = number.endswith("%")
+        try:
+            size = float(number.removesuffix("%"))
+        except ValueError:
+            size = math.nan
+        if not 0 < size < math.inf:
+            raise CogxError(f"a margin of {text!r}: write a number above 0 in the metric's unit, or a share such as 5%")
+        return cls(size / 100 if relative else size, relative)
 
-CLIP_MARGIN = Margin(1.0)
-"""A point of the 0 to 100 scale."""
+
 MARGIN = Margin(0.05, relative=True)
-"""Of every other metric. Both are conventions of this package, there to be set to what matters to you."""
+"""Of a metric whose card names none. Both are conventions of this package, there to be set to what matters to you."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +55,9 @@ class Effect(Judgement):
     value: Any
     baseline: Any
     metric: str
+    kind: str
+    """What tells the runs from others that are not averaged with them, `model 5b`; empty where all are alike, or where
+    not asked for."""
     baseline_mean: float
     """Of the metric at the baseline, over the prompts compared."""
     pairs: int
@@ -52,8 +70,8 @@ class Effect(Judgement):
     """Pairs not used since they were measured on another device or in another placement, or timed beside another
     sweep."""
     more_prompts: int | None
-    """That would settle it at 80% power, were the mean and spread seen the true ones; None unless `undecided`, and
-    where it would take more than 1000 prompts."""
+    """New ones that, judged alone, would settle it at 80% power, were the mean and spread seen the true ones; None
+    unless `undecided`, and where it would take more than 1000."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +88,8 @@ class Ranked:
 
 def direction_of(metric: str) -> Direction | None:
     """Which direction is better; None where neither is, or nobody knows."""
-    if metric.startswith("clip_score"):
-        return "higher"
-    return "lower" if is_of_machine(metric) else None
+    card = card_of(metric)
+    return None if card is None else card.direction
 
 
 def effects(
@@ -81,29 +98,37 @@ def effects(
     metrics: Sequence[str] = METRICS,
     baselines: Mapping[str, Any] | None = None,
     margins: Mapping[str, Margin | None] | None = None,
+    *,
+    apart: bool = False,
+    among: pd.DataFrame | None = None,
 ) -> list[Effect]:
     """The effects by metric, axis and value; none where no pair has both values.
 
     `frame` is as `load_runs` gives it; `baselines` names an axis' baseline where it is not the default value;
     `margins` sets a metric's margin, or None for no verdict of equivalence. All effects of a metric are corrected as
-    one family. Raises CogxError for unknown axes, metrics and baselines, and where runs of several models, CLIPs, sizes
-    or precisions would be averaged.
+    one family. Runs of several models, CLIPs, sizes or precisions are never averaged: with `apart` each kind has
+    effects of its own, told from the others of `among` (by default of `frame`), without it CogxError is raised. It is
+    raised too for unknown axes, metrics and baselines.
     """
     chosen = {axis: baseline_of(frame, axis, baselines or {}) for axis in axes}
     found = []
     for metric in metrics:
         compared = [
-            (axis, value, pairs)
+            (axis, value, kind, pairs)
             for axis in axes
-            for value in values_of(frame, axis)
-            if value != chosen[axis]
-            if (pairs := pair_cells(frame, axis, value, chosen[axis], metric)).pairs
+            for kind, runs in (kinds_of(frame, (metric,), (axis,), among) if apart else [("", frame)])
+            for value, pairs in _compared(runs, axis, chosen[axis], metric)
         ]
         bounds = [margin_of(metric, pairs.baseline_mean, margins or {}) for *_, pairs in compared]
         judgements = judge([pairs.by_prompt for *_, pairs in compared], bounds, direction_of(metric))
-        for (axis, value, pairs), judgement in zip(compared, judgements, strict=True):
-            found.append(_effect(axis, value, chosen[axis], metric, pairs, judgement))
+        for (axis, value, kind, pairs), judgement in zip(compared, judgements, strict=True):
+            found.append(_effect(axis, value, chosen[axis], metric, kind, pairs, judgement))
     return found
+
+
+def _compared(frame: pd.DataFrame, axis: str, baseline: Any, metric: str) -> list[tuple[Any, Pairs]]:
+    values = [value for value in values_of(frame, axis) if value != baseline]
+    return pair_cells(frame, axis, values, baseline, metric)
 
 
 def effects_frame(found: Sequence[Effect]) -> pd.DataFrame:
@@ -117,24 +142,28 @@ def rank_parameters(found: Sequence[Effect]) -> list[Ranked]:
     """The axes of each aspect by the largest absolute change that one of their values makes.
 
     Changes of one metric share its unit, so that they are ranked as they are, not by effect size, which a noisy axis
-    loses. The ranks hold for the values swept: a wider sweep of an axis ranks it higher.
+    loses. Each kind of runs is ranked by itself. The ranks hold for the values swept: a wider sweep of an axis ranks it
+    higher.
     """
     ranked = []
     for aspect, metric in ASPECTS.items():
-        largest: dict[str, Effect] = {}
-        for effect in found:
-            if effect.metric == metric and (
-                effect.axis not in largest or abs(effect.mean) > abs(largest[effect.axis].mean)
-            ):
-                largest[effect.axis] = effect
-        ordered = sorted(largest.values(), key=lambda effect: (-abs(effect.mean), effect.axis))
-        ranked += [Ranked(aspect, rank, effect.axis, effect) for rank, effect in enumerate(ordered, 1)]
+        of_metric = [effect for effect in found if effect.metric == metric]
+        for kind in dict.fromkeys(effect.kind for effect in of_metric):
+            largest: dict[str, Effect] = {}
+            for effect in of_metric:
+                if effect.kind == kind and (
+                    effect.axis not in largest or abs(effect.mean) > abs(largest[effect.axis].mean)
+                ):
+                    largest[effect.axis] = effect
+            ordered = sorted(largest.values(), key=lambda effect: (-abs(effect.mean), effect.axis))
+            ranked += [Ranked(aspect, rank, effect.axis, effect) for rank, effect in enumerate(ordered, 1)]
     return ranked
 
 
 def margin_of(metric: str, baseline_mean: float, margins: Mapping[str, Margin | None]) -> float | None:
     """A metric's margin in its unit; None where there is none."""
-    default = CLIP_MARGIN if metric.startswith("clip_score") else MARGIN
+    card = card_of(metric)
+    default = MARGIN if card is None or card.margin is None else Margin(card.margin)
     margin = margins.get(metric, default)
     if margin is None:
         return None
@@ -153,13 +182,14 @@ def baseline_of(frame: pd.DataFrame, axis: str, baselines: Mapping[str, Any]) ->
     return baseline
 
 
-def _effect(axis: str, value: Any, baseline: Any, metric: str, pairs: Pairs, judgement: Judgement) -> Effect:
+def _effect(axis: str, value: Any, baseline: Any, metric: str, kind: str, pairs: Pairs, judgement: Judgement) -> Effect:
     return Effect(
         **asdict(judgement),
         axis=axis,
         value=value,
         baseline=baseline,
         metric=metric,
+        kind=kind,
         baseline_mean=pairs.baseline_mean,
         pairs=pairs.pairs,
         seeds=pairs.seeds,

@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 import pandas as pd
 
 from cogx_runs.errors import CogxError, did_you_mean
+from cogx_runs.metrics.registry import cards
 from cogx_runs.plan import RunSpec
 from cogx_runs.study import experiments_of
 from cogx_runs.tracking.store import RunStore
@@ -16,12 +17,8 @@ from cogx_runs.tracking.uri import store_exists
 
 _PANDAS_TYPES: dict[Any, str] = {int: "Int64", float: "Float64", bool: "boolean"}
 FIRST = ("run_id", "run_name", "experiment", "status", "start_time")
-METRICS = (
-    "clip_score", "wall_time_s", "encode_text_s", "denoise_s", "decode_s", "encode_video_s", "step_s", "peak_vram_gib",
-    "peak_vram_reserved_gib", "peak_ram_gib", "file_size_bytes",
-)  # fmt: skip
 LOGGED = frozenset(field.name for field in fields(RunSpec)) - {"sweep", "prompt", "axes", "metric_versions"}
-"""Metrics and parameters whose columns are there even where no run has a value."""
+"""Parameters whose columns are there even where no run has a value, as those of all metrics with a card are."""
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "<=": operator.le,
     ">=": operator.ge,
@@ -62,7 +59,7 @@ def load_runs(
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with numbers as numbers and times as times."""
     hints = get_type_hints(RunSpec)
-    known = [*(f"metrics.{name}" for name in METRICS), *(f"params.{name}" for name in sorted(LOGGED))]
+    known = [*(f"metrics.{name}" for name in cards()), *(f"params.{name}" for name in sorted(LOGGED))]
     frame = frame.reindex(columns=list(dict.fromkeys([*FIRST, *frame.columns, *known])))
     types: dict[str, Any] = {}
     for column in frame.columns:

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from cogx_runs.analysis.effects import Margin, baseline_of, margin_of
-from cogx_runs.analysis.pairs import check_axis, check_not_mixed, finished_cells, largest_machine, values_of
+from cogx_runs.analysis.kinds import check_not_mixed, kinds_of
+from cogx_runs.analysis.pairs import check_axis, finished_cells, largest_machine, values_of
 from cogx_runs.analysis.verdict import Judgement, judge, more_prompts
 
 
@@ -26,6 +27,8 @@ class Interaction(Judgement):
     value_b: Any
     baseline_b: Any
     metric: str
+    kind: str
+    """As of an Effect."""
     squares: int
     """Of four cells, over which a prompt's differences are averaged."""
     more_prompts: int | None
@@ -39,13 +42,49 @@ def interactions(
     metric: str,
     baselines: Mapping[str, Any] | None = None,
     margins: Mapping[str, Margin | None] | None = None,
+    *,
+    apart: bool = False,
+    among: pd.DataFrame | None = None,
 ) -> list[Interaction]:
     """The interaction at every two values that are not the baselines, corrected as one family; none where no prompt has
-    the four cells. Raises CogxError as `effects` does."""
+    the four cells. `apart` and `among` are as for `effects`, and CogxError is raised as there."""
     axes = (axis_a, axis_b)
     for axis in axes:
         check_axis(axis)
-    base_a, base_b = (baseline_of(frame, axis, baselines or {}) for axis in axes)
+    chosen = {axis: baseline_of(frame, axis, baselines or {}) for axis in axes}
+    squares = {
+        (kind, *values): whole
+        for kind, runs in (kinds_of(frame, (metric,), axes, among) if apart else [("", frame)])
+        for values, whole in _squares(runs, chosen, metric).items()
+    }
+    differences = {
+        key: (whole[0] - whole[1] - whole[2] + whole[3]).astype(float).groupby(whole["prompt"]).mean().to_numpy()
+        for key, whole in squares.items()
+    }
+    bounds = [margin_of(metric, float(whole[3].mean()), margins or {}) for whole in squares.values()]
+    judgements = judge(list(differences.values()), bounds)
+    return [
+        Interaction(
+            **asdict(judgement),
+            axis_a=axis_a,
+            value_a=value_a,
+            baseline_a=chosen[axis_a],
+            axis_b=axis_b,
+            value_b=value_b,
+            baseline_b=chosen[axis_b],
+            metric=metric,
+            kind=kind,
+            squares=len(squares[kind, value_a, value_b]),
+            more_prompts=more_prompts(judgement, np.asarray(differences[kind, value_a, value_b])),
+        )
+        for (kind, value_a, value_b), judgement in zip(squares, judgements, strict=True)
+    ]
+
+
+def _squares(frame: pd.DataFrame, baselines: Mapping[str, Any], metric: str) -> dict[tuple[Any, Any], pd.DataFrame]:
+    """By the two axes' values: each prompt's squares of cells, those of the values first and of the baselines last."""
+    (axis_a, base_a), (axis_b, base_b) = baselines.items()
+    axes = (axis_a, axis_b)
     cells = finished_cells(frame, (metric,), axes)
     table = cells.pivot_table(
         index=["prompt", "context", "machine"],
@@ -65,24 +104,4 @@ def interactions(
             whole = largest_machine(whole.set_axis(["prompt", "context", "machine", *range(4)], axis=1))
             if len(whole):
                 squares[value_a, value_b] = whole
-    differences = {
-        values: (whole[0] - whole[1] - whole[2] + whole[3]).astype(float).groupby(whole["prompt"]).mean().to_numpy()
-        for values, whole in squares.items()
-    }
-    bounds = [margin_of(metric, float(whole[3].mean()), margins or {}) for whole in squares.values()]
-    judgements = judge(list(differences.values()), bounds)
-    return [
-        Interaction(
-            **asdict(judgement),
-            axis_a=axis_a,
-            value_a=value_a,
-            baseline_a=base_a,
-            axis_b=axis_b,
-            value_b=value_b,
-            baseline_b=base_b,
-            metric=metric,
-            squares=len(squares[value_a, value_b]),
-            more_prompts=more_prompts(judgement, np.asarray(differences[value_a, value_b])),
-        )
-        for (value_a, value_b), judgement in zip(squares, judgements, strict=True)
-    ]
+    return squares

@@ -1,6 +1,6 @@
 """Runs as cells that are compared in pairs: each counted once, and only with what differs from it along one axis."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,14 +8,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from cogx_runs.analysis.kinds import NEVER_MIXED, card_column, check_not_mixed, is_of_the_clip, with_cards
 from cogx_runs.errors import CogxError, did_you_mean
 from cogx_runs.plan import PIXEL_FIELDS
 
 AXES = (*(name for name in PIXEL_FIELDS if name not in {"model_revision", "prompt"}), "fps", "video_quality")
 """What two runs can differ in and still be compared."""
 _OF_THE_FILE = ("fps", "video_quality")
-_NEVER_MIXED = ("model_revision", "height", "width", "dtype", "clip_model")
 _MACHINE = ("tags.cogx.env.device_name", "params.placement")
+_BESIDE = "tags.cogx.beside"
+_TAKEN = ("tags.cogx.reused_from", "tags.cogx.latents_from")
+_ADDED = ("prompt", "seed", "machine", "setting", "context")
 
 
 @dataclass(frozen=True)
@@ -54,62 +57,38 @@ def finished_cells(frame: pd.DataFrame, metrics: Sequence[str], axes: Sequence[s
     the metrics depend on, `axes` and seed aside) and `context` (the three that a pair must share). Raises CogxError
     for a column that is not there.
     """
-    columns = [f"metrics.{metric}" for metric in metrics]
-    _check_columns(frame, ["status", "tags.cogx.signature", "params.prompt_name", *columns])
-    cells = frame[(frame["status"] == "FINISHED") & frame[columns].notna().all(axis=1)]
-    of_machine = any(is_of_machine(metric) for metric in metrics)
-    if any(is_time(metric) for metric in metrics):
-        cells = cells[_column(cells, "tags.cogx.beside").isna()]
-    counted = [f"params.{name}" for name in PIXEL_FIELDS if name not in {"prompt", "seed"}]
-    extra = _also_matters(metrics)
-    extra += [f"params.{axis}" for axis in axes if axis not in PIXEL_FIELDS and f"params.{axis}" not in extra]
-    machine = _keys(cells, _MACHINE if of_machine else ())
-    setting = _keys(cells, [name for name in [*counted, *extra] if name.removeprefix("params.") not in axes])
-    seed = _keys(cells, () if "seed" in axes else ("params.seed",))
-    text = _keys(cells, ("params.prompt_name", "tags.cogx.prompt"))
-    identity = _keys(cells, ("tags.cogx.signature", *extra))
-    taken = _column(cells, "tags.cogx.reused_from").notna() | _column(cells, "tags.cogx.latents_from").notna()
-    cells = cells.assign(
-        prompt=cells["params.prompt_name"].astype(str),
-        seed=seed,
-        machine=machine,
-        setting=setting,
-        context=pd.Series(list(zip(text, seed, setting, strict=True)), index=cells.index, dtype=object),
-        identity=pd.Series(list(zip(identity, machine, strict=True)), index=cells.index, dtype=object),
-        taken=taken,
-    )
-    order = ["taken", *(name for name in ("start_time", "run_id") if name in cells.columns)]
-    return cells.sort_values(order, kind="stable").drop_duplicates("identity").drop(columns=["identity", "taken"])
+    return _counted_once(_keyed(frame, metrics, axes), metrics, axes)
 
 
-def pair_cells(frame: pd.DataFrame, axis: str, value: Any, baseline: Any, metric: str) -> Pairs:
-    """The differences of `metric` at `value` less at `baseline`, over cells that differ in `axis` alone.
+def pair_cells(
+    frame: pd.DataFrame, axis: str, values: Sequence[Any], baseline: Any, metric: str
+) -> list[tuple[Any, Pairs]]:
+    """The differences of `metric` at each value less at `baseline`, over cells that differ in `axis` alone; none where
+    no two do.
 
     What depends on the machine is compared within a device and placement, those of most prompts. Raises CogxError for
     an axis along which runs cannot be compared, and where pairs of several models, CLIPs, sizes or precisions would be
     averaged.
     """
     check_axis(axis)
-    cells = finished_cells(frame, (metric,), (axis,))
-    at, base = (cells[_is(cells, axis, wanted)] for wanted in (value, baseline))
-    pairs = at.merge(base, on=["context", "machine"], suffixes=("", "_base"))
-    check_not_mixed(pairs, (metric,), f"{metric} over {axis}", (axis,))
-    pairs = largest_machine(pairs)
-    everywhere = len(pairs)
-    if is_of_machine(metric):
-        everywhere = len(_contexts(frame, axis, value, metric) & _contexts(frame, axis, baseline, metric))
+    keyed = _keyed(frame, (metric,), (axis,))
+    cells = _counted_once(keyed, (metric,), (axis,))
     name = f"metrics.{metric}"
-    after, before = (pairs[column].to_numpy(dtype=float) for column in (name, f"{name}_base"))
-    means = pd.DataFrame({"prompt": pairs["prompt"], "difference": after - before, "base": before})
-    by_prompt = means.groupby("prompt", sort=True).mean()
-    return Pairs(
-        by_prompt["difference"].to_numpy(dtype=float),
-        float(by_prompt["base"].mean()),
-        len(pairs),
-        pairs["seed"].nunique(),
-        pairs["setting"].nunique(),
-        left_out=everywhere - len(pairs),
-    )
+    kinds = [column for kind in NEVER_MIXED if (column := f"params.{kind}") in cells.columns]
+    cells = cells[list(dict.fromkeys([f"params.{axis}", *kinds, card_column(metric), name, *_ADDED]))]
+    base = cells.loc[_is(cells, axis, baseline), ["context", "machine", name]].rename(columns={name: "base"})
+    wherever = set(keyed.loc[_is(keyed, axis, baseline), "context"])
+    found = []
+    for value in values:
+        pairs = cells[_is(cells, axis, value)].merge(base, on=["context", "machine"])
+        check_not_mixed(pairs, (metric,), f"{metric} over {axis}", (axis,))
+        pairs = largest_machine(pairs)
+        if len(pairs):
+            everywhere = len(pairs)
+            if is_of_machine(metric):
+                everywhere = len(wherever & set(keyed.loc[_is(keyed, axis, value), "context"]))
+            found.append((value, _differences(pairs, name, everywhere - len(pairs))))
+    return found
 
 
 def values_of(frame: pd.DataFrame, axis: str) -> list[Any]:
@@ -129,22 +108,6 @@ def check_axis(axis: str) -> None:
     raise CogxError(f"no axis {axis!r}; {did_you_mean(axis, AXES)}")
 
 
-def check_not_mixed(cells: pd.DataFrame, metrics: Sequence[str], what: str, axes: Sequence[str] = ()) -> None:
-    """Raises CogxError where the cells are of several models, sizes, precisions, or CLIPs that gave a score."""
-    for name in _NEVER_MIXED:
-        column = f"params.{name}"
-        if name in axes or column not in cells.columns:
-            continue
-        if name == "clip_model" and not any(metric.startswith("clip_score") for metric in metrics):
-            continue
-        found = sorted(cells[column].dropna().astype(str).unique())
-        if len(found) > 1:
-            raise CogxError(
-                f"{what}: runs of {len(found)} kinds of {name} ({', '.join(found)}) are not averaged; load those "
-                f"of one, as with where=['{name}={found[0]}']"
-            )
-
-
 def largest_machine(cells: pd.DataFrame) -> pd.DataFrame:
     """Those measured on the device and in the placement that most prompts, then most cells, have in common."""
     if cells["machine"].nunique() < 2:
@@ -153,24 +116,66 @@ def largest_machine(cells: pd.DataFrame) -> pd.DataFrame:
     return groups[0][1]
 
 
-def _contexts(frame: pd.DataFrame, axis: str, value: Any, metric: str) -> set[Any]:
-    """The contexts in which there is a finished value, wherever it was measured."""
-    columns = [name for name in ("tags.cogx.beside",) if name in frame.columns]
-    cells = finished_cells(frame.drop(columns=columns), (metric,), (axis,))
-    return set(cells.loc[_is(cells, axis, value), "context"])
+def _keyed(frame: pd.DataFrame, metrics: Sequence[str], axes: Sequence[str]) -> pd.DataFrame:
+    """The finished runs with a value for each of the metrics, with what `finished_cells` adds."""
+    columns = [f"metrics.{metric}" for metric in metrics]
+    _check_columns(frame, ["status", "tags.cogx.signature", "params.prompt_name", *columns])
+    counted = [f"params.{name}" for name in PIXEL_FIELDS if name not in {"prompt", "seed"}]
+    extra = _also_matters(metrics, axes)
+    needed = {"tags.cogx.prompt", "tags.cogx.signature", *_TAKEN, _BESIDE, *_MACHINE, *extra}
+    wanted = {*needed, *columns}
+    kept = [name for name in frame.columns if name in wanted or name.startswith("params.") or "." not in name]
+    counts = (frame["status"] == "FINISHED") & frame[columns].notna().all(axis=1)
+    cells = with_cards(frame[counts], metrics)[list(dict.fromkeys([*kept, *map(card_column, metrics)]))]
+    of_machine = any(is_of_machine(metric) for metric in metrics)
+    setting = _keys(cells, [name for name in [*counted, *extra] if name.removeprefix("params.") not in axes])
+    seed = _keys(cells, () if "seed" in axes else ("params.seed",))
+    text = _keys(cells, ("params.prompt_name", "tags.cogx.prompt"))
+    return cells.assign(
+        prompt=cells["params.prompt_name"].astype(str),
+        seed=seed,
+        machine=_keys(cells, _MACHINE if of_machine else ()),
+        setting=setting,
+        context=pd.Series(list(zip(text, seed, setting, strict=True)), index=cells.index, dtype=object),
+    )
 
 
-def _also_matters(metrics: Sequence[str]) -> list[str]:
-    """What metrics depend on beside the pixels and the machine."""
-    found = []
+def _counted_once(keyed: pd.DataFrame, metrics: Sequence[str], axes: Sequence[str]) -> pd.DataFrame:
+    """Of those the ones that count."""
+    cells = keyed
+    if any(is_time(metric) for metric in metrics):
+        cells = cells[_column(cells, _BESIDE).isna()]
+    identity = _keys(cells, ("tags.cogx.signature", *_also_matters(metrics, axes)))
+    cells = cells.assign(
+        identity=pd.Series(list(zip(identity, cells["machine"], strict=True)), index=cells.index, dtype=object),
+        taken=_column(cells, _TAKEN[0]).notna() | _column(cells, _TAKEN[1]).notna(),
+    )
+    order = ["taken", *(name for name in ("start_time", "run_id") if name in cells.columns)]
+    return cells.sort_values(order, kind="stable").drop_duplicates("identity").drop(columns=["identity", "taken"])
+
+
+def _differences(pairs: pd.DataFrame, name: str, left_out: int) -> Pairs:
+    after, before = (pairs[column].to_numpy(dtype=float) for column in (name, "base"))
+    means = pd.DataFrame({"prompt": pairs["prompt"], "difference": after - before, "base": before})
+    by_prompt = means.groupby("prompt", sort=True).mean()
+    return Pairs(
+        by_prompt["difference"].to_numpy(dtype=float),
+        float(by_prompt["base"].mean()),
+        len(pairs),
+        pairs["seed"].nunique(),
+        pairs["setting"].nunique(),
+        left_out=left_out,
+    )
+
+
+def _also_matters(metrics: Sequence[str], axes: Sequence[str]) -> list[str]:
+    """What metrics depend on beside the pixels and the machine, and what is varied beside the pixels."""
+    found = [f"params.{axis}" for axis in axes if axis not in PIXEL_FIELDS]
     if any(metric in {"file_size_bytes", "encode_video_s", "wall_time_s"} for metric in metrics):
         found += [f"params.{name}" for name in _OF_THE_FILE]
-    if any(metric == "clip_score" for metric in metrics):
+    if any(map(is_of_the_clip, metrics)):
         found += ["params.clip_model"]
-    for metric in metrics:
-        if metric.startswith("clip_score"):
-            found += [f"tags.cogx.{metric}.model", f"tags.cogx.{metric}.definition"]
-    return found
+    return list(dict.fromkeys([*found, *map(card_column, metrics)]))
 
 
 def _is(cells: pd.DataFrame, axis: str, value: Any) -> "pd.Series[bool]":
@@ -178,11 +183,16 @@ def _is(cells: pd.DataFrame, axis: str, value: Any) -> "pd.Series[bool]":
     return found
 
 
-def _keys(cells: pd.DataFrame, columns: Iterable[str]) -> "pd.Series[Any]":
+def _keys(cells: pd.DataFrame, columns: Sequence[str]) -> "pd.Series[Any]":
     """The values of those columns as one that is the same where all of them are, missing ones included."""
-    parts = [_column(cells, name).astype(object).map(repr, na_action=None) for name in columns]
-    rows = zip(*parts, strict=True) if parts else [()] * len(cells)
+    rows = zip(*(_written(_column(cells, name)) for name in columns), strict=True) if columns else [()] * len(cells)
     return pd.Series(list(rows), index=cells.index, dtype=object)
+
+
+def _written(values: "pd.Series[Any]") -> list[str]:
+    codes, found = pd.factorize(values, use_na_sentinel=True)
+    names = [*map(repr, found.tolist()), "missing"]
+    return [names[code] for code in codes]
 
 
 def _column(cells: pd.DataFrame, name: str) -> "pd.Series[Any]":

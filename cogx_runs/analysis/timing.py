@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from cogx_runs.analysis.pairs import check_not_mixed, finished_cells, largest_machine
+from cogx_runs.analysis.kinds import check_not_mixed
+from cogx_runs.analysis.pairs import finished_cells, largest_machine
 from cogx_runs.errors import CogxError
 
 LATENT_FRAMES = 4

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cogx_runs.analysis.intervals import Sample, prompts_to_differ, prompts_to_lie_within
+from cogx_runs.metrics.card import Direction
 
 ALPHA = 0.05
-Direction = Literal["higher", "lower"]
 Verdict = Literal["better", "worse", "higher", "lower", "equivalent", "undecided", "one prompt"]
 """`higher` and `lower` are those of metrics of which neither is better; `undecided`: cannot be told apart."""
 
@@ -101,18 +101,19 @@ def judge(
 
 
 def more_prompts(judgement: Judgement, differences: npt.ArrayLike) -> int | None:
-    """How many more prompts would settle an undecided comparison, as a difference or as an equivalence, with a power of
-    80% if the mean and the spread seen were the true ones: an estimate that is itself uncertain.
+    """How many new prompts, judged alone, would settle an undecided comparison, as a difference or as an equivalence,
+    with a power of 80% if the mean and the spread seen were the true ones: an estimate that is itself uncertain.
 
-    None for other verdicts, and where it would take more than MAX_PROMPTS.
+    Judged together with those seen, fewer would do, and false verdicts would be up to three times as many
+    (docs/statistics.md). None for other verdicts, and where it would take more than MAX_PROMPTS.
     """
     if judgement.verdict != "undecided":
         return None
     sample = Sample.of(differences)
-    totals = [prompts_to_differ(sample, judgement.alpha)]
+    needed = [prompts_to_differ(sample, judgement.alpha)]
     if judgement.margin is not None:
-        totals.append(prompts_to_lie_within(sample, judgement.margin, judgement.equivalence_alpha))
-    return min((total - sample.count for total in totals if total is not None), default=None)
+        needed.append(prompts_to_lie_within(sample, judgement.margin, judgement.equivalence_alpha))
+    return min((count for count in needed if count is not None), default=None)
 
 
 def _verdict(sample: Sample, p: float | None, equivalence_p: float | None, better: Direction | None) -> Verdict:

@@ -3,35 +3,25 @@
 from typing import Any
 
 from cogx_runs.analysis.effects import Effect
+from cogx_runs.analysis.interactions import Interaction
 from cogx_runs.analysis.intervals import MAX_PROMPTS
 from cogx_runs.analysis.verdict import ALPHA
+from cogx_runs.metrics.card import MINUS
+from cogx_runs.metrics.registry import card_of
 
-MINUS = "−"
-_LABELS = {
-    "clip_score": "CLIP score",
-    "wall_time_s": "wall time",
-    "step_s": "time per step",
-    "peak_vram_gib": "peak VRAM",
-    "file_size_bytes": "file size",
-}
+ONE_PROMPT = "One prompt: no interval can be given, and no verdict."
 _UNITS = {"_s": " s", "_gib": " GiB", "_bytes": " bytes"}
 
 
 def sentence(effect: Effect) -> str:
     """`At guidance_scale 12 the CLIP score is 0.80 higher than at 6 (95% interval +0.31 to +1.29; 9 prompts, 1 seed):
     better.`, with what limits it."""
-    unit = next((unit for ending, unit in _UNITS.items() if effect.metric.endswith(ending)), "")
-    label = _LABELS.get(effect.metric, effect.metric)
-    change = f"{_write(abs(effect.mean), unit)} {'higher' if effect.mean > 0 else 'lower'} than"
-    if effect.mean == 0:
-        change = "the same as"
-    start = f"At {effect.axis} {_value(effect.value)} the {label} is on average {change} at {_value(effect.baseline)}"
-    counted = f"{_count(effect.prompts, 'prompt')}, {_count(effect.seeds, 'seed')}"
+    unit = _unit(effect.metric)
     if effect.low is None or effect.high is None:
-        said = [f"{start} ({counted}). One prompt: no interval can be given, and no verdict."]
+        said = [f"{change(effect)} ({counted(effect)}). {ONE_PROMPT}"]
     else:
         spread = "the same difference in each" if effect.low == effect.high else _interval(effect, unit)
-        said = [f"{start} ({spread}; {counted}): {_verdict(effect, unit)}."]
+        said = [f"{change(effect)} ({spread}; {counted(effect)}): {_verdict(effect, unit)}."]
     if effect.settings > 1:
         said.append(f"Averaged over {effect.settings} settings of the other parameters.")
     if effect.left_out:
@@ -39,7 +29,41 @@ def sentence(effect: Effect) -> str:
     return " ".join(said)
 
 
-def _interval(effect: Effect, unit: str) -> str:
+def change(effect: Effect) -> str:
+    """`At guidance_scale 12 the CLIP score is on average 0.80 higher than at 6`."""
+    unit = _unit(effect.metric)
+    than = f"{_write(abs(effect.mean), unit)} {'higher' if effect.mean > 0 else 'lower'} than"
+    if than.startswith("0.0000"):
+        than = "the same to the digits shown as"
+    if effect.mean == 0:
+        than = "the same as"
+    of = f" ({effect.kind})" if effect.kind else ""
+    average = "on average " if effect.pairs > 1 else ""
+    return (
+        f"At {effect.axis} {_value(effect.value)}{of} the {_label(effect.metric)} is {average}{than} "
+        f"at {_value(effect.baseline)}"
+    )
+
+
+def interaction_sentence(found: Interaction) -> str:
+    """`The change of the CLIP score from guidance_scale 6 to 12 is 0.80 higher at num_inference_steps 10 than at 50
+    (95% interval +0.31 to +1.29; 9 prompts): higher.`"""
+    unit = _unit(found.metric)
+    than = f"{_write(abs(found.mean), unit)} {'higher' if found.mean > 0 else 'lower'}" if found.mean else "the same"
+    of = f" ({found.kind})" if found.kind else ""
+    said = (
+        f"The change of the {_label(found.metric)}{of} from {found.axis_a} {_value(found.baseline_a)} to "
+        f"{_value(found.value_a)} is {than} at {found.axis_b} {_value(found.value_b)} "
+        f"{'than' if found.mean else 'as'} at {_value(found.baseline_b)}"
+    )
+    prompts = _count(found.prompts, "prompt")
+    if found.low is None or found.high is None:
+        return f"{said} ({prompts}). {ONE_PROMPT}"
+    spread = "the same in each" if found.low == found.high else _interval(found, unit)
+    return f"{said} ({spread}; {prompts}): {_verdict(found, unit)}."
+
+
+def _interval(effect: Effect | Interaction, unit: str) -> str:
     """The plain one, which may reach beyond the margin where the verdict is of equivalence: there the verdict's own."""
     ends, confidence = (effect.low, effect.high), 1 - ALPHA
     if effect.verdict == "equivalent" and effect.verdict_confidence is not None:
@@ -48,7 +72,7 @@ def _interval(effect: Effect, unit: str) -> str:
     return f"{100 * confidence:.3g}% interval {low} to {high}"
 
 
-def _verdict(effect: Effect, unit: str) -> str:
+def _verdict(effect: Effect | Interaction, unit: str) -> str:
     corrected = f", corrected for {effect.comparisons} comparisons" if effect.comparisons > 1 else ""
     if effect.verdict == "equivalent":
         assert effect.margin is not None, "equivalence has a margin"
@@ -67,7 +91,24 @@ def _verdict(effect: Effect, unit: str) -> str:
             f"{said}; at the mean and spread seen, not even {MAX_PROMPTS} prompts are likely to settle it (an estimate)"
         )
     more = _count(effect.more_prompts, "more prompt")
-    return f"{said}; about {more} would settle it with 80% power, if the mean and spread seen are the true ones"
+    return (
+        f"{said}; about {more}, judged alone, would settle it with 80% power, if the mean and spread seen are the true "
+        "ones"
+    )
+
+
+def counted(effect: Effect) -> str:
+    """`9 prompts, 1 seed`."""
+    return f"{_count(effect.prompts, 'prompt')}, {_count(effect.seeds, 'seed')}"
+
+
+def _label(metric: str) -> str:
+    card = card_of(metric)
+    return metric if card is None else card.title
+
+
+def _unit(metric: str) -> str:
+    return next((unit for ending, unit in _UNITS.items() if metric.endswith(ending)), "")
 
 
 def _write(value: float, unit: str, *, signed: bool = False) -> str:

@@ -8,10 +8,11 @@ from typing import Any, cast
 
 import click
 
-from cogx_runs.cli.plans import generate, plan, sweep
+from cogx_runs.cli.plans import generate, plan, promote, sweep
 from cogx_runs.cli.report import report
 from cogx_runs.cli.results import export, rescore, runs, ui
 from cogx_runs.cli.setup import doctor, init
+from cogx_runs.cli.threshold import threshold
 from cogx_runs.errors import CogxError, InputError
 
 EXIT_BAD_INPUT = 2
@@ -55,7 +56,7 @@ _QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 
-for _command in (init, plan, sweep, generate, runs, rescore, report, export, ui, doctor):
+for _command in (init, plan, sweep, threshold, generate, promote, runs, rescore, report, export, ui, doctor):
     cli.add_command(_command)
 
 

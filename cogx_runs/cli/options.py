@@ -1,6 +1,6 @@
 """Options that several commands share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,17 +40,23 @@ def cell_options(command: Command) -> Command:
 
 def take_overrides(options: dict[str, Any]) -> dict[str, Any]:
     """Remove the parameters from a command's options and return those that were given."""
+    overrides = {name: value for name in NAMED if (value := options.pop(name)) is not None}
+    return overrides | take_settings("--set", options.pop("settings"))
+
+
+def take_settings(option: str, settings: Sequence[str]) -> dict[str, Any]:
+    """The values of an option that is given as KEY=VALUE, read as YAML. Raises InputError."""
     import yaml
 
     from cogx_runs.errors import InputError
 
-    overrides = {name: value for name in NAMED if (value := options.pop(name)) is not None}
-    for setting in options.pop("settings"):
+    found = {}
+    for setting in settings:
         name, equals, text = setting.partition("=")
         if not equals:
-            raise InputError.single(f"--set {setting}", "write it as KEY=VALUE")
+            raise InputError.single(f"{option} {setting}", "write it as KEY=VALUE")
         try:
-            overrides[name.strip()] = yaml.safe_load(text)
+            found[name.strip()] = yaml.safe_load(text)
         except yaml.YAMLError as error:
-            raise InputError.single(f"--set {setting}", "the value is not valid YAML; quote it") from error
-    return overrides
+            raise InputError.single(f"{option} {setting}", "the value is not valid YAML; quote it") from error
+    return found

@@ -1,18 +1,19 @@
-"""plan, sweep, generate: from definition files to videos."""
+"""plan, sweep, generate, promote: from definition files to videos, and from those to better ones."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cogx_runs.cli.options import cell_options, files_argument, json_option, take_overrides
+from cogx_runs.cli.options import cell_options, files_argument, json_option, sweep_argument, take_overrides
 
 if TYPE_CHECKING:
     from cogx_runs.outcomes import Outcome
     from cogx_runs.plan import Plan
+    from cogx_runs.search.results import SearchResult
 
 
 @click.command()
@@ -43,12 +44,13 @@ def plan(files: tuple[str, ...], no_store: bool, as_json: bool, **options: Any) 
 @json_option
 def sweep(files: tuple[str, ...], fail_fast: bool, as_json: bool, **options: Any) -> None:
     """Run every cell of FILE... that is not finished, and track it. The same command goes on where it was stopped."""
-    from cogx_runs.study import plan_sweeps
+    from cogx_runs.study import plan_sweeps, search_results
 
     with _told_as_json(as_json):
         planned = plan_sweeps(files, overrides=take_overrides(options), **options)
         outcomes = _run(planned, fail_fast=fail_fast)
-    _tell(planned, outcomes, as_json)
+        results = search_results(planned)
+    _tell(planned, outcomes, as_json, results)
 
 
 @click.command()
@@ -73,6 +75,54 @@ def generate(prompt: str, output: Path | None, as_json: bool, **options: Any) ->
     _tell(planned, outcomes, as_json)
 
 
+@click.command()
+@sweep_argument
+@click.option("--by", required=True, metavar="METRIC", help="The metric that chooses, such as clip_score.")
+@click.option("--steps", type=int, default=50, show_default=True, help="Denoising steps of the final videos.")
+@click.option("--from-steps", type=int, help="Steps of the candidates; needed where SWEEP has several counts.")
+@click.option("--top", metavar="K|all", default="1", show_default=True, help="How many of each prompt.")
+@click.option("--check", metavar="METRIC", help="A metric that does not choose; else the first that is there.")
+@click.option("--dry-run", is_flag=True, help="Show what would be chosen and run, and run nothing.")
+@click.option("--retry-failed", is_flag=True, help="Take up the cells that failed before.")
+@click.option("--device", type=click.Choice(["auto", "cuda", "cpu"]), default="auto", help="Where to run.")
+@click.option("--max-vram", type=float, metavar="GIB", help="The most that may be taken of the GPU's memory.")
+@json_option
+def promote(sweep: str, top: str, dry_run: bool, as_json: bool, **options: Any) -> None:
+    """Make the best candidates of each prompt of SWEEP again at more steps, and say whether the choice holds.
+
+    Candidates are the finished cells at fewer steps, such as several seeds at 25. The final runs go into the same
+    experiment, with their lineage in tags.
+    """
+    from cogx_runs.cli.progress import reporter
+    from cogx_runs.cli.promoted import choice_dict, print_choice, print_promotion, promotion_dict
+    from cogx_runs.cli.tables import print_advice, print_plan
+    from cogx_runs.errors import CogxError
+    from cogx_runs.promotion import carry_out, plan_promotion
+
+    with _told_as_json(as_json):
+        if top != "all" and not top.isdecimal():
+            raise CogxError(f"--top {top}: must be 1 or more, or all")
+        planned = plan_promotion(sweep, top=None if top == "all" else int(top), **options)
+    if dry_run:
+        if as_json:
+            _print_json({**choice_dict(planned), **planned.plan.as_dict()})
+        else:
+            print_choice(planned)
+            print_plan(planned.plan)
+        sys.exit(2 if planned.plan.errors else 0)
+    with _told_as_json(as_json):
+        print_advice([advice for advice in planned.plan.advice if advice.level != "error"])
+        with reporter(planned.plan) as progress:
+            done = carry_out(planned, reporter=progress)
+    if as_json:
+        runs = [_outcome_dict(outcome) for outcome in done.outcomes]
+        advice = planned.plan.as_dict()["advice"]
+        _print_json({**promotion_dict(done), "runs": runs, "advice": advice})
+    else:
+        print_promotion(done)
+    sys.exit(1 if any(outcome.status in {"failed", "skipped"} for outcome in done.outcomes) else 0)
+
+
 @contextmanager
 def _told_as_json(as_json: bool) -> Iterator[None]:
     """With `--json`, print bad input as the object that the command prints otherwise, and exit with 2."""
@@ -90,17 +140,22 @@ def _told_as_json(as_json: bool) -> Iterator[None]:
         sys.exit(2)
 
 
-def _tell(planned: "Plan", outcomes: "list[Outcome]", as_json: bool) -> None:
-    """Print what became of each cell, and exit with the code that says so."""
+def _tell(planned: "Plan", outcomes: "list[Outcome]", as_json: bool, searches: "Sequence[SearchResult]" = ()) -> None:
+    """Print what became of each cell, and of each search, and exit with the code that says so."""
     from dataclasses import asdict
 
-    from cogx_runs.cli.tables import print_outcomes
+    from cogx_runs.cli.tables import print_outcomes, print_search
 
     if as_json:
         runs = [_outcome_dict(outcome) for outcome in outcomes]
-        _print_json({"runs": runs, "advice": [asdict(advice) for advice in planned.advice]})
+        content = {"runs": runs, "advice": [asdict(advice) for advice in planned.advice]}
+        if searches:
+            content["trials"] = [{"sweep": found.name, **row} for found in searches for row in found.rows(every=True)]
+        _print_json(content)
     else:
         print_outcomes(outcomes)
+        for found in searches:
+            print_search(found)
     sys.exit(1 if any(outcome.status in {"failed", "skipped"} for outcome in outcomes) else 0)
 
 

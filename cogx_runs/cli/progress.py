@@ -19,7 +19,7 @@ PLAIN_STEP_INTERVAL_S = 15
 def reporter(plan: Plan) -> Iterator[Reporter]:
     """A reporter for this plan's sweep, as the terminal allows."""
     console = Console(stderr=True, highlight=False)
-    total = plan.count("run") + plan.count("reuse")
+    total = plan.count("run") + plan.count("reuse") + plan.cells_to_come
     if not console.is_terminal:
         yield _PlainLines(console, total)
         return
@@ -46,15 +46,20 @@ class _Bars:
         self._progress = progress
         self._sweep = progress.add_task("sweep", total=total)
         self._steps = progress.add_task("starting", total=None)
+        self._trial = ""
+        self._told: set[str] = set()
 
     def note(self, message: str) -> None:
-        self._progress.console.print(f"[yellow]note[/] {escape(message)}")
+        self._once(f"[yellow]note[/] {escape(message)}")
 
     def shown_at(self, sweeps: Sequence[str], address: str | None) -> None:
-        self._progress.console.print(f"watch it: {escape(_place(sweeps, address))}", soft_wrap=True)
+        self._once(f"watch it: {escape(_place(sweeps, address))}", soft_wrap=True)
+
+    def trial_started(self, number: int, total: int, what: str) -> None:  # noqa: ARG002 (cells are named by it)
+        self._trial = f"trial {number} of {total}: "
 
     def run_started(self, spec: RunSpec) -> None:
-        self._progress.update(self._sweep, description=escape(spec.run_name))
+        self._progress.update(self._sweep, description=escape(self._trial + spec.run_name))
         self._progress.reset(self._steps, total=spec.num_inference_steps, description="")
 
     def phase(self, name: str) -> None:
@@ -70,6 +75,12 @@ class _Bars:
                 f"[red]failed[/] {escape(outcome.spec.run_name)}: {escape(outcome.error or '')}"
             )
 
+    def _once(self, text: str, soft_wrap: bool = False) -> None:
+        """Each trial of a search would say it again."""
+        if text not in self._told:
+            self._told.add(text)
+            self._progress.console.print(text, soft_wrap=soft_wrap)
+
 
 class _PlainLines:
     """A line when something begins or ends, and every 15 s of denoising."""
@@ -80,12 +91,16 @@ class _PlainLines:
         self._begun = self._ended = 0
         self._started = self._last = time.monotonic()
         self._name = ""
+        self._told: set[str] = set()
 
     def note(self, message: str) -> None:
-        self._line(f"note: {message}")
+        self._once(f"note: {message}")
 
     def shown_at(self, sweeps: Sequence[str], address: str | None) -> None:
-        self._line(f"watch it: {_place(sweeps, address)}")
+        self._once(f"watch it: {_place(sweeps, address)}")
+
+    def trial_started(self, number: int, total: int, what: str) -> None:
+        self._line(f"trial {number} of {total}: {what}")
 
     def run_started(self, spec: RunSpec) -> None:
         if self._begun == 0:
@@ -109,6 +124,12 @@ class _PlainLines:
         detail = f": {outcome.error}" if outcome.error else ""
         name = f"{outcome.spec.run_name}: {outcome.status}{detail}"
         self._line(f"{self._ended} of {self._total} ended, {name}; {seconds:.0f} s gone, about {left:.0f} s left")
+
+    def _once(self, text: str) -> None:
+        """Each trial of a search would say it again."""
+        if text not in self._told:
+            self._told.add(text)
+            self._line(text)
 
     def _line(self, text: str) -> None:
         self._last = time.monotonic()

@@ -13,24 +13,42 @@ import click
 @click.option(
     "--baseline", "baselines", metavar="KEY=VALUE", multiple=True, help="Compare an axis with this value; repeatable."
 )
+@click.option(
+    "--margin",
+    "margins",
+    metavar="METRIC=SIZE",
+    multiple=True,
+    help="Changes of METRIC up to SIZE, in its unit or as in 5%, do not matter; repeatable.",
+)
 @click.option("--log/--no-log", default=True, help="Keep the page in MLflow too, with each experiment.")
-def report(sweeps: tuple[str, ...], directory: Path, baselines: tuple[str, ...], log: bool) -> None:
-    """Write DIR/report.html on each SWEEP: videos side by side, numbers, plots, differences, and a blind vote.
+def report(
+    sweeps: tuple[str, ...], directory: Path, baselines: tuple[str, ...], margins: tuple[str, ...], log: bool
+) -> None:
+    """Write DIR/report.html on each SWEEP: videos side by side, numbers, effects with their intervals and
+    verdicts, and a blind vote.
 
     The page loads nothing from anywhere. Votes saved in DIR are carried over.
     """
-    from cogx_runs.errors import CogxError
+    from cogx_runs.analysis.effects import Margin
     from cogx_runs.report.folder import write_report
 
-    values = {}
-    for text in baselines:
-        axis, equals, value = text.partition("=")
-        if not equals:
-            raise CogxError(f"--baseline {text}: write it as KEY=VALUE")
-        values[axis.strip()] = value.strip()
-    written = write_report(sweeps, directory, baselines=values, log=log)
+    sizes = {metric: Margin.parse(text) for metric, text in _pairs("--margin", "METRIC=SIZE", margins).items()}
+    values = _pairs("--baseline", "KEY=VALUE", baselines)
+    written = write_report(sweeps, directory, baselines=values, margins=sizes, log=log)
     click.echo(written.page)
     if not written.embedded:
         click.echo(f"the {written.videos} videos are beside it, in videos/: mail the folder", err=True)
     if written.votes:
         click.echo(f"{written.votes} votes carried over", err=True)
+
+
+def _pairs(option: str, metavar: str, texts: tuple[str, ...]) -> dict[str, str]:
+    from cogx_runs.errors import CogxError
+
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise CogxError(f"{option} {text}: write it as {metavar}")
+        found[name.strip()] = value.strip()
+    return found

@@ -7,10 +7,7 @@ from typing import Any
 
 import click
 
-from cogx_runs.cli.options import json_option, sweep_argument
-
-SHOWN = ("experiment", "run_name", "status", "tags.cogx.degenerate", "metrics.clip_score", "metrics.wall_time_s",
-         "metrics.step_s", "metrics.peak_vram_gib", "metrics.file_size_bytes", "run_id")  # fmt: skip
+from cogx_runs.cli.options import json_option, sweep_argument, take_settings
 
 
 @click.command()
@@ -29,9 +26,18 @@ def runs(sweep: str | None, where: tuple[str, ...], sort: str | None, as_json: b
     from rich.table import Table
 
     from cogx_runs.cli.tables import stdout
+    from cogx_runs.metrics.registry import SHOWN
 
     table = Table(box=None, header_style="bold", pad_edge=False)
-    columns = [column for column in SHOWN if column in frame.columns and not frame[column].isna().all()]
+    shown = (
+        "experiment",
+        "run_name",
+        "status",
+        "tags.cogx.degenerate",
+        *(f"metrics.{name}" for name in SHOWN),
+        "run_id",
+    )
+    columns = [column for column in shown if column in frame.columns and not frame[column].isna().all()]
     if frame["experiment"].nunique() == 1:
         columns.remove("experiment")
     for column in columns:
@@ -46,20 +52,26 @@ def runs(sweep: str | None, where: tuple[str, ...], sort: str | None, as_json: b
 @click.command()
 @sweep_argument
 @click.option("--clip-model", help="Another CLIP than the runs name.")
+@click.option("--reference", metavar="KEY=VALUE", multiple=True, help="Compare with this value's videos; repeatable.")
 @click.option("--device", type=click.Choice(["auto", "cuda", "cpu"]), default="auto", help="Where to decode.")
-def rescore(sweep: str, clip_model: str | None, device: str) -> None:
-    """Give the finished runs of SWEEP the CLIP score that they lack, from their stored latents.
+def rescore(sweep: str, clip_model: str | None, reference: tuple[str, ...], device: str) -> None:
+    """Give the finished runs of SWEEP the metrics that they lack, from their stored latents.
 
-    The score of another CLIP than the run names is a metric of its own, clip_score.NAME.
+    The score of another CLIP than the run names is a metric of its own, clip_score.NAME. With --reference each run is
+    compared, by psnr and ssim, with the run that has that value and shares all else, its seed too.
     """
     from cogx_runs.rescore import rescore_runs
 
     done = rescore_runs(
-        sweep, clip_model=clip_model, device=device, report=lambda message: click.echo(message, err=True)
+        sweep,
+        clip_model=clip_model,
+        reference=take_settings("--reference", reference),
+        device=device,
+        report=lambda message: click.echo(message, err=True),
     )
     for item in done:
-        click.echo(f"{item.run_name}: {item.metric} {item.value:.2f}")
-    click.echo(f"{len(done)} runs scored")
+        click.echo(f"{item.run_name}: {item.metric} {item.value:.4g}")
+    click.echo(f"{len({item.run_id for item in done})} runs scored")
 
 
 @click.command()

@@ -8,8 +8,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from cogx_runs.doctor import Check
+from cogx_runs.metrics.registry import shown_cards
 from cogx_runs.outcomes import Outcome
 from cogx_runs.plan import Advice, Plan, RunSpec
+from cogx_runs.search.results import WINNERS_CURSE, SearchResult
 
 _COLOURS = {
     "error": "red", "warning": "yellow", "note": "cyan", "run": "green", "reuse": "cyan", "done": "dim",
@@ -57,18 +59,14 @@ def print_outcomes(outcomes: Sequence[Outcome]) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
     names = _add_name_columns(table, [outcome.spec for outcome in outcomes])
     table.add_column("status", no_wrap=True)
-    for header in ("CLIP score", "wall s", "s/step", "VRAM GiB", "mp4 kB"):
-        table.add_column(header, justify="right", no_wrap=True)
+    for card in shown_cards():
+        table.add_column(card.heading, justify="right")
     for outcome in outcomes:
         m = outcome.metrics or {}
         table.add_row(
             *names(outcome.spec),
             _coloured(outcome.status),
-            _figure(m.get("clip_score"), ".2f"),
-            _figure(m.get("wall_time_s"), ".1f"),
-            _figure(m.get("step_s"), ".3f"),
-            _figure(m.get("peak_vram_gib"), ".2f"),
-            _figure(m["file_size_bytes"] / 1000 if "file_size_bytes" in m else None, ",.0f"),
+            *(card.number(m[card.name]) if card.name in m else "" for card in shown_cards()),
         )
     console = stdout()
     console.print(table)
@@ -78,6 +76,35 @@ def print_outcomes(outcomes: Sequence[Outcome]) -> None:
             console.print(f"{_coloured(outcome.status)} {name}: {error}", soft_wrap=True)
     counts = {status: sum(outcome.status == status for outcome in outcomes) for status in _COLOURS}
     console.print(", ".join(f"{count} {status}" for status, count in counts.items() if count))
+
+
+def print_search(result: SearchResult) -> None:
+    """The best trial, or the Pareto front, and how far to believe it."""
+    finished = sum(trial.state == "finished" for trial in result.trials)
+    objectives = " and ".join(
+        f"{name} ({direction})"
+        for name, direction in zip(result.search.settings.objectives, result.search.directions, strict=True)
+    )
+    console = stdout()
+    if not result.best:
+        console.print(f"\n{escape(result.name)}: no trial is finished yet")
+        return
+    what = "Pareto front" if len(result.search.directions) > 1 else "best"
+    console.print(
+        f"\n{escape(result.name)}: {what} of {finished} finished trials in {escape(objectives)}", soft_wrap=True
+    )
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    names = [column for column in result.columns if column not in {"state", "best"}]
+    for name in names:
+        heading = f"mean {name}" if name in result.search.settings.objectives else name
+        table.add_column(heading, justify="right", overflow="fold")
+    for row in result.rows():
+        table.add_row(
+            *(f"{row[name]:.6g}" if isinstance(row[name], float) else escape(str(row[name])) for name in names)
+        )
+    console.print(table)
+    for sentence in (*result.caveats, WINNERS_CURSE):
+        console.print(sentence, soft_wrap=True)
 
 
 def print_checks(checks: Sequence[Check]) -> None:
@@ -122,10 +149,6 @@ def _add_name_columns(table: Table, specs: Sequence[RunSpec]) -> Callable[[RunSp
 
 def _coloured(word: str) -> str:
     return f"[{_COLOURS[word]}]{word}[/]"
-
-
-def _figure(value: float | None, form: str) -> str:
-    return "" if value is None else format(value, form)
 
 
 def _duration(seconds: float) -> str:

@@ -5,13 +5,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler, CogVideoXDPMScheduler, CogVideoXPipeline
+from diffusers import AutoencoderKLCogVideoX, CogVideoXPipeline
 from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
 from cogx_runs import hub
 from cogx_runs.errors import CogxError, first_line
 from cogx_runs.generation.placement import compile_blocks, place, place_vae
+from cogx_runs.generation.schedulers import SCHEDULERS
 from cogx_runs.hardware import GIB, Device, available_memory
 from cogx_runs.memory import gib_of, text_weights_gib
 from cogx_runs.models import ModelCard
@@ -19,7 +20,6 @@ from cogx_runs.plan import RunSpec
 from cogx_runs.sweep import Dtype, Placement, Scheduler
 
 DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
-SCHEDULERS = {"ddim": CogVideoXDDIMScheduler, "dpm": CogVideoXDPMScheduler}
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def load_vae(
 
 def set_scheduler(pipe: CogVideoXPipeline, scheduler: Scheduler) -> None:
     """Give the pipeline the named scheduler, made from the configuration of its own."""
-    if not isinstance(pipe.scheduler, SCHEDULERS[scheduler]):
+    if type(pipe.scheduler) is not SCHEDULERS[scheduler]:
         pipe.scheduler = SCHEDULERS[scheduler].from_config(pipe.scheduler.config)
 
 

@@ -1,4 +1,4 @@
-"""CLIP score: how well the frames fit the prompt."""
+"""Embeddings by CLIP, through open_clip."""
 
 import logging
 from collections.abc import Iterator
@@ -18,32 +18,16 @@ from transformers.initialization import no_init_weights
 
 from cogx_runs import hub
 from cogx_runs.errors import CogxError, WeightsUnavailableError, did_you_mean
-from cogx_runs.metrics import METRIC_VERSIONS
+from cogx_runs.metrics.vbench_pixels import vbench_pixels
 from cogx_runs.models import clip_folder
-from cogx_runs.tokens import count_clip_tokens
 from cogx_runs.video import Frames
 
 BATCH_SIZE = 16
 
 
-@dataclass(frozen=True)
-class ClipScore:
-    """A CLIP score with all that its value depends on."""
-
-    value: float
-    """100 x cosine of image and text embedding, mean over the frames; higher is better."""
-    by_frame: tuple[float, ...]
-    """The same of each frame."""
-    definition: str
-    model: str
-    frame_rule: str
-    prompt_tokens: int
-    token_limit: int
-    prompt_truncated: bool
-
-
-class ClipScorer:
-    """Scores frames by one CLIP, on the CPU: the score does not depend on the GPU and takes none of its memory."""
+class ClipEncoder:
+    """Embeds frames and texts by one CLIP, on the CPU: a score does not depend on the GPU and takes none of its
+    memory."""
 
     def __init__(self, clip_model: str) -> None:
         """Load `ARCHITECTURE:TAG`, `ARCHITECTURE:/a/checkpoint`, `toy`, or a folder that open_clip reads.
@@ -51,49 +35,39 @@ class ClipScorer:
         Raises CogxError for a name or file that cannot be right, WeightsUnavailableError where the weights are not
         here and cannot be fetched.
         """
-        self.clip_model = clip_model
         self._model, self._preprocess, self._tokenizer = _load(clip_model)
+        self._texts: dict[str, npt.NDArray[np.float32]] = {}
 
-    def score(self, frames: Frames, prompt: str) -> ClipScore:
-        """Score all frames (uint8, T x H x W x C) against the prompt.
-
-        100 x cosine as in torchmetrics' CLIPScore, without its clipping at 0, mean over all frames. A prompt beyond
-        CLIP's context is truncated with its end token kept.
-        """
-        count = count_clip_tokens(prompt, self.clip_model)
-        scores = frame_scores(self._embed_frames(frames), self._embed_text(prompt))
-        return ClipScore(
-            value=float(scores.mean()),
-            by_frame=tuple(scores.tolist()),
-            definition=f"100 x cosine(image, text), mean over frames; version {METRIC_VERSIONS['clip_score']}",
-            model=self.clip_model,
-            frame_rule=f"all {len(frames)} frames",
-            prompt_tokens=count.tokens,
-            token_limit=count.limit,
-            prompt_truncated=count.is_cut,
-        )
-
-    def _embed_frames(self, frames: Frames) -> npt.NDArray[np.float32]:
-        """Image embeddings, T x D."""
-        batches = []
+    def embed_frames(self, frames: Frames, *, as_vbench: bool = False) -> npt.NDArray[np.float32]:
+        """Image embeddings of frames (uint8, T x H x W x C), T x D, not normalised: of frames scaled by CLIP's own
+        preprocessing, or by VBench's."""
+        pixels = self._vbench_pixels if as_vbench else self._own_pixels
         with torch.no_grad():
-            for start in range(0, len(frames), BATCH_SIZE):
-                images = [self._preprocess(Image.fromarray(frame)) for frame in frames[start : start + BATCH_SIZE]]
-                batches.append(self._model.encode_image(torch.stack(images)).float().numpy())
+            batches = [
+                self._model.encode_image(pixels(frames[start : start + BATCH_SIZE])).float().numpy()
+                for start in range(0, len(frames), BATCH_SIZE)
+            ]
         return np.concatenate(batches)
 
-    def _embed_text(self, prompt: str) -> npt.NDArray[np.float32]:
-        """Text embedding, D."""
-        with torch.no_grad():
-            embedding: npt.NDArray[np.float32] = self._model.encode_text(self._tokenizer([prompt]))[0].float().numpy()
-        return embedding
+    def _own_pixels(self, frames: Frames) -> torch.Tensor:
+        return torch.stack([self._preprocess(Image.fromarray(frame)) for frame in frames])
+
+    def _vbench_pixels(self, frames: Frames) -> torch.Tensor:
+        expected = self._model.visual.preprocess_cfg
+        return vbench_pixels(frames, expected["size"][0], expected["mean"], expected["std"])
+
+    def embed_text(self, prompt: str) -> npt.NDArray[np.float32]:
+        """Text embedding, D, not normalised; a text beyond CLIP's context is cut with its end token kept."""
+        if prompt not in self._texts:
+            with torch.no_grad():
+                self._texts[prompt] = self._model.encode_text(self._tokenizer([prompt]))[0].float().numpy()
+        return self._texts[prompt]
 
 
-def frame_scores(images: npt.NDArray[np.float32], text: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """100 x the cosine of each image embedding (T x D) with a text embedding (D); T values."""
-    images = images / np.linalg.norm(images, axis=-1, keepdims=True)
-    scores: npt.NDArray[np.float32] = 100 * (images @ (text / np.linalg.norm(text)))
-    return scores
+@cache
+def encoder_of(clip_model: str) -> ClipEncoder:
+    """The encoder of a CLIP, loaded once. Raises what ClipEncoder raises."""
+    return ClipEncoder(clip_model)
 
 
 def check_clip(clip_model: str) -> None:
@@ -146,7 +120,6 @@ def _any_weights_cached(repository: str) -> bool:
     return any(hub.cached_file(repository, name) for name in names)
 
 
-@cache
 def _load(clip_model: str) -> tuple[Any, Any, Any]:
     located = _locate(clip_model)
     try:

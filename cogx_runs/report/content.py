@@ -3,15 +3,19 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import pandas as pd
 from markupsafe import Markup
 
+from cogx_runs.analysis.effects import Effect, Margin
+from cogx_runs.metrics.card import MetricCard
 from cogx_runs.report.cells import Cell
-from cogx_runs.report.differences import Difference, differences_of
+from cogx_runs.report.comparisons import Comparisons, compare
 from cogx_runs.report.environments import Environment, definitions_of, environments_of
 from cogx_runs.report.grids import Grid, grids_of
-from cogx_runs.report.plots import plot
+from cogx_runs.report.plots import plot, plot_effects
 from cogx_runs.report.quantities import PLOTTED
-from cogx_runs.report.sentences import about_grid, about_section, warnings_about
+from cogx_runs.report.sentences import about_grid, about_interactions, about_section, warnings_about
+from cogx_runs.report.together import Together, together
 from cogx_runs.report.votes import Tally, Vote, tally
 
 
@@ -22,10 +26,22 @@ class GridContent:
     key: str
     """Its id in the page."""
     grid: Grid
-    differences: tuple[Difference, ...]
+    effects: tuple[Effect, ...]
+    """Along its axis."""
     sentences: tuple[str, ...]
     plots: tuple[Markup, ...]
+    forests: tuple[Markup, ...]
+    """Plots of the effects."""
     tallies: tuple[Tally, ...]
+
+    @property
+    def has_intervals(self) -> bool:
+        return any(effect.low is not None for effect in self.effects)
+
+    @property
+    def kinds(self) -> list[str]:
+        """Of runs that have effects of their own; empty where those of the whole report are of one kind."""
+        return sorted({effect.kind for effect in self.effects if effect.kind})
 
 
 @dataclass(frozen=True)
@@ -38,6 +54,8 @@ class Section:
     cells: tuple[Cell, ...]
     summary: str
     grids: tuple[GridContent, ...]
+    comparisons: Comparisons
+    about_interactions: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -46,9 +64,11 @@ class Content:
 
     identity: str
     sections: tuple[Section, ...]
+    together: Together
     warnings: tuple[str, ...]
     environments: tuple[Environment, ...]
-    definitions: tuple[tuple[str, str], ...]
+    definitions: tuple[tuple[MetricCard, tuple[str, ...]], ...]
+    """Of the metrics, each with the version, CLIP and reference of its values."""
     votes: tuple[Vote, ...]
 
     @property
@@ -67,29 +87,28 @@ class Experiment:
     unfinished: int
     """Cells that have neither finished nor failed."""
     axes: tuple[str, ...]
+    runs: pd.DataFrame
+    """All of them, as `load_runs` gives them."""
 
 
 def content_of(
-    identity: str, experiments: Sequence[Experiment], baselines: Mapping[str, str], votes: Sequence[Vote]
+    identity: str,
+    experiments: Sequence[Experiment],
+    baselines: Mapping[str, str],
+    margins: Mapping[str, Margin | None],
+    votes: Sequence[Vote],
 ) -> Content:
     """The report on these experiments; `baselines` are the values to compare with, as text, by axis."""
+    runs = pd.concat([found.runs for found in experiments], ignore_index=True)
     sections = []
     for number, found in enumerate(experiments):
         grids = grids_of(found.name, found.cells, found.axes, baselines) if found.cells else []
-        sections.append(
-            Section(
-                key=f"s{number}",
-                experiment=found.name,
-                question=found.question,
-                cells=found.cells,
-                summary=about_section(found.cells, found.unfinished),
-                grids=tuple(_of_grid(f"s{number}g{place}", grid, votes) for place, grid in enumerate(grids)),
-            )
-        )
+        sections.append(_section(f"s{number}", found, grids, compare(found.runs, grids, margins, runs), votes))
     cells = [cell for found in experiments for cell in found.cells]
     return Content(
         identity,
         tuple(sections),
+        together([(section.experiment, section.comparisons) for section in sections], runs),
         tuple(warnings_about(cells)),
         tuple(environments_of(cells)),
         tuple(definitions_of(cells)),
@@ -97,14 +116,31 @@ def content_of(
     )
 
 
-def _of_grid(key: str, grid: Grid, votes: Sequence[Vote]) -> GridContent:
-    differences = differences_of(grid)
+def _section(
+    key: str, found: Experiment, grids: Sequence[Grid], comparisons: Comparisons, votes: Sequence[Vote]
+) -> Section:
+    return Section(
+        key=key,
+        experiment=found.name,
+        question=found.question,
+        cells=found.cells,
+        summary=about_section(found.cells, found.unfinished),
+        grids=tuple(_of_grid(f"{key}g{place}", grid, comparisons, votes) for place, grid in enumerate(grids)),
+        comparisons=comparisons,
+        about_interactions=tuple(about_interactions(comparisons.interactions)),
+    )
+
+
+def _of_grid(key: str, grid: Grid, comparisons: Comparisons, votes: Sequence[Vote]) -> GridContent:
+    effects = comparisons.along(grid.axis)
     plots = [plot(grid, quantity) for quantity in PLOTTED]
+    forests = [plot_effects(effects, quantity) for quantity in PLOTTED]
     return GridContent(
         key,
         grid,
-        tuple(differences),
-        tuple(about_grid(grid, differences)),
+        tuple(effects),
+        tuple(about_grid(grid, effects, dict(comparisons.refused).get(str(grid.axis)))),
         tuple(drawn for drawn in plots if drawn is not None),
+        tuple(drawn for drawn in forests if drawn is not None),
         tuple(tally(grid, votes)) if len(grid.values) > 1 else (),
     )

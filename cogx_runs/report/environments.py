@@ -1,10 +1,14 @@
 """What the runs of a report were made with."""
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from cogx_runs.metrics.card import MetricCard
+from cogx_runs.metrics.registry import shown_cards
 from cogx_runs.report.cells import Cell
+from cogx_runs.report.quantities import COMPARED
 
 PACKAGES = ("cogx_runs", "torch", "diffusers", "transformers", "open_clip_torch", "python")
 
@@ -28,18 +32,14 @@ def environments_of(cells: Sequence[Cell]) -> list[Environment]:
     return [replace(environment, runs=runs) for environment, runs in counts.most_common()]
 
 
-def definitions_of(cells: Sequence[Cell]) -> list[tuple[str, str]]:
-    """Each metric that says how it is defined, with each of its definitions, as `(name, definition)`."""
-    found = set()
-    for cell in cells:
-        for tag, definition in cell.tags.items():
-            metric, dot, rest = tag.rpartition(".definition")
-            if dot and not rest and metric in cell.metrics:
-                model = cell.tags.get(f"{metric}.model")
-                frames = cell.tags.get(f"{metric}.frame_rule")
-                more = [part for part in (f"by {model}" if model else "", frames) if part]
-                found.add((metric, "; ".join([definition, *more])))
-    return sorted(found)
+def definitions_of(cells: Sequence[Cell]) -> list[tuple[MetricCard, tuple[str, ...]]]:
+    """The card of each metric that the report shows and one of the cells has, with the definitions by which their
+    values were measured: version, CLIP, and reference."""
+    shown = [
+        card for card in dict.fromkeys((*COMPARED, *shown_cards())) if any(card.name in cell.metrics for cell in cells)
+    ]
+    meant = [json.loads(cell.tags.get("metrics", "{}")) for cell in cells]
+    return [(card, tuple(sorted({found[card.name] for found in meant if card.name in found}))) for card in shown]
 
 
 def _environment(cell: Cell) -> Environment:

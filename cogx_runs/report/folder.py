@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cogx_runs.analysis.effects import Margin
 from cogx_runs.analysis.frame import load_runs
 from cogx_runs.errors import CogxError, did_you_mean
 from cogx_runs.export import make_folder
 from cogx_runs.report.cells import CONFIG, Cell, cells_of
 from cogx_runs.report.clips import EMBED_LIMIT_MB, are_embedded, collect_clips, error_of, still_of, write_beside
+from cogx_runs.report.comparisons import QUANTITIES
 from cogx_runs.report.content import Experiment, content_of
 from cogx_runs.report.grids import is_written, values_of
 from cogx_runs.report.page import Media, render_page
@@ -45,6 +47,7 @@ def write_report(
     directory: str | Path,
     *,
     baselines: Mapping[str, str] | None = None,
+    margins: Mapping[str, Margin | None] | None = None,
     log: bool = True,
     embed_limit_mb: float = EMBED_LIMIT_MB,
     tracking_uri: str | None = None,
@@ -52,10 +55,12 @@ def write_report(
     """Write `DIR/report.html` on the finished and failed cells of the sweeps, and keep it in MLflow with `log`.
 
     A sweep is an experiment's name or a sweep file. `baselines` are the values to compare with by axis, as text;
-    without one it is the model's default where the axis has it, else its first. The videos are in the page while they
+    without one it is the model's default where the axis has it, else its first. `margins` say by metric which changes
+    do not matter, as for `effects`. The videos are in the page while they
     are at most `embed_limit_mb` together, else files in `DIR/videos`; MLflow's page then shows contact sheets. Votes in
     the folder's earlier pages are carried over. Raises CogxError for a sweep that is not known or has nothing
-    finished, a baseline that is no axis or none of its values, and a folder that cannot be written.
+    finished, a baseline that is no axis or none of its values, a margin of what is not compared, and a folder that
+    cannot be written.
     """
     directory = Path(directory)
     make_folder(directory)
@@ -71,8 +76,9 @@ def write_report(
         if not any(cell.is_finished for cell in cells):
             raise CogxError(f"{', '.join(sweeps)}: has no finished run to report on")
         _check_baselines(baselines or {}, experiments)
+        _check_margins(margins or {})
         votes = votes_in(directory, identity)
-        content = content_of(identity, experiments, baselines or {}, votes)
+        content = content_of(identity, experiments, baselines or {}, margins or {}, votes)
         media = _media(store, cells, scratch, embed_limit_mb)
         if not media.embedded:
             write_beside(list(media.clips.values()), directory)
@@ -90,9 +96,10 @@ def write_report(
 
 
 def _read(name: str, store: RunStore, tracking_uri: str | None) -> Experiment:
-    cells, unfinished = cells_of(load_runs(name, tracking_uri=tracking_uri))
+    runs = load_runs(name, tracking_uri=tracking_uri)
+    cells, unfinished = cells_of(runs)
     tags = store.experiment_tags(store.experiment_id(name))
-    return Experiment(name, tags.get("cogx.question", ""), tuple(cells), unfinished, _axes(cells, tags))
+    return Experiment(name, tags.get("cogx.question", ""), tuple(cells), unfinished, _axes(cells, tags), runs)
 
 
 def _axes(cells: Sequence[Cell], tags: Mapping[str, str]) -> tuple[str, ...]:
@@ -117,6 +124,12 @@ def _check_baselines(baselines: Mapping[str, str], experiments: Sequence[Experim
         if not any(is_written(text, value) for value in axes[axis]):
             valid = ", ".join(dict.fromkeys(write_value(value) for value in axes[axis]))
             raise CogxError(f"--baseline {axis}={text}: not among the axis's values; valid: {valid}")
+
+
+def _check_margins(margins: Mapping[str, Margin | None]) -> None:
+    for metric in margins:
+        if metric not in QUANTITIES:
+            raise CogxError(f"margin of {metric!r}: reports do not compare it; {did_you_mean(metric, QUANTITIES)}")
 
 
 def _media(store: RunStore, cells: Sequence[Cell], scratch: Path, limit_mb: float) -> Media:

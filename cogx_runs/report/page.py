@@ -11,9 +11,13 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from cogx_runs.metrics.card import MINUS, MetricCard
+from cogx_runs.metrics.registry import shown_cards
 from cogx_runs.report.clips import Clip
+from cogx_runs.report.comparisons import QUANTITIES
 from cogx_runs.report.content import Content, GridContent
-from cogx_runs.report.quantities import SHOWN, write_value
+from cogx_runs.report.quantities import write_value
+from cogx_runs.report.sentences import VERDICTS, about_fit
 from cogx_runs.report.votes import Ballot
 
 PARTS = Path(__file__).parent / "parts"
@@ -42,12 +46,18 @@ def render_page(content: Content, media: Media) -> str:
         loader=FileSystemLoader(PARTS), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     templates.filters["value"] = write_value
+    templates.filters["p"] = _p
+    templates.filters["verdict"] = _verdict
+    templates.filters["signed"] = _signed
+    templates.filters["interval"] = _interval
     script = (PARTS / "page.js").read_text(encoding="utf-8")
     embeds = media.embedded and media.stills is None
     return templates.get_template("page.html.j2").render(
         content=content,
         media=media,
-        quantities=SHOWN,
+        quantities=shown_cards(),
+        compared=QUANTITIES,
+        about_fit=about_fit,
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         ballot=Ballot(report=content.identity, votes=list(content.votes)).model_dump(),
         data=_data(content, media),
@@ -58,6 +68,26 @@ def render_page(content: Content, media: Media) -> str:
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
     )
+
+
+def _signed(value: float) -> str:
+    """To two digits, as an effect's size and a correlation are written."""
+    return f"{value:+.2f}".replace("-", MINUS)
+
+
+def _interval(quantity: MetricCard, low: float, high: float) -> str:
+    """`−0.10 to +0.31 s`."""
+    return (
+        f"{quantity.write(low, signed=True).removesuffix(f' {quantity.unit}')} to {quantity.write(high, signed=True)}"
+    )
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _verdict(name: str) -> str:
+    return VERDICTS.get(name, name)
 
 
 def _data(content: Content, media: Media) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Every point of a metric against an axis, as SVG that takes its text colour from the page."""
+"""Every point of a metric against an axis, and its effects, as SVG that takes its text colour from the page."""
 
 import io
 import re
@@ -10,15 +10,29 @@ from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from cogx_runs.analysis.effects import Effect
+from cogx_runs.analysis.verdict import Verdict
+from cogx_runs.metrics.card import MetricCard
 from cogx_runs.report.cells import Cell
 from cogx_runs.report.grids import Grid, Row
-from cogx_runs.report.quantities import Quantity, write_value
+from cogx_runs.report.quantities import write_value
+from cogx_runs.report.sentences import VERDICTS
 
 COLOURS = ("#4c8bf5", "#e2703a", "#35a06b", "#b667d6", "#c99a1e", "#d9536f", "#2ba3b5", "#8a8f98")
 """Told apart on white and on black."""
 _INK = "#010203"
 """Becomes the page's own text colour."""
 MOST_TICKS = 12
+_MARKS: dict[Verdict, tuple[str, str, bool]] = {
+    "better": ("o", COLOURS[0], True),
+    "worse": ("D", COLOURS[1], True),
+    "higher": ("o", COLOURS[3], True),
+    "lower": ("o", COLOURS[3], True),
+    "equivalent": ("s", COLOURS[7], True),
+    "undecided": ("o", COLOURS[7], False),
+    "one prompt": ("x", COLOURS[7], False),
+}
+"""Of each verdict: shape, colour, and whether it is filled."""
 _STYLE: Any = {
     "svg.fonttype": "none", "svg.hashsalt": "cogx-runs", "font.family": "sans-serif", "font.size": 9,
     "text.color": _INK, "axes.labelcolor": _INK, "axes.edgecolor": _INK, "xtick.color": _INK, "ytick.color": _INK,
@@ -26,7 +40,7 @@ _STYLE: Any = {
 }  # fmt: skip
 
 
-def plot(grid: Grid, quantity: Quantity) -> Markup | None:
+def plot(grid: Grid, quantity: MetricCard) -> Markup | None:
     """A point for each finished cell that has the metric, a line through those of one prompt and seed.
 
     None where there are fewer than two points. Seeds have no order, so that no line joins them.
@@ -47,18 +61,62 @@ def plot(grid: Grid, quantity: Quantity) -> Markup | None:
             _by_prompt(axes, found, quantity)
         else:
             _by_value(axes, grid, points, quantity)
-        axes.set_ylabel(quantity.label + (f" ({quantity.unit})" if quantity.unit else ""))
+        axes.set_ylabel(quantity.title + (f" ({quantity.unit})" if quantity.unit else ""))
         axes.margins(x=0.08, y=0.12)
         return _svg(figure, _alternative(grid, found, quantity))
 
 
-def _has(cell: Cell | None, quantity: Quantity) -> bool:
-    return cell is not None and cell.is_finished and quantity.metric in cell.metrics
+def plot_effects(effects: Sequence[Effect], quantity: MetricCard) -> Markup | None:
+    """The mean change at each value of one axis, its 95% interval, and the margin as a band around no change.
+
+    None where no change has an interval.
+    """
+    found = [effect for effect in effects if effect.metric == quantity.name][::-1]
+    if not any(effect.low is not None for effect in found):
+        return None
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(4.8, 0.75 + 0.3 * len(found)), layout="constrained")
+        figure.patch.set_alpha(0)
+        axes = figure.add_subplot()
+        axes.patch.set_alpha(0)
+        axes.spines["left"].set_visible(False)
+        for place, effect in enumerate(found):
+            _effect(axes, place, effect, quantity.scale)
+        axes.axvline(0, color=_INK, linewidth=0.9)
+        several = len({effect.kind for effect in found}) > 1
+        names = [f"{write_value(one.value)} ({one.kind})" if several else write_value(one.value) for one in found]
+        axes.set_yticks(range(len(found)), names)
+        axes.tick_params(axis="y", length=0)
+        axes.set_ylim(-0.6, len(found) - 0.4)
+        unit = f" ({quantity.unit})" if quantity.unit else ""
+        baseline = f"{found[0].axis} {write_value(found[0].baseline)}"
+        axes.set_xlabel(f"change of {quantity.title} against {baseline}{unit}")
+        return _svg(figure, _alternative_of(found, quantity))
 
 
-def _by_prompt(axes: Axes, cells: Sequence[Cell], quantity: Quantity) -> None:
+def _effect(axes: Axes, place: int, effect: Effect, scale: float) -> None:
+    marker, colour, is_filled = _MARKS[effect.verdict]
+    if effect.margin is not None:
+        axes.barh(
+            place, 2 * effect.margin / scale, 1.0, left=-effect.margin / scale, color=_INK, alpha=0.1, linewidth=0
+        )
+    if effect.low is not None and effect.high is not None:
+        axes.plot([effect.low / scale, effect.high / scale], [place, place], color=colour, linewidth=1.4)
+    face = colour if is_filled else "none"
+    axes.plot(effect.mean / scale, place, marker, color=colour, markerfacecolor=face, markersize=5.5, linewidth=1.4)
+    axes.text(
+        1.02, place, VERDICTS.get(effect.verdict, effect.verdict), transform=axes.get_yaxis_transform(), va="center",
+        fontsize=8,
+    )  # fmt: skip
+
+
+def _has(cell: Cell | None, quantity: MetricCard) -> bool:
+    return cell is not None and cell.is_finished and quantity.name in cell.metrics
+
+
+def _by_prompt(axes: Axes, cells: Sequence[Cell], quantity: MetricCard) -> None:
     names = list(dict.fromkeys(cell.prompt_name for cell in cells))
-    heights = [cell.metrics[quantity.metric] / quantity.scale for cell in cells]
+    heights = [cell.metrics[quantity.name] / quantity.scale for cell in cells]
     axes.plot(
         [names.index(cell.prompt_name) for cell in cells], heights, "o", color=COLOURS[0], markersize=5, alpha=0.8
     )
@@ -70,7 +128,7 @@ def _by_prompt(axes: Axes, cells: Sequence[Cell], quantity: Quantity) -> None:
         axes.set_xlabel(f"{len(names)} prompts")
 
 
-def _by_value(axes: Axes, grid: Grid, points: Sequence[tuple[Row, Any]], quantity: Quantity) -> None:
+def _by_value(axes: Axes, grid: Grid, points: Sequence[tuple[Row, Any]], quantity: MetricCard) -> None:
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in grid.values)
     is_scale = numbers and grid.axis != "seed"
     places = [float(value) for value in grid.values] if is_scale else list(range(len(grid.values)))
@@ -78,7 +136,7 @@ def _by_value(axes: Axes, grid: Grid, points: Sequence[tuple[Row, Any]], quantit
     for index, (row, cells) in enumerate(points):
         axes.plot(
             [places[column] for column, _ in cells],
-            [cell.metrics[quantity.metric] / quantity.scale for _, cell in cells],
+            [cell.metrics[quantity.name] / quantity.scale for _, cell in cells],
             marker="o",
             linestyle="none" if grid.axis == "seed" else "-",
             linewidth=1.2 if few else 0.6,
@@ -94,13 +152,23 @@ def _by_value(axes: Axes, grid: Grid, points: Sequence[tuple[Row, Any]], quantit
         axes.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
-def _alternative(grid: Grid, cells: Sequence[Cell], quantity: Quantity) -> str:
-    values = [cell.metrics[quantity.metric] for cell in cells]
+def _alternative(grid: Grid, cells: Sequence[Cell], quantity: MetricCard) -> str:
+    values = [cell.metrics[quantity.name] for cell in cells]
     against = "each prompt" if grid.axis is None else grid.axis
     return (
-        f"{quantity.label} against {against}, {len(values)} points from {quantity.write(min(values))} to "
+        f"{quantity.title} against {against}, {len(values)} points from {quantity.write(min(values))} to "
         f"{quantity.write(max(values))}; each number stands under its video."
     )
+
+
+def _alternative_of(effects: Sequence[Effect], quantity: MetricCard) -> str:
+    said = [
+        f"{write_value(effect.value)}{f' ({effect.kind})' if effect.kind else ''} "
+        f"{quantity.write(effect.mean, signed=True)}, {VERDICTS.get(effect.verdict, effect.verdict)}"
+        for effect in reversed(effects)
+    ]
+    against = f"{effects[0].axis} {write_value(effects[0].baseline)}"
+    return f"Change of {quantity.title} against {against}: {'; '.join(said)}; intervals are in the table."
 
 
 def _svg(figure: Figure, alternative: str) -> Markup:

@@ -1,11 +1,25 @@
 """What the numbers say, in plain sentences that claim nothing beyond them."""
 
+import json
 from collections.abc import Callable, Sequence
 
+from cogx_runs.analysis.effects import Effect
+from cogx_runs.analysis.interactions import Interaction
+from cogx_runs.analysis.pairs import is_of_machine
+from cogx_runs.analysis.timing import TimeFit
+from cogx_runs.analysis.wording import ONE_PROMPT, change, counted, interaction_sentence, sentence
+from cogx_runs.metrics import clip_score
+from cogx_runs.metrics.measured import FILE_SIZE, WALL_TIME
 from cogx_runs.report.cells import Cell
-from cogx_runs.report.differences import Difference
+from cogx_runs.report.comparisons import HEADLINES, QUANTITIES
 from cogx_runs.report.grids import Grid
-from cogx_runs.report.quantities import CLIP, SIZE, WALL, Quantity, write_value
+from cogx_runs.report.quantities import write_value
+
+FEW = 3
+"""Values of an axis up to which each has its sentence; of more the largest change has one, and the verdicts a line."""
+
+VERDICTS = {"undecided": "cannot be told apart"}
+"""In a reader's words, those that are not so already."""
 
 
 def about_section(cells: Sequence[Cell], unfinished: int) -> str:
@@ -22,18 +36,53 @@ def about_section(cells: Sequence[Cell], unfinished: int) -> str:
     return "; ".join(parts) + "."
 
 
-def about_grid(grid: Grid, differences: Sequence[Difference]) -> list[str]:
-    """What a grid's numbers say; intervals and verdicts are not among it."""
+def about_grid(grid: Grid, effects: Sequence[Effect], refused: str | None = None) -> list[str]:
+    """What a grid's numbers say, `effects` being those along its axis; `refused` says why there are none."""
     if grid.axis is None:
         return _ranges(grid)
-    said = [_difference(found) for quantity in (CLIP, WALL) for found in differences if found.quantity is quantity]
-    if grid.axis == "seed":
-        said = [*_ranges(grid), *said]
-    if differences:
-        said.append(_uncertainty(differences))
-    elif len(grid.values) > 1:
+    said = _ranges(grid) if grid.axis == "seed" else []
+    if refused:
+        return [*said, refused, *_traps(grid, effects)]
+    for metric in HEADLINES:
+        for kind in dict.fromkeys(effect.kind for effect in effects):
+            said += _headline([effect for effect in effects if (effect.metric, effect.kind) == (metric, kind)])
+    if effects and all(effect.low is None for effect in effects):
+        alone = all(effect.pairs == 1 for effect in effects)
+        said.append(ONE_PROMPT + (" Another seed may turn every change around." if alone else ""))
+    elif not effects and len(grid.values) > 1:
         said.append(f"No two finished videos differ in {grid.axis} alone: there is nothing to compare.")
-    return said + _traps(grid, differences)
+    return said + _traps(grid, effects)
+
+
+def about_interactions(found: Sequence[Interaction]) -> list[str]:
+    """Of every two axes, metric and kind of runs, the largest interaction."""
+    largest: dict[tuple[str, ...], Interaction] = {}
+    for one in found:
+        key = (one.metric, one.axis_a, one.axis_b, one.kind)
+        if key not in largest or abs(one.mean) > abs(largest[key].mean):
+            largest[key] = one
+    return [interaction_sentence(one) for one in largest.values()]
+
+
+def about_fit(kind: str, fit: TimeFit) -> str:
+    """The line of a time on the work it takes, and how well it fits."""
+    of = f" ({kind})" if kind else ""
+    slope = f"{fit.s_per_million_tokens:,.0f}" if fit.s_per_million_tokens >= 100 else f"{fit.s_per_million_tokens:.3g}"
+    said = [
+        f"{fit.metric}{of} = {WALL_TIME.write(fit.fixed_s)} + {slope} s for every million tokens "
+        "that go through the transformer (steps, times two with guidance, times the tokens of video and text): R² "
+        f"{fit.r_squared:.3f}, residuals {fit.residual_s:.2g} s, over {_count(fit.cells, 'video')} of "
+        f"{_count(fit.prompts, 'prompt')} on {fit.device or 'a device not known'}"
+        + (f", {fit.placement}." if fit.placement else ".")
+    ]
+    if fit.token_counts > 1:
+        said.append(
+            f"The videos have {fit.token_counts} lengths, and time grows faster than they do: one slope is a mean of "
+            "theirs."
+        )
+    if fit.left_out:
+        said.append(f"{_count(fit.left_out, 'video')} left out: not measured alike.")
+    return " ".join(said)
 
 
 def warnings_about(cells: Sequence[Cell]) -> list[str]:
@@ -54,7 +103,7 @@ def warnings_about(cells: Sequence[Cell]) -> list[str]:
         ),
         (
             "definitions of the CLIP score",
-            lambda cell: cell.tags.get("clip_score.definition", ""),
+            lambda cell: json.loads(cell.tags.get("metrics", "{}")).get("clip_score", "").partition(" ")[0],
             "their scores do not compare",
         ),
     )
@@ -86,15 +135,15 @@ def _ranges(grid: Grid) -> list[str]:
     said = []
     if len({(_model(cell), cell.config.get("clip_model"), *cell.timed_in) for cell in grid.cells}) > 1:
         return []
-    for quantity in (CLIP, WALL):
-        cells = [cell for cell in grid.cells if cell.is_finished and quantity.metric in cell.metrics]
+    for quantity in (clip_score.CARD, WALL_TIME):
+        cells = [cell for cell in grid.cells if cell.is_finished and quantity.name in cell.metrics]
         if len(cells) < 2:
             continue
-        low = min(cells, key=lambda cell: cell.metrics[quantity.metric])
-        high = max(cells, key=lambda cell: cell.metrics[quantity.metric])
+        low = min(cells, key=lambda cell: cell.metrics[quantity.name])
+        high = max(cells, key=lambda cell: cell.metrics[quantity.name])
         said.append(
-            f"Over {len(cells)} videos the {quantity.label} goes from {quantity.write(low.metrics[quantity.metric])} "
-            f"({_called(low, grid.axis)}) to {quantity.write(high.metrics[quantity.metric])} "
+            f"Over {len(cells)} videos the {quantity.title} goes from {quantity.write(low.metrics[quantity.name])} "
+            f"({_called(low, grid.axis)}) to {quantity.write(high.metrics[quantity.name])} "
             f"({_called(high, grid.axis)})."
         )
     return said
@@ -104,40 +153,26 @@ def _called(cell: Cell, axis: str | None) -> str:
     return cell.prompt_name if axis is None else f"{axis} {write_value(cell.config[axis])}"
 
 
-def _difference(found: Difference) -> str:
-    quantity = found.quantity
-    at = f"At {found.axis} {write_value(found.value)} the {quantity.label} is"
-    base = f"at {write_value(found.baseline)}"
-    count = len(found.by_pair)
-    if count == 1:
-        return f"{at} {_by(quantity, found.mean)} {base}, in the one pair there is."
-    low, high = (quantity.write(end, signed=True) for end in (min(found.by_pair), max(found.by_pair)))
-    direction = "higher" if found.mean > 0 else "lower"
-    return (
-        f"{at} on average {_by(quantity, found.mean)} {base}, over {count} pairs "
-        f"(from {low} to {high}; {direction} in {found.same_sign} of {count})."
-    )
+def _headline(effects: Sequence[Effect]) -> list[str]:
+    """Of one metric and kind: each effect, or of many the largest change and all verdicts."""
+    if not effects:
+        return []
+    shown = effects if len(effects) <= FEW else [max(effects, key=lambda effect: abs(effect.mean))]
+    if all(effect.low is None for effect in effects):
+        return [f"{change(effect)} ({counted(effect)})." for effect in shown]
+    said = [sentence(effect) for effect in shown]
+    if len(shown) < len(effects):
+        verdicts: dict[str, list[str]] = {}
+        for effect in effects:
+            verdicts.setdefault(VERDICTS.get(effect.verdict, effect.verdict), []).append(write_value(effect.value))
+        parts = [f"{verdict} at {', '.join(values)}" for verdict, values in verdicts.items()]
+        first = effects[0]
+        of = f" ({first.kind})" if first.kind else ""
+        said.append(f"All {len(effects)} values for the {QUANTITIES[first.metric].title}{of}: {'; '.join(parts)}.")
+    return said
 
 
-def _by(quantity: Quantity, difference: float) -> str:
-    written = quantity.write(abs(difference))
-    if written == quantity.write(0.0):
-        return "the same to the digits shown as"
-    return f"{written} {'higher' if difference > 0 else 'lower'} than"
-
-
-def _uncertainty(differences: Sequence[Difference]) -> str:
-    widest = max(differences, key=lambda found: len(found.by_pair))
-    pairs, seeds = len(widest.by_pair), "seed" if widest.axis != "seed" else ""
-    if pairs == 1:
-        of = "One prompt and one seed" if seeds else "One prompt and one pair of seeds"
-        return f"{of}: no uncertainty can be stated. Another seed may turn every difference around."
-    if widest.prompts == 1:
-        return "One prompt: how far this holds for others cannot be told. No interval or verdict is stated."
-    return f"Raw differences over {widest.prompts} prompts and {_count(widest.seeds, 'seed')}: no interval is stated."
-
-
-def _traps(grid: Grid, differences: Sequence[Difference]) -> list[str]:
+def _traps(grid: Grid, effects: Sequence[Effect]) -> list[str]:
     said = []
     if grid.axis == "num_frames":
         said.append(
@@ -146,15 +181,42 @@ def _traps(grid: Grid, differences: Sequence[Difference]) -> list[str]:
         )
     elif grid.axis in {"fps", "video_quality"}:
         said.append(f"{grid.axis} changes how the same frames are encoded: the files' sizes compare encodings.")
-    elif any(found.quantity is SIZE for found in differences):
+    elif any(effect.metric == FILE_SIZE.name for effect in effects):
         said.append("A larger file has more motion, detail or noise; which of them, its size does not tell.")
     values = [value for value in grid.values if isinstance(value, int | float)]
     if grid.axis == "guidance_scale" and min(values) <= 1 < max(values):
         said.append("At 1 or below guidance is off: a step calls the model for half as many videos.")
-    left_out = max((found.not_comparable for found in differences), default=0)
-    if left_out:
-        said.append(f"{_count(left_out, 'pair')} of wall times left out: not measured alike.")
+    if any(effect.metric == WALL_TIME.name for effect in effects):
+        texts = [cell.tags.get("text") for cell in grid.cells if cell.is_finished]
+        if {"encoder", "cache"} <= set(texts):
+            said.append(
+                f"The encoding of a text is in {texts.count('encoder')} of {len(texts)} wall times; the others took it "
+                "from the cache."
+            )
+    return said + _not_alike(grid, effects)
+
+
+def _not_alike(grid: Grid, effects: Sequence[Effect]) -> list[str]:
+    """How many pairs were not compared, since they were not measured on one device and in one placement, alone."""
+    said, counts = [], []
+    for metric, quantity in QUANTITIES.items():
+        of_metric = [effect for effect in effects if effect.metric == metric]
+        left_out = max((effect.left_out for effect in of_metric), default=0)
+        if left_out:
+            counts.append(f"{_count(left_out, 'pair')} of {quantity.title}")
+        elif not of_metric and effects and is_of_machine(metric) and _has_pair(grid, metric):
+            said.append(f"No {quantity.title} is compared: no two were measured alike.")
+    if counts:
+        said.append(f"Left out, since they were not measured alike: {', '.join(counts)}.")
     return said
+
+
+def _has_pair(grid: Grid, metric: str) -> bool:
+    """Whether a finished video has the metric, and its row's baseline too."""
+    rows = [
+        [cell is not None and cell.is_finished and metric in cell.metrics for cell in row.cells] for row in grid.rows
+    ]
+    return any(has[grid.baseline] and sum(has) > 1 for has in rows)
 
 
 def _count(number: int, noun: str) -> str:

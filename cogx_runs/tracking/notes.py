@@ -3,10 +3,12 @@
 import html
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from urllib.parse import quote
 
 from mlflow.entities import Run
+
+from cogx_runs.metrics.card import MetricCard
+from cogx_runs.metrics.registry import cards, shown_cards
 
 NOTE = "mlflow.note.content"
 LIMIT = 18_000
@@ -20,28 +22,6 @@ DEGENERATE = "cogx.degenerate"
 MOST_LINKS = 60
 
 
-@dataclass(frozen=True)
-class _Figure:
-    """A metric as a reader reads it."""
-
-    metric: str
-    title: str
-    form: str
-    unit: float = 1
-
-    def write(self, metrics: Mapping[str, float]) -> str:
-        return self.form.format(metrics[self.metric] / self.unit) if self.metric in metrics else ""
-
-
-_FIGURES = (
-    _Figure("clip_score", "CLIP score", "{:.2f}"),
-    _Figure("wall_time_s", "wall s", "{:.1f}"),
-    _Figure("step_s", "s/step", "{:.3f}"),
-    _Figure("peak_vram_gib", "VRAM GiB", "{:.2f}"),
-    _Figure("file_size_bytes", "kB", "{:.0f}", 1000),
-)
-
-
 def experiment_note(name: str, question: str, axes: Sequence[str], runs: Sequence[Run], links: Iterable[str]) -> str:
     """The question, and a table of the results as far as they fit. `runs` are in the order of the table; `links` are
     Markdown links to views."""
@@ -49,8 +29,8 @@ def experiment_note(name: str, question: str, axes: Sequence[str], runs: Sequenc
     more = f" and {len(shown_links) - MOST_LINKS} more" if len(shown_links) > MOST_LINKS else ""
     head = f"{_cut(escaped(question), 4000)}\n\n{' · '.join(shown_links[:MOST_LINKS])}{more}\n\n"
     varied = [*axes, *(column for column in ("prompt_name", "seed") if column not in axes and _varies(column, runs))]
-    metrics = [figure for figure in _FIGURES if any(figure.metric in run.data.metrics for run in runs)]
-    titles = ["", *varied, *(figure.title for figure in metrics), ""]
+    metrics = [card for card in shown_cards() if any(card.name in run.data.metrics for run in runs)]
+    titles = ["", *varied, *(card.heading for card in metrics), ""]
     table = f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}\n"
     rest = "\n{} more runs: `cogx-runs runs " + name + "`\n"
     for number, run in enumerate(runs):
@@ -61,10 +41,11 @@ def experiment_note(name: str, question: str, axes: Sequence[str], runs: Sequenc
     return head + table
 
 
-def _row(run: Run, varied: Sequence[str], metrics: Sequence[_Figure]) -> str:
+def _row(run: Run, varied: Sequence[str], metrics: Sequence[MetricCard]) -> str:
     run_id, experiment = run.info.run_id, run.info.experiment_id
-    numbers = [figure.write(run.data.metrics) for figure in metrics]
-    values = [_value(run, column) for column in varied]
+    values = run.data.metrics
+    numbers = [card.number(values[card.name]) if card.name in values else "" for card in metrics]
+    settings = [_value(run, column) for column in varied]
     if run.info.status == "FINISHED":
         last = f"[video](/get-artifact?path=video.mp4&run_uuid={run_id})"
         first = picture(run_id, run.data.tags.get(PICTURE, ""))
@@ -73,12 +54,12 @@ def _row(run: Run, varied: Sequence[str], metrics: Sequence[_Figure]) -> str:
     if DEGENERATE in run.data.tags:
         last += f" **{run.data.tags[DEGENERATE]}**"
     link = f"[run](/#/experiments/{experiment}/runs/{run_id}?workflowType=machine_learning)"
-    return f"| {' | '.join([first, *values, *numbers, f'{last} {link}'])} |\n"
+    return f"| {' | '.join([first, *settings, *numbers, f'{last} {link}'])} |\n"
 
 
 def run_note(what: str, prompt: str, run_id: str, metrics: Mapping[str, float], command: str) -> str:
     """What a run is in one line, its picture, its numbers, and the command that makes it again."""
-    numbers = [f"{figure.title} {figure.write(metrics)}" for figure in _FIGURES if figure.metric in metrics]
+    numbers = [f"{card.title} {card.write(metrics[card.name])}" for card in cards().values() if card.name in metrics]
     head = f"{escaped(what)}\n\n> {_cut(escaped(prompt), 1500)}\n\n{', '.join(numbers)}\n\n"
     head += f"{picture(run_id, 'contact_sheet.png')}\n\n"
     fence = "`" * (1 + max((len(found) for found in re.findall("`+", command)), default=0))

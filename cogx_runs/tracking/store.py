@@ -31,6 +31,8 @@ LATENTS = "latents.safetensors"
 TAG_LIMIT = 7900
 """Characters of a tag; MLflow refuses more than 8,000."""
 EXPERIMENT_TAG_LIMIT = 19000
+TRIAL = "cogx.trial"
+"""The beginning of the tags that say of which trial of a search a run is."""
 NUMBER = "number"
 """The kind of an axis in an experiment's tag `cogx.axes`; any other kind is `word`."""
 BATCH = 1000
@@ -186,8 +188,12 @@ class RunStore:
         tags: Mapping[str, str],
         remove: Sequence[str] = (),
         series: Series = NO_SERIES,
+        artifact: Path | None = None,
     ) -> None:
-        """Add values to a run that has ended, without touching its times, and remove tags that no longer hold."""
+        """Add values, and a file, to a run that has ended, without touching its times; remove tags that no longer
+        hold."""
+        if artifact is not None:
+            self._client.log_artifact(run_id, str(artifact))
         self._log(run_id, metrics, tags, series=series)
         present = self._client.get_run(run_id).data.tags
         for key in set(remove) & set(present):
@@ -410,6 +416,7 @@ def _past_run(run: Run, experiment: str) -> PastRun:
         device_name=run.data.tags.get("cogx.env.device_name", ""),
         params=run.data.params,
         metrics=scalars(run),
+        trial_tags={key: value for key, value in run.data.tags.items() if key.startswith(TRIAL)},
     )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cogx_runs.metrics.registry import SHOWN, cards
 from cogx_runs.tracking.images import CLIP, STILLS
 from cogx_runs.tracking.store import KIND_FILTER
 
@@ -23,13 +24,6 @@ CLIPS_A_CARD = 10
 """MLflow shows no more pictures in a card: those of the first runs in the table."""
 CLIPS_A_ROW = 3
 """In a window of usual width."""
-METRICS = ("clip_score", "wall_time_s", "step_s", "peak_vram_gib", "file_size_bytes")
-"""The columns beside what is varied."""
-KNOWN = frozenset(METRICS) | {
-    "encode_text_s", "denoise_s", "decode_s", "encode_video_s", "idle_before_s", "current_step", "peak_ram_gib",
-    "peak_vram_reserved_gib", "peak_vram_text_gib", "peak_vram_denoise_gib", "peak_vram_decode_gib",
-}  # fmt: skip
-"""What runs will have that have not begun: the UI keeps a view as it was when it was opened."""
 _LINES = ("by_frame.clip_score", "by_frame.change", "by_step.latent_std")
 
 
@@ -70,8 +64,8 @@ def view_tags(shown: Shown, of: Iterable[Only], made_at_ms: int) -> dict[str, st
 
     The clips stand in the reverse of the table's order, so that the views with clips sort their runs downwards.
     """
-    cards = _cards(shown)
-    views = {TABLE: _state(shown, True, Only(), cards)} | {only.key: _state(shown, False, only, cards) for only in of}
+    layout = _cards(shown)
+    views = {TABLE: _state(shown, True, Only(), layout)} | {only.key: _state(shown, False, only, layout) for only in of}
     return {_TAG + key: _tag(key, state, made_at_ms) for key, state in views.items()}
 
 
@@ -95,7 +89,7 @@ def _state(
         model = shown.models[0] if only.prompt is None else shown.model_of[only.prompt]
     wanted = {"params.`model`": model, "params.`prompt_name`": only.prompt}
     chosen = [f"{column} = {_quoted(value)}" for column, value in wanted.items() if value is not None]
-    sections, cards = layout
+    sections, charts = layout
     return {
         "searchFilter": " and ".join([KIND_FILTER, *chosen]),
         "orderByKey": _order(shown, only.prompt),
@@ -112,7 +106,7 @@ def _state(
         "runsVisibilityMap": {},
         "runsPinned": [],
         "runsExpanded": {},
-        "compareRunCharts": cards,
+        "compareRunCharts": charts,
         "compareRunSections": sections,
         "viewMaximized": True,
         "runListHidden": False,
@@ -139,7 +133,7 @@ def _columns(shown: Shown) -> Iterator[str]:
     for name, several in (("prompt_name", shown.model_of), ("model", shown.models)):
         if len(several) > 1 and name not in shown.axes:
             yield f"params.`{name}`"
-    yield from (f"metrics.`{name}`" for name in METRICS)
+    yield from (f"metrics.`{name}`" for name in SHOWN)
     yield "metrics.`current_step`"
 
 
@@ -154,8 +148,10 @@ def _cards(shown: Shown) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     lines = [_line(metric) for metric in _LINES]
     axes = {f"axis.{axis}" for axis in shown.numbers}
     named = {*_LINES, *(card["metricKey"] for card in effects if "metricKey" in card)}
+    # Cards also of what runs will have that have not begun: the UI keeps a view as it was when it was opened.
     unwanted = [
-        _card("BAR", metricKey=metric, deleted=True) for metric in sorted((shown.metrics | KNOWN | axes) - named)
+        _card("BAR", metricKey=metric, deleted=True)
+        for metric in sorted((shown.metrics | cards().keys() | {"current_step"} | axes) - named)
     ]
     unwanted += [_card("IMAGE", imageKeys=[key], step=0, deleted=True) for key in STILLS]
     layout = [
@@ -182,8 +178,8 @@ def _cards(shown: Shown) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         }
         for name, columns, height, _ in layout
     ]
-    cards = [card | {"metricSectionId": _uuid(name)} for name, _, _, held in layout for card in held]
-    return sections, [card | {"uuid": _uuid(json.dumps(card, sort_keys=True))} for card in cards]
+    charts = [card | {"metricSectionId": _uuid(name)} for name, _, _, held in layout for card in held]
+    return sections, [card | {"uuid": _uuid(json.dumps(card, sort_keys=True))} for card in charts]
 
 
 def _card(kind: str, **content: Any) -> dict[str, Any]:

@@ -1,0 +1,64 @@
+"""Cells at few steps, each with the same cell at more."""
+
+import pandas as pd
+
+from cogx_runs.analysis.pairs import finished_cells
+
+STEPS = "num_inference_steps"
+
+
+def previews(frame: pd.DataFrame, metric: str, from_steps: int, steps: int) -> pd.DataFrame:
+    """One row a finished cell at `from_steps` that has a value of the metric.
+
+    `frame` is as `load_runs` gives it. Columns: `prompt`, `text` (its name and words, by which prompts are told
+    apart), `signature`, `number` (its seed), `run_id`, `run_name`, `device`, `start_time`, `preview` (the value); and
+    of the cell that differs from it in the step count alone, missing where there is none with a value: `final` and
+    `final_run_id`. Raises CogxError for a metric that is not there.
+    """
+    cells = finished_cells(frame, (metric,), (STEPS,))
+    before, after = (cells[cells[f"params.{STEPS}"] == count] for count in (from_steps, steps))
+    finals = pd.DataFrame(
+        {
+            "context": after["context"],
+            "machine": after["machine"],
+            "final": after[f"metrics.{metric}"].astype(float),
+            "final_run_id": after["run_id"],
+        }
+    )
+    rows = pd.DataFrame(
+        {
+            "prompt": before["prompt"],
+            "text": before["context"].map(lambda context: context[0]),
+            "signature": before["tags.cogx.signature"],
+            "number": before["params.seed"].astype(int),
+            "run_id": before["run_id"],
+            "run_name": before["run_name"],
+            "device": before["params.device"],
+            "start_time": before["start_time"],
+            "preview": before[f"metrics.{metric}"].astype(float),
+            "context": before["context"],
+            "machine": before["machine"],
+        }
+    )
+    return rows.merge(finals, on=["context", "machine"], how="left").drop(columns=["context", "machine"])
+
+
+def ranked(rows: pd.DataFrame, direction: str) -> pd.DataFrame:
+    """The rows by prompt, best preview first; of equal ones the smaller seed, so that the choice is always the same."""
+    signed = -rows["preview"] if direction == "higher" else rows["preview"]
+    ordered = rows.assign(signed=signed).sort_values(["prompt", "signed", "number", "signature"], kind="stable")
+    return ordered.drop(columns="signed")
+
+
+def of_newest_texts(frame: pd.DataFrame, from_steps: int) -> pd.DataFrame:
+    """The runs without those of a text that its prompt had before the newest run at `from_steps`."""
+    if "tags.cogx.prompt" not in frame.columns:
+        return frame
+    here = frame[_at(frame, from_steps)].sort_values("start_time", kind="stable")
+    newest = here.groupby("params.prompt_name")["tags.cogx.prompt"].last()
+    return frame[frame["tags.cogx.prompt"] == frame["params.prompt_name"].map(newest)]
+
+
+def _at(frame: pd.DataFrame, steps: int) -> "pd.Series[bool]":
+    found: pd.Series[bool] = (frame[f"params.{STEPS}"] == steps).fillna(False).astype(bool)
+    return found

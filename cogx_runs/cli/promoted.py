@@ -1,0 +1,93 @@
+"""A promotion on a terminal, and as the object that `--json` prints."""
+
+from dataclasses import asdict
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from cogx_runs.cli.tables import stdout
+from cogx_runs.promotion import PlannedPromotion, Promotion
+
+
+def print_choice(planned: PlannedPromotion) -> None:
+    """The candidates that are to be made again."""
+    choice = planned.choice
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for header in ("prompt", "candidate"):
+        table.add_column(header, overflow="fold")
+    for header in ("rank", f"{choice.by} at {choice.from_steps}"):
+        table.add_column(header, justify="right", no_wrap=True)
+    for one in choice.promoted:
+        table.add_row(escape(one.prompt), escape(one.run_name), f"{one.rank} of {one.of}", _figure(one.value))
+    stdout().print(table)
+
+
+def print_promotion(done: Promotion) -> None:
+    """Each candidate that was made again at both step counts, then what the figures say."""
+    choice, check = done.planned.choice, done.planned.check
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for header in ("prompt", "candidate"):
+        table.add_column(header, overflow="fold")
+    for metric in (choice.by, check):
+        if metric is not None:
+            table.add_column(f"{metric} at {choice.from_steps}", justify="right", overflow="fold")
+            table.add_column(f"at {choice.steps}", justify="right", no_wrap=True)
+            table.add_column("change", justify="right", no_wrap=True)
+    table.add_column("rank", justify="right", no_wrap=True)
+    table.add_column(f"at {choice.steps}", justify="right", no_wrap=True)
+    table.add_column("final run", no_wrap=True)
+    for one in done.promoted:
+        figures = _row(one.preview, one.final)
+        if check is not None:
+            figures += _row(one.check_preview, one.check_final)
+        final_rank = "" if one.final_rank is None else str(one.final_rank)
+        table.add_row(
+            escape(one.prompt),
+            escape(one.run_name),
+            *figures,
+            f"{one.rank} of {one.of}",
+            final_rank,
+            (one.final_run_id or "")[:8],
+        )
+    console = stdout()
+    console.print(table)
+    for outcome in done.outcomes:
+        if outcome.error and outcome.status != "done":
+            console.print(f"{outcome.status} {escape(outcome.spec.run_name)}: {escape(outcome.error)}", soft_wrap=True)
+    for sentence in done.sentences:
+        console.print(escape(sentence), soft_wrap=True)
+
+
+def choice_dict(planned: PlannedPromotion) -> dict[str, Any]:
+    """The choice, as `--json` prints it."""
+    choice = planned.choice
+    return {
+        "experiment": planned.experiment,
+        "by": choice.by,
+        "direction": choice.direction,
+        "check": planned.check,
+        "from_steps": choice.from_steps,
+        "steps": choice.steps,
+        "candidates": [asdict(one) for one in choice.candidates],
+    }
+
+
+def promotion_dict(done: Promotion) -> dict[str, Any]:
+    """What came of it, as `--json` prints it."""
+    return {
+        **choice_dict(done.planned),
+        "promoted": [asdict(one) for one in done.promoted],
+        "comparisons": [asdict(one) for one in done.comparisons],
+        "agreement": None if done.agreement is None else asdict(done.agreement),
+        "sentences": list(done.sentences),
+    }
+
+
+def _row(before: float | None, after: float | None) -> list[str]:
+    change = "" if before is None or after is None else f"{after - before:+.4g}"
+    return [_figure(before), _figure(after), change]
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"

@@ -1,0 +1,107 @@
+"""threshold: the smallest step count that is good enough."""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cogx_runs.cli.options import cell_options, json_option, take_overrides
+
+if TYPE_CHECKING:
+    from cogx_runs.plan import Plan
+    from cogx_runs.threshold import ThresholdSearch
+
+
+@click.command()
+@click.argument("file")
+@click.option("--metric", default="clip_score", show_default=True, help="The measure of quality.")
+@click.option("--margin", type=float, help="How much worse does not matter, in the metric's unit; 1 for clip_score.")
+@click.option("--reference", type=click.IntRange(min=2), help="The count to compare with; else the base's, 50.")
+@click.option("--ladder", metavar="N,N,...", help="The counts to choose from; else the file's, else 5 to 50.")
+@cell_options
+@click.option("--retry-failed", is_flag=True, help="Take up the cells that failed before.")
+@json_option
+def threshold(file: str, ladder: str | None, as_json: bool, **options: Any) -> None:
+    """Find the smallest step count that is not inferior to 50 by a margin, by bisection: run few counts, each with the
+    prompts and seeds of FILE.
+
+    The same command goes on where it was stopped. Exits with 1 where cells failed and nothing is settled.
+    """
+    from cogx_runs.threshold import find_threshold
+
+    steps = None if ladder is None else _counts(ladder)
+    search = find_threshold(
+        file,
+        ladder=steps,
+        overrides=take_overrides(options),
+        run=_Rounds(),
+        report=lambda message: click.echo(message, err=True),
+        **options,
+    )
+    if as_json:
+        _print_json(search)
+    else:
+        _print_curve(search)
+    if search.stopped is not None:
+        click.echo(search.stopped, err=True)
+        sys.exit(1)
+
+
+class _Rounds:
+    """Runs each round's plan with its progress shown; advice is said once."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def __call__(self, planned: "Plan") -> None:
+        from cogx_runs.cli.progress import reporter
+        from cogx_runs.cli.tables import print_advice
+        from cogx_runs.study import execute
+
+        print_advice([advice for advice in planned.advice if advice.message not in self._said])
+        self._said |= {advice.message for advice in planned.advice}
+        with reporter(planned) as progress:
+            execute(planned, reporter=progress)
+
+
+def _counts(ladder: str) -> list[int]:
+    from cogx_runs.errors import InputError
+
+    try:
+        return [int(count) for count in ladder.split(",")]
+    except ValueError as error:
+        raise InputError.single(f"--ladder {ladder}", "write it as 5,10,25,50") from error
+
+
+def _print_json(search: "ThresholdSearch") -> None:
+    from dataclasses import asdict
+    from json import dumps
+
+    from cogx_runs.analysis.threshold import threshold_sentence
+
+    found = {
+        **asdict(search),
+        "settled": search.threshold.settled,
+        "sentence": threshold_sentence(search.threshold),
+    }
+    click.echo(dumps(found, indent=2, ensure_ascii=False))
+
+
+def _print_curve(search: "ThresholdSearch") -> None:
+    from rich.table import Table
+
+    from cogx_runs.analysis.threshold import signed, threshold_sentence
+    from cogx_runs.cli.tables import stdout
+
+    found = search.threshold
+    confidence = f"{100 * (1 - 2 * found.alpha):.3g}%"
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for header in ("steps", f"{found.metric} less {found.reference}'s", f"{confidence} interval"):
+        table.add_column(header, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    for point in found.curve:
+        interval = f"{signed(point.low)} to {signed(point.high)}"
+        table.add_row(str(point.count), signed(point.mean), interval, point.verdict)
+    table.add_row(str(found.reference), "0", "", "reference")
+    stdout().print(table)
+    click.echo(threshold_sentence(found))

@@ -1,0 +1,61 @@
+"""What a metric's number means, kept with the number."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Direction = Literal["higher", "lower"]
+MINUS = "−"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricCard:
+    """A metric's definition. Values of different cards are never averaged."""
+
+    name: str
+    """In MLflow."""
+    title: str
+    """For readers."""
+    definition: str
+    source: str
+    """The paper or the reference code, or `cogx-runs` where it is our own."""
+    direction: Direction | None = None
+    """Which is better; None where neither is, or nobody knows."""
+    version: str = "1"
+    """Raised when a value would no longer compare with earlier ones."""
+    unit: str = ""
+    """For readers, after division by `scale`."""
+    scale: float = 1.0
+    digits: int = 2
+    margin: float | None = None
+    """A change that does not matter, in the stored unit, by convention; None for a share of the baseline's value."""
+    uses_clip: bool = False
+    """Whether its value depends on the CLIP."""
+    fooled_by: str = ""
+    """What makes it good or bad without the video being so."""
+
+    def identity(self, clip_model: str, against: str = "") -> str:
+        """What values must have in common to be compared: the version, the CLIP where it matters, and what a comparison
+        was made against."""
+        return " ".join(part for part in (self.version, clip_model if self.uses_clip else "", against) if part)
+
+    def logged(self, identity: str, conditions: Mapping[str, str]) -> dict[str, Any]:
+        """The card as it is kept with a value, with what else the value depended on."""
+        known = {name: value for name, value in asdict(self).items() if value not in ("", None, False)}
+        return known | {"identity": identity} | dict(conditions)
+
+    @property
+    def heading(self) -> str:
+        """Of a column of numbers: `wall time, s`."""
+        return f"{self.title}, {self.unit}" if self.unit else self.title
+
+    def number(self, value: float, *, signed: bool = False) -> str:
+        """`12.3`: a stored value in a reader's unit; with `signed` `+0.4` or `−0.4`, and no sign for what rounds to
+        zero."""
+        text = f"{abs(value) / self.scale:,.{self.digits}f}"
+        is_zero = not any(digit in text for digit in "123456789")
+        return ("" if is_zero else MINUS if value < 0 else "+" if signed else "") + text
+
+    def write(self, value: float, *, signed: bool = False) -> str:
+        """`12.3 s`."""
+        return f"{self.number(value, signed=signed)} {self.unit}".rstrip()

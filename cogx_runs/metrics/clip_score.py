@@ -1,0 +1,54 @@
+"""CLIP score: how well the frames fit the prompt."""
+
+import numpy as np
+import numpy.typing as npt
+
+from cogx_runs.metrics.card import MetricCard
+from cogx_runs.metrics.metric import Measured, Subject
+from cogx_runs.tokens import count_clip_tokens
+
+CARD = MetricCard(
+    name="clip_score",
+    title="CLIP score",
+    definition="100 x cosine of image and text embedding, mean over all frames; a prompt beyond CLIP's context is "
+    "cut with its end token kept",
+    source="Hessel et al. 2021; torchmetrics' CLIPScore, without its cut at 0",
+    direction="higher",
+    margin=1.0,
+    uses_clip=True,
+    fooled_by="a prompt of more than 77 tokens, whose rest it does not see; a still picture of the prompt",
+)
+
+
+class ClipScore:
+    """The metric."""
+
+    card = CARD
+
+    def check(self, clip_model: str) -> None:
+        """Load the CLIP."""
+        from cogx_runs.metrics.clip import encoder_of
+
+        encoder_of(clip_model)
+
+    def measure(self, subject: Subject) -> Measured:
+        """The score, also of each frame, and whether the prompt was cut."""
+        count = count_clip_tokens(subject.prompt, subject.clip_model)
+        scores = frame_scores(subject.image_embeddings, subject.clip.embed_text(subject.prompt))
+        return Measured(
+            float(scores.mean()),
+            by_frame=tuple(scores.tolist()),
+            conditions={
+                "model": subject.clip_model,
+                "prompt_tokens": str(count.tokens),
+                "token_limit": str(count.limit),
+                "prompt_truncated": str(count.is_cut),
+            },
+        )
+
+
+def frame_scores(images: npt.NDArray[np.float32], text: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """100 x the cosine of each image embedding (T x D) with a text embedding (D); T values."""
+    images = images / np.linalg.norm(images, axis=-1, keepdims=True)
+    scores: npt.NDArray[np.float32] = 100 * (images @ (text / np.linalg.norm(text)))
+    return scores

@@ -1,0 +1,109 @@
+"""LPIPS, by the optional package `lpips`: how near a video looks to a network, not pixel by pixel."""
+
+import warnings
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.error import URLError
+
+import numpy as np
+import numpy.typing as npt
+
+from cogx_runs import hub
+from cogx_runs.errors import WeightsUnavailableError
+from cogx_runs.metrics.card import MetricCard
+from cogx_runs.metrics.fidelity import require_same_shape
+from cogx_runs.metrics.metric import Measured
+from cogx_runs.video import Frames
+
+if TYPE_CHECKING:
+    import torch
+
+
+class PerceptualDistance:
+    """LPIPS (Zhang et al., CVPR 2018), version 0.1, with AlexNet, as its authors advise for evaluation; on the CPU."""
+
+    def __init__(self) -> None:
+        """Load AlexNet from torch hub's cache, and the layers on top of it, which come with the package.
+
+        Raises WeightsUnavailableError where the package is not installed, or AlexNet's weights are neither here nor to
+        be fetched.
+        """
+        try:
+            import lpips
+        except ImportError as error:
+            raise WeightsUnavailableError(
+                "LPIPS: the package lpips is not installed; pip install 'cogx-runs[lpips]'"
+            ) from error
+        path = alexnet_path()
+        if not path.is_file() and (why := hub.unreachable()):
+            raise WeightsUnavailableError(f"{_missing(path)} ({why})")
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # lpips asks torchvision for weights in a way that is to go
+                self._model = lpips.LPIPS(net="alex", verbose=False)
+        except URLError as error:
+            raise WeightsUnavailableError(f"{_missing(path)} ({error.reason})") from error
+
+    def score(self, frames: Frames, reference: Frames) -> npt.NDArray[np.float64]:
+        """Distance of each frame to its counterpart; T values, 0 for equal frames, lower is nearer.
+
+        Raises CogxError where the shapes differ.
+        """
+        import torch
+
+        require_same_shape(frames, reference, "LPIPS")
+        with torch.no_grad():
+            distances = [
+                self._model(_as_input(frame), _as_input(other)).item()
+                for frame, other in zip(frames, reference, strict=True)
+            ]
+        return np.array(distances)
+
+
+class Lpips:
+    """The comparison."""
+
+    card = MetricCard(
+        name="lpips",
+        title="LPIPS",
+        definition="distance of AlexNet's features of the frames of two videos, version 0.1, mean over frames",
+        source="Zhang et al. 2018, by the package lpips",
+        direction="lower",
+        digits=3,
+        fooled_by="it is blind to small shifts",
+    )
+
+    def check(self) -> None:
+        """Load the network."""
+        _distance()
+
+    def compare(self, frames: Frames, reference: Frames) -> Measured:
+        """Raises CogxError where the shapes differ."""
+        return Measured(float(_distance().score(frames, reference).mean()))
+
+
+@cache
+def _distance() -> PerceptualDistance:
+    return PerceptualDistance()
+
+
+def alexnet_path() -> Path:
+    """Where torch hub keeps AlexNet's weights, whether they are there or not."""
+    import torch
+    from torchvision.models import AlexNet_Weights
+
+    return Path(torch.hub.get_dir()) / "checkpoints" / Path(AlexNet_Weights.IMAGENET1K_V1.url).name
+
+
+def _missing(path: Path) -> str:
+    from torchvision.models import AlexNet_Weights
+
+    return f"LPIPS: AlexNet's weights are not at {path}; put there {AlexNet_Weights.IMAGENET1K_V1.url}"
+
+
+def _as_input(frame: npt.NDArray[np.uint8]) -> "torch.Tensor":
+    """1 x C x H x W, -1 to 1."""
+    import torch
+
+    return torch.tensor(frame).permute(2, 0, 1)[None].float() / 127.5 - 1

@@ -1,0 +1,71 @@
+"""Every metric there is: those of this package, and those that other packages bring.
+
+A package adds a metric by an entry point of the group `cogx_runs.metrics` that names a `Metric` object.
+"""
+
+from dataclasses import replace
+from functools import cache
+from importlib.metadata import entry_points
+
+from cogx_runs.errors import CogxError
+from cogx_runs.metrics import consistency, fidelity, image, perceptual, temporal
+from cogx_runs.metrics.card import MetricCard
+from cogx_runs.metrics.clip_score import ClipScore
+from cogx_runs.metrics.measured import MEASURED
+from cogx_runs.metrics.metric import Comparison, Metric
+
+GROUP = "cogx_runs.metrics"
+BUILT_IN: tuple[Metric, ...] = (ClipScore(), *consistency.METRICS, *temporal.METRICS, *image.METRICS)
+COMPARISONS: tuple[Comparison, ...] = (*fidelity.COMPARISONS, perceptual.Lpips())
+SHOWN = ("clip_score", "wall_time_s", "step_s", "peak_vram_gib", "file_size_bytes")
+"""What a table of runs shows: the others are in the store."""
+
+
+@cache
+def metrics() -> tuple[Metric, ...]:
+    """The metrics of single videos. Raises CogxError where another package's cannot be had or takes a name twice."""
+    found = {metric.card.name: metric for metric in BUILT_IN}
+    taken = found.keys() | {card.name for card in MEASURED} | {each.card.name for each in COMPARISONS}
+    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+        where = f"the metric {point.name!r} of {point.dist.name if point.dist else point.value}"
+        try:
+            metric: Metric = point.load()
+            name = metric.card.name
+        except Exception as error:
+            raise CogxError(f"{where} cannot be loaded: {error}; mend or uninstall the package") from error
+        if name in taken:
+            raise CogxError(f"{where}: there is a metric {name!r} already; uninstall the package, or rename its metric")
+        taken.add(name)
+        found[name] = metric
+    return tuple(found.values())
+
+
+def versions() -> dict[str, str]:
+    """The version of each metric of single videos, which a cell's output hash depends on."""
+    return {metric.card.name: metric.card.version for metric in metrics()}
+
+
+@cache
+def cards() -> dict[str, MetricCard]:
+    """The cards of all metrics by name, scores first."""
+    found = [*scores(), *MEASURED]
+    return {card.name: card for card in found}
+
+
+def scores() -> tuple[MetricCard, ...]:
+    """The cards of what is measured of the frames, comparisons with a reference last."""
+    return (*(metric.card for metric in metrics()), *(comparison.card for comparison in COMPARISONS))
+
+
+def shown_cards() -> tuple[MetricCard, ...]:
+    """The cards of SHOWN."""
+    return tuple(cards()[name] for name in SHOWN)
+
+
+def card_of(name: str) -> MetricCard | None:
+    """The card of a metric, also of another CLIP's score (`clip_score.ViT-L-14:openai`); None for what has none."""
+    family, _, other = name.partition(".")
+    card = cards().get(name) or cards().get(family)
+    if card is not None and other and card.name != name:
+        return replace(card, name=name, title=f"{card.title}, {other}")
+    return card

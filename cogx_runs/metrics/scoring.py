@@ -1,0 +1,51 @@
+"""All metrics of a video at once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cogx_runs.errors import WeightsUnavailableError
+from cogx_runs.metrics.metric import Measured, Metric, Subject
+from cogx_runs.metrics.registry import metrics
+from cogx_runs.video import Frames
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What the metrics said of a video."""
+
+    measured: Mapping[str, Measured]
+    """By metric."""
+    missing: Mapping[str, str]
+    """Why a metric has no value."""
+
+
+class Scorer:
+    """Measures videos by all metrics that one CLIP and this machine allow, on the CPU."""
+
+    def __init__(self, clip_model: str) -> None:
+        """Load what the metrics need. Raises CogxError for a CLIP's name or file that cannot be right."""
+        self._clip_model = clip_model
+        self._metrics: list[Metric] = []
+        self.missing: dict[str, str] = {}
+        """Why a metric cannot be measured."""
+        for metric in metrics():
+            try:
+                metric.check(clip_model)
+            except WeightsUnavailableError as error:
+                self.missing[metric.card.name] = str(error)
+            else:
+                self._metrics.append(metric)
+
+    def score(self, frames: Frames, prompt: str) -> Scores:
+        """The value of each metric for frames (uint8, T x H x W x C) made from a prompt."""
+        subject = Subject(frames, prompt, self._clip_model)
+        measured = {metric.card.name: metric.measure(subject) for metric in self._metrics}
+        return Scores({name: value for name, value in measured.items() if value is not None}, self.missing)
+
+    @property
+    def reasons(self) -> dict[str, list[str]]:
+        """The metrics that cannot be measured, by the reason why."""
+        found: dict[str, list[str]] = {}
+        for name, reason in self.missing.items():
+            found.setdefault(reason, []).append(name)
+        return found

@@ -1,0 +1,26 @@
+"""Frames scaled as VBench scales them for CLIP."""
+
+from collections.abc import Sequence
+
+import torch
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms.functional import center_crop, normalize, resize
+
+from cogx_runs.video import Frames
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+def vbench_pixels(
+    frames: Frames, size_px: int = 224, mean: Sequence[float] = CLIP_MEAN, std: Sequence[float] = CLIP_STD
+) -> torch.Tensor:
+    """The frames (T x H x W x C) as VBench gives them to CLIP: T x C x `size_px` x `size_px`, normalised.
+
+    The shorter side becomes `size_px`, bicubic and without antialiasing, and the middle is cut out: `clip_transform` of
+    VBench's `vbench/utils.py`, which differs from CLIP's own scaling wherever frames are larger than `size_px`.
+    """
+    pixels = torch.tensor(frames).permute(0, 3, 1, 2).float()
+    scaled = center_crop(resize(pixels, [size_px], InterpolationMode.BICUBIC, antialias=False), [size_px, size_px])
+    normalised: torch.Tensor = normalize(scaled / 255, list(mean), list(std))
+    return normalised

@@ -1,0 +1,75 @@
+"""What the axes of an experiment change, each against the baseline of its grid."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import pandas as pd
+
+from cogx_runs.analysis.effects import Effect, Margin, effects
+from cogx_runs.analysis.interactions import Interaction, interactions
+from cogx_runs.analysis.pairs import AXES, values_of
+from cogx_runs.metrics.card import MetricCard
+from cogx_runs.report.grids import Grid
+from cogx_runs.report.quantities import COMPARED, PLOTTED, write_value
+
+QUANTITIES: Mapping[str, MetricCard] = {card.name: card for card in COMPARED}
+"""How the metrics that are compared are written, by metric."""
+HEADLINES = tuple(card.name for card in PLOTTED)
+"""The metrics of which sentences and interactions are told; the table has the others."""
+
+
+@dataclass(frozen=True)
+class Comparisons:
+    """What was compared in an experiment."""
+
+    effects: tuple[Effect, ...] = ()
+    """By metric, axis and value."""
+    interactions: tuple[Interaction, ...] = ()
+    refused: tuple[tuple[str, str], ...] = ()
+    """Axes along which nothing is compared, each with a sentence that says why."""
+
+    def along(self, axis: str | None) -> list[Effect]:
+        """The effects of one axis."""
+        return [effect for effect in self.effects if effect.axis == axis]
+
+
+def compare(
+    runs: pd.DataFrame, grids: Sequence[Grid], margins: Mapping[str, Margin | None], among: pd.DataFrame
+) -> Comparisons:
+    """The comparisons of an experiment's runs, as `load_runs` gives them, along the axes of its grids.
+
+    Each metric's effects are one family, those of models, CLIPs, sizes and precisions apart from each other; these
+    kinds are told from the others of `among`.
+    """
+    refused = {str(grid.axis): why for grid in grids if (why := _why_not(runs, grid))}
+    chosen = {grid.axis: grid.baseline_value for grid in grids if grid.axis is not None and grid.axis not in refused}
+    metrics = measured(runs)
+    return Comparisons(
+        tuple(effects(runs, list(chosen), metrics, chosen, margins, apart=True, among=among)),
+        tuple(
+            interaction
+            for metric in metrics
+            if metric in HEADLINES
+            for axis_a, axis_b in combinations(chosen, 2)
+            for interaction in interactions(runs, axis_a, axis_b, metric, chosen, margins, apart=True, among=among)
+        ),
+        tuple(refused.items()),
+    )
+
+
+def measured(runs: pd.DataFrame) -> list[str]:
+    """The metrics that are compared, as far as these runs have them."""
+    return [name for name in QUANTITIES if f"metrics.{name}" in runs.columns and runs[f"metrics.{name}"].notna().any()]
+
+
+def _why_not(runs: pd.DataFrame, grid: Grid) -> str | None:
+    """Why nothing is compared along a grid's axis; None where it is, or where there is but one value."""
+    if grid.axis is None:
+        return None
+    if grid.axis not in AXES:
+        return f"Videos that differ in {grid.axis} stand side by side; their numbers are not compared."
+    if grid.baseline_value not in values_of(runs, grid.axis):
+        baseline = f"{grid.axis} {write_value(grid.baseline_value)}"
+        return f"No video is finished at {baseline}, the baseline: there is nothing to compare with."
+    return None

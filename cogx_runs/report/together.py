@@ -1,0 +1,79 @@
+"""What all videos of a report say together: parameters by what they change, file size, and time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from cogx_runs.analysis.correlations import RankCorrelation, rank_correlations
+from cogx_runs.analysis.effects import Effect, Ranked, rank_parameters
+from cogx_runs.analysis.kinds import kinds_of
+from cogx_runs.analysis.timing import TimeFit, fit_time
+from cogx_runs.errors import CogxError
+from cogx_runs.metrics.measured import FILE_SIZE
+from cogx_runs.report.comparisons import Comparisons, measured
+
+TIMED = "denoise_s"
+"""The time that is fitted: the one that steps, frames and guidance are for."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A parameter's place in the order of one aspect."""
+
+    ranked: Ranked
+    experiment: str
+    """Where its largest change was seen."""
+
+
+@dataclass(frozen=True)
+class Together:
+    """What is said of all experiments of a report at once."""
+
+    ranking: tuple[Place, ...]
+    """Empty for one parameter, which has no order."""
+    correlations: tuple[tuple[str, RankCorrelation], ...]
+    """Of file size with the other metrics, each with the kind of runs it is of; empty where all are of one kind."""
+    fits: tuple[tuple[str, TimeFit], ...]
+    """Likewise, of time."""
+
+    def __bool__(self) -> bool:
+        return bool(self.ranking or self.correlations or self.fits)
+
+
+def together(compared: Sequence[tuple[str, Comparisons]], runs: pd.DataFrame) -> Together:
+    """Over the named experiments' comparisons, and all their runs."""
+    places: list[tuple[str, Effect]] = [(name, effect) for name, found in compared for effect in found.effects]
+    ranked = rank_parameters([effect for _, effect in places])
+    home = {id(effect): name for name, effect in places}
+    several = len({effect.axis for _, effect in places}) > 1
+    return Together(
+        tuple(Place(place, home[id(place.effect)]) for place in ranked) if several else (),
+        tuple(_correlations(runs)),
+        tuple(_fits(runs)),
+    )
+
+
+def _correlations(runs: pd.DataFrame) -> list[tuple[str, RankCorrelation]]:
+    metrics = measured(runs)
+    if FILE_SIZE.name not in metrics:
+        return []
+    return [
+        (kind, found)
+        for metric in metrics
+        for kind, alike in kinds_of(runs, (metric, FILE_SIZE.name))
+        for found in rank_correlations(alike, [metric], FILE_SIZE.name)
+    ]
+
+
+def _fits(runs: pd.DataFrame) -> list[tuple[str, TimeFit]]:
+    if f"metrics.{TIMED}" not in runs.columns:
+        return []
+    found = []
+    for kind, alike in kinds_of(runs, (TIMED,)):
+        try:
+            found.append((kind, fit_time(alike, TIMED)))
+        except CogxError:
+            # Too few runs, or all of them the same work: there is no line to tell of.
+            continue
+    return found

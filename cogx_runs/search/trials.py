@@ -1,0 +1,270 @@
+"""The trials of a search, told from the tracked runs alone: which are finished, which is next, which are best."""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from statistics import fmean
+from typing import Any, Literal, Protocol
+
+from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
+from cogx_runs.metrics.registry import card_of, cards
+from cogx_runs.outcomes import Outcome, Reporter
+from cogx_runs.plan import SHORT_NAMES, Decision, Estimate, PastRun, Plan, PlannedRun
+from cogx_runs.search.proposals import Told, propose, size, values_of
+from cogx_runs.space import Direction
+from cogx_runs.sweep import NOT_SWEPT, Sweep
+
+BETTER: Mapping[str | None, Direction] = {"higher": "maximize", "lower": "minimize"}
+"""A metric's direction in Optuna's words."""
+TRIAL, OF, PARAMETERS = "cogx.trial", "cogx.trial.search", "cogx.trial.parameters"
+"""The tags of a run that say of which trial it is, counted from 1, of which search, and with which values."""
+
+
+class Planner(Protocol):
+    """Plans sweeps, given what the tracking store remembers."""
+
+    def __call__(self, sweeps: Sequence[Sweep], history: Sequence[PastRun], retry_failed: bool) -> Plan: ...
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One configuration of a search, made of every prompt and with every seed."""
+
+    number: int
+    """Counted from 1."""
+    parameters: Mapping[str, Any]
+    """The value of each axis."""
+    plan: Plan
+    """Its cells."""
+    state: Literal["finished", "failed", "open"]
+    """`open`: cells are still to be made."""
+    values: tuple[float, ...] | None = None
+    """Of each objective the mean over the cells, where it is finished."""
+    error: str | None = None
+    """Why it failed."""
+
+    @property
+    def what(self) -> str:
+        """`guidance=7.343 steps=25`"""
+        return " ".join(f"{SHORT_NAMES.get(axis, axis)}={value}" for axis, value in self.parameters.items())
+
+
+class Search:
+    """A sweep whose cells are proposed trial by trial."""
+
+    def __init__(self, sweep: Sweep, plan: Planner) -> None:
+        """Raises InputError for an objective that is no metric, or has no direction."""
+        assert sweep.optuna is not None, "only a search has trials"
+        self.sweep = sweep
+        self.settings = sweep.optuna
+        self.directions = directions(sweep)
+        self.seeds = tuple(self.settings.seeds or (sweep.base.seed,))
+        self._plan = plan
+
+    @cached_property
+    def key(self) -> str:
+        """What tells its trials from those of another search in the experiment: the space, what stays the same in it,
+        and the seeds. Budget, objectives and prompts may change, and the search goes on."""
+        searched = {name: values_of(self.sweep, name) for name in self.sweep.axes}
+        ranges = {name: found.model_dump() for name, found in self.sweep.ranges.items()}
+        base = self.sweep.base.model_dump(exclude={*NOT_SWEPT, *self.sweep.axes, "seed"})
+        content = [searched, ranges, base, self.seeds, self.settings.seed]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def budget(self) -> int:
+        """How many trials there will be: the space may hold fewer than were asked for."""
+        return int(min(self.settings.trials, size(self.sweep)))
+
+    @cached_property
+    def of_values(self) -> Plan:
+        """Cells that hold each value that may be chosen, and the largest ones together."""
+        plain = self.sweep.model_copy(update={"vary": "zip", "ranges": {}, "optuna": None})
+        values = {axis: values_of(self.sweep, axis) for axis in self.sweep.axes}
+        alone = [plain.model_copy(update={"axes": {axis: found}}) for axis, found in values.items()]
+        together = plain.model_copy(update={"axes": {axis: (_largest(found),) for axis, found in values.items()}})
+        return self._plan([*alone, together], [], False)
+
+    def next(self, trials: Sequence[Trial], history: Sequence[PastRun], retry_failed: bool = False) -> Trial | None:
+        """The trial after these, with the values that its runs were begun with, else those that Optuna proposes; None
+        after the last.
+
+        Raises CogxError where a cell that is finished lacks an objective.
+        """
+        number = len(trials) + 1
+        if number > self.budget:
+            return None
+        told = [Told(trial.parameters, trial.values) for trial in trials]
+        parameters = self._begun(number, history) or propose(self.sweep, self.directions, told)
+        return None if parameters is None else self.look(number, parameters, history, retry_failed)
+
+    def known(self, history: Sequence[PastRun], retry_failed: bool = False) -> list[Trial]:
+        """The trials in order, up to the first that is open."""
+        trials: list[Trial] = []
+        while not (trials and trials[-1].state == "open"):
+            trial = self.next(trials, history, retry_failed)
+            if trial is None:
+                break
+            trials.append(trial)
+        return trials
+
+    def look(
+        self, number: int, parameters: Mapping[str, Any], history: Sequence[PastRun], retry_failed: bool = False
+    ) -> Trial:
+        """A trial of these parameters as the store has it. One with a failed cell has failed as a whole."""
+        axes: dict[str, tuple[Any, ...]] = {name: (value,) for name, value in parameters.items()}
+        shown = self.sweep
+        if len(self.seeds) > 1:
+            axes |= {"seed": self.seeds}
+            shown = shown.model_copy(update={"axes": {**shown.axes, "seed": self.seeds}})
+        planned = self._plan([self._sweep_of(axes)], history, retry_failed)
+        tags = {TRIAL: str(number), OF: self.key, PARAMETERS: json.dumps(dict(parameters))}
+        runs = tuple(replace(run, tags={**run.tags, **tags}) for run in planned.runs)
+        failed = sum(run.action == "failed" for run in runs)
+        error = None
+        if planned.errors:
+            error = f"cannot be made: {planned.errors[0].message}"
+        elif failed:
+            error = f"{failed} of its {len(runs)} cells failed; --retry-failed tries again"
+        if error is not None:
+            runs = tuple(run if run.action == "done" else _given_up(run) for run in runs)
+        plan = replace(planned, sweeps=(shown,), runs=runs)
+        if error is not None:
+            return Trial(number, parameters, plan, "failed", error=error)
+        if any(run.action != "done" for run in runs):
+            return Trial(number, parameters, plan, "open")
+        values = tuple(fmean(self._values(number, plan, metric)) for metric in self.settings.objectives)
+        if not all(math.isfinite(value) for value in values):
+            return Trial(number, parameters, plan, "failed", error="an objective is no finite number")
+        return Trial(number, parameters, plan, "finished", values)
+
+    def best(self, trials: Iterable[Trial]) -> list[Trial]:
+        """The finished trials that no other one beats: the best, or those that tie; of two objectives the Pareto front,
+        in the order of the first one, the best first."""
+        signs = [1 if direction == "maximize" else -1 for direction in self.directions]
+        points = [
+            (tuple(sign * value for sign, value in zip(signs, trial.values, strict=True)), trial)
+            for trial in trials
+            if trial.values is not None
+        ]
+        front = [
+            (point, trial)
+            for point, trial in points
+            if not any(other != point and all(map(float.__ge__, other, point)) for other, _ in points)
+        ]
+        return [trial for _, trial in sorted(front, key=lambda item: (item[0], -item[1].number), reverse=True)]
+
+    def run(
+        self,
+        execute: Callable[[Plan], list[Outcome]],
+        history: Callable[[], Sequence[PastRun]],
+        reporter: Reporter,
+        *,
+        retry_failed: bool = False,
+        fail_fast: bool = False,
+    ) -> list[Outcome]:
+        """Make the trials that are not finished, one after the other. Returns what became of each cell.
+
+        `execute` brings a plan's cells to their end and leaves the rest of them where one fails; what they came to is
+        read from `history`, so that it makes no difference in which process they were made. With `fail_fast` the first
+        trial that fails is the last.
+        """
+        outcomes: list[Outcome] = []
+        trials: list[Trial] = []
+        past = history()
+        while (trial := self.next(trials, past, retry_failed)) is not None:
+            if trial.state == "open":
+                reporter.trial_started(trial.number, self.budget, trial.what)
+                made = execute(trial.plan)
+                for outcome in made:
+                    if outcome.status == "skipped":
+                        reporter.run_ended(outcome)
+                outcomes += made
+                past = history()
+                trial = self.look(trial.number, trial.parameters, past)
+                if trial.state == "open":
+                    reporter.note(f"trial {trial.number} waits for cells that another host makes; start again then")
+                    break
+                if trial.state == "failed" and fail_fast:
+                    break
+            else:
+                outcomes += [_known(run) for run in trial.plan.runs]
+                if trial.state == "failed":
+                    reporter.note(f"trial {trial.number} ({trial.what}) counts as failed: {trial.error}")
+            trials.append(trial)
+        return outcomes
+
+    def _begun(self, number: int, history: Sequence[PastRun]) -> dict[str, Any] | None:
+        """The parameters of a trial that has runs."""
+        wanted = {TRIAL: str(number), OF: self.key}
+        runs = [
+            run for run in history if run.experiment == self.sweep.name and wanted.items() <= run.trial_tags.items()
+        ]
+        if not runs:
+            return None
+        first = min(runs, key=lambda run: (run.start_time_ms, run.run_id))
+        found: dict[str, Any] = json.loads(first.trial_tags[PARAMETERS])
+        return found
+
+    def _sweep_of(self, axes: Mapping[str, tuple[Any, ...]]) -> Sweep:
+        """The grid of these values, around the search's base."""
+        placements = {run.spec.placement for run in self.of_values.runs}
+        base: dict[str, Any] = {"seed": self.seeds[0]}
+        if len(placements) == 1:  # one for all trials, or their times would not compare
+            base["placement"] = placements.pop()
+        return self.sweep.model_copy(
+            update={
+                "base": self.sweep.base.model_copy(update=base),
+                "axes": dict(axes),
+                "vary": "grid",
+                "ranges": {},
+                "optuna": None,
+            }
+        )
+
+    def _values(self, number: int, plan: Plan, metric: str) -> list[float]:
+        made = [run.decision.finished for run in plan.runs if run.decision.finished is not None]
+        missing = sum(metric not in run.metrics for run in made)
+        if missing:
+            raise CogxError(
+                f"{self.sweep.name}: {missing} of the {len(made)} cells of trial {number} have no {metric}, which the "
+                f"search is for; `cogx-runs rescore {self.sweep.name}` adds what can be measured here"
+            )
+        return [run.metrics[metric] for run in made]
+
+
+def directions(sweep: Sweep) -> tuple[Direction, ...]:
+    """Which way each objective becomes better. Raises InputError for one that is no metric or has no direction."""
+    assert sweep.optuna is not None, "only a search has objectives"
+    given, mistakes, found = sweep.optuna.directions, [], []
+    for index, name in enumerate(sweep.optuna.objectives):
+        card, where = card_of(name), f"{sweep.file}:optuna.objectives.{index}"
+        if card is None:
+            mistakes.append(Mistake(where, f"no metric {name!r}; {did_you_mean(name, cards())}"))
+        elif card.direction is None and given is None:
+            mistakes.append(Mistake(where, f"{name} is better in neither direction; name them in `optuna.directions`"))
+        else:
+            found.append(BETTER.get(card.direction, "minimize"))
+    if mistakes:
+        raise InputError(mistakes)
+    return tuple(given or found)
+
+
+def _largest(values: Sequence[Any]) -> Any:
+    """What of an axis takes most memory, as far as its values have an order."""
+    numbers = [value for value in values if isinstance(value, int | float)]
+    return max(numbers) if len(numbers) == len(values) else values[0]
+
+
+def _given_up(run: PlannedRun) -> PlannedRun:
+    return replace(run, decision=Decision("failed"), estimate=Estimate(0.0, None, "its trial failed"))
+
+
+def _known(run: PlannedRun) -> Outcome:
+    made = run.decision.finished
+    if made is not None:
+        return Outcome(run.spec, "done", made.run_id, made.metrics)
+    return Outcome(run.spec, "failed", error="its trial failed; --retry-failed tries it again")

@@ -1,0 +1,159 @@
+"""What a search by Optuna may choose from, and for what, as a sweep file says it."""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
+
+from cogx_runs.errors import Mistake
+
+Direction = Literal["maximize", "minimize"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True)
+
+
+def _number(value: Any) -> int | float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"must be a number (got {value!r})")
+    return value
+
+
+_Number = Annotated[int | float, PlainValidator(_number)]
+"""Whole as it was written: pydantic's own union would tell a mistake twice."""
+
+
+class Range(_Frozen):
+    """From `low` to `high`, both among the values."""
+
+    low: _Number
+    high: _Number
+    step: _Number | None = None
+    """Between neighbouring values; None is 1 for whole numbers, and any value between for others."""
+    log: bool = False
+    """Whether values are drawn evenly on a logarithmic scale."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether the values are whole numbers."""
+        return isinstance(self.low, int)
+
+    def values(self) -> tuple[int | float, ...] | None:
+        """Every value, in order; None where any number between is one."""
+        if self.whole:
+            return tuple(range(int(self.low), int(self.high) + 1, int(self.step or 1)))
+        if self.step is None:
+            return None
+        return tuple(self.rounded(self.low + index * self.step) for index in range(self._steps() + 1))
+
+    def rounded(self, value: float) -> float:
+        """A number of the range as it is proposed: with four significant digits, so that it can be read and named."""
+        if self.step is not None:
+            return round(value, 10)
+        return min(max(float(f"{value:.4g}"), self.low), self.high)
+
+    def faults(self) -> Iterator[str]:
+        """What keeps it from being a range, as clauses."""
+        if self.step is not None and self.step <= 0:
+            yield f"step {self.step:g} is not above 0"
+            return
+        if self.low >= self.high:
+            yield f"low {self.low:g} is not below high {self.high:g}"
+        if self.log and self.low <= 0:
+            yield f"low {self.low:g} has no logarithm; `log` needs more than 0"
+        if self.log and self.step is not None:
+            yield "has both `log` and `step`; use one"
+        if self.step is not None and self.low < self.high:
+            last = self.low + self._steps() * self.step
+            if not math.isclose(last, self.high, abs_tol=1e-9):
+                yield f"steps of {self.step:g} from {self.low:g} do not reach high {self.high:g}; write {last:g}"
+
+    def _steps(self) -> int:
+        assert self.step is not None
+        return math.floor((self.high - self.low) / self.step + 1e-9)
+
+
+class OptunaSearch(_Frozen):
+    """How `vary: optuna` searches: a budget, and what is to become better."""
+
+    trials: int = Field(ge=1, description="The budget: how many configurations are tried, each on every prompt.")
+    objectives: list[str] = Field(description="One or two metrics; a trial's value is the mean over its cells.")
+    directions: list[Direction] | None = Field(
+        None, description="`maximize` or `minimize` of each; null is as the metric is: scores up, costs down."
+    )
+    seed: int = Field(0, ge=0, description="Of Optuna's draws, not of the videos.")
+    seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**63)]], Field(min_length=1)] | None = Field(
+        None, description="Of the videos: each trial is made with each, and averaged over; null is `base`'s one."
+    )
+    startup_trials: int = Field(
+        10, ge=0, description="So many finished trials are drawn at random before Optuna learns from them."
+    )
+
+    @model_validator(mode="after")
+    def _objectives_are_one_or_two(self) -> "OptunaSearch":
+        if not 1 <= len(self.objectives) <= 2:
+            raise ValueError(f"`objectives` are one or two metrics, these are {len(self.objectives)}")
+        if len(set(self.objectives)) < len(self.objectives):
+            raise ValueError(f"`objectives` names {self.objectives[0]} twice")
+        if self.directions is not None and len(self.directions) != len(self.objectives):
+            raise ValueError("`directions` needs one for each of `objectives`")
+        if self.seeds is not None and len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("`seeds` names one more than once")
+        return self
+
+
+def check_ranges(
+    axes: Mapping[str, Any], parameters: type[BaseModel], searched: bool, file: str, mistakes: list[Mistake]
+) -> dict[str, Range]:
+    """Each axis that is a range, its numbers in the type that `parameters` have; what is wrong goes into `mistakes`.
+
+    `searched` is whether the file asks for a search: else there are no ranges.
+    """
+    checked = {}
+    if searched and "seed" in axes:
+        message = "is not searched: the luckiest would win; name those to average over in `optuna: {seeds: [...]}`"
+        mistakes.append(Mistake(f"{file}:axes.seed", message))
+    for name, content in axes.items():
+        where = f"{file}:axes.{name}"
+        if not isinstance(content, dict) or any(mistake.where == where for mistake in mistakes):
+            continue
+        if not searched:
+            mistakes.append(Mistake(where, "a range is for `vary: optuna`; list the values"))
+        elif name != "seed":
+            try:
+                checked[name] = _typed(name, Range.model_validate(content), parameters, where, mistakes)
+            except ValidationError:
+                continue  # told with the file's other mistakes
+    return checked
+
+
+def _typed(name: str, given: Range, parameters: type[BaseModel], where: str, mistakes: list[Mistake]) -> Range:
+    """The range with its numbers in the parameter's type; what is wrong goes into `mistakes`."""
+    kind = _number_type(parameters.model_fields[name].annotation)
+    numbers = {key: value for key, value in given.model_dump(exclude={"log"}).items() if value is not None}
+    if kind is None:
+        mistakes.append(Mistake(where, "is no number, and has no range; list the values to choose from"))
+        return given
+    if kind is int and any(isinstance(value, float) for value in numbers.values()):
+        mistakes.append(Mistake(where, "is a whole number; write low, high and step as such"))
+        return given
+    found = Range(**{key: kind(value) for key, value in numbers.items()}, log=given.log)
+    mistakes += [Mistake(where, fault) for fault in found.faults()]
+    for end in ("low", "high"):
+        try:
+            parameters.model_validate({name: getattr(found, end)})
+        except ValidationError as error:
+            message = f"{error.errors()[0]['msg']} (got {numbers[end]!r})"
+            mistakes.append(Mistake(f"{where}.{end}", message))
+    return found
+
+
+def _number_type(annotation: Any) -> type[int] | type[float] | None:
+    """The type of a parameter that is a number, or a number or null; None for any other."""
+    kinds = set(get_args(annotation) or (annotation,)) - {type(None)}
+    for kind in (int, float):
+        if kinds == {kind}:
+            return kind
+    return None

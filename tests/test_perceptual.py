@@ -1,0 +1,103 @@
+"""LPIPS and FVD: their plumbing on random weights, and what they say where package or weights are missing.
+
+Random weights show that frames reach the networks and distances come back; their values mean nothing.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cogx_runs.errors import CogxError, WeightsUnavailableError
+from cogx_runs.metrics import fvd
+from cogx_runs.metrics.perceptual import PerceptualDistance, alexnet_path
+from cogx_runs.video import Frames
+
+
+@pytest.fixture
+def torch_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of torch hub's."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    return alexnet_path()
+
+
+@pytest.fixture
+def frames() -> Frames:
+    return np.random.RandomState(0).randint(0, 256, (3, 32, 48, 3)).astype(np.uint8)
+
+
+@pytest.mark.slow
+def test_lpips_of_random_weights_is_0_for_equal_frames_symmetric_and_larger_for_more_noise(
+    torch_hub: Path, frames: Frames
+) -> None:
+    from torchvision.models import alexnet
+
+    torch.manual_seed(0)
+    torch_hub.parent.mkdir(parents=True)
+    torch.save(alexnet().state_dict(), torch_hub)
+    lpips = PerceptualDistance()
+    near, far = frames // 8 * 8, frames[::-1].copy()
+
+    assert lpips.score(frames, frames).tolist() == [0, 0, 0]
+    assert lpips.score(frames, near).tolist() == lpips.score(near, frames).tolist()
+    assert (lpips.score(frames, near)[[0, 2]] < lpips.score(frames, far)[[0, 2]]).all()
+    with pytest.raises(CogxError, match="^LPIPS: the video is 3 frames of 48x32 and its reference 2 frames of 48x32;"):
+        lpips.score(frames, frames[:2])
+
+
+def test_lpips_without_its_weights_says_what_to_put_where(torch_hub: Path) -> None:
+    with pytest.raises(WeightsUnavailableError) as caught:
+        PerceptualDistance()
+
+    assert str(caught.value) == (
+        f"LPIPS: AlexNet's weights are not at {torch_hub}; put there "
+        "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth (HF_HUB_OFFLINE is set)"
+    )
+
+
+def test_lpips_without_its_package_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lpips", None)
+
+    with pytest.raises(WeightsUnavailableError, match=r"not installed; pip install 'cogx-runs\[lpips\]'$"):
+        PerceptualDistance()
+
+
+def test_fvd_is_refused_below_2048_videos_a_side_before_anything_is_loaded(frames: Frames, tmp_path: Path) -> None:
+    with pytest.raises(CogxError) as caught:
+        fvd.frechet_video_distance([frames] * 5000, [frames] * 2047, tmp_path / "i3d.pt")
+
+    assert str(caught.value) == ("FVD: 5000 and 2047 videos are too few to mean anything; it needs 2048 a side or more")
+
+
+def test_fvd_without_its_weights_or_its_package_says_so_in_one_line(
+    frames: Frames, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    videos, path = [frames] * fvd.MIN_VIDEOS, tmp_path / "i3d.pt"
+
+    with pytest.raises(WeightsUnavailableError, match=f"^FVD: I3D's weights are not at {path}; put there https://"):
+        fvd.frechet_video_distance(videos, videos, path)
+    monkeypatch.setitem(sys.modules, "cdfvd", None)
+    with pytest.raises(WeightsUnavailableError, match=r"cd-fvd is not installed .*pip install 'cogx-runs\[fvd\]'$"):
+        fvd.frechet_video_distance(videos, videos, path)
+
+
+@pytest.mark.slow
+def test_fvd_of_random_weights_is_0_for_equal_sets_and_above_it_for_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cdfvd.third_party.i3d.pytorch_i3d import InceptionI3d
+
+    monkeypatch.setattr(fvd, "MIN_VIDEOS", 3)
+    torch.manual_seed(0)
+    torch.save(InceptionI3d(400, in_channels=3).state_dict(), tmp_path / "i3d.pt")
+    noise = np.random.RandomState(0).randint(0, 256, (3, 9, 32, 32, 3)).astype(np.uint8)
+    videos, darker = list(noise), list(noise // 2)
+
+    same = fvd.frechet_video_distance(videos, videos, tmp_path / "i3d.pt")
+
+    assert same == pytest.approx(0, abs=1e-15)  # random weights give logits of about 1e-5
+    assert fvd.frechet_video_distance(videos, darker, tmp_path / "i3d.pt") > 1e-13
+    with pytest.raises(CogxError, match="^FVD: videos of 9 and of 8 frames; all must have as many$"):
+        fvd.frechet_video_distance(videos, [*videos[:2], videos[2][:8]], tmp_path / "i3d.pt")
