@@ -22,14 +22,15 @@ RULE_VERSION = "1"
 FLAT_FRAMES = 5.0
 """Of 255. A video whose frames spread less is flat."""
 NOISE_FRAMES = 0.2
-NOISE_FRAMES_LATER = 0.5
+NOISE_FRAMES_LATER = 0.75
 """A video whose frames correlate less over space, and less with later frames, is noise."""
-FROZEN_FRAMES = 0.25
-"""Of 255. A video whose frames change less is frozen."""
-FLAT_LATENTS = 0.1
+FROZEN_FRAMES = 0.005
+"""Part of their spread. A video whose frames change less is frozen."""
+FLAT_LATENTS = 0.09
 """Of about 1, to which a model's latents are scaled."""
 NOISE_LATENTS = 0.2
 NOISE_LATENTS_LATER = 0.5
+"""Lower than that of frames: this ends a run, that only tags it."""
 CHECKED_AT = (0.4, 0.6, 0.8)
 """Parts of the steps after which the predicted clean latents are looked at."""
 FRAMES_LOOKED_AT = 9
@@ -75,7 +76,7 @@ class FrameMeasures:
     later: float
     """Correlation of the grey frame with that FRAMES_LATER later, or the last; -1 for a single frame."""
     change: float
-    """Mean absolute difference of a frame to the next; infinite for a single frame."""
+    """Mean absolute difference of a frame to the next, as a part of the spread; infinite for a single frame."""
 
 
 @dataclass(frozen=True)
@@ -104,11 +105,12 @@ def measure_frames(frames: Frames) -> FrameMeasures:
         across.append((_correlation(*down) + _correlation(*right)) / 2)
         if ahead:
             later.append(_correlation(grey, _grey(frames[place + ahead])))
+    spread = float(np.median(spreads))
     return FrameMeasures(
-        float(np.median(spreads)),
+        spread,
         float(np.median(across)),
         float(np.median(later)) if ahead else -1.0,
-        float(np.median(frame_changes(frames))) if ahead else float("inf"),
+        float(np.median(frame_changes(frames))) / (spread or 1.0) if ahead else float("inf"),
     )
 
 
@@ -122,8 +124,7 @@ def measure_latents(latents: torch.Tensor) -> LatentMeasures:
     both = (power[1:] * power[:-1]).sqrt()
     later = torch.where(both > 0, (centred[1:] * centred[:-1]).mean((1, 2, 3)) / both, 1.0)
     later = later if len(later) else -torch.ones_like(power)
-    hole = power.sum() * 0  # 0, or NaN where any latent is not finite: a median would hide some
-    measured = torch.stack([power.sqrt().median() + hole, across.median(), later.median()])
+    measured = torch.stack([power.sqrt().median(), across.median(), later.median()])  # torch's are NaN with any NaN
     return LatentMeasures(*measured.tolist())
 
 
@@ -139,7 +140,7 @@ def judge_frames(measured: FrameMeasures) -> Degenerate | None:
             Finding("correlation across a sixteenth of the height", measured.across, NOISE_FRAMES),
             Finding("with a later frame", measured.later, NOISE_FRAMES_LATER),
         )
-        or _found("frozen", Finding("change from frame to frame", measured.change, FROZEN_FRAMES))
+        or _found("frozen", Finding("change from frame to frame over their spread", measured.change, FROZEN_FRAMES))
     )
 
 
