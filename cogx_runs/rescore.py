@@ -4,6 +4,7 @@ import json
 import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -17,7 +18,7 @@ from cogx_runs.generation.generate import decode_latents
 from cogx_runs.generation.pipeline import load_vae
 from cogx_runs.hardware import choose_device
 from cogx_runs.metrics.clip_score import ClipScore
-from cogx_runs.metrics.metric import Comparison, Measured, Metric, Subject
+from cogx_runs.metrics.metric import Comparison, Measured, Metric, Subject, finite
 from cogx_runs.metrics.registry import COMPARISONS, metrics, versions
 from cogx_runs.models import HUB_MODELS, NAMES, ModelCard, resolve_model
 from cogx_runs.plan import PIXEL_FIELDS, output_hash, resolve_clip
@@ -61,8 +62,14 @@ class _Run:
         return self.tags["cogx.signature"]
 
     @property
+    def output_hash(self) -> str:
+        """What it would be by the present definitions of all metrics."""
+        fps, quality = int(self.params["fps"]), float(self.params["video_quality"])
+        return output_hash(self.signature, fps, quality, self.params["clip_model"], versions())
+
+    @property
     def identities(self) -> dict[str, str]:
-        """Of the metrics that it has."""
+        """Of the metrics that it has, or that it can have no value of."""
         found: dict[str, str] = json.loads(self.tags.get(METRICS_TAG, "{}"))
         return found
 
@@ -79,9 +86,11 @@ class _Wanted:
     name: str
     identity: str
     check: Callable[[], None]
-    """Raises WeightsUnavailableError where it cannot be measured here."""
+    """Raises WeightsUnavailableError where it cannot be measured here, for any run whose value has this identity."""
     measure: "Callable[[_Decoder], Measured | None]"
     """None for a video that can have no value."""
+    is_extra: bool = False
+    """Whether nobody expects it here, as a comparison that needs an optional package."""
 
 
 def rescore_runs(
@@ -98,13 +107,14 @@ def rescore_runs(
     Without `clip_model` those are all metrics of single videos, by the CLIP that each run names. With it they are the
     score of that CLIP, a metric of its own such as `clip_score.ViT-L-14:openai`. With `reference`, values of parameters
     such as `{"num_inference_steps": 50}`, each run is also compared with the one that has them and shares all else, its
-    seed too. The frames come from the kept latents, decoded on `device` as the run decoded them; what a GPU decoded in
-    half precision is decoded in float32 on a CPU, and the tag `cogx.<metric>.decoded_as` says so.
+    seed too: metrics of their own, such as `psnr.num_inference_steps_50`. The frames come from the kept latents,
+    decoded on `device` as the run decoded them; what a GPU decoded in half precision is decoded in float32 on a CPU,
+    and the tag `cogx.<metric>.decoded_as` says so.
 
     Raises CogxError where what is lacking cannot be measured, where the VAE cannot be had, or where the model folder
-    has changed since; InputError for a reference that is none.
+    has changed since, and where no run is the reference of another; InputError for a reference that is none.
     """
-    changed = _reference(reference or {})
+    changed = _parameters(reference or {})
     named = resolve_clip(clip_model) if clip_model else None
     store = RunStore(tracking_uri)
     decoder = _Decoder(device, store)
@@ -114,35 +124,39 @@ def rescore_runs(
         for run in store.runs(names, finished_only=True)
     ]
     by_settings = {run.settings(): run for run in runs}
-    problems: dict[str, WeightsUnavailableError] = {}
+    if changed and not any(run.settings(changed) in by_settings for run in runs):
+        given = ", ".join(f"{name}={value}" for name, value in changed.items())
+        raise CogxError(f"--reference {given}: {sweep} has no finished run with it to compare with")
+    problems: dict[str, WeightsUnavailableError | None] = {}
+    why_not: list[WeightsUnavailableError] = []
     known: dict[tuple[str, str, str], Measured | None] = {}
     rescored = []
     # Those of one reference side by side, so that it is decoded once.
     for run in sorted(runs, key=lambda run: run.settings(changed)):
-        scores: dict[str, tuple[_Wanted, Measured]] = {}
+        found: dict[str, tuple[_Wanted, Measured | None]] = {}
         for wanted in _wanted(run, named, changed, by_settings.get(run.settings(changed))):
-            if wanted.name in run.metrics and run.identities.get(wanted.name) == wanted.identity:
+            if run.identities.get(wanted.name) == wanted.identity:
                 continue
-            if wanted.name not in problems:
-                try:
-                    wanted.check()
-                except WeightsUnavailableError as error:
-                    problems[wanted.name] = error
-                    report(f"no {wanted.name}: {error}")
-            if wanted.name in problems:
+            problem = f"{wanted.name} {wanted.identity}"
+            if problem not in problems:
+                why = problems[problem] = _problem(wanted)
+                if why is not None:
+                    report(f"no {wanted.name}: {why}")
+                    why_not += [] if wanted.is_extra else [why]
+            if problems[problem] is not None:
                 continue
             key = (run.signature, wanted.name, wanted.identity)
             if key not in known:
                 report(f"{run.name}: {wanted.name}")
-                known[key] = wanted.measure(decoder)
-            score = known[key]
-            if score is not None:
-                scores[wanted.name] = wanted, score
-        if scores:
-            _amend(store, run, scores, f"{decoder.dtype(run.params)} on {decoder.device}")
-            rescored += [Rescored(run.run_id, run.name, name, score.value) for name, (_, score) in scores.items()]
-    if problems and not rescored:
-        raise next(iter(problems.values()))
+                known[key] = finite(wanted.measure(decoder))
+            found[wanted.name] = wanted, known[key]
+        if found or run.output_hash != run.tags["cogx.output_hash"]:
+            _amend(store, run, found, f"{decoder.dtype(run.params)} on {decoder.device}")
+        rescored += [
+            Rescored(run.run_id, run.name, name, score.value) for name, (_, score) in found.items() if score is not None
+        ]
+    if why_not and not rescored:
+        raise why_not[0]
     for name in names if rescored else ():
         show(store, name, Only())
     return rescored
@@ -154,7 +168,22 @@ def other_score(clip_model: str) -> str:
     return f"clip_score.{re.sub(r'[^A-Za-z0-9_.: -]', '_', name)}"
 
 
-def _reference(values: Mapping[str, Any]) -> dict[str, Any]:
+def _problem(wanted: _Wanted) -> WeightsUnavailableError | None:
+    """Why it cannot be measured here."""
+    try:
+        wanted.check()
+    except WeightsUnavailableError as error:
+        return error
+    return None
+
+
+def _against_name(comparison: Comparison, reference: Mapping[str, Any]) -> str:
+    """`psnr.num_inference_steps_50`: a metric of its own for each reference."""
+    values = "_".join(f"{name}_{value}" for name, value in reference.items())
+    return f"{comparison.card.name}.{re.sub(r'[^A-Za-z0-9_.-]', '_', values)}"
+
+
+def _parameters(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values of a reference in their parameters' types. Raises InputError where they are none."""
     parameters = parameters_of(values)
     for name in values:
@@ -171,9 +200,8 @@ def _wanted(run: _Run, clip_model: str | None, changed: Mapping[str, Any], refer
         yield from (_of_video(run, metric, metric.card.name, own) for metric in metrics())
     else:
         yield _of_video(run, ClipScore(), other_score(clip_model), clip_model)
-    if changed and reference is not None:
-        against = "against " + ", ".join(f"{name}={value}" for name, value in changed.items())
-        yield from (_against(run, reference, comparison, against) for comparison in COMPARISONS)
+    if changed and reference is not None and reference.signature != run.signature:
+        yield from (_against(run, reference, comparison, changed) for comparison in COMPARISONS)
 
 
 def _of_video(run: _Run, metric: Metric, name: str, clip_model: str) -> _Wanted:
@@ -181,37 +209,40 @@ def _of_video(run: _Run, metric: Metric, name: str, clip_model: str) -> _Wanted:
         name,
         metric.card.identity(clip_model),
         lambda: metric.check(clip_model),
-        lambda decoder: metric.measure(Subject(decoder.frames(run), decoder.prompt(run), clip_model)),
+        lambda decoder: metric.measure(decoder.subject(run, clip_model)),
     )
 
 
-def _against(run: _Run, reference: _Run, comparison: Comparison, against: str) -> _Wanted:
+def _against(run: _Run, reference: _Run, comparison: Comparison, changed: Mapping[str, Any]) -> _Wanted:
     return _Wanted(
-        comparison.card.name,
-        comparison.card.identity("", against),
+        _against_name(comparison, changed),
+        comparison.card.identity(""),
         comparison.check,
         lambda decoder: comparison.compare(decoder.frames(run), decoder.frames(reference)),
+        is_extra=True,
     )
 
 
-def _amend(store: RunStore, run: _Run, scores: Mapping[str, tuple[_Wanted, Measured]], decoded_as: str) -> None:
-    """Add values to a run, with what they mean; it is then the run of the present definitions."""
-    measured = {name: score for name, (_, score) in scores.items()}
-    meant = {name: wanted.identity for name, (wanted, _) in scores.items()}
+def _amend(store: RunStore, run: _Run, found: Mapping[str, tuple[_Wanted, Measured | None]], decoded_as: str) -> None:
+    """Add values to a run, with what they mean. Where it then has all metrics by their present definitions, it is the
+    finished run of the cell that a plan would name now."""
+    measured = {name: score for name, (_, score) in found.items() if score is not None}
+    meant = {name: wanted.identity for name, (wanted, _) in found.items()}
     tags = score_tags(measured) | {f"cogx.{name}.decoded_as": decoded_as for name in measured}
-    tags[METRICS_TAG] = json.dumps(run.identities | meant)
-    if versions().keys() <= {*run.metrics, *measured}:
-        params = run.params
-        fps, quality = int(params["fps"]), float(params["video_quality"])
-        tags["cogx.output_hash"] = output_hash(run.signature, fps, quality, params["clip_model"], versions())
+    identities = run.identities | meant
+    tags[METRICS_TAG] = json.dumps(identities)
+    if all(identities.get(metric.card.name) == metric.card.identity(run.params["clip_model"]) for metric in metrics()):
+        tags["cogx.output_hash"] = run.output_hash
     with tempfile.TemporaryDirectory(prefix="cogx-runs-") as folder:
-        file = store.download(run.run_id, METRICS_FILE, Path(folder))
+        file = Path(folder) / METRICS_FILE
+        with suppress(CogxError):  # a run from before there were cards has none
+            store.download(run.run_id, METRICS_FILE, Path(folder))
         write_cards(file.parent, meant, measured)
         store.amend(
             run.run_id,
             {name: score.value for name, score in measured.items()},
             tags,
-            remove=[f"cogx.{name}.missing" for name in measured],
+            remove=[f"cogx.{name}.missing" for name in found],
             series={f"by_frame.{name}": score.by_frame for name, score in measured.items() if score.by_frame},
             artifact=file,
         )
@@ -225,15 +256,21 @@ class _Decoder:
         self._store = store
         self._vaes: dict[tuple[str, str], AutoencoderKLCogVideoX] = {}
         self._kept: dict[str, Frames] = {}
+        self._subject: tuple[tuple[str, str], Subject] | None = None
 
     def dtype(self, params: Mapping[str, str]) -> Dtype:
         """The precision in which a run's latents are decoded here."""
         return cast(Dtype, params["dtype"]) if self.device == "cuda" else "float32"
 
-    def prompt(self, run: _Run) -> str:
-        with tempfile.TemporaryDirectory(prefix="cogx-runs-") as folder:
-            file = self._store.download(run.run_id, "prompt.txt", Path(folder))
-            return file.read_text(encoding="utf-8").strip()
+    def subject(self, run: _Run, clip_model: str) -> Subject:
+        """A run's video as it is measured, kept for the next metric of it."""
+        key = (run.signature, clip_model)
+        if self._subject is None or self._subject[0] != key:
+            with tempfile.TemporaryDirectory(prefix="cogx-runs-") as folder:
+                file = self._store.download(run.run_id, "prompt.txt", Path(folder))
+                prompt = file.read_text(encoding="utf-8").strip()
+            self._subject = key, Subject(self.frames(run), prompt, clip_model)
+        return self._subject[1]
 
     def frames(self, run: _Run) -> Frames:
         if run.signature not in self._kept:

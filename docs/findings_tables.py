@@ -81,7 +81,7 @@ def fidelity(study: Study) -> str:
     for count in (5, 10, 25):
         here = runs[runs[f"params.{STEPS}"] == count]
         row = [str(count)]
-        for metric, digits in (("psnr", 1), ("ssim", 3)):
+        for metric, digits in (("psnr.num_inference_steps_50", 1), ("ssim.num_inference_steps_50", 3)):
             values = here.groupby("params.prompt_name")[f"metrics.{metric}"].mean().astype(float)
             sample = Sample.of(values.to_numpy())
             low, high = sample.interval(0.95)

@@ -18,6 +18,9 @@ from safetensors.torch import load_file
 
 from cogx_runs import load_runs
 from cogx_runs.cli import cli
+from cogx_runs.metrics import registry
+from cogx_runs.metrics.card import MetricCard
+from cogx_runs.metrics.metric import FrameMetric
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.video import read_mp4
 
@@ -244,6 +247,10 @@ def test_a_missing_clip_leaves_the_score_out_and_rescore_adds_it_from_the_latent
     store = RunStore()
     for run in store.runs(["exp_seed"]):
         store._client.set_tag(run.info.run_id, "cogx.clip_score.missing", "as if")
+        known = json.loads(run.data.tags["cogx.metrics"])
+        store._client.set_tag(
+            run.info.run_id, "cogx.metrics", json.dumps({name: known[name] for name in known if name != "clip_score"})
+        )
         _delete_metric(run.info.run_id, "clip_score")
 
     rescored = invoke("rescore", "exp_seed")
@@ -270,7 +277,8 @@ def test_a_sweep_without_clip_weights_finishes_without_the_score_and_says_so(inv
 
     assert (result.exit_code, statuses(result)) == (0, ["finished", "finished"])
     assert (
-        "no CLIP score: the weights of timm/vit_base_patch32_clip_224.openai are not on this machine" in result.stderr
+        "CLIP-IQA sharpness: the weights of timm/vit_base_patch32_clip_224.openai are not on this machine"
+        in result.stderr
     )
     runs = load_runs("exp_seed")
     assert runs["metrics.clip_score"].isna().all()
@@ -290,6 +298,56 @@ def test_the_score_of_another_clip_is_a_metric_of_its_own_and_leaves_the_cells_d
     assert run["metrics.clip_score.other"] == pytest.approx(before, abs=1e-5)
     assert run["tags.cogx.clip_score.other.model"] == str(project / "other")
     assert statuses(invoke("sweep", "seed.yaml", "--json")) == ["done", "done"]
+
+
+def test_runs_are_compared_with_the_run_that_has_the_references_value_and_shares_all_else(invoke: Invoke) -> None:
+    invoke("sweep", "guidance.yaml")
+
+    first = invoke("rescore", "exp_guidance", "--reference", "guidance_scale=6")
+    assert first.stdout.splitlines()[-1] == "1 runs scored"
+
+    runs = load_runs("exp_guidance", sort="guidance_scale")
+    assert 0 < runs["metrics.psnr.guidance_scale_6.0"].iloc[0] < 100
+    assert runs["metrics.ssim.guidance_scale_6.0"].iloc[0] < 1
+    assert runs["metrics.psnr.guidance_scale_6.0"].isna().tolist() == [False, True]
+    again = invoke("rescore", "exp_guidance", "--reference", "guidance_scale=6.0")
+    assert again.stdout == "0 runs scored\n"
+    assert statuses(invoke("sweep", "guidance.yaml", "--json")) == ["done", "done"]
+    for reference, message in (
+        ("guidance_scale=3", "--reference guidance_scale=3.0: exp_guidance has no finished run with it"),
+        ("num_frames=9", "--reference num_frames: videos are not compared across it"),
+        ("guidance", "--reference guidance: write it as KEY=VALUE"),
+    ):
+        result = invoke("rescore", "exp_guidance", "--reference", reference)
+        assert (result.exit_code, message in result.stderr) == (2, True)
+
+
+def test_a_metric_that_is_new_is_added_by_rescore_and_the_cells_are_done_again(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invoke("sweep", "seed.yaml")
+    before = load_runs("exp_seed")
+    card = MetricCard(name="brightness", title="brightness", definition="mean of all pixels", source="a test")
+    still = MetricCard(name="still", title="still", definition="of single frames", source="a test")
+    new = (FrameMetric(card, lambda frames: frames.mean()), FrameMetric(still, lambda _: 1.0, frames_needed=100))
+    monkeypatch.setattr(registry, "BUILT_IN", (*registry.BUILT_IN, *new))
+    for cached in (registry.metrics, registry.cards):
+        cached.cache_clear()
+
+    try:
+        planned = json.loads(invoke("plan", "seed.yaml", "--json").stdout)["runs"]
+        assert [run["action"] for run in planned] == ["reuse", "reuse"]
+        assert invoke("rescore", "exp_seed").stdout.splitlines()[-1] == "2 runs scored"
+        runs = load_runs("exp_seed")
+        assert runs["metrics.brightness"].between(0, 255).all()
+        assert list(runs["metrics.clip_score"]) == list(before["metrics.clip_score"])
+        assert "metrics.still" not in runs or runs["metrics.still"].isna().all()
+        assert invoke("rescore", "exp_seed").stdout == "0 runs scored\n"
+        assert statuses(invoke("sweep", "seed.yaml", "--json")) == ["done", "done"]
+    finally:
+        monkeypatch.undo()
+        for cached in (registry.metrics, registry.cards):
+            cached.cache_clear()
 
 
 def test_a_model_folder_that_has_changed_since_is_not_used_to_rescore(

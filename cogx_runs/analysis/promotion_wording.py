@@ -3,7 +3,7 @@
 from cogx_runs.analysis.agreement import Agreement
 from cogx_runs.analysis.promoted import Comparison
 from cogx_runs.analysis.promotion import Choice
-from cogx_runs.analysis.wording import MINUS
+from cogx_runs.metrics.card import MINUS
 
 
 def say_comparison(found: Comparison, choice: Choice) -> str:

@@ -58,7 +58,8 @@ def rescore(sweep: str, clip_model: str | None, reference: tuple[str, ...], devi
     """Give the finished runs of SWEEP the metrics that they lack, from their stored latents.
 
     The score of another CLIP than the run names is a metric of its own, clip_score.NAME. With --reference each run is
-    compared, by psnr and ssim, with the run that has that value and shares all else, its seed too.
+    compared with the run that has that value and shares all else, its seed too: psnr.KEY_VALUE, ssim, and lpips where
+    its extra is installed.
     """
     from cogx_runs.rescore import rescore_runs
 

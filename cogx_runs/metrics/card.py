@@ -34,10 +34,9 @@ class MetricCard:
     fooled_by: str = ""
     """What makes it good or bad without the video being so."""
 
-    def identity(self, clip_model: str, against: str = "") -> str:
-        """What values must have in common to be compared: the version, the CLIP where it matters, and what a comparison
-        was made against."""
-        return " ".join(part for part in (self.version, clip_model if self.uses_clip else "", against) if part)
+    def identity(self, clip_model: str) -> str:
+        """What values must have in common to be compared: the version, and the CLIP where it matters."""
+        return f"{self.version} {clip_model}" if self.uses_clip else self.version
 
     def logged(self, identity: str, conditions: Mapping[str, str]) -> dict[str, Any]:
         """The card as it is kept with a value, with what else the value depended on."""

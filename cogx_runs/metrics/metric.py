@@ -1,5 +1,6 @@
 """What a metric is: a card, and a function of a video."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -26,6 +27,11 @@ class Measured:
     """Of each frame, where that is worth keeping."""
     conditions: Mapping[str, str] = field(default_factory=dict)
     """What else there is to know of this value, such as whether the prompt was cut."""
+
+
+def finite(measured: Measured | None) -> Measured | None:
+    """The value, unless it is no number: a store takes none, and a mean neither."""
+    return measured if measured is not None and math.isfinite(measured.value) else None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cogx_runs.errors import WeightsUnavailableError
-from cogx_runs.metrics.metric import Measured, Metric, Subject
+from cogx_runs.metrics.metric import Measured, Metric, Subject, finite
 from cogx_runs.metrics.registry import metrics
 from cogx_runs.video import Frames
 
@@ -39,7 +39,7 @@ class Scorer:
     def score(self, frames: Frames, prompt: str) -> Scores:
         """The value of each metric for frames (uint8, T x H x W x C) made from a prompt."""
         subject = Subject(frames, prompt, self._clip_model)
-        measured = {metric.card.name: metric.measure(subject) for metric in self._metrics}
+        measured = {metric.card.name: finite(metric.measure(subject)) for metric in self._metrics}
         return Scores({name: value for name, value in measured.items() if value is not None}, self.missing)
 
     @property

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from mlflow.entities import Run
 
 from cogx_runs.metrics.card import MetricCard
-from cogx_runs.metrics.registry import cards, shown_cards
+from cogx_runs.metrics.registry import shown_cards
 
 NOTE = "mlflow.note.content"
 LIMIT = 18_000
@@ -59,7 +59,7 @@ def _row(run: Run, varied: Sequence[str], metrics: Sequence[MetricCard]) -> str:
 
 def run_note(what: str, prompt: str, run_id: str, metrics: Mapping[str, float], command: str) -> str:
     """What a run is in one line, its picture, its numbers, and the command that makes it again."""
-    numbers = [f"{card.title} {card.write(metrics[card.name])}" for card in cards().values() if card.name in metrics]
+    numbers = [f"{card.title} {card.write(metrics[card.name])}" for card in shown_cards() if card.name in metrics]
     head = f"{escaped(what)}\n\n> {_cut(escaped(prompt), 1500)}\n\n{', '.join(numbers)}\n\n"
     head += f"{picture(run_id, 'contact_sheet.png')}\n\n"
     fence = "`" * (1 + max((len(found) for found in re.findall("`+", command)), default=0))
