@@ -13,7 +13,7 @@ from cogx_runs.analysis.threshold import Threshold, judge_threshold
 from cogx_runs.metrics.registry import card_of
 from cogx_runs.sweep import load_sweeps
 
-SWEEPS = Path(__file__).parent.parent / "sweeps" / "findings"
+SWEEPS = Path(__file__).parent.parent.parent / "sweeps" / "findings"
 GUIDANCE, STEPS, FRAMES = AXES = ("guidance_scale", "num_inference_steps", "num_frames")
 VALUES = ((GUIDANCE, 1.0), (GUIDANCE, 3.0), (GUIDANCE, 12.0), (STEPS, 5), (STEPS, 10), (STEPS, 25), (FRAMES, 25))
 SCORE = "clip_score"

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from itertools import combinations
 
-import findings_figures as figures
+import figures
 import numpy as np
 import numpy.typing as npt
-from findings_study import FRAMES, GUIDANCE, QUALITIES, SCORE, STEPS, VALUES, Study
-from findings_writing import as_table, bullets, cell_of, interval_of, mean_of, number, signed_number, title, verdict_of
+from study import FRAMES, GUIDANCE, QUALITIES, SCORE, STEPS, VALUES, Study
+from writing import as_table, bullets, cell_of, interval_of, mean_of, number, signed_number, title, verdict_of
 
 import cogx_runs
 from cogx_runs.analysis.agreement import agreement

@@ -1,7 +1,7 @@
 """The tables and figures of docs/findings.md, computed from the store that the commands named there have filled.
 
-python docs/findings.py            # writes the tables between their marks in findings.md, and docs/images/findings_*
-python docs/findings.py --print    # prints the tables alone, of whatever model the store's runs are of
+python docs/findings/make.py          # writes the tables between their marks in findings.md, and docs/images
+python docs/findings/make.py --print    # prints the tables alone, of whatever model the store's runs are of
 
 Run where the store is, or set MLFLOW_TRACKING_URI. Nothing is written to the store.
 """
@@ -11,11 +11,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import findings_figures as figures
-import findings_tables as tables
-from findings_study import FRAMES, GUIDANCE, SCORE, STEPS, SWEEPS, VALUES, Study
-from findings_tables import carriers, interactions_of, ranks
-from findings_writing import (
+import figures
+import tables
+from study import FRAMES, GUIDANCE, SCORE, STEPS, SWEEPS, VALUES, Study
+from tables import carriers, interactions_of, ranks
+from writing import (
     as_table,
     bullets,
     interval_of,
@@ -30,7 +30,7 @@ from cogx_runs.analysis.correlations import RankCorrelation
 from cogx_runs.analysis.threshold import signed
 from cogx_runs.analysis.verdict import Verdict
 
-DOCUMENT = Path(__file__).with_suffix(".md")
+DOCUMENT = Path(__file__).parent.with_suffix(".md")
 
 SATURATED = 65.5
 """Above it the toy's CLIP tells good videos apart hardly at all (docs/toy.md)."""

@@ -19,7 +19,7 @@ from cogx_runs.report.sentences import VERDICTS
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.video import Frames, read_mp4
 
-IMAGES = Path(__file__).parent / "images"
+IMAGES = Path(__file__).parent.parent / "images"
 SHORT = {"guidance_scale": "guidance", "num_inference_steps": "steps", "num_frames": "frames"}
 _STYLE: Any = {
     "svg.hashsalt": "cogx-runs", "svg.fonttype": "none", "font.family": "sans-serif",
