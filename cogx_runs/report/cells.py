@@ -18,6 +18,8 @@ CONFIG = tuple(dict.fromkeys((
 )))  # fmt: skip
 """The parameters that tell one cell from another, those that a reader asks for first in front."""
 ENDED = ("FINISHED", "FAILED")
+_IDENTITY = ("tags.cogx.signature", "params.fps", "params.video_quality", "params.clip_model")
+"""What makes a run another cell's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,12 +66,13 @@ class Cell:
 def cells_of(runs: pd.DataFrame) -> tuple[list[Cell], int]:
     """The cells of an experiment's runs as `load_runs` gives them, and how many have neither finished nor failed.
 
-    Of several runs of a cell the finished one counts, else the newest failed one. In the order they were begun.
+    Of several runs of a cell the newest finished one counts, else the newest failed one. In the order they were begun.
+    Runs of other definitions of the metrics are of the same cell.
     """
-    best: dict[str, Cell | None] = {}
+    best: dict[tuple[Any, ...], Cell | None] = {}
     for row in runs.to_dict("records"):
         values = {str(key): value for key, value in row.items() if not _is_missing(value)}
-        identity = str(values["tags.cogx.output_hash"])
+        identity = tuple(values.get(name) for name in _IDENTITY)
         found = best.setdefault(identity, None)
         if values["status"] in ENDED and (found is None or (values["status"] == "FINISHED" and not found.is_finished)):
             best[identity] = _cell(values)
