@@ -1,5 +1,6 @@
 """Effects, their intervals and verdicts: by properties, closed forms, and simulation at nine prompts."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -371,7 +372,7 @@ def test_values_of_several_definitions_are_not_averaged() -> None:
 
     first, second = effects(frame_of(rows), ["guidance_scale"], ["clip_score"], apart=True)
     assert (first.prompts, second.prompts) == (half, len(PROMPTS) - half)
-    assert (first.kind, second.kind) == ("definition.clip_score 1", "definition.clip_score 2")
+    assert (first.kind, second.kind) == ("definition 1", "definition 2")
 
 
 def grid(metric: str, of: Any, prompts: Sequence[str] = PROMPTS[:4], **given: Any) -> list[dict[str, Any]]:
@@ -488,6 +489,30 @@ def test_kinds_are_named_by_what_tells_them_apart_and_clips_only_where_they_gave
     assert len(kinds_of(frame, ["clip_score"])) == 4
     assert [(kind, len(runs)) for kind, runs in kinds_of(frame[:1], ["clip_score"])] == [("", 1)]
     assert [kind for kind, _ in kinds_of(frame[:2], ["wall_time_s"], ["height", "width"])] == [""]
+
+
+def test_runs_without_a_metric_are_no_kind_of_their_own_and_a_comparison_says_against_what() -> None:
+    def of(identity: str, **given: Any) -> dict[str, Any]:
+        return run({"cogx.metrics": json.dumps({"psnr": identity})}, psnr=30.0, clip_score=25.0, **given)
+
+    rows = [of("1 against num_inference_steps=50"), run(seed=1, clip_score=25.0)]
+    more = [*rows, of("1 against num_inference_steps=30", seed=2), of("2", seed=3)]
+    both = frame_of(rows)
+
+    assert [(kind, len(runs)) for kind, runs in kinds_of(both, ["psnr"])] == [("", 1)]
+    assert [(kind, len(runs)) for kind, runs in kinds_of(both[:1], ["psnr"], among=both)] == [("", 1)]
+    assert kinds_of(both[1:], ["psnr"], among=both) == []
+    assert [(kind, len(runs)) for kind, runs in kinds_of(both, ["clip_score"])] == [("", 2)]
+    assert [kind for kind, _ in kinds_of(both, ["clip_score", "psnr"])] == [""]
+    assert [kind for kind, _ in kinds_of(frame_of(more), ["psnr"])] == [
+        "psnr 1 against num_inference_steps=30", "psnr 1 against num_inference_steps=50", "definition 2",
+    ]  # fmt: skip
+
+
+def test_runs_whose_definition_is_unknown_are_a_kind() -> None:
+    rows = [run({"cogx.metrics": '{"clip_score": "1"}'}, clip_score=25.0), run(seed=1, clip_score=25.0)]
+
+    assert [kind for kind, _ in kinds_of(frame_of(rows), ["clip_score"])] == ["definition 1", "definition unknown"]
 
 
 def test_a_margin_is_written_as_a_number_or_a_share() -> None:
