@@ -335,6 +335,28 @@ def test_sentences_say_what_was_found_and_no_more() -> None:
     assert sentence(small).endswith(": equivalent within 1.00; it does differ, by less than that.")
 
 
+def test_a_sentence_writes_a_metric_as_its_card_does_and_never_a_change_as_zeros() -> None:
+    def said(metric: str, changes: Sequence[float], base: float = 1.0) -> str:
+        rows = [
+            run(prompt_name=prompt, guidance_scale=guidance, **{metric: base + guidance / 12 * change})
+            for prompt, change in zip(PROMPTS, changes, strict=False)
+            for guidance in (0.0, 12.0)
+        ]
+        (one,) = effects(frame_of(rows), ["guidance_scale"], [metric], {"guidance_scale": 0.0})
+        return sentence(one)
+
+    assert said("file_size_bytes", [1500.0] * 3, 1e5) == (
+        "At guidance_scale 12 the file size is on average 1.5 kB higher than at 0 (the same difference in each; "
+        "3 prompts, 1 seed): equivalent within 5.0 kB; it does differ, by less than that."
+    )
+    assert "95% interval +0.28 dB to +2.12 dB" in said("psnr", [0.83, 1.2, 1.57], 4.0)
+    assert "the motion is 0.10 % higher than at 0 (1 prompt" in said("motion_magnitude", [0.1])
+    assert ", 1 seed): equivalent within 0.0500 s; it does" in said("wall_time_s", [0.01, 0.011, 0.012])
+    assert "the PSNR is 0.00125 dB lower than" in said("psnr", [-0.00125])
+    assert "the PSNR is the same to the digits shown as at 0" in said("psnr", [1e-9])
+    assert "the unheard_of is 0.50 higher than" in said("unheard_of", [0.5])
+
+
 def test_runs_of_the_store_give_their_effects(project: Path) -> None:
     store = RunStore()
     for n, prompt in enumerate(("panda", "boat")):
@@ -409,7 +431,8 @@ def test_an_interaction_is_a_difference_of_differences() -> None:
     assert (found.mean, found.low, found.high) == pytest.approx((np.mean(expected), low, high))
     assert (found.prompts, found.squares, found.verdict) == (4, 4, "higher")
     assert interaction_sentence(found).startswith(
-        "The change of the CLIP score from num_inference_steps 50 to 10 is 500 higher at guidance_scale 1 than at 6 ("
+        "The change of the CLIP score from num_inference_steps 50 to 10 is 500.00 higher at guidance_scale 1 "
+        "than at 6 ("
     )
     assert interaction_sentence(found).endswith("; 4 prompts): higher.")
     assert "is the same at guidance_scale 1 as at 6" in interaction_sentence(without)
