@@ -36,7 +36,7 @@ check: setup ## Lint, types and generated docs
 	$(BIN)/mypy
 	$(BIN)/cog --check $(GENERATED)
 
-GENERATED := docs/commands.md docs/sweep-files.md
+GENERATED := docs/commands.md docs/sweep-files.md docs/statistics.md
 
 docs: setup ## Write the generated parts of the docs again
 	$(BIN)/cog -r $(GENERATED)

@@ -10,6 +10,7 @@ import pytest
 
 import cogx_runs
 from cogx_runs.cli import cli
+from cogx_runs.metrics.registry import cards
 from cogx_runs.sweep import Parameters
 
 ROOT = Path(__file__).parent.parent
@@ -29,6 +30,16 @@ def test_every_command_and_every_key_is_documented() -> None:
 
     assert [name for name in cli.commands if f"\n## {name}\n" not in commands] == []
     assert [name for name in Parameters.model_fields if f"\n| `{name}` |" not in keys] == []
+
+
+def test_every_metrics_margin_is_documented() -> None:
+    rows = re.findall(r"^\| (`.*) \| (.*) \| (.*) \|$", (ROOT / "docs" / "statistics.md").read_text(), re.MULTILINE)
+    documented = {name: (better, margin) for names, better, margin in rows for name in re.findall(r"`(\w+)`", names)}
+
+    assert {
+        name: (card.direction or "neither", "5% of the baseline's mean" if card.margin is None else f"{card.margin:g}")
+        for name, card in cards().items()
+    }.items() <= documented.items()
 
 
 def test_files_that_the_readme_and_the_documents_name_exist() -> None:

@@ -1,5 +1,6 @@
 """Effects, their intervals and verdicts: by properties, closed forms, and simulation at nine prompts."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -334,6 +335,28 @@ def test_sentences_say_what_was_found_and_no_more() -> None:
     assert sentence(small).endswith(": equivalent within 1.00; it does differ, by less than that.")
 
 
+def test_a_sentence_writes_a_metric_as_its_card_does_and_never_a_change_as_zeros() -> None:
+    def said(metric: str, changes: Sequence[float], base: float = 1.0) -> str:
+        rows = [
+            run(prompt_name=prompt, guidance_scale=guidance, **{metric: base + guidance / 12 * change})
+            for prompt, change in zip(PROMPTS, changes, strict=False)
+            for guidance in (0.0, 12.0)
+        ]
+        (one,) = effects(frame_of(rows), ["guidance_scale"], [metric], {"guidance_scale": 0.0})
+        return sentence(one)
+
+    assert said("file_size_bytes", [1500.0] * 3, 1e5) == (
+        "At guidance_scale 12 the file size is on average 1.5 kB higher than at 0 (the same difference in each; "
+        "3 prompts, 1 seed): equivalent within 5.0 kB; it does differ, by less than that."
+    )
+    assert "95% interval +0.28 dB to +2.12 dB" in said("psnr", [0.83, 1.2, 1.57], 4.0)
+    assert "the motion is 0.10 % higher than at 0 (1 prompt" in said("motion_magnitude", [0.1])
+    assert ", 1 seed): equivalent within 0.0500 s; it does" in said("wall_time_s", [0.01, 0.011, 0.012])
+    assert "the PSNR is 0.00125 dB lower than" in said("psnr", [-0.00125])
+    assert "the PSNR is the same to the digits shown as at 0" in said("psnr", [1e-9])
+    assert "the unheard_of is 0.50 higher than" in said("unheard_of", [0.5])
+
+
 def test_runs_of_the_store_give_their_effects(project: Path) -> None:
     store = RunStore()
     for n, prompt in enumerate(("panda", "boat")):
@@ -371,7 +394,7 @@ def test_values_of_several_definitions_are_not_averaged() -> None:
 
     first, second = effects(frame_of(rows), ["guidance_scale"], ["clip_score"], apart=True)
     assert (first.prompts, second.prompts) == (half, len(PROMPTS) - half)
-    assert (first.kind, second.kind) == ("definition.clip_score 1", "definition.clip_score 2")
+    assert (first.kind, second.kind) == ("definition 1", "definition 2")
 
 
 def grid(metric: str, of: Any, prompts: Sequence[str] = PROMPTS[:4], **given: Any) -> list[dict[str, Any]]:
@@ -408,7 +431,8 @@ def test_an_interaction_is_a_difference_of_differences() -> None:
     assert (found.mean, found.low, found.high) == pytest.approx((np.mean(expected), low, high))
     assert (found.prompts, found.squares, found.verdict) == (4, 4, "higher")
     assert interaction_sentence(found).startswith(
-        "The change of the CLIP score from num_inference_steps 50 to 10 is 500 higher at guidance_scale 1 than at 6 ("
+        "The change of the CLIP score from num_inference_steps 50 to 10 is 500.00 higher at guidance_scale 1 "
+        "than at 6 ("
     )
     assert interaction_sentence(found).endswith("; 4 prompts): higher.")
     assert "is the same at guidance_scale 1 as at 6" in interaction_sentence(without)
@@ -488,6 +512,30 @@ def test_kinds_are_named_by_what_tells_them_apart_and_clips_only_where_they_gave
     assert len(kinds_of(frame, ["clip_score"])) == 4
     assert [(kind, len(runs)) for kind, runs in kinds_of(frame[:1], ["clip_score"])] == [("", 1)]
     assert [kind for kind, _ in kinds_of(frame[:2], ["wall_time_s"], ["height", "width"])] == [""]
+
+
+def test_runs_without_a_metric_are_no_kind_of_their_own_and_a_comparison_says_against_what() -> None:
+    def of(identity: str, **given: Any) -> dict[str, Any]:
+        return run({"cogx.metrics": json.dumps({"psnr": identity})}, psnr=30.0, clip_score=25.0, **given)
+
+    rows = [of("1 against num_inference_steps=50"), run(seed=1, clip_score=25.0)]
+    more = [*rows, of("1 against num_inference_steps=30", seed=2), of("2", seed=3)]
+    both = frame_of(rows)
+
+    assert [(kind, len(runs)) for kind, runs in kinds_of(both, ["psnr"])] == [("", 1)]
+    assert [(kind, len(runs)) for kind, runs in kinds_of(both[:1], ["psnr"], among=both)] == [("", 1)]
+    assert kinds_of(both[1:], ["psnr"], among=both) == []
+    assert [(kind, len(runs)) for kind, runs in kinds_of(both, ["clip_score"])] == [("", 2)]
+    assert [kind for kind, _ in kinds_of(both, ["clip_score", "psnr"])] == [""]
+    assert [kind for kind, _ in kinds_of(frame_of(more), ["psnr"])] == [
+        "psnr 1 against num_inference_steps=30", "psnr 1 against num_inference_steps=50", "definition 2",
+    ]  # fmt: skip
+
+
+def test_runs_whose_definition_is_unknown_are_a_kind() -> None:
+    rows = [run({"cogx.metrics": '{"clip_score": "1"}'}, clip_score=25.0), run(seed=1, clip_score=25.0)]
+
+    assert [kind for kind, _ in kinds_of(frame_of(rows), ["clip_score"])] == ["definition 1", "definition unknown"]
 
 
 def test_a_margin_is_written_as_a_number_or_a_share() -> None:

@@ -11,19 +11,22 @@ from cogx_runs.errors import CogxError
 from cogx_runs.metrics.registry import cards
 
 NEVER_MIXED = ("model_revision", "height", "width", "dtype", "clip_model")
+_DEFINITION = "definition."
 
 
 def kinds_of(
     frame: pd.DataFrame, metrics: Sequence[str], axes: Sequence[str] = (), among: pd.DataFrame | None = None
 ) -> list[tuple[str, pd.DataFrame]]:
-    """The finished runs of each kind, with what tells it from the others: `model 5b`, or nothing where all are alike.
+    """The finished runs of each kind that have the metrics, with what tells it from the others: `model 5b`, or nothing
+    where all are alike.
 
     Kinds differ in NEVER_MIXED, `axes` aside, in the CLIP only where one of the metrics depends on it, and in the
     metrics' definitions. They are told from the others of `among`, which holds these runs and more. What follows from
     what is named already, as the precision often does from the model, is not named.
     """
-    finished = with_cards(frame[frame["status"] == "FINISHED"], metrics)
-    whole = finished if among is None else with_cards(among[among["status"] == "FINISHED"], metrics)
+    measured = [name for name in (f"metrics.{metric}" for metric in metrics) if name in frame.columns]
+    finished = with_cards(_finished(frame, measured), metrics)
+    whole = finished if among is None else with_cards(_finished(among, measured), metrics)
     columns = _columns(finished, metrics, axes)
     told = _told_apart(whole, columns)
     keys = _keys(finished, columns)
@@ -47,6 +50,11 @@ def check_not_mixed(cells: pd.DataFrame, metrics: Sequence[str], what: str, axes
             )
 
 
+def _finished(frame: pd.DataFrame, measured: Sequence[str]) -> pd.DataFrame:
+    """Those with a value in each of the columns: a run without a metric has no definition of it, and is of no kind."""
+    return frame[(frame["status"] == "FINISHED") & frame[list(measured)].notna().all(axis=1)]
+
+
 def _columns(cells: pd.DataFrame, metrics: Sequence[str], axes: Sequence[str]) -> list[str]:
     has_score = any(map(is_of_the_clip, metrics))
     names: Iterable[str] = (name for name in NEVER_MIXED if name not in axes and (has_score or name != "clip_model"))
@@ -61,7 +69,7 @@ def is_of_the_clip(metric: str) -> bool:
 
 def card_column(metric: str) -> str:
     """The column that says by which definition a run's value was measured."""
-    return f"definition.{metric}"
+    return f"{_DEFINITION}{metric}"
 
 
 def with_cards(cells: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
@@ -80,12 +88,18 @@ def _told_apart(finished: pd.DataFrame, columns: Sequence[str]) -> dict[tuple[st
     keys = list(models)
     told: list[tuple[str, ...]] = [()] * len(keys)
     for place, column in enumerate(columns):
-        name = column.removeprefix("params.")
-        parts = [models[key] if name == "model_revision" else f"{name} {key[place]}" for key in keys]
+        parts = [models[key] if column == "params.model_revision" else _part(column, key[place]) for key in keys]
         longer = [(*names, part) for names, part in zip(told, parts, strict=True)]
         if len(set(longer)) > len(set(told)):
             told = longer
     return {key: ", ".join(names) for key, names in zip(keys, told, strict=True)}
+
+
+def _part(column: str, value: str) -> str:
+    """`height 480`; of a definition `definition 2`, or `psnr 1 against num_inference_steps=50`."""
+    if column.startswith(_DEFINITION) and " " in value:
+        return f"{column.removeprefix(_DEFINITION)} {value}"
+    return f"{'definition' if column.startswith(_DEFINITION) else column.removeprefix('params.')} {value}"
 
 
 def _model_names(models: Sequence[tuple[str, ...]]) -> list[str]:
@@ -98,4 +112,5 @@ def _model_names(models: Sequence[tuple[str, ...]]) -> list[str]:
 
 
 def _keys(runs: pd.DataFrame, columns: Sequence[str]) -> list[tuple[str, ...]]:
-    return list(runs[list(columns)].astype(str).itertuples(index=False, name=None)) if columns else [()] * len(runs)
+    rows = runs[list(columns)].itertuples(index=False, name=None) if columns else [()] * len(runs)
+    return [tuple("unknown" if pd.isna(value) else str(value) for value in row) for row in rows]

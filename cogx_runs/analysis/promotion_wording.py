@@ -3,6 +3,7 @@
 from cogx_runs.analysis.agreement import Agreement
 from cogx_runs.analysis.promoted import Comparison
 from cogx_runs.analysis.promotion import Choice
+from cogx_runs.analysis.wording import count
 from cogx_runs.metrics.card import MINUS
 
 
@@ -18,7 +19,7 @@ def say_comparison(found: Comparison, choice: Choice) -> str:
         said = f"By {which}: at {steps} steps the best are {size} {side} than the mean of the others"
     if found.mean == 0:
         said = said.replace(f" {size} {side} than", " the same as")
-    said += f" ({_interval(found.mean, found.low, found.high)}; {_count(found.prompts, 'prompt')})"
+    said += f" ({_interval(found.mean, found.low, found.high)}; {count(found.prompts, 'prompt')})"
     if found.chose and found.what == "lead":
         return f"{said}: they were chosen for it, and some of it may be luck."
     if found.chose and found.what == "change":
@@ -39,10 +40,10 @@ def say_agreement(found: Agreement) -> list[str]:
     few, many = found.from_steps, found.steps
     counts = sorted({prompt.candidates for prompt in found.by_prompt})
     each = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    counted = f"{_count(found.prompts, 'prompt')} of {each} candidates"
+    counted = f"{count(found.prompts, 'prompt')} of {each} candidates"
     said = [f"Agreement of {few} and {many} steps by {found.metric}: {counted}."]
     if found.left_out:
-        said[0] += f" {_count(found.left_out, 'prompt')} left out: not every candidate has a final."
+        said[0] += f" {count(found.left_out, 'prompt')} left out: not every candidate has a final."
     if found.tau is None:
         said.append("Kendall's tau: none, since the scores of each prompt are all the same.")
     else:
@@ -76,7 +77,3 @@ def _interval(mean: float, low: float | None, high: float | None) -> str:
     if low == high == mean:
         return "the same in each"
     return f"95% interval {low:.3g} to {high:.3g}".replace("-", MINUS)
-
-
-def _count(count: int, noun: str) -> str:
-    return f"{count} {noun}" + ("" if count == 1 else "s")

@@ -23,8 +23,10 @@ import numpy.typing as npt
 
 from cogx_runs.analysis.intervals import Sample
 from cogx_runs.analysis.verdict import ALPHA
+from cogx_runs.analysis.wording import count
+from cogx_runs.analysis.wording import signed as signed
 from cogx_runs.errors import CogxError
-from cogx_runs.metrics.card import MINUS, Direction
+from cogx_runs.metrics.card import Direction
 
 REFERENCE = 50
 LADDER = (5, 6, 8, 10, 12, 15, 20, 25, 30, 35, 40, REFERENCE)
@@ -157,7 +159,7 @@ def threshold_sentence(threshold: Threshold) -> str:
     else:
         said = [
             f"{t.found} is the smallest step count shown {compared}: {signed(point.mean)} on average "
-            f"({_interval(point, t)}; {_count(point.prompts, 'prompt')}, {_count(point.seeds, 'seed')})."
+            f"({_interval(point, t)}; {count(point.prompts, 'prompt')}, {count(point.seeds, 'seed')})."
         ]
     if below is not None and below.verdict == "inferior":
         said.append(f"{below.count} is inferior ({signed(below.mean)}, {_interval(below, t)}).")
@@ -179,11 +181,6 @@ def threshold_sentence(threshold: Threshold) -> str:
     return " ".join(said)
 
 
-def signed(value: float) -> str:
-    """With its sign, and three significant digits."""
-    return f"{value:+#.3g}".replace("-", MINUS)
-
-
 def _point(count: int, sample: Sample, alpha: float, margin: float, better: Direction, seeds: int) -> ThresholdPoint:
     if sample.count < 2:
         raise CogxError(f"{count} steps: one prompt has no interval, and nothing can be concluded; add prompts")
@@ -197,7 +194,3 @@ def _point(count: int, sample: Sample, alpha: float, margin: float, better: Dire
 
 def _interval(point: ThresholdPoint, threshold: Threshold) -> str:
     return f"{100 * (1 - 2 * threshold.alpha):.3g}% interval {signed(point.low)} to {signed(point.high)}"
-
-
-def _count(count: int, noun: str) -> str:
-    return f"{count} {noun}" + ("" if count == 1 else "s")

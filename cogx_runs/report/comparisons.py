@@ -9,9 +9,10 @@ import pandas as pd
 from cogx_runs.analysis.effects import Effect, Margin, effects
 from cogx_runs.analysis.interactions import Interaction, interactions
 from cogx_runs.analysis.pairs import AXES, values_of
+from cogx_runs.analysis.wording import write_value
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.report.grids import Grid
-from cogx_runs.report.quantities import COMPARED, PLOTTED, write_value
+from cogx_runs.report.quantities import COMPARED, PLOTTED
 
 QUANTITIES: Mapping[str, MetricCard] = {card.name: card for card in COMPARED}
 """How the metrics that are compared are written, by metric."""

@@ -5,18 +5,19 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from cogx_runs.metrics.card import MINUS, MetricCard
+from cogx_runs.analysis.wording import signed, write_value
+from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.registry import shown_cards
 from cogx_runs.report.clips import Clip
 from cogx_runs.report.comparisons import QUANTITIES
 from cogx_runs.report.content import Content, GridContent
-from cogx_runs.report.quantities import write_value
 from cogx_runs.report.sentences import VERDICTS, about_fit
 from cogx_runs.report.votes import Ballot
 
@@ -48,7 +49,7 @@ def render_page(content: Content, media: Media) -> str:
     templates.filters["value"] = write_value
     templates.filters["p"] = _p
     templates.filters["verdict"] = _verdict
-    templates.filters["signed"] = _signed
+    templates.filters["signed"] = partial(signed, digits=".2f")
     templates.filters["interval"] = _interval
     script = (PARTS / "page.js").read_text(encoding="utf-8")
     embeds = media.embedded and media.stills is None
@@ -68,11 +69,6 @@ def render_page(content: Content, media: Media) -> str:
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
     )
-
-
-def _signed(value: float) -> str:
-    """To two digits, as an effect's size and a correlation are written."""
-    return f"{value:+.2f}".replace("-", MINUS)
 
 
 def _interval(quantity: MetricCard, low: float, high: float) -> str:

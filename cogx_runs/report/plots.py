@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 
 from cogx_runs.analysis.effects import Effect
 from cogx_runs.analysis.verdict import Verdict
+from cogx_runs.analysis.wording import write_value
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.report.cells import Cell
 from cogx_runs.report.grids import Grid, Row
-from cogx_runs.report.quantities import write_value
 from cogx_runs.report.sentences import VERDICTS
 
 COLOURS = ("#4c8bf5", "#e2703a", "#35a06b", "#b667d6", "#c99a1e", "#d9536f", "#2ba3b5", "#8a8f98")

@@ -7,13 +7,20 @@ from cogx_runs.analysis.effects import Effect
 from cogx_runs.analysis.interactions import Interaction
 from cogx_runs.analysis.pairs import is_of_machine
 from cogx_runs.analysis.timing import TimeFit
-from cogx_runs.analysis.wording import ONE_PROMPT, change, counted, interaction_sentence, sentence
+from cogx_runs.analysis.wording import (
+    ONE_PROMPT,
+    change,
+    count,
+    counted,
+    interaction_sentence,
+    sentence,
+    write_value,
+)
 from cogx_runs.metrics import clip_score
 from cogx_runs.metrics.measured import FILE_SIZE, WALL_TIME
 from cogx_runs.report.cells import Cell
 from cogx_runs.report.comparisons import HEADLINES, QUANTITIES
 from cogx_runs.report.grids import Grid
-from cogx_runs.report.quantities import write_value
 
 FEW = 3
 """Values of an axis up to which each has its sentence; of more the largest change has one, and the verdicts a line."""
@@ -26,7 +33,7 @@ def about_section(cells: Sequence[Cell], unfinished: int) -> str:
     """How many cells there are, and what became of them."""
     finished = sum(cell.is_finished for cell in cells)
     reused = sum(cell.is_reused for cell in cells)
-    parts = [f"{_count(finished, 'video')} finished"]
+    parts = [f"{count(finished, 'video')} finished"]
     if reused:
         parts.append(f"{reused} of them taken over from another sweep with the figures measured there")
     if failed := len(cells) - finished:
@@ -71,8 +78,8 @@ def about_fit(kind: str, fit: TimeFit) -> str:
     said = [
         f"{fit.metric}{of} = {WALL_TIME.write(fit.fixed_s)} + {slope} s for every million tokens "
         "that go through the transformer (steps, times two with guidance, times the tokens of video and text): R² "
-        f"{fit.r_squared:.3f}, residuals {fit.residual_s:.2g} s, over {_count(fit.cells, 'video')} of "
-        f"{_count(fit.prompts, 'prompt')} on {fit.device or 'a device not known'}"
+        f"{fit.r_squared:.3f}, residuals {fit.residual_s:.2g} s, over {count(fit.cells, 'video')} of "
+        f"{count(fit.prompts, 'prompt')} on {fit.device or 'a device not known'}"
         + (f", {fit.placement}." if fit.placement else ".")
     ]
     if fit.token_counts > 1:
@@ -81,7 +88,7 @@ def about_fit(kind: str, fit: TimeFit) -> str:
             "theirs."
         )
     if fit.left_out:
-        said.append(f"{_count(fit.left_out, 'video')} left out: not measured alike.")
+        said.append(f"{count(fit.left_out, 'video')} left out: not measured alike.")
     return " ".join(said)
 
 
@@ -121,7 +128,7 @@ def warnings_about(cells: Sequence[Cell]) -> list[str]:
     beside = sum("beside" in cell.tags for cell in finished)
     if beside:
         said.append(
-            f"{_count(beside, 'video')} shared the device with another sweep: no wall time of theirs is compared."
+            f"{count(beside, 'video')} shared the device with another sweep: no wall time of theirs is compared."
         )
     return said
 
@@ -203,7 +210,7 @@ def _not_alike(grid: Grid, effects: Sequence[Effect]) -> list[str]:
         of_metric = [effect for effect in effects if effect.metric == metric]
         left_out = max((effect.left_out for effect in of_metric), default=0)
         if left_out:
-            counts.append(f"{_count(left_out, 'pair')} of {quantity.title}")
+            counts.append(f"{count(left_out, 'pair')} of {quantity.title}")
         elif not of_metric and effects and is_of_machine(metric) and _has_pair(grid, metric):
             said.append(f"No {quantity.title} is compared: no two were measured alike.")
     if counts:
@@ -217,7 +224,3 @@ def _has_pair(grid: Grid, metric: str) -> bool:
         [cell is not None and cell.is_finished and metric in cell.metrics for cell in row.cells] for row in grid.rows
     ]
     return any(has[grid.baseline] and sum(has) > 1 for has in rows)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -9,9 +9,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
 
+from cogx_runs.analysis.wording import write_value
 from cogx_runs.errors import CogxError
 from cogx_runs.report.grids import Grid
-from cogx_runs.report.quantities import write_value
 
 _EMBEDDED = re.compile(rb'<script type="application/json" id="votes">(.*?)</script>', re.DOTALL)
 _Word = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z:.+-]{1,64}$")]
