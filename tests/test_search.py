@@ -401,8 +401,8 @@ def test_a_combination_that_cannot_be_made_fails_its_trial_and_no_other(make: Ma
             {"num_inference_steps": {"low": 10, "high": 20}},
             "num_inference_steps",
             "11 steps end at timestep 0 instead of past 0 with the ddim scheduler, which leaves noise in the video "
-            "(about 5% at timestep 0); the nearest right counts are 10 or 20; 6 of the 11 values are like this: give "
-            "the range a `step`, or list values",
+            "(about 5% at timestep 0); ddim_matched is right at any count, and so is "
+            "ddim at 10 or 20; 6 of the 11 values are like this: give the range a `step`, or list values",
         ),
     ],
 )

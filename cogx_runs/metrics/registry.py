@@ -69,6 +69,12 @@ def qualities() -> tuple[MetricCard, ...]:
     return tuple(metric.card for metric in metrics() if metric.card.direction is not None)
 
 
+def quality(name: str) -> MetricCard | None:
+    """The card of one of the `qualities`, or of another CLIP's score; None for what is none."""
+    known = {card.name for card in qualities()}
+    return card_of(name) if name in known or name.partition(".")[0] in known else None
+
+
 def shown_cards() -> tuple[MetricCard, ...]:
     """The cards of SHOWN."""
     return tuple(cards()[name] for name in SHOWN)
