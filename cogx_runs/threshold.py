@@ -13,6 +13,7 @@ import pandas as pd
 from cogx_runs.advice import goes_right
 from cogx_runs.analysis.frame import load_runs
 from cogx_runs.analysis.pairs import pair_cells
+from cogx_runs.analysis.previews import STEPS
 from cogx_runs.analysis.threshold import LADDER, Threshold, check_ladder, judge_threshold, looks, signed
 from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
 from cogx_runs.metrics.card import MetricCard
@@ -20,8 +21,6 @@ from cogx_runs.metrics.registry import qualities
 from cogx_runs.plan import Plan
 from cogx_runs.study import execute, plan_sweeps
 from cogx_runs.sweep import MATCHED, Sweep, load_sweeps
-
-STEPS = "num_inference_steps"
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,15 @@ from typing import Any, Literal, Protocol
 from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
 from cogx_runs.metrics.registry import card_of, of_every_cell
 from cogx_runs.outcomes import Outcome, Reporter
-from cogx_runs.plan import SHORT_NAMES, Decision, Estimate, PastRun, Plan, PlannedRun
+from cogx_runs.plan import SHORT_NAMES, TRIAL, Decision, Estimate, PastRun, Plan, PlannedRun
 from cogx_runs.search.proposals import Told, propose, size, values_of
 from cogx_runs.space import Direction
 from cogx_runs.sweep import NOT_SWEPT, Sweep
 
 BETTER: Mapping[str | None, Direction] = {"higher": "maximize", "lower": "minimize"}
 """A metric's direction in Optuna's words."""
-TRIAL, OF, PARAMETERS = "cogx.trial", "cogx.trial.search", "cogx.trial.parameters"
-"""The tags of a run that say of which trial it is, counted from 1, of which search, and with which values."""
+OF, PARAMETERS = f"{TRIAL}.search", f"{TRIAL}.parameters"
+"""The tags of a run that say, beside TRIAL, its trial's number from 1, of which search it is, and with which values."""
 
 
 class Planner(Protocol):
