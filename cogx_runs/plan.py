@@ -39,6 +39,8 @@ PIXEL_FIELDS = (
 """What changes the pixels."""
 SHORT_NAMES = {"num_inference_steps": "steps", "guidance_scale": "guidance", "num_frames": "frames"}
 """Of axes in the names of runs; those of the command line."""
+TRIAL = "cogx.trial"
+"""The tag with the number of a run's trial in a search, and the beginning of the other tags of that trial."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +159,7 @@ class PastRun:
     params: Mapping[str, str]
     metrics: Mapping[str, float]
     trial_tags: Mapping[str, str] = field(default_factory=dict)
-    """Those of its tags that say of which trial of a search it is."""
+    """Those of its tags, beginning with TRIAL, that say of which trial of a search it is."""
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,14 @@ import pandas as pd
 from cogx_runs.advice import goes_right
 from cogx_runs.analysis.frame import load_runs
 from cogx_runs.analysis.pairs import pair_cells
+from cogx_runs.analysis.previews import STEPS
 from cogx_runs.analysis.threshold import LADDER, Threshold, check_ladder, judge_threshold, looks, signed
 from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
 from cogx_runs.metrics.card import MetricCard
-from cogx_runs.metrics.registry import metrics
+from cogx_runs.metrics.registry import qualities
 from cogx_runs.plan import Plan
 from cogx_runs.study import execute, plan_sweeps
 from cogx_runs.sweep import MATCHED, Sweep, load_sweeps
-
-STEPS = "num_inference_steps"
 
 
 @dataclass(frozen=True)
@@ -143,7 +142,7 @@ class _Cells:
             if with_metric < self.each:
                 return (
                     f"{self.each - with_metric} of {self.each} cells at {count} steps have no {self._metric}; "
-                    f"`cogx-runs rescore {self._whole.sweeps[0].name}` gives a CLIP score to those that lack it"
+                    f"`cogx-runs rescore {self._whole.sweeps[0].name}` measures it where that can be done here"
                 )
         return None
 
@@ -168,7 +167,7 @@ class _Cells:
 
 def _card(metric: str) -> MetricCard:
     """The card of a metric. Raises CogxError for what is no measure of quality that a sweep takes."""
-    known = {one.card.name: one.card for one in metrics() if one.card.direction is not None}
+    known = {card.name: card for card in qualities()}
     if metric not in known:
         raise CogxError(
             f"--metric {metric}: is no measure of quality that a sweep takes; {did_you_mean(metric, known)}"

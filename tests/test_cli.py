@@ -8,11 +8,15 @@ from pathlib import Path
 
 import click
 import pytest
+from cells import SPEC
 from click.testing import CliRunner, Result
+from report_runs import make_run
 
 from cogx_runs import hardware, shipped
 from cogx_runs.cli import cli
+from cogx_runs.cli.json_output import print_json
 from cogx_runs.hardware import GIB, Gpu
+from cogx_runs.tracking.store import RunStore
 
 CONTRACT = [
     "init", "plan", "sweep", "threshold", "generate", "promote", "runs", "rescore", "report", "export", "ui", "doctor",
@@ -98,6 +102,48 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(
     assert result.exit_code == 2
     assert message in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "where", "message"),
+    [
+        (["--ladder", "5;10"], "--ladder 5;10", "write it as 5,10,25,50"),
+        (["--prompts", "/no/folder"], "(input)", "--prompts /no/folder: no such folder"),
+    ],
+)
+def test_bad_input_of_threshold_is_told_as_json_too(
+    arguments: list[str], where: str, message: str, project: Path
+) -> None:
+    result = invoke("threshold", "baseline", "--set", "scheduler=ddim_matched", "--json", *arguments)
+
+    assert (result.exit_code, result.stderr) == (2, "")
+    advice = [{"level": "error", "where": where, "message": message}]
+    assert json.loads(result.stdout) == {"runs": [], "advice": advice}
+
+
+def test_what_is_no_finite_number_is_null_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"runs": [{"metrics": {"a": float("nan"), "b": 1.5}}], "interval": (float("-inf"), 2), "text": "NaN"})
+
+    assert json.loads(capsys.readouterr().out, parse_constant=pytest.fail) == {
+        "runs": [{"metrics": {"a": None, "b": 1.5}}],
+        "interval": [None, 2],
+        "text": "NaN",
+    }
+
+
+def test_runs_are_listed_with_the_headings_and_numbers_of_the_metrics_cards(project: Path) -> None:
+    make_run(
+        RunStore(), SPEC, metrics={"file_size_bytes": 123456.0, "step_s": 0.0624}, tags={"cogx.degenerate": "flat"}
+    )
+
+    heading, row, count = invoke("runs", "exp").stdout.splitlines()
+
+    assert re.split("  +", heading.strip()) == [
+        "run_name", "status", "degenerate", "CLIP score", "wall time, s", "time per step, s", "file size, kB",
+        "run_id",
+    ]  # fmt: skip
+    assert row.split()[2:-1] == ["FINISHED", "flat", "30.00", "10.0", "0.062", "123.5"]
+    assert count == "1 runs"
 
 
 def test_what_was_not_expected_keeps_its_traceback(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

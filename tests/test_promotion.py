@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import cells
@@ -16,7 +15,6 @@ from click.testing import CliRunner
 from scipy import stats
 
 from cogx_runs import load_runs, plan_sweeps, promote, promotion, runner
-from cogx_runs.analysis import promotion as choosing
 from cogx_runs.analysis.agreement import Agreement, agreement
 from cogx_runs.analysis.frame import _typed
 from cogx_runs.analysis.intervals import Sample
@@ -201,14 +199,26 @@ def test_what_cannot_be_chosen_among_is_one_line(
     assert str(raised.value) == message
 
 
-def test_a_metric_against_a_reference_neither_chooses_nor_checks(monkeypatch: pytest.MonkeyPatch) -> None:
-    frame = frame_of([row("fox", seed, 25, float(seed), other=1.0) for seed in (1, 2)])
-    card = SimpleNamespace(card=SimpleNamespace(name=OTHER))
-    monkeypatch.setattr(choosing, "COMPARISONS", (card,))
+def test_a_metric_against_a_reference_neither_chooses_nor_checks() -> None:
+    frame = frame_of([row("fox", seed, 25, float(seed)) | {"metrics.psnr": 30.0} for seed in (1, 2)])
 
     assert metric_to_check_by(frame, choose(frame, "clip_score", 50)) is None
     with pytest.raises(CogxError, match="compares a video with another and says nothing of it alone; use clip_score"):
-        choose(frame, OTHER, 50)
+        choose(frame, "psnr", 50)
+
+
+def test_the_check_is_another_clips_score_then_the_first_that_is_registered() -> None:
+    others = {"metrics.sharpness": 1.0, "metrics.temporal_flickering": 1.0, "metrics.clip_consistency": 1.0}
+    there = [row("fox", seed, 25, float(seed)) | others for seed in (1, 2)]
+    scored = frame_of([one | {f"metrics.{OTHER}": 1.0} for one in there])
+
+    by_other = choose(scored, OTHER, 50)
+
+    assert metric_to_check_by(frame_of(there), choose(frame_of(there), "clip_score", 50)) == "clip_consistency"
+    assert metric_to_check_by(scored, choose(scored, "clip_score", 50)) == OTHER
+    assert (by_other.direction, metric_to_check_by(scored, by_other)) == ("higher", "clip_score")
+    without = frame_of(there).drop(columns="metrics.clip_consistency")
+    assert metric_to_check_by(without, choose(without, "clip_score", 50)) == "temporal_flickering"
 
 
 def test_the_same_order_agrees_wholly_and_the_reverse_not_at_all() -> None:

@@ -115,3 +115,13 @@ def test_the_score_of_another_clip_has_the_card_of_the_clip_score() -> None:
     assert (card.name, card.title) == ("clip_score.ViT-L-14:openai", "CLIP score, ViT-L-14:openai")
     assert (card.direction, card.identity("x")) == ("higher", "1 x")
     assert card_of("axis.guidance_scale") is None
+
+
+def test_a_measure_of_quality_is_of_one_video_and_has_a_better_direction() -> None:
+    names = [card.name for card in registry.qualities()]
+
+    assert names[0] == "clip_score"
+    assert {name for name in cards() if registry.quality(name)} == set(names)
+    assert not {"psnr", "lpips", "motion_magnitude", "wall_time_s", "file_size_bytes"} & set(names)
+    assert registry.quality("clip_score.other") == card_of("clip_score.other")
+    assert registry.of_every_cell().keys() >= {*names, "motion_magnitude", "wall_time_s", "file_size_bytes"}

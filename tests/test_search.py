@@ -401,8 +401,8 @@ def test_a_combination_that_cannot_be_made_fails_its_trial_and_no_other(make: Ma
             {"num_inference_steps": {"low": 10, "high": 20}},
             "num_inference_steps",
             "11 steps end at timestep 0 instead of past 0 with the ddim scheduler, which leaves noise in the video "
-            "(about 5% at timestep 0); the nearest right counts are 10 or 20; 6 of the 11 values are like this: give "
-            "the range a `step`, or list values",
+            "(about 5% at timestep 0); ddim_matched is right at any count, and so is "
+            "ddim at 10 or 20; 6 of the 11 values are like this: give the range a `step`, or list values",
         ),
     ],
 )
@@ -420,6 +420,20 @@ def test_a_range_that_holds_values_which_cannot_be_made_is_one_clear_error(
     ("changes", "expected"),
     [
         ({"objectives": ["clip_scor"]}, ("optuna.objectives.0", "no metric 'clip_scor'; did you mean 'clip_score'?")),
+        (
+            {"objectives": ["clip_score.ViT-L-14:openai"]},
+            (
+                "optuna.objectives.0",
+                "not every cell of a sweep has clip_score.ViT-L-14:openai; did you mean 'clip_score'?",
+            ),
+        ),
+        (
+            {"objectives": ["step_s", "peak_vram_text_gib"]},
+            (
+                "optuna.objectives.1",
+                "not every cell of a sweep has peak_vram_text_gib; did you mean 'peak_vram_gib'?",
+            ),
+        ),
         (
             {"objectives": ["clip_score", "step_s", "denoise_s"]},
             ("optuna", "`objectives` are one or two metrics, these are 3"),
@@ -486,6 +500,12 @@ def test_a_mistake_in_a_search_is_one_clear_line(
         make(**changes)
 
     assert caught.value.mistakes == (Mistake(f"{tmp_path}/search.yaml:{where}", message),)
+
+
+@pytest.mark.parametrize("metric", ["psnr", "ssim", "lpips", "idle_before_s"])
+def test_what_a_sweep_may_never_have_is_no_objective(make: Make, metric: str) -> None:
+    with pytest.raises(InputError, match=f"not every cell of a sweep has {metric}; "):
+        make(objectives=[metric])
 
 
 @pytest.mark.parametrize(

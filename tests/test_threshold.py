@@ -312,6 +312,17 @@ def test_failed_cells_end_the_search_unsettled_and_say_how_to_go_on(study: Calla
     assert (retried.threshold.found, retried.stopped) == (25, None)
 
 
+def test_cells_without_the_metric_end_the_search_and_say_what_measures_it(study: Callable[..., Path]) -> None:
+    file = study(axes={"num_inference_steps": [5, 10, 25, 50]})
+
+    found = find_threshold(file, metric="sharpness", margin=1.0, run=Runs(cliff_at(25)))
+
+    assert found.stopped == (
+        "2 of 2 cells at 50 steps have no sharpness; `cogx-runs rescore exp_found` measures it where that can be done "
+        "here"
+    )
+
+
 def test_other_runs_of_the_experiment_are_not_of_the_search(study: Callable[..., Path]) -> None:
     find_threshold(study(base={"guidance_scale": 3}), run=Runs(cliff_at(40)))
 
@@ -341,7 +352,8 @@ def test_other_runs_of_the_experiment_are_not_of_the_search(study: Callable[...,
             {},
             "found.yaml:vary: a search runs every seed at a count; zip does not",
         ),
-        ({}, {"metric": "sharpness"}, "--metric sharpness: is no measure of quality that a sweep takes"),
+        ({}, {"metric": "psnr"}, "--metric psnr: is no measure of quality that a sweep takes"),
+        ({}, {"metric": "sharpness"}, "--margin: say how much worse a sharpness still does not matter"),
         ({}, {"metric": "wall_time_s"}, "--metric wall_time_s: is no measure of quality that a sweep takes"),
         ({}, {"margin": 0.0}, "--margin 0: must be above 0"),
         (

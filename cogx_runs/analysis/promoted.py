@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cogx_runs.analysis.previews import previews
-from cogx_runs.analysis.promotion import Choice, direction_to_choose_by, qualities
+from cogx_runs.analysis.promotion import Choice, direction_to_choose_by, qualities_of
 from cogx_runs.analysis.verdict import Verdict, judge
 from cogx_runs.metrics.card import Direction
 
@@ -60,9 +60,9 @@ class Comparison:
 
 def metric_to_check_by(frame: pd.DataFrame, choice: Choice) -> str | None:
     """The first metric that did not choose and that every candidate has, those of the chooser's own kind (another
-    CLIP's score) before others; None where there is none."""
+    CLIP's score) before others, else in the order of registration; None where there is none."""
     kind = choice.by.partition(".")[0]
-    others = [metric for metric in qualities(frame) if metric != choice.by]
+    others = [metric for metric in qualities_of(frame) if metric != choice.by]
     for metric in sorted(others, key=lambda metric: metric.partition(".")[0] != kind):
         if {one.signature for one in choice.candidates} <= set(_values(frame, choice, metric)):
             return metric

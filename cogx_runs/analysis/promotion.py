@@ -6,13 +6,12 @@ from itertools import groupby
 
 import pandas as pd
 
-from cogx_runs.analysis.effects import direction_of
 from cogx_runs.analysis.kinds import card_column, is_of_the_clip, with_cards
 from cogx_runs.analysis.pairs import is_of_machine
 from cogx_runs.analysis.previews import STEPS, of_newest_texts, previews, ranked
 from cogx_runs.errors import CogxError, did_you_mean
 from cogx_runs.metrics.card import Direction
-from cogx_runs.metrics.registry import COMPARISONS
+from cogx_runs.metrics.registry import COMPARISONS, qualities, quality
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,36 +91,26 @@ def choose(frame: pd.DataFrame, by: str, steps: int, *, from_steps: int | None =
 def direction_to_choose_by(frame: pd.DataFrame, metric: str, flag: str) -> Direction:
     """Which direction of a metric is better. Raises CogxError naming `flag` for one that says nothing of a video's
     quality."""
-    direction = direction_of(metric)
-    usable = qualities(frame)
+    card, usable = quality(metric), qualities_of(frame)
     if f"metrics.{metric}" not in frame.columns:
         raise CogxError(f"{flag} {metric}: no run here has it; {did_you_mean(metric, usable)}")
     instead = f"use {', '.join(usable)}" if usable else "no run here has a metric that would do"
+    if card is not None and card.direction is not None:
+        return card.direction
     if is_of_machine(metric):
         raise CogxError(f"{flag} {metric}: is of the machine and not of the video; {instead}")
-    if is_comparison(metric):
+    if any(comparison.card.name == metric for comparison in COMPARISONS):
         raise CogxError(f"{flag} {metric}: compares a video with another and says nothing of it alone; {instead}")
-    if direction is None:
-        raise CogxError(f"{flag} {metric}: nobody knows which direction is better; {instead}")
-    return direction
+    raise CogxError(f"{flag} {metric}: nobody knows which direction is better; {instead}")
 
 
-def qualities(frame: pd.DataFrame) -> list[str]:
-    """The metrics that say which of two videos is better and that some run has, in order."""
+def qualities_of(frame: pd.DataFrame) -> list[str]:
+    """The metrics that say which of two videos is better and that some run has, in the order of registration, other
+    CLIPs' scores after that of the runs' own."""
+    order = [card.name for card in qualities()]
     names = sorted(str(column)[8:] for column in frame.columns if str(column).startswith("metrics."))
-    return [
-        name
-        for name in names
-        if direction_of(name) is not None
-        and not is_of_machine(name)
-        and not is_comparison(name)
-        and frame[f"metrics.{name}"].notna().any()
-    ]
-
-
-def is_comparison(metric: str) -> bool:
-    """Whether a metric is of a video against a reference."""
-    return any(comparison.card.name == metric for comparison in COMPARISONS)
+    there = [name for name in names if quality(name) is not None and frame[f"metrics.{name}"].notna().any()]
+    return sorted(there, key=lambda name: order.index(name if name in order else name.partition(".")[0]))
 
 
 def _from_steps(frame: pd.DataFrame, steps: int, asked: int | None) -> int:

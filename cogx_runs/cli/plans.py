@@ -1,13 +1,13 @@
 """plan, sweep, generate, promote: from definition files to videos, and from those to better ones."""
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cogx_runs.cli.json_output import print_json, told_as_json
 from cogx_runs.cli.options import cell_options, files_argument, json_option, sweep_argument, take_overrides
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ def plan(files: tuple[str, ...], no_store: bool, as_json: bool, **options: Any) 
     from cogx_runs.cli.tables import print_plan
     from cogx_runs.study import plan_sweeps
 
-    with _told_as_json(as_json):
+    with told_as_json(as_json):
         planned = plan_sweeps(files, overrides=take_overrides(options), use_store=not no_store, **options)
     if as_json:
-        _print_json(planned.as_dict())
+        print_json(planned.as_dict())
     else:
         print_plan(planned)
     sys.exit(2 if planned.errors else 0)
@@ -46,7 +46,7 @@ def sweep(files: tuple[str, ...], fail_fast: bool, as_json: bool, **options: Any
     """Run every cell of FILE... that is not finished, and track it. The same command goes on where it was stopped."""
     from cogx_runs.study import plan_sweeps, search_results
 
-    with _told_as_json(as_json):
+    with told_as_json(as_json):
         planned = plan_sweeps(files, overrides=take_overrides(options), **options)
         outcomes = _run(planned, fail_fast=fail_fast)
         results = search_results(planned)
@@ -64,7 +64,7 @@ def generate(prompt: str, output: Path | None, as_json: bool, **options: Any) ->
     from cogx_runs.errors import CogxError
     from cogx_runs.study import plan_one, video_of
 
-    with _told_as_json(as_json):
+    with told_as_json(as_json):
         if output is not None and not output.parent.is_dir():
             raise CogxError(f"--output {output}: there is no folder {output.parent}")
         planned = plan_one(prompt, overrides=take_overrides(options), **options)
@@ -99,45 +99,28 @@ def promote(sweep: str, top: str, dry_run: bool, as_json: bool, **options: Any) 
     from cogx_runs.errors import CogxError
     from cogx_runs.promotion import carry_out, plan_promotion
 
-    with _told_as_json(as_json):
+    with told_as_json(as_json):
         if top != "all" and not top.isdecimal():
             raise CogxError(f"--top {top}: must be 1 or more, or all")
         planned = plan_promotion(sweep, top=None if top == "all" else int(top), **options)
     if dry_run:
         if as_json:
-            _print_json({**choice_dict(planned), **planned.plan.as_dict()})
+            print_json({**choice_dict(planned), **planned.plan.as_dict()})
         else:
             print_choice(planned)
             print_plan(planned.plan)
         sys.exit(2 if planned.plan.errors else 0)
-    with _told_as_json(as_json):
+    with told_as_json(as_json):
         print_advice([advice for advice in planned.plan.advice if advice.level != "error"])
         with reporter(planned.plan) as progress:
             done = carry_out(planned, reporter=progress)
     if as_json:
         runs = [_outcome_dict(outcome) for outcome in done.outcomes]
         advice = planned.plan.as_dict()["advice"]
-        _print_json({**promotion_dict(done), "runs": runs, "advice": advice})
+        print_json({**promotion_dict(done), "runs": runs, "advice": advice})
     else:
         print_promotion(done)
     sys.exit(1 if any(outcome.status in {"failed", "skipped"} for outcome in done.outcomes) else 0)
-
-
-@contextmanager
-def _told_as_json(as_json: bool) -> Iterator[None]:
-    """With `--json`, print bad input as the object that the command prints otherwise, and exit with 2."""
-    from dataclasses import asdict
-
-    from cogx_runs.errors import CogxError, InputError, Mistake
-
-    try:
-        yield
-    except CogxError as error:
-        if not as_json:
-            raise
-        mistakes = error.mistakes if isinstance(error, InputError) else [Mistake("(input)", str(error))]
-        _print_json({"runs": [], "advice": [{"level": "error", **asdict(mistake)} for mistake in mistakes]})
-        sys.exit(2)
 
 
 def _tell(planned: "Plan", outcomes: "list[Outcome]", as_json: bool, searches: "Sequence[SearchResult]" = ()) -> None:
@@ -151,18 +134,12 @@ def _tell(planned: "Plan", outcomes: "list[Outcome]", as_json: bool, searches: "
         content = {"runs": runs, "advice": [asdict(advice) for advice in planned.advice]}
         if searches:
             content["trials"] = [{"sweep": found.name, **row} for found in searches for row in found.rows(every=True)]
-        _print_json(content)
+        print_json(content)
     else:
         print_outcomes(outcomes)
         for found in searches:
             print_search(found)
     sys.exit(1 if any(outcome.status in {"failed", "skipped"} for outcome in outcomes) else 0)
-
-
-def _print_json(content: dict[str, Any]) -> None:
-    from json import dumps
-
-    click.echo(dumps(content, indent=2, ensure_ascii=False))
 
 
 def _run(planned: "Plan", fail_fast: bool = False) -> "list[Outcome]":

@@ -3,11 +3,14 @@
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cogx_runs.cli.options import json_option, sweep_argument, take_settings
+
+if TYPE_CHECKING:
+    from cogx_runs.metrics.card import MetricCard
 
 
 @click.command()
@@ -42,7 +45,9 @@ def runs(sweep: str | None, where: tuple[str, ...], sort: str | None, as_json: b
         columns.remove("experiment")
     for column in columns:
         words = column in {"experiment", "run_name"}
-        table.add_column(column.rpartition(".")[2], no_wrap=not words, overflow="fold")
+        card = _card(str(column))
+        heading = column.rpartition(".")[2] if card is None else card.heading
+        table.add_column(heading, no_wrap=not words, overflow="fold", justify="left" if card is None else "right")
     for row in frame[columns].to_dict("records"):
         table.add_row(*(_cell(str(column), value) for column, value in row.items()))
     stdout().print(table)
@@ -109,6 +114,13 @@ def ui(sweeps: tuple[str, ...], model: str | None, prompt: str | None, port: int
         sys.exit(130)
 
 
+def _card(column: str) -> "MetricCard | None":
+    """Of a metric's column; None of any other."""
+    from cogx_runs.metrics.registry import card_of
+
+    return card_of(column.removeprefix("metrics.")) if column.startswith("metrics.") else None
+
+
 def _cell(column: str, value: Any) -> str:
     import pandas as pd
 
@@ -116,6 +128,5 @@ def _cell(column: str, value: Any) -> str:
         return ""
     if column == "run_id":
         return str(value)[:8]
-    if column == "metrics.file_size_bytes":
-        return f"{value:,.0f}"
-    return f"{value:,.3f}" if isinstance(value, float) else str(value)
+    card = _card(column)
+    return str(value) if card is None else card.number(value)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from cogx_runs.cli.json_output import print_json
 from cogx_runs.cli.options import json_option
 
 
@@ -26,13 +27,12 @@ def init(directory: Path) -> None:
 def doctor(model: str | None, clip_model: str | None, as_json: bool) -> None:
     """Say what is installed, what the machine has, whether the weights are there, and what to do about each lack."""
     from dataclasses import asdict
-    from json import dumps
 
     from cogx_runs.doctor import examine
 
     checks = examine(model, clip_model)
     if as_json:
-        click.echo(dumps([asdict(check) for check in checks], indent=2))
+        print_json([asdict(check) for check in checks])
         return
     from cogx_runs.cli.tables import print_checks
 

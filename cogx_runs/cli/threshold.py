@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cogx_runs.cli.json_output import print_json, told_as_json
 from cogx_runs.cli.options import cell_options, json_option, take_overrides
 
 if TYPE_CHECKING:
@@ -29,17 +30,17 @@ def threshold(file: str, ladder: str | None, as_json: bool, **options: Any) -> N
     """
     from cogx_runs.threshold import find_threshold
 
-    steps = None if ladder is None else _counts(ladder)
-    search = find_threshold(
-        file,
-        ladder=steps,
-        overrides=take_overrides(options),
-        run=_Rounds(),
-        report=lambda message: click.echo(message, err=True),
-        **options,
-    )
+    with told_as_json(as_json):
+        search = find_threshold(
+            file,
+            ladder=None if ladder is None else _counts(ladder),
+            overrides=take_overrides(options),
+            run=_Rounds(),
+            report=lambda message: click.echo(message, err=True),
+            **options,
+        )
     if as_json:
-        _print_json(search)
+        print_json(_as_dict(search))
     else:
         _print_curve(search)
     if search.stopped is not None:
@@ -73,18 +74,16 @@ def _counts(ladder: str) -> list[int]:
         raise InputError.single(f"--ladder {ladder}", "write it as 5,10,25,50") from error
 
 
-def _print_json(search: "ThresholdSearch") -> None:
+def _as_dict(search: "ThresholdSearch") -> dict[str, Any]:
     from dataclasses import asdict
-    from json import dumps
 
     from cogx_runs.analysis.threshold import threshold_sentence
 
-    found = {
+    return {
         **asdict(search),
         "settled": search.threshold.settled,
         "sentence": threshold_sentence(search.threshold),
     }
-    click.echo(dumps(found, indent=2, ensure_ascii=False))
 
 
 def _print_curve(search: "ThresholdSearch") -> None:

@@ -11,7 +11,7 @@ from cogx_runs.errors import CogxError
 from cogx_runs.metrics import consistency, fidelity, image, perceptual, temporal
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.clip_score import ClipScore
-from cogx_runs.metrics.measured import MEASURED
+from cogx_runs.metrics.measured import ALWAYS_MEASURED, MEASURED
 from cogx_runs.metrics.metric import Comparison, Metric
 
 GROUP = "cogx_runs.metrics"
@@ -55,6 +55,24 @@ def cards() -> dict[str, MetricCard]:
 def scores() -> tuple[MetricCard, ...]:
     """The cards of what is measured of the frames, comparisons with a reference last."""
     return (*(metric.card for metric in metrics()), *(comparison.card for comparison in COMPARISONS))
+
+
+def of_every_cell() -> dict[str, MetricCard]:
+    """The cards of what a sweep measures of every cell, by name: no comparison, no other CLIP's score, nothing that
+    only some cells have. The GPU's memory is among them, and is there on a GPU only."""
+    return {card.name: card for card in (*(metric.card for metric in metrics()), *ALWAYS_MEASURED)}
+
+
+def qualities() -> tuple[MetricCard, ...]:
+    """The cards of what says which of two videos is better: the metrics of single videos that have a direction, in the
+    order of registration."""
+    return tuple(metric.card for metric in metrics() if metric.card.direction is not None)
+
+
+def quality(name: str) -> MetricCard | None:
+    """The card of one of the `qualities`, or of another CLIP's score; None for what is none."""
+    known = {card.name for card in qualities()}
+    return card_of(name) if name in known or name.partition(".")[0] in known else None
 
 
 def shown_cards() -> tuple[MetricCard, ...]:

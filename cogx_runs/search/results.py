@@ -52,7 +52,9 @@ class SearchResult:
     @property
     def caveats(self) -> list[str]:
         """What makes times or memory of the finished trials not comparable, as sentences."""
-        if not any(metric.endswith(("_s", "_gib")) for metric in self.search.settings.objectives):
+        from cogx_runs.analysis.pairs import is_of_machine  # pandas, which a plan does without
+
+        if not any(map(is_of_machine, self.search.settings.objectives)):
             return []
         done = [run.decision.finished for trial in self.trials for run in trial.plan.runs if trial.state == "finished"]
         made = [run for run in done if run is not None]

@@ -10,17 +10,17 @@ from statistics import fmean
 from typing import Any, Literal, Protocol
 
 from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
-from cogx_runs.metrics.registry import card_of, cards
+from cogx_runs.metrics.registry import card_of, of_every_cell
 from cogx_runs.outcomes import Outcome, Reporter
-from cogx_runs.plan import SHORT_NAMES, Decision, Estimate, PastRun, Plan, PlannedRun
+from cogx_runs.plan import SHORT_NAMES, TRIAL, Decision, Estimate, PastRun, Plan, PlannedRun
 from cogx_runs.search.proposals import Told, propose, size, values_of
 from cogx_runs.space import Direction
 from cogx_runs.sweep import NOT_SWEPT, Sweep
 
 BETTER: Mapping[str | None, Direction] = {"higher": "maximize", "lower": "minimize"}
 """A metric's direction in Optuna's words."""
-TRIAL, OF, PARAMETERS = "cogx.trial", "cogx.trial.search", "cogx.trial.parameters"
-"""The tags of a run that say of which trial it is, counted from 1, of which search, and with which values."""
+OF, PARAMETERS = f"{TRIAL}.search", f"{TRIAL}.parameters"
+"""The tags of a run that say, beside TRIAL, its trial's number from 1, of which search it is, and with which values."""
 
 
 class Planner(Protocol):
@@ -56,7 +56,7 @@ class Search:
     """A sweep whose cells are proposed trial by trial."""
 
     def __init__(self, sweep: Sweep, plan: Planner) -> None:
-        """Raises InputError for an objective that is no metric, or has no direction."""
+        """Raises InputError for an objective that is not measured of every cell, or has no direction."""
         assert sweep.optuna is not None, "only a search has trials"
         self.sweep = sweep
         self.settings = sweep.optuna
@@ -237,13 +237,16 @@ class Search:
 
 
 def directions(sweep: Sweep) -> tuple[Direction, ...]:
-    """Which way each objective becomes better. Raises InputError for one that is no metric or has no direction."""
+    """Which way each objective becomes better. Raises InputError for one that is not measured of every cell, or
+    that has no direction."""
     assert sweep.optuna is not None, "only a search has objectives"
     given, mistakes, found = sweep.optuna.directions, [], []
+    usable = of_every_cell()
     for index, name in enumerate(sweep.optuna.objectives):
-        card, where = card_of(name), f"{sweep.file}:optuna.objectives.{index}"
+        card, where = usable.get(name), f"{sweep.file}:optuna.objectives.{index}"
         if card is None:
-            mistakes.append(Mistake(where, f"no metric {name!r}; {did_you_mean(name, cards())}"))
+            wrong = f"no metric {name!r}" if card_of(name) is None else f"not every cell of a sweep has {name}"
+            mistakes.append(Mistake(where, f"{wrong}; {did_you_mean(name, usable)}"))
         elif card.direction is None and given is None:
             mistakes.append(Mistake(where, f"{name} is better in neither direction; name them in `optuna.directions`"))
         else:

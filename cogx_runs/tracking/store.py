@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from cogx_runs.errors import CogxError, did_you_mean, first_line
 from cogx_runs.hardware import cache_directory
-from cogx_runs.plan import PastRun, RunSpec
+from cogx_runs.plan import TRIAL, PastRun, RunSpec
 from cogx_runs.sweep import Sweep
 from cogx_runs.tracking.provenance import is_dead, is_own, process_tags
 from cogx_runs.tracking.uri import SQLITE, is_server, sqlite_path, tracking_uri
@@ -31,8 +31,6 @@ LATENTS = "latents.safetensors"
 TAG_LIMIT = 7900
 """Characters of a tag; MLflow refuses more than 8,000."""
 EXPERIMENT_TAG_LIMIT = 19000
-TRIAL = "cogx.trial"
-"""The beginning of the tags that say of which trial of a search a run is."""
 NUMBER = "number"
 """The kind of an axis in an experiment's tag `cogx.axes`; any other kind is `word`."""
 BATCH = 1000

@@ -1,0 +1,41 @@
+"""What `--json` prints."""
+
+import math
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+
+@contextmanager
+def told_as_json(as_json: bool) -> Iterator[None]:
+    """With `--json`, print bad input as an object with the `advice` of a plan, and exit with 2."""
+    from dataclasses import asdict
+
+    from cogx_runs.errors import CogxError, InputError, Mistake
+
+    try:
+        yield
+    except CogxError as error:
+        if not as_json:
+            raise
+        mistakes = error.mistakes if isinstance(error, InputError) else [Mistake("(input)", str(error))]
+        print_json({"runs": [], "advice": [{"level": "error", **asdict(mistake)} for mistake in mistakes]})
+        sys.exit(2)
+
+
+def print_json(content: Any) -> None:
+    """JSON has no NaN and no infinity: they become null."""
+    from json import dumps
+
+    click.echo(dumps(_finite(content), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, Mapping):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
