@@ -14,7 +14,8 @@ from cogx_runs.advice import goes_right
 from cogx_runs.analysis.frame import load_runs
 from cogx_runs.analysis.pairs import pair_cells
 from cogx_runs.analysis.previews import STEPS
-from cogx_runs.analysis.threshold import LADDER, Threshold, check_ladder, judge_threshold, looks, signed
+from cogx_runs.analysis.threshold import LADDER, Threshold, check_ladder, judge_threshold, looks
+from cogx_runs.analysis.wording import signed
 from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.registry import qualities

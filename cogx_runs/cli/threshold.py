@@ -89,7 +89,8 @@ def _as_dict(search: "ThresholdSearch") -> dict[str, Any]:
 def _print_curve(search: "ThresholdSearch") -> None:
     from rich.table import Table
 
-    from cogx_runs.analysis.threshold import signed, threshold_sentence
+    from cogx_runs.analysis.threshold import threshold_sentence
+    from cogx_runs.analysis.wording import signed
     from cogx_runs.cli.tables import stdout
 
     found = search.threshold

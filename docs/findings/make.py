@@ -27,8 +27,8 @@ from writing import (
 import cogx_runs
 from cogx_runs.analysis.agreement import agreement
 from cogx_runs.analysis.correlations import RankCorrelation
-from cogx_runs.analysis.threshold import signed
 from cogx_runs.analysis.verdict import Verdict
+from cogx_runs.analysis.wording import signed
 
 DOCUMENT = Path(__file__).parent.with_suffix(".md")
 

@@ -16,7 +16,8 @@ from cogx_runs.analysis.intervals import Sample
 from cogx_runs.analysis.promoted import compare
 from cogx_runs.analysis.promotion import choose
 from cogx_runs.analysis.promotion_wording import say_comparison
-from cogx_runs.analysis.threshold import signed, threshold_sentence
+from cogx_runs.analysis.threshold import threshold_sentence
+from cogx_runs.analysis.wording import signed
 from cogx_runs.metrics.fidelity import psnr
 from cogx_runs.report.sentences import about_fit
 
