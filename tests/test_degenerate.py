@@ -195,6 +195,7 @@ def latents_of(spec: RunSpec, pipe: CogVideoXPipeline, on_clean: OnClean | None)
     return denoise(pipe, spec, texts.of(spec), None, on_clean)
 
 
+@pytest.mark.slow
 def test_looking_at_the_clean_latents_changes_no_bit_and_leaves_the_scheduler_as_it_was(tiny_model: Path) -> None:
     spec = make_spec(tiny_model, num_inference_steps=4)
     pipe = load(spec)

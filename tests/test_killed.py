@@ -33,6 +33,7 @@ def sweep_file(tmp_path: Path, tiny_model: Path, tiny_clip: Path) -> Path:
     return project / "steps.yaml"
 
 
+@pytest.mark.slow
 def test_a_store_whose_making_was_killed_at_any_moment_is_made_again(tmp_path: Path) -> None:
     script = "from cogx_runs.tracking.store import RunStore; print('begin', flush=True); RunStore(); print('made')"
     for delay_s in (0.3, 0.8, 1.3):

@@ -398,6 +398,7 @@ def make_finished(scores: Mapping[tuple[str, int], float], steps: int = 2) -> No
         store.finish(run_id, folder, params(spec), measured | spec_metrics(spec), {})
 
 
+@pytest.mark.slow
 def test_winners_are_made_again_once_with_their_lineage_wherever_it_was_stopped(
     candidates: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -95,6 +95,7 @@ def test_a_perfect_model_is_followed_to_the_clean_sample_at_every_count() -> Non
 
 
 @pytest.mark.parametrize("kind", PAIRS)
+@pytest.mark.slow
 def test_latents_are_bitwise_diffusers_own_where_the_count_divides_1000(tiny_model: Path, kind: str) -> None:
     spec = make_spec(tiny_model, scheduler=kind, guidance_scale=1.0)
     pipe = load(spec)

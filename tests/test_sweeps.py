@@ -322,6 +322,7 @@ def test_runs_are_compared_with_the_run_that_has_the_references_value_and_shares
         assert (result.exit_code, message in result.stderr) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_metric_that_is_new_is_added_by_rescore_and_the_cells_are_done_again(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
