@@ -75,9 +75,11 @@ def rescore(sweep: str, clip_model: str | None, reference: tuple[str, ...], devi
         device=device,
         report=lambda message: click.echo(message, err=True),
     )
-    for item in done:
-        click.echo(f"{item.run_name}: {item.metric} {item.value:.4g}")
-    click.echo(f"{len({item.run_id for item in done})} runs scored")
+    runs = list(dict.fromkeys((item.run_id, item.run_name) for item in done))
+    for run_id, name in runs:
+        values = (f"{item.metric} {item.value:.4g}" for item in done if item.run_id == run_id)
+        click.echo(f"{name}: {', '.join(values)}")
+    click.echo(f"{len(runs)} runs scored")
 
 
 @click.command()
