@@ -309,10 +309,10 @@ def test_parameters_of_two_models_in_two_sweeps_are_ranked_apart() -> None:
 
 
 def test_a_metric_that_only_one_of_two_sweeps_has_is_compared_there_and_needs_no_kind() -> None:
-    meant = {"cogx.metrics": '{"psnr": "1 against num_inference_steps=50"}'}
+    meant = {"cogx.metrics": '{"sharpness": "1"}'}
     seeds = [run(clip_score=30.0, file_size_bytes=100.0, seed=seed) for seed in (1, 2)]
     steps = [
-        run(meant, clip_score=29.0, file_size_bytes=90.0 + count, num_inference_steps=count, psnr=20.0 + count)
+        run(meant, clip_score=29.0, file_size_bytes=90.0 + count, num_inference_steps=count, sharpness=20.0 + count)
         for count in (10, 30, 50)
     ]
     experiments = []
@@ -322,7 +322,7 @@ def test_a_metric_that_only_one_of_two_sweeps_has_is_compared_there_and_needs_no
 
     content = content_of("id", experiments, {}, {}, [])
 
-    found = [one for one in content.sections[1].comparisons.effects if one.metric == "psnr"]
+    found = [one for one in content.sections[1].comparisons.effects if one.metric == "sharpness"]
     assert [(one.value, one.mean, one.kind) for one in found] == [(10, -40.0, ""), (30, -20.0, "")]
     assert "file size" in render_page(content, Media({}, 40.0, True))
 
