@@ -229,11 +229,12 @@ def _check(whole: Plan, sweep: Sweep, counts: Sequence[int]) -> None:
     card = whole.cards[spec.model_key]
     wrong = [count for count in counts if not goes_right(count, spec.scheduler, card)]
     if wrong:
-        right = ",".join(str(count) for count in counts if count not in wrong)
+        right = [str(count) for count in counts if count not in wrong]
+        instead = f", or --ladder {','.join(right)}" if len(right) > 1 else ""
         raise InputError.single(
             sweep.where("scheduler"),
             f"{spec.scheduler} goes wrong at {', '.join(map(str, wrong))} steps, and a search would measure that; give "
-            f"--set scheduler={MATCHED[spec.scheduler]}, which is right at any count, or --ladder {right}",
+            f"--set scheduler={MATCHED[spec.scheduler]}, which is right at any count{instead}",
         )
     if whole.errors:
         raise InputError(Mistake(advice.where, advice.message) for advice in whole.errors)

@@ -127,6 +127,6 @@ METRICS = (
         frames_needed=2,
     ),
     _iqa("quality", "CLIP-IQA quality", "style and subject: a drawing is no good photo"),
-    _iqa("noisiness", "CLIP-IQA noisiness, higher is cleaner", "flat frames are clean"),
+    _iqa("noisiness", "CLIP-IQA noisiness", "a higher value is cleaner, whatever the name says; flat frames are clean"),
     _iqa("sharpness", "CLIP-IQA sharpness", "depth of field and mist are blurry"),
 )

@@ -76,13 +76,13 @@ METRICS = (
     FrameMetric(
         MetricCard(
             name="temporal_flickering",
-            title="temporal flickering, higher is steadier",
+            title="temporal flickering",
             definition="(255 - mean absolute difference of consecutive 8-bit frames) / 255",
             source="VBench, Huang et al. 2024, vbench/temporal_flickering.py",
             direction="higher",
             digits=4,
             margin=0.005,
-            fooled_by="a frozen video has 1; motion lowers it as flicker does",
+            fooled_by="a higher value is steadier; a frozen video has 1; motion lowers it as flicker does",
         ),
         temporal_flickering,
         frames_needed=2,
