@@ -275,6 +275,7 @@ def run(plan: Plan) -> tuple[list[Outcome], list[str]]:
     return Runner(plan, RunStore(), told, finish_beside=False).run(), told.notes
 
 
+@pytest.mark.slow
 def test_a_run_that_denoises_to_noise_is_ended_early_as_failed_and_the_sweep_goes_on(
     sweep: Callable[..., Plan], tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -208,6 +208,7 @@ def test_an_embedding_that_cannot_be_read_or_is_of_other_weights_is_encoded_agai
     assert not texts.has(replace(spec, dtype="bfloat16"))
 
 
+@pytest.mark.slow
 def test_seven_blocks_are_compiled_as_one_also_under_group_offloading() -> None:
     one_step = {"num_inference_steps": 1, "num_frames": 9}
     plain, _ = make(make_spec(Path("toy"), **one_step))

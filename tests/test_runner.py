@@ -79,6 +79,7 @@ def test_videos_are_finished_by_other_threads_while_the_next_ones_are_denoised(
     assert runs["metrics.idle_before_s"].notna().sum() == 4
 
 
+@pytest.mark.slow
 def test_the_same_values_are_tracked_whichever_thread_finishes(plan: Plan) -> None:
     run(plan, finish_beside=True)
     beside = load_runs("exp", sort="seed")

@@ -402,6 +402,7 @@ def test_the_reference_is_the_files_base_or_the_one_given(study: Callable[..., P
 # For real
 
 
+@pytest.mark.slow
 def test_the_command_runs_a_search_and_prints_the_curve_and_goes_on_from_there(
     study: Callable[..., Path], project: Path
 ) -> None:

@@ -98,6 +98,7 @@ def test_open_clip_loads_the_toy_clip_from_its_folder() -> None:
     assert features.norm().item() == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_the_toy_clip_scores_a_blurred_drawing_lower_than_the_drawing() -> None:
     from torch.nn.functional import avg_pool2d
 
