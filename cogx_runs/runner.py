@@ -7,7 +7,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 from operator import or_
@@ -137,6 +137,7 @@ class Runner:
         CogxError where no cell can run.
         """
         outcomes: dict[int, Outcome] = {}
+        experiments: dict[str, str] = {}
         elsewhere: list[int] = []
         stopped = False
 
@@ -168,8 +169,11 @@ class Runner:
                 for place in elsewhere:
                     spec = self._plan.runs[place].spec
                     self._take_up(spec, experiments[spec.sweep], place, finishing)
-        except FinishingError as error:
-            raise error.__cause__ or error from None
+        except BaseException as error:
+            self._store.give_up(list(experiments.values()))
+            if isinstance(error, FinishingError):
+                raise error.__cause__ or error from None
+            raise
         finally:
             self._loader.close()
             for problem in self._boards.close():
@@ -223,16 +227,12 @@ class Runner:
             if run_id is None:
                 return False
             cell = _Cell(spec, run_id, folder)
-            try:
-                made = self._settled(cell, lambda: self._adopt(cell, finishing) or self._make(cell, finishing))
-                if isinstance(made, Outcome):
-                    finishing.ended(place, made)
-                else:
-                    finishing.make_room()
-                    finishing.submit(place, partial(self._finish_apart, cell, made, stack.pop_all()))
-            except BaseException:
-                self._give_up(run_id)
-                raise
+            made = self._settled(cell, lambda: self._adopt(cell, finishing) or self._make(cell, finishing))
+            if isinstance(made, Outcome):
+                finishing.ended(place, made)
+            else:
+                finishing.make_room()
+                finishing.submit(place, partial(self._finish_apart, cell, made, stack.pop_all()))
             return True
 
     def _take_up(self, spec: RunSpec, experiment_id: str, place: int, finishing: Finishing) -> None:
@@ -278,17 +278,7 @@ class Runner:
     def _finish_apart(self, cell: _Cell, made: _Made, left: ExitStack) -> Outcome:
         """Finish a cell whose folder is given back with `left`, in whichever thread this is called."""
         with left:
-            try:
-                return self._settled(cell, lambda: self._finish(cell, made))
-            except BaseException:
-                self._give_up(cell.run_id)
-                raise
-
-    def _give_up(self, run_id: str) -> None:
-        """End a run as KILLED. Where not even that can be written, the next sweep does it."""
-        self._store.abandon(run_id)
-        with suppress(Exception):
-            self._store.kill(run_id)
+            return self._settled(cell, lambda: self._finish(cell, made))
 
     def _adopt(self, cell: _Cell, finishing: Finishing) -> Outcome | None:
         """Finish a cell with all that a finished run of it elsewhere has; None where there is no such run."""

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from mlflow import MlflowClient
 
 from cogx_runs import load_runs, plan_sweeps, runner
 from cogx_runs.errors import CogxError
@@ -152,6 +153,21 @@ def test_ctrl_c_while_a_video_is_finished_or_waited_for_leaves_no_run_open(
 
     with pytest.raises(KeyboardInterrupt):
         run(plan, finish_beside=beside)
+
+    assert list(load_runs("exp")["status"]) == ["KILLED"]
+
+
+def test_ctrl_c_in_the_middle_of_a_claim_leaves_no_run_open(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    create_run = MlflowClient.create_run
+
+    def interrupt(*arguments: Any, **options: Any) -> Any:
+        create_run(*arguments, **options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(MlflowClient, "create_run", interrupt)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(plan)
 
     assert list(load_runs("exp")["status"]) == ["KILLED"]
 

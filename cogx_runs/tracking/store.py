@@ -5,6 +5,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -102,11 +103,21 @@ class RunStore:
     def bury_dead(self, experiment_ids: Sequence[str]) -> int:
         """End as KILLED the runs of this host whose process is gone. Returns how many there were."""
         buried = 0
-        for run in self._search(experiment_ids, f"{KIND_FILTER} and attributes.status = 'RUNNING'"):
-            if self._is_dead(run):
-                self.kill(run.info.run_id)
-                buried += 1
+        with self._lock:  # a run that another thread is about to claim is not dead
+            for run in self._search(experiment_ids, f"{KIND_FILTER} and attributes.status = 'RUNNING'"):
+                if self._is_dead(run):
+                    self.kill(run.info.run_id)
+                    buried += 1
         return buried
+
+    def give_up(self, experiment_ids: Sequence[str]) -> None:
+        """End as KILLED all runs that this process has open there, also one whose claim was interrupted half way.
+
+        Where not even that can be written, they count as dead from now on and the next sweep ends them.
+        """
+        _AT_WORK.clear()
+        with suppress(Exception):
+            self.bury_dead(experiment_ids)
 
     def claim(self, experiment_id: str, spec: RunSpec, tags: Mapping[str, str]) -> str | None:
         """Create the run of a cell and return its id; None where it is finished or another process is at it."""
@@ -132,7 +143,7 @@ class RunStore:
                     "cogx.prompt": spec.prompt[:TAG_LIMIT],
                 },
             )
-        _AT_WORK.add(str(created.info.run_id))
+            _AT_WORK.add(str(created.info.run_id))
         return str(created.info.run_id)
 
     def describe(self, run_id: str, params: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
@@ -164,17 +175,13 @@ class RunStore:
         self._client.log_artifacts(run_id, str(artifacts))
         self._log(run_id, metrics, tags, params, series)
         self._client.set_terminated(run_id, status)
-        self.abandon(run_id)
+        _AT_WORK.discard(run_id)
 
     def kill(self, run_id: str) -> None:
         """End a run as KILLED, unless it has ended."""
-        self.abandon(run_id)
+        _AT_WORK.discard(run_id)
         if self._client.get_run(run_id).info.status == "RUNNING":
             self._client.set_terminated(run_id, "KILLED")
-
-    def abandon(self, run_id: str) -> None:
-        """Leave a run as it is; if it is open, it counts as dead from now on."""
-        _AT_WORK.discard(run_id)
 
     def _is_dead(self, run: Run) -> bool:
         return is_dead(run.data.tags) or (is_own(run.data.tags) and run.info.run_id not in _AT_WORK)
