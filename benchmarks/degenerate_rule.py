@@ -34,6 +34,7 @@ from cogx_runs.metrics.degenerate import (
     measure_frames,
     measure_latents,
 )
+from cogx_runs.metrics.subject import frame_changes
 from cogx_runs.toy.train.captions import caption, shipped_prompts
 from cogx_runs.toy.train.data import draw_set
 from cogx_runs.toy.train.world import sample_scene, scene_rng
@@ -60,7 +61,7 @@ class Class:
     """By the part of the steps after which they were predicted; `end` for a video's own."""
 
     def add(self, videos: Sequence[Frames], latents: torch.Tensor | None = None) -> "Class":
-        self.frames += [measure_frames(video) for video in videos]
+        self.frames += [measure_frames(video, frame_changes(video)) for video in videos]
         if latents is not None:
             self.latents.setdefault("end", []).extend(measure_latents(video) for video in latents)
         return self

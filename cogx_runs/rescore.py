@@ -17,9 +17,10 @@ from cogx_runs.errors import CogxError, InputError, WeightsUnavailableError
 from cogx_runs.generation.generate import decode_latents
 from cogx_runs.generation.pipeline import load_vae
 from cogx_runs.hardware import choose_device
-from cogx_runs.metrics.clip_score import ClipScore
-from cogx_runs.metrics.metric import Comparison, Measured, Metric, Subject, finite
+from cogx_runs.metrics import clip_score
+from cogx_runs.metrics.metric import Comparison, Measured, Metric, finite
 from cogx_runs.metrics.registry import COMPARISONS, metrics, versions
+from cogx_runs.metrics.subject import Subject
 from cogx_runs.models import HUB_MODELS, NAMES, ModelCard, resolve_model
 from cogx_runs.plan import PIXEL_FIELDS, output_hash, resolve_clip
 from cogx_runs.record import METRICS_FILE, METRICS_TAG, score_tags, write_cards
@@ -199,7 +200,7 @@ def _wanted(run: _Run, clip_model: str | None, changed: Mapping[str, Any], refer
     if clip_model is None or clip_model == own:
         yield from (_of_video(run, metric, metric.card.name, own) for metric in metrics())
     else:
-        yield _of_video(run, ClipScore(), other_score(clip_model), clip_model)
+        yield _of_video(run, clip_score.METRIC, other_score(clip_model), clip_model)
     if changed and reference is not None and reference.signature != run.signature:
         yield from (_against(run, reference, comparison, changed) for comparison in COMPARISONS)
 

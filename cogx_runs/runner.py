@@ -30,7 +30,7 @@ from cogx_runs.hardware import Device
 from cogx_runs.metrics.degenerate import judge_frames, measure_frames, refuse_degenerate
 from cogx_runs.metrics.registry import card_of, cards
 from cogx_runs.metrics.scoring import Scorer
-from cogx_runs.metrics.temporal import frame_changes
+from cogx_runs.metrics.subject import Subject
 from cogx_runs.models import ModelCard
 from cogx_runs.outcomes import Outcome, Reporter
 from cogx_runs.pictures import write_pictures
@@ -327,9 +327,10 @@ class Runner:
         metrics = measured | spec_metrics(cell.spec)
         metrics["wall_time_s"] = sum(measured[phase] for phase in PHASES)
         metrics["file_size_bytes"] = (cell.folder / "video.mp4").stat().st_size
-        scores = self._scorers[cell.spec.clip_model].score(made.frames, cell.spec.prompt)
+        subject = Subject(made.frames, cell.spec.prompt, cell.spec.clip_model)
+        scores = self._scorers[cell.spec.clip_model].score(subject)
         metrics |= {name: score.value for name, score in scores.measured.items()}
-        series = {**made.series, "by_frame.change": frame_changes(made.frames).tolist()}
+        series = {**made.series, "by_frame.change": subject.changes.tolist()}
         series |= {f"by_frame.{name}": score.by_frame for name, score in scores.measured.items() if score.by_frame}
         tags = made.tags | score_tags(scores.measured)
         tags |= {f"cogx.{name}.missing": reason for name, reason in scores.missing.items()}
@@ -339,16 +340,16 @@ class Runner:
         weights_sha256 = self._loader.weights_sha256(self._card(cell.spec))
         if weights_sha256 is not None:
             tags = tags | {"cogx.env.model_weights_sha256": weights_sha256}
-        tags = tags | self._judged(cell.spec, made.frames)
+        tags = tags | self._judged(cell.spec, subject)
         if made.latents_kept is not None:
             made.latents_kept.result()
         tags = tags | shown(cell.spec, cell.run_id, cell.folder, metrics, tags)
         self._store.finish(cell.run_id, cell.folder, made.params, metrics, tags, series=series)
         return Outcome(cell.spec, "finished", cell.run_id, metrics)
 
-    def _judged(self, spec: RunSpec, frames: Frames) -> dict[str, str]:
+    def _judged(self, spec: RunSpec, subject: Subject) -> dict[str, str]:
         """The tags that say what degenerate frames are, the reporter told; empty for all others."""
-        found = judge_frames(measure_frames(frames))
+        found = judge_frames(measure_frames(subject.frames, subject.changes))
         if found is None:
             return {}
         self._report.note(f"{spec.run_name}: degenerate: {found.kind} ({found.reason})")

@@ -11,15 +11,18 @@ from PIL import Image
 
 from cogx_runs.errors import CogxError, WeightsUnavailableError
 from cogx_runs.metrics.clip import ClipEncoder, check_clip
-from cogx_runs.metrics.clip_score import ClipScore, frame_scores
-from cogx_runs.metrics.metric import Measured, Subject
+from cogx_runs.metrics.clip_score import METRIC, frame_scores
+from cogx_runs.metrics.metric import Measured
+from cogx_runs.metrics.subject import Subject
 from cogx_runs.video import Frames
 
 PROMPT = "a panda plays the guitar"
 
 
 def score_of(frames: Frames, prompt: str, clip: Path) -> Measured:
-    return ClipScore().measure(Subject(frames, prompt, str(clip)))
+    measured = METRIC.measure(Subject(frames, prompt, str(clip)))
+    assert measured is not None
+    return measured
 
 
 @pytest.fixture(scope="module")

@@ -36,6 +36,7 @@ from cogx_runs.metrics.degenerate import (
     measure_latents,
     refuse_degenerate,
 )
+from cogx_runs.metrics.subject import frame_changes
 from cogx_runs.models import resolve_model
 from cogx_runs.outcomes import Outcome, SilentReporter
 from cogx_runs.plan import Plan, RunSpec
@@ -71,6 +72,10 @@ def smooth_latents(noisy: float = 0) -> torch.Tensor:
     return (1 - noisy**2) ** 0.5 * field + noisy * drawn
 
 
+def measures_of(frames: Frames) -> FrameMeasures:
+    return measure_frames(frames, frame_changes(frames))
+
+
 @pytest.mark.parametrize(
     ("frames", "kind"),
     [
@@ -93,7 +98,7 @@ def smooth_latents(noisy: float = 0) -> torch.Tensor:
          "still", "stops early", "stops late", "one frame", "a still texture"],
 )  # fmt: skip
 def test_constructed_frames_are_what_they_were_made_to_be(frames: Frames, kind: str | None) -> None:
-    found = judge_frames(measure_frames(frames))
+    found = judge_frames(measures_of(frames))
 
     assert (found and found.kind) == kind
 
@@ -102,7 +107,7 @@ def test_the_measures_of_frames_in_closed_form() -> None:
     stripes = np.zeros((2, 32, 32, 3), np.uint8)
     stripes[0, :, ::2] = stripes[1, :, 1::2] = 200
 
-    measured = measure_frames(stripes)
+    measured = measures_of(stripes)
 
     assert measured.spread == pytest.approx(100)
     assert measured.across == pytest.approx(1)  # two apart: the same stripe
@@ -132,9 +137,9 @@ def test_a_verdict_begins_below_its_threshold_and_needs_all_its_quantities(
 
 def test_the_more_noise_the_less_correlation_and_the_less_contrast_the_less_spread() -> None:
     parts = (0.0, 0.3, 0.5, 0.7, 0.9, 1.0)
-    mixed = [measure_frames(((1 - part) * waves() + part * noise()).astype(np.uint8)) for part in parts]
+    mixed = [measures_of(((1 - part) * waves() + part * noise()).astype(np.uint8)) for part in parts]
     latents = [measure_latents(smooth_latents(part)) for part in parts]
-    dim = [measure_frames(waves(contrast=contrast)).spread for contrast in (100, 50, 20, 5)]
+    dim = [measures_of(waves(contrast=contrast)).spread for contrast in (100, 50, 20, 5)]
 
     for measured in (mixed, latents):
         for name in ("across", "later"):
@@ -144,7 +149,7 @@ def test_the_more_noise_the_less_correlation_and_the_less_contrast_the_less_spre
 
 
 def test_the_measures_of_frames_do_not_go_with_their_size() -> None:
-    small, large = measure_frames(waves(height=64)), measure_frames(waves(height=256))
+    small, large = measures_of(waves(height=64)), measures_of(waves(height=256))
 
     for name in ("spread", "across", "later", "change"):
         assert getattr(large, name) == pytest.approx(getattr(small, name), rel=0.05)

@@ -1,15 +1,19 @@
 """Metrics are found, another package's too, and each number carries its meaning."""
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from cogx_runs.errors import CogxError, WeightsUnavailableError
 from cogx_runs.metrics import registry
+from cogx_runs.metrics.metric import MeanMetric, Measured
 from cogx_runs.metrics.registry import card_of, cards, metrics
 from cogx_runs.metrics.scoring import Scorer
+from cogx_runs.metrics.subject import Subject
 
 PLUGIN = """
 import numpy as np
@@ -29,6 +33,7 @@ class Brightness:
 
 metric = Brightness()
 """
+ROOT = Path(__file__).parent.parent
 Install = Callable[..., None]
 
 
@@ -54,13 +59,17 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install
     forget()
 
 
+def video(clip: Path) -> Subject:
+    return Subject(np.full((5, 16, 16, 3), 40, dtype=np.uint8), "a panda", str(clip))
+
+
 def test_another_packages_metric_is_measured_with_the_others_and_changes_the_output_hash(
     install: Install, tiny_clip: Path
 ) -> None:
     before = registry.versions()
     install(module="bright_a")
 
-    scores = Scorer(str(tiny_clip)).score(np.full((5, 16, 16, 3), 40, dtype=np.uint8), "a panda")
+    scores = Scorer(str(tiny_clip)).score(video(tiny_clip))
 
     assert scores.measured["brightness"].value == 40
     assert scores.measured.keys() == registry.versions().keys() == {*before, "brightness"}
@@ -75,7 +84,7 @@ def test_a_metric_without_its_weights_is_missing_with_the_reason(install: Instal
     scorer = Scorer(str(tiny_clip))
 
     assert scorer.reasons == {"the weights of brightness are not on this machine": ["brightness"]}
-    assert "brightness" not in scorer.score(np.zeros((5, 16, 16, 3), dtype=np.uint8), "a panda").measured
+    assert "brightness" not in scorer.score(video(tiny_clip)).measured
 
 
 def test_clip_metrics_are_missing_together_for_one_reason() -> None:
@@ -125,3 +134,21 @@ def test_a_measure_of_quality_is_of_one_video_and_has_a_better_direction() -> No
     assert not {"psnr", "lpips", "motion_magnitude", "wall_time_s", "file_size_bytes"} & set(names)
     assert registry.quality("clip_score.other") == card_of("clip_score.other")
     assert registry.of_every_cell().keys() >= {*names, "motion_magnitude", "wall_time_s", "file_size_bytes"}
+
+
+def test_the_documents_example_of_a_metric_works_as_pasted(tiny_clip: Path) -> None:
+    document = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", document, re.DOTALL)
+    made: dict[str, Any] = {}
+    exec(example, made)
+
+    made["metric"].check("a CLIP that nobody has")
+    assert made["metric"].measure(video(tiny_clip)) == Measured(40.0)
+
+
+def test_a_mean_needs_its_frames_and_keeps_them_where_they_are_worth_it(tiny_clip: Path) -> None:
+    def kept(frames_needed: int) -> MeanMetric:
+        return MeanMetric(cards()["sharpness"], lambda _: np.array([1.0, 4.0]), frames_needed, keeps_frames=True)
+
+    assert kept(5).measure(video(tiny_clip)) == Measured(2.5, by_frame=(1.0, 4.0))
+    assert kept(6).measure(video(tiny_clip)) is None

@@ -20,7 +20,7 @@ from cogx_runs import load_runs
 from cogx_runs.cli import cli
 from cogx_runs.metrics import registry
 from cogx_runs.metrics.card import MetricCard
-from cogx_runs.metrics.metric import FrameMetric
+from cogx_runs.metrics.metric import MeanMetric
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.video import read_mp4
 
@@ -330,7 +330,7 @@ def test_a_metric_that_is_new_is_added_by_rescore_and_the_cells_are_done_again(
     before = load_runs("exp_seed")
     card = MetricCard(name="brightness", title="brightness", definition="mean of all pixels", source="a test")
     still = MetricCard(name="still", title="still", definition="of single frames", source="a test")
-    new = (FrameMetric(card, lambda frames: frames.mean()), FrameMetric(still, lambda _: 1.0, frames_needed=100))
+    new = (MeanMetric(card, lambda subject: subject.frames.mean()), MeanMetric(still, lambda _: 1.0, frames_needed=100))
     monkeypatch.setattr(registry, "BUILT_IN", (*registry.BUILT_IN, *new))
     for cached in (registry.metrics, registry.cards):
         cached.cache_clear()

@@ -4,7 +4,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cogx_runs.metrics.card import MetricCard
-from cogx_runs.metrics.metric import Measured, Subject
+from cogx_runs.metrics.metric import MeanMetric
+from cogx_runs.metrics.subject import Subject
 from cogx_runs.tokens import count_clip_tokens
 
 CARD = MetricCard(
@@ -20,35 +21,26 @@ CARD = MetricCard(
 )
 
 
-class ClipScore:
-    """The metric."""
-
-    card = CARD
-
-    def check(self, clip_model: str) -> None:
-        """Load the CLIP."""
-        from cogx_runs.metrics.clip import encoder_of
-
-        encoder_of(clip_model)
-
-    def measure(self, subject: Subject) -> Measured:
-        """The score, also of each frame, and whether the prompt was cut."""
-        count = count_clip_tokens(subject.prompt, subject.clip_model)
-        scores = frame_scores(subject.image_embeddings, subject.clip.embed_text(subject.prompt))
-        return Measured(
-            float(scores.mean()),
-            by_frame=tuple(scores.tolist()),
-            conditions={
-                "model": subject.clip_model,
-                "prompt_tokens": str(count.tokens),
-                "token_limit": str(count.limit),
-                "prompt_truncated": str(count.is_cut),
-            },
-        )
-
-
 def frame_scores(images: npt.NDArray[np.float32], text: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """100 x the cosine of each image embedding (T x D) with a text embedding (D); T values."""
     images = images / np.linalg.norm(images, axis=-1, keepdims=True)
     scores: npt.NDArray[np.float32] = 100 * (images @ (text / np.linalg.norm(text)))
     return scores
+
+
+def _frame_scores(subject: Subject) -> npt.NDArray[np.float32]:
+    return frame_scores(subject.image_embeddings, subject.clip.embed_text(subject.prompt))
+
+
+def _conditions(subject: Subject) -> dict[str, str]:
+    """The CLIP, and whether it saw the whole prompt."""
+    count = count_clip_tokens(subject.prompt, subject.clip_model)
+    return {
+        "model": subject.clip_model,
+        "prompt_tokens": str(count.tokens),
+        "token_limit": str(count.limit),
+        "prompt_truncated": str(count.is_cut),
+    }
+
+
+METRIC = MeanMetric(CARD, _frame_scores, keeps_frames=True, conditions=_conditions)

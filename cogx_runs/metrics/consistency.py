@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from cogx_runs.metrics.card import MetricCard
-from cogx_runs.metrics.metric import ClipMetric, Subject
+from cogx_runs.metrics.metric import MeanMetric
+from cogx_runs.metrics.subject import Subject
 from cogx_runs.metrics.temporal import require_two
 
 Embeddings = npt.NDArray[np.float32]
@@ -77,7 +78,7 @@ def _antonym_scores(subject: Subject, pair: str) -> npt.NDArray[np.float64]:
     return antonym_scores(subject.image_embeddings, texts[None])[:, 0]
 
 
-def _iqa(pair: str, title: str, fooled_by: str) -> ClipMetric:
+def _iqa(pair: str, title: str, fooled_by: str) -> MeanMetric:
     better, worse = CLIP_IQA_PROMPTS[pair]
     card = MetricCard(
         name=f"clip_iqa_{pair}",
@@ -91,11 +92,11 @@ def _iqa(pair: str, title: str, fooled_by: str) -> ClipMetric:
         uses_clip=True,
         fooled_by=fooled_by,
     )
-    return ClipMetric(card, lambda subject: _antonym_scores(subject, pair))
+    return MeanMetric(card, lambda subject: _antonym_scores(subject, pair))
 
 
 METRICS = (
-    ClipMetric(
+    MeanMetric(
         MetricCard(
             name="background_consistency",
             title="background consistency",
@@ -111,7 +112,7 @@ METRICS = (
         lambda subject: background_consistency(subject.vbench_embeddings),
         frames_needed=2,
     ),
-    ClipMetric(
+    MeanMetric(
         MetricCard(
             name="clip_consistency",
             title="adjacent-frame consistency",

@@ -12,7 +12,6 @@ import numpy.typing as npt
 import torch
 
 from cogx_runs.errors import DegenerateError
-from cogx_runs.metrics.temporal import frame_changes
 from cogx_runs.video import Frames
 
 Kind = Literal["nan", "flat", "noise", "frozen"]
@@ -91,8 +90,8 @@ class LatentMeasures:
     """Correlation with the next latent frame, over all channels together; -1 for a single frame."""
 
 
-def measure_frames(frames: Frames) -> FrameMeasures:
-    """Measure uint8 frames (T x H x W x C)."""
+def measure_frames(frames: Frames, changes: npt.NDArray[np.float64]) -> FrameMeasures:
+    """Measure uint8 frames (T x H x W x C), whose `frame_changes` are given."""
     apart = max(1, round(frames.shape[1] / 16))
     ahead = min(FRAMES_LATER, len(frames) - 1)
     starts = len(frames) - ahead
@@ -110,7 +109,7 @@ def measure_frames(frames: Frames) -> FrameMeasures:
         spread,
         float(np.median(across)),
         float(np.median(later)) if ahead else -1.0,
-        float(np.median(frame_changes(frames))) / (spread or 1.0) if ahead else float("inf"),
+        float(np.median(changes)) / (spread or 1.0) if ahead else float("inf"),
     )
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cogx_runs.metrics.card import MetricCard
-from cogx_runs.metrics.metric import FrameMetric
+from cogx_runs.metrics.metric import MeanMetric
 from cogx_runs.video import Frames
 
 
@@ -46,7 +46,7 @@ def _colourfulness(frame: npt.NDArray[np.float64]) -> float:
 
 
 METRICS = (
-    FrameMetric(
+    MeanMetric(
         MetricCard(
             name="sharpness",
             title="sharpness",
@@ -56,9 +56,9 @@ METRICS = (
             digits=0,
             fooled_by="noise and fine pattern are sharp; it depends on the frame's size",
         ),
-        sharpness,
+        lambda subject: sharpness(subject.frames),
     ),
-    FrameMetric(
+    MeanMetric(
         MetricCard(
             name="colourfulness",
             title="colourfulness",
@@ -68,6 +68,6 @@ METRICS = (
             digits=1,
             fooled_by="noise of all colours",
         ),
-        colourfulness,
+        lambda subject: colourfulness(subject.frames),
     ),
 )

@@ -3,17 +3,14 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from cogx_runs.metrics.card import MetricCard
+from cogx_runs.metrics.subject import Subject
 from cogx_runs.video import Frames
-
-if TYPE_CHECKING:
-    from cogx_runs.metrics.clip import ClipEncoder
 
 Values = npt.NDArray[np.floating]
 
@@ -32,33 +29,6 @@ class Measured:
 def finite(measured: Measured | None) -> Measured | None:
     """The value, unless it is no number: a store takes none, and a mean neither."""
     return measured if measured is not None and math.isfinite(measured.value) else None
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A video that is measured. What several metrics need of it is computed once."""
-
-    frames: Frames
-    """uint8, T x H x W x C."""
-    prompt: str
-    clip_model: str
-
-    @cached_property
-    def clip(self) -> "ClipEncoder":
-        """The CLIP of the run, loaded."""
-        from cogx_runs.metrics.clip import encoder_of
-
-        return encoder_of(self.clip_model)
-
-    @cached_property
-    def vbench_embeddings(self) -> npt.NDArray[np.float32]:
-        """Of all frames scaled as VBench scales them, T x D, not normalised."""
-        return self.clip.embed_frames(self.frames, as_vbench=True)
-
-    @cached_property
-    def image_embeddings(self) -> npt.NDArray[np.float32]:
-        """Of all frames by CLIP's own preprocessing, T x D, not normalised."""
-        return self.clip.embed_frames(self.frames)
 
 
 class Metric(Protocol):
@@ -87,42 +57,31 @@ class Comparison(Protocol):
 
 
 @dataclass(frozen=True)
-class FrameMetric:
-    """The mean of a function of the frames alone."""
-
-    card: MetricCard
-    values: Callable[[Frames], Values | float]
-    frames_needed: int = 1
-
-    def check(self, clip_model: str) -> None:
-        """It needs no weights."""
-
-    def measure(self, subject: Subject) -> Measured | None:
-        """The mean of the function's values."""
-        if len(subject.frames) < self.frames_needed:
-            return None
-        return Measured(float(np.mean(self.values(subject.frames))))
-
-
-@dataclass(frozen=True)
-class ClipMetric:
-    """A metric of the run's CLIP."""
+class MeanMetric:
+    """The mean of a function of a video. It needs the CLIP where its card says so."""
 
     card: MetricCard
     values: Callable[[Subject], Values | float]
+    """Of each frame, or of each but the first, or the mean itself."""
     frames_needed: int = 1
+    keeps_frames: bool = False
+    """Whether the values are of each frame and worth keeping beside their mean."""
+    conditions: Callable[[Subject], Mapping[str, str]] = lambda _: {}
 
     def check(self, clip_model: str) -> None:
-        """Load the CLIP."""
-        from cogx_runs.metrics.clip import encoder_of
+        """Load the CLIP, where the value depends on it."""
+        if self.card.uses_clip:
+            from cogx_runs.metrics.clip import encoder_of
 
-        encoder_of(clip_model)
+            encoder_of(clip_model)
 
     def measure(self, subject: Subject) -> Measured | None:
-        """The mean of the function's values."""
+        """None for a video of fewer frames than it needs."""
         if len(subject.frames) < self.frames_needed:
             return None
-        return Measured(float(np.mean(self.values(subject))))
+        values = self.values(subject)
+        by_frame = tuple(np.ravel(values).tolist()) if self.keeps_frames else ()
+        return Measured(float(np.mean(values)), by_frame, self.conditions(subject))
 
 
 @dataclass(frozen=True)

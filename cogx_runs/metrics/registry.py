@@ -8,14 +8,13 @@ from functools import cache
 from importlib.metadata import entry_points
 
 from cogx_runs.errors import CogxError
-from cogx_runs.metrics import consistency, fidelity, image, perceptual, temporal
+from cogx_runs.metrics import clip_score, consistency, fidelity, image, perceptual, temporal
 from cogx_runs.metrics.card import MetricCard
-from cogx_runs.metrics.clip_score import ClipScore
 from cogx_runs.metrics.measured import ALWAYS_MEASURED, MEASURED
 from cogx_runs.metrics.metric import Comparison, Metric
 
 GROUP = "cogx_runs.metrics"
-BUILT_IN: tuple[Metric, ...] = (ClipScore(), *consistency.METRICS, *temporal.METRICS, *image.METRICS)
+BUILT_IN: tuple[Metric, ...] = (clip_score.METRIC, *consistency.METRICS, *temporal.METRICS, *image.METRICS)
 COMPARISONS: tuple[Comparison, ...] = (*fidelity.COMPARISONS, perceptual.Lpips())
 SHOWN = ("clip_score", "wall_time_s", "step_s", "peak_vram_gib", "file_size_bytes")
 """What a table of runs shows: the others are in the store."""

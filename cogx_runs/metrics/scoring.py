@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cogx_runs.errors import WeightsUnavailableError
-from cogx_runs.metrics.metric import Measured, Metric, Subject, finite
+from cogx_runs.metrics.metric import Measured, Metric, finite
 from cogx_runs.metrics.registry import metrics
-from cogx_runs.video import Frames
+from cogx_runs.metrics.subject import Subject
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,6 @@ class Scorer:
 
     def __init__(self, clip_model: str) -> None:
         """Load what the metrics need. Raises CogxError for a CLIP's name or file that cannot be right."""
-        self._clip_model = clip_model
         self._metrics: list[Metric] = []
         self.missing: dict[str, str] = {}
         """Why a metric cannot be measured."""
@@ -36,9 +35,8 @@ class Scorer:
             else:
                 self._metrics.append(metric)
 
-    def score(self, frames: Frames, prompt: str) -> Scores:
-        """The value of each metric for frames (uint8, T x H x W x C) made from a prompt."""
-        subject = Subject(frames, prompt, self._clip_model)
+    def score(self, subject: Subject) -> Scores:
+        """The value of each metric for a video that is to be measured by this CLIP."""
         measured = {metric.card.name: finite(metric.measure(subject)) for metric in self._metrics}
         return Scores({name: value for name, value in measured.items() if value is not None}, self.missing)
 

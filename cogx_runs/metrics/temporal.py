@@ -9,7 +9,7 @@ from PIL import Image
 from cogx_runs.errors import CogxError
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.image import luma
-from cogx_runs.metrics.metric import FrameMetric
+from cogx_runs.metrics.metric import MeanMetric
 from cogx_runs.video import Frames
 
 FLOW_SIDE_PX = 180
@@ -20,19 +20,14 @@ FLOW_WARPS = 3
 """Refinements at each scale of the pyramid."""
 
 
-def frame_changes(frames: Frames) -> npt.NDArray[np.float64]:
-    """Mean absolute difference of each frame (of T) to the next, 0 to 255; T - 1 values."""
-    return np.array([np.abs(later.astype(int) - earlier).mean() for earlier, later in itertools.pairwise(frames)])
-
-
-def temporal_flickering(frames: Frames) -> float:
-    """(255 - the mean of `frame_changes`) / 255; 0 to 1, higher is steadier.
+def temporal_flickering(changes: npt.NDArray[np.float64]) -> float:
+    """(255 - the mean of a video's `frame_changes`) / 255; 0 to 1, higher is steadier.
 
     As VBench's `vbench/temporal_flickering.py` (Huang et al., CVPR 2024), which means it for prompts of static scenes.
     Raises CogxError for a single frame.
     """
-    require_two(len(frames), "temporal flickering")
-    return float((255 - frame_changes(frames).mean()) / 255)
+    require_two(len(changes) + 1, "temporal flickering")
+    return float((255 - changes.mean()) / 255)
 
 
 def motion_magnitude(frames: Frames) -> npt.NDArray[np.float64]:
@@ -73,7 +68,7 @@ def _scaled_luma(frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
 
 
 METRICS = (
-    FrameMetric(
+    MeanMetric(
         MetricCard(
             name="temporal_flickering",
             title="temporal flickering",
@@ -84,10 +79,10 @@ METRICS = (
             margin=0.005,
             fooled_by="a higher value is steadier; a frozen video has 1; motion lowers it as flicker does",
         ),
-        temporal_flickering,
+        lambda subject: temporal_flickering(subject.changes),
         frames_needed=2,
     ),
-    FrameMetric(
+    MeanMetric(
         MetricCard(
             name="motion_magnitude",
             title="motion",
@@ -97,7 +92,7 @@ METRICS = (
             unit="%",
             fooled_by="noise on flat ground and flicker read as motion",
         ),
-        motion_magnitude,
+        lambda subject: motion_magnitude(subject.frames),
         frames_needed=2,
     ),
 )
