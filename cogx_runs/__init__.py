@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cogx_runs.export import export_runs
     from cogx_runs.promotion import promote
     from cogx_runs.report.folder import write_report
-    from cogx_runs.rescore import rescore_runs
+    from cogx_runs.rescore.rescoring import rescore_runs
     from cogx_runs.shipped import init
     from cogx_runs.study import best_trials, dashboard, generate, plan_sweeps, run_sweeps
     from cogx_runs.threshold import find_threshold
@@ -43,7 +43,7 @@ _HOMES = {
     "promote": "promotion",
     "rank_correlations": "analysis.correlations",
     "rank_parameters": "analysis.effects",
-    "rescore_runs": "rescore",
+    "rescore_runs": "rescore.rescoring",
     "run_sweeps": "study",
     "write_report": "report.folder",
 }

@@ -3,25 +3,31 @@
 import json
 import time
 from collections.abc import Mapping
+from threading import Lock
 
 from cogx_runs.errors import CogxError
 from cogx_runs.making import TAGS_OF_THE_LATENTS, Cell, Made, beginning_with
 from cogx_runs.metrics.degenerate import judge_frames, measure_frames
-from cogx_runs.metrics.registry import cards
+from cogx_runs.metrics.registry import cards, titles
+from cogx_runs.metrics.scoring import by_reason
 from cogx_runs.metrics.subject import Subject
 from cogx_runs.outcomes import Outcome, Reporter
 from cogx_runs.pictures import write_pictures
 from cogx_runs.plan import Plan
 from cogx_runs.record import (
+    METRIC_ERRORS,
     METRICS_FILE,
     METRICS_TAG,
     degenerate_tags,
+    frame_series,
     identities,
+    missing_tags,
     params,
     score_tags,
     shown,
     spec_metrics,
     write_cards,
+    write_failures,
 )
 from cogx_runs.spec import RunSpec
 from cogx_runs.tracking.images import IMAGES
@@ -43,6 +49,9 @@ class Completer:
         self._plan = plan
         self._store = store
         self._report = reporter
+        self._telling = Lock()
+        self._told: set[tuple[str, str]] = set()
+        """Metrics that failed, and why."""
 
     def complete(self, cell: Cell, made: Made) -> Outcome:
         """Encode, score and track a cell whose frames are there."""
@@ -54,12 +63,13 @@ class Completer:
         metrics["wall_time_s"] = sum(measured[phase] for phase in PHASES)
         metrics["file_size_bytes"] = (cell.folder / "video.mp4").stat().st_size
         subject = Subject(made.frames, cell.spec.prompt, cell.spec.clip_model)
-        scores = self._bench.scorer(cell.spec.clip_model).score(subject)
-        metrics |= {name: score.value for name, score in scores.measured.items()}
-        series = {**made.series, "by_frame.change": subject.changes.tolist()}
-        series |= {f"by_frame.{name}": score.by_frame for name, score in scores.measured.items() if score.by_frame}
-        tags = made.tags | score_tags(scores.measured)
-        tags |= {f"cogx.{name}.missing": reason for name, reason in scores.missing.items()}
+        scorer = self._bench.scorer(cell.spec.clip_model)
+        scores = scorer.score(subject)
+        metrics |= scores.values
+        series = {**made.series, "by_frame.change": subject.changes.tolist(), **frame_series(scores.measured)}
+        tags = made.tags | score_tags(scores.measured) | missing_tags(scorer.unavailable | scores.reasons)
+        write_failures(cell.folder, scores.failures)
+        self._tell(scores.reasons)
         meant = identities(metrics, cell.spec.clip_model)
         tags[METRICS_TAG] = json.dumps(meant)
         write_cards(cell.folder, meant, scores.measured)
@@ -99,6 +109,17 @@ class Completer:
             series=self._store.series(made),
         )
         return Outcome(cell.spec, "reused", cell.run_id, metrics)
+
+    def _tell(self, reasons: Mapping[str, str]) -> None:
+        """Tell the reporter why metrics failed, once of each metric and reason."""
+        with self._telling:
+            new = {name: reason for name, reason in reasons.items() if (name, reason) not in self._told}
+            self._told |= new.items()
+        for reason, names in by_reason(new).items():
+            self._report.note(
+                f"no {titles(names)}: {reason}; the runs finish without, {METRIC_ERRORS} says where it was raised, and "
+                "`cogx-runs rescore` tries it again"
+            )
 
     def _judged(self, spec: RunSpec, subject: Subject) -> dict[str, str]:
         """The tags that say what degenerate frames are, the reporter told; empty for all others."""

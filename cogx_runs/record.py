@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import yaml
 
 from cogx_runs.errors import DegenerateError
 from cogx_runs.metrics.degenerate import RULE_VERSION
+from cogx_runs.metrics.failure import Failure
 from cogx_runs.metrics.metric import Measured
 from cogx_runs.metrics.registry import card_of
 from cogx_runs.models import HUB_MODELS, NAMES
@@ -21,6 +22,8 @@ from cogx_runs.tracking.notes import DEGENERATE, NOTE, PICTURE, run_note
 METRICS_TAG = "cogx.metrics"
 METRICS_FILE = "metrics.yaml"
 """The artifact that says what each number of a run means."""
+METRIC_ERRORS = "metric_errors.txt"
+"""The artifact that says where a metric raised an exception, the last time that any did."""
 
 
 def params(spec: RunSpec) -> dict[str, Any]:
@@ -63,6 +66,16 @@ def score_tags(scores: Mapping[str, Measured]) -> dict[str, str]:
     }
 
 
+def missing_tags(reasons: Mapping[str, str]) -> dict[str, str]:
+    """Why a run has no value of these metrics, as tags of it."""
+    return {f"cogx.{metric}.missing": reason for metric, reason in reasons.items()}
+
+
+def frame_series(scores: Mapping[str, Measured]) -> dict[str, Sequence[float]]:
+    """The values of single frames, of the metrics that keep them."""
+    return {f"by_frame.{metric}": measured.by_frame for metric, measured in scores.items() if measured.by_frame}
+
+
 def identities(metrics: Iterable[str], clip_model: str) -> dict[str, str]:
     """Of each metric that has a card: what values must have in common to be compared. Kept in the tag METRICS_TAG."""
     return {name: card.identity(clip_model) for name in metrics if (card := card_of(name)) is not None}
@@ -77,6 +90,13 @@ def write_cards(folder: Path, identities: Mapping[str, str], scores: Mapping[str
         assert card is not None, "what has an identity has a card"
         known[name] = card.logged(identity, scores[name].conditions if name in scores else {})
     file.write_text(yaml.safe_dump(known, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def write_failures(folder: Path, failures: Mapping[str, Failure]) -> None:
+    """Write where these metrics raised an exception into METRIC_ERRORS; no file where none did."""
+    if failures:
+        told = (f"{metric}: {failure.reason}\n\n{failure.traceback}" for metric, failure in failures.items())
+        (folder / METRIC_ERRORS).write_text("\n".join(told), encoding="utf-8")
 
 
 def degenerate_tags(kind: str, reason: str) -> dict[str, str]:

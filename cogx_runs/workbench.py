@@ -6,7 +6,7 @@ from cogx_runs.generation.loader import Loader
 from cogx_runs.generation.placement import cap_memory
 from cogx_runs.generation.step_down import StepDown
 from cogx_runs.hardware import Device
-from cogx_runs.metrics.registry import card_of
+from cogx_runs.metrics.registry import titles
 from cogx_runs.metrics.scoring import Scorer
 from cogx_runs.outcomes import Reporter, SilentReporter
 from cogx_runs.plan import Plan
@@ -61,7 +61,6 @@ class Workbench:
         self._reporter.phase(f"loading CLIP {clip_model}")
         self._scorers[clip_model] = Scorer(clip_model)
         for reason, names in self._scorers[clip_model].reasons.items():
-            titles = ", ".join(card.title for name in names if (card := card_of(name)) is not None)
             self._reporter.note(
-                f"no {titles}: {reason}; the runs finish without, and `cogx-runs rescore` adds what is missing"
+                f"no {titles(names)}: {reason}; the runs finish without, and `cogx-runs rescore` adds what is missing"
             )

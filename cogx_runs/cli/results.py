@@ -66,7 +66,7 @@ def rescore(sweep: str, clip_model: str | None, reference: tuple[str, ...], devi
     compared with the run that has that value and shares all else, its seed too: psnr.KEY_VALUE, ssim, and lpips where
     its extra is installed.
     """
-    from cogx_runs.rescore import rescore_runs
+    from cogx_runs.rescore.rescoring import rescore_runs
 
     done = rescore_runs(
         sweep,
@@ -75,11 +75,16 @@ def rescore(sweep: str, clip_model: str | None, reference: tuple[str, ...], devi
         device=device,
         report=lambda message: click.echo(message, err=True),
     )
-    runs = list(dict.fromkeys((item.run_id, item.run_name) for item in done))
-    for run_id, name in runs:
-        values = (f"{item.metric} {item.value:.4g}" for item in done if item.run_id == run_id)
-        click.echo(f"{name}: {', '.join(values)}")
-    click.echo(f"{len(runs)} runs scored")
+    scored = [run for run in done if run.values]
+    for run in scored:
+        click.echo(f"{run.run_name}: {', '.join(f'{name} {value:.4g}' for name, value in run.values.items())}")
+    failed = [run for run in done if run.problems]
+    for run in failed:
+        click.echo(f"failed: {run.run_name}: {'; '.join(run.problems)}", err=True)
+    noted = [run for run in done if not run.values and not run.problems]
+    others = f", {len(noted)} brought up to date" * bool(noted) + f", {len(failed)} failed" * bool(failed)
+    click.echo(f"{len(scored)} runs scored{others}")
+    sys.exit(1 if failed else 0)
 
 
 @click.command()

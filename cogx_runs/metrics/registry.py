@@ -3,6 +3,7 @@
 A package adds a metric by an entry point of the group `cogx_runs.metrics` that names a `Metric` object.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import entry_points
@@ -77,6 +78,11 @@ def quality(name: str) -> MetricCard | None:
 def shown_cards() -> tuple[MetricCard, ...]:
     """The cards of SHOWN."""
     return tuple(cards()[name] for name in SHOWN)
+
+
+def titles(names: Iterable[str]) -> str:
+    """Metrics as readers know them: `CLIP score, motion`."""
+    return ", ".join(card.title for name in names if (card := card_of(name)) is not None)
 
 
 def card_of(name: str) -> MetricCard | None:

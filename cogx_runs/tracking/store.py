@@ -194,12 +194,12 @@ class RunStore:
         tags: Mapping[str, str],
         remove: Sequence[str] = (),
         series: Series = NO_SERIES,
-        artifact: Path | None = None,
+        artifacts: Path | None = None,
     ) -> None:
-        """Add values, and a file, to a run that has ended, without touching its times; remove tags that no longer
-        hold."""
-        if artifact is not None:
-            self._client.log_artifact(run_id, str(artifact))
+        """Add values, and a folder's files, to a run that has ended, without touching its times; remove tags that no
+        longer hold."""
+        if artifacts is not None:
+            self._client.log_artifacts(run_id, str(artifacts))
         self._log(run_id, metrics, tags, series=series)
         present = self._client.get_run(run_id).data.tags
         for key in set(remove) & set(present):

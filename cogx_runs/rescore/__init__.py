@@ -1,0 +1,1 @@
+"""Finished runs are measured again, from the latents they kept."""

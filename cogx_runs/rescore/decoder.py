@@ -1,0 +1,90 @@
+"""Kept latents, decoded again."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from cogx_runs.errors import CogxError
+from cogx_runs.generation.generate import decode_latents
+from cogx_runs.generation.pipeline import load_vae
+from cogx_runs.hardware import choose_device
+from cogx_runs.metrics.subject import Subject
+from cogx_runs.models import HUB_MODELS, NAMES, ModelCard, resolve_model
+from cogx_runs.rescore.finished import FinishedRun
+from cogx_runs.sweep import Dtype
+from cogx_runs.tracking.store import LATENTS, RunStore
+from cogx_runs.video import Frames
+
+if TYPE_CHECKING:
+    from diffusers import AutoencoderKLCogVideoX
+
+
+class Decoder:
+    """Decodes the latents of runs, each with its own model's VAE, loaded once; keeps the last two videos.
+
+    What a GPU decoded in half precision is decoded in float32 on a CPU.
+    """
+
+    def __init__(self, device: str, store: RunStore) -> None:
+        self._device = choose_device(device)
+        self._store = store
+        self._vaes: dict[tuple[str, str, str], AutoencoderKLCogVideoX] = {}
+        self._kept: dict[str, Frames] = {}
+        self._subject: tuple[tuple[str, str], Subject] | None = None
+
+    def way(self, run: FinishedRun) -> str:
+        """How a run's latents are decoded here: `float32 on cpu`."""
+        return f"{self._dtype(run.params)} on {self._device}"
+
+    def subject(self, run: FinishedRun, clip_model: str) -> Subject:
+        """A run's video as it is measured, kept for the next metric of it. Raises what `frames` raises."""
+        key = (run.signature, clip_model)
+        if self._subject is None or self._subject[0] != key:
+            with tempfile.TemporaryDirectory(prefix="cogx-runs-") as folder:
+                file = self._store.download(run.run_id, "prompt.txt", Path(folder))
+                prompt = file.read_text(encoding="utf-8").strip()
+            self._subject = key, Subject(self.frames(run), prompt, clip_model)
+        return self._subject[1]
+
+    def frames(self, run: FinishedRun) -> Frames:
+        """A run's video.
+
+        Raises CogxError where its latents cannot be read, where the VAE cannot be had, or where the model folder has
+        changed since.
+        """
+        if run.signature not in self._kept:
+            with tempfile.TemporaryDirectory(prefix="cogx-runs-") as folder:
+                file = self._store.download(run.run_id, LATENTS, Path(folder))
+                try:
+                    latents = load_file(file)["latents"]
+                except SafetensorError as error:
+                    raise CogxError(f"run {run.run_id}: artifact {LATENTS} cannot be read: {error}") from error
+            self._kept = {**dict(list(self._kept.items())[-1:]), run.signature: self._decode(latents, run.params)}
+        return self._kept[run.signature]
+
+    def _dtype(self, params: Mapping[str, str]) -> Dtype:
+        return cast(Dtype, params["dtype"]) if self._device == "cuda" else "float32"
+
+    def _decode(self, latents: torch.Tensor, params: Mapping[str, str]) -> Frames:
+        key = (params["model_source"], params["model_revision"], self._dtype(params))
+        if key not in self._vaes:
+            self._vaes[key] = load_vae(_card(params), self._dtype(params), self._device)
+        tiling, slicing = (params[name] == "True" for name in ("vae_tiling", "vae_slicing"))
+        return decode_latents(self._vaes[key], latents, self._device, tiling=tiling, slicing=slicing)
+
+
+def _card(params: Mapping[str, str]) -> ModelCard:
+    """The card of a run's model as it was. Raises CogxError where the folder is gone or has changed."""
+    name = params["model"] if params["model"] in NAMES else params["model_source"]
+    card = resolve_model(name, params["model_revision"] if name in HUB_MODELS else None)
+    if card.revision != params["model_revision"]:
+        raise CogxError(
+            f"{card.source}: has changed since the run was made ({params['model_revision']}, now {card.revision}); "
+            "its latents would decode to other frames"
+        )
+    return card

@@ -1,0 +1,88 @@
+"""Which values a finished run should have."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from cogx_runs.errors import InputError
+from cogx_runs.metrics import clip_score
+from cogx_runs.metrics.failure import Attempt, attempt
+from cogx_runs.metrics.metric import Comparison, Metric
+from cogx_runs.metrics.registry import COMPARISONS, metrics
+from cogx_runs.rescore.decoder import Decoder
+from cogx_runs.rescore.finished import FinishedRun
+from cogx_runs.spec import PIXEL_FIELDS
+from cogx_runs.sweep import Parameters, parameters_of
+
+_OTHER_SHAPES = frozenset({"num_frames", "height", "width"})
+"""Videos that differ in these are not compared frame by frame."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A value that a run should have."""
+
+    name: str
+    identity: str
+    check: Callable[[], None]
+    """Raises WeightsUnavailableError where it cannot be measured here, for any run whose value has this identity."""
+    measure: Callable[[Decoder], Attempt]
+    """Raises CogxError where a video cannot be decoded."""
+    is_extra: bool = False
+    """Whether nobody expects it here, as a comparison that needs an optional package."""
+
+
+def lacking(
+    run: FinishedRun, clip_model: str | None, changed: Mapping[str, Any], reference: FinishedRun | None
+) -> list[Wanted]:
+    """What a run should have and has not by its present definition: another CLIP's score, or all metrics of its own;
+    and the comparisons with the run that has the `changed` values."""
+    own = run.params["clip_model"]
+    wanted = []
+    if clip_model is None or clip_model == own:
+        wanted += [_of_video(run, metric, metric.card.name, own) for metric in metrics()]
+    else:
+        wanted += [_of_video(run, clip_score.METRIC, _other_score(clip_model), clip_model)]
+    if changed and reference is not None and reference.signature != run.signature:
+        wanted += [_against(run, reference, comparison, changed) for comparison in COMPARISONS]
+    return [one for one in wanted if run.identities.get(one.name) != one.identity]
+
+
+def reference_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a reference in their parameters' types. Raises InputError where they are none."""
+    parameters = parameters_of(values)
+    for name in values:
+        if name not in PIXEL_FIELDS or name in _OTHER_SHAPES:
+            valid = ", ".join(sorted(set(PIXEL_FIELDS) & set(Parameters.model_fields) - _OTHER_SHAPES))
+            raise InputError.single(f"--reference {name}", f"videos are not compared across it; valid: {valid}")
+    return {name: getattr(parameters, name) for name in values}
+
+
+def _of_video(run: FinishedRun, metric: Metric, name: str, clip_model: str) -> Wanted:
+    def measure(decoder: Decoder) -> Attempt:
+        return attempt(partial(metric.measure, decoder.subject(run, clip_model)))
+
+    return Wanted(name, metric.card.identity(clip_model), partial(metric.check, clip_model), measure)
+
+
+def _against(run: FinishedRun, reference: FinishedRun, comparison: Comparison, changed: Mapping[str, Any]) -> Wanted:
+    def measure(decoder: Decoder) -> Attempt:
+        return attempt(partial(comparison.compare, decoder.frames(run), decoder.frames(reference)))
+
+    name = _against_name(comparison, changed)
+    return Wanted(name, comparison.card.identity(""), comparison.check, measure, is_extra=True)
+
+
+def _other_score(clip_model: str) -> str:
+    """The metric of a CLIP that is not the run's own; a folder goes by its name."""
+    name = Path(clip_model).name if Path(clip_model).is_absolute() else clip_model
+    return f"clip_score.{re.sub(r'[^A-Za-z0-9_.: -]', '_', name)}"
+
+
+def _against_name(comparison: Comparison, reference: Mapping[str, Any]) -> str:
+    """`psnr.num_inference_steps_50`: a metric of its own for each reference."""
+    values = "_".join(f"{name}_{value}" for name, value in reference.items())
+    return f"{comparison.card.name}.{re.sub(r'[^A-Za-z0-9_.-]', '_', values)}"

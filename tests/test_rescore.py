@@ -1,0 +1,263 @@
+"""A metric that raises costs a run that metric and nothing else, and rescore writes only what changes."""
+
+import errno
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+import yaml
+from click.testing import CliRunner
+
+from cogx_runs import load_runs, plan_sweeps
+from cogx_runs.cli import cli
+from cogx_runs.errors import CogxError, WeightsUnavailableError
+from cogx_runs.metrics import registry, subject
+from cogx_runs.metrics.card import MetricCard
+from cogx_runs.metrics.failure import REASON_LIMIT, Failure, attempt
+from cogx_runs.metrics.metric import MeanMetric, Measured, Metric
+from cogx_runs.metrics.subject import Subject
+from cogx_runs.outcomes import SilentReporter
+from cogx_runs.runner import Runner
+from cogx_runs.tracking.store import RunStore
+from cogx_runs.video import Frames
+from cogx_runs.workbench import Workbench
+
+BRIGHTNESS = MetricCard(name="brightness", title="Brightness", definition="mean of all pixels", source="a test")
+WORKING = MeanMetric(BRIGHTNESS, lambda video: video.frames.mean())
+Register = Callable[..., None]
+
+
+def fail(_: Subject) -> float:
+    raise ZeroDivisionError("broken on purpose\nin two lines")
+
+
+BROKEN = MeanMetric(BRIGHTNESS, fail)
+
+
+def forget() -> None:
+    registry.metrics.cache_clear()
+    registry.cards.cache_clear()
+
+
+@pytest.fixture
+def register(monkeypatch: pytest.MonkeyPatch) -> Iterator[Register]:
+    """Add metrics to those that the package brings, in the place of any added before."""
+    built_in = registry.BUILT_IN
+
+    def registered(*added: Metric) -> None:
+        monkeypatch.setattr(registry, "BUILT_IN", (*built_in, *added))
+        forget()
+
+    yield registered
+    monkeypatch.undo()
+    forget()
+
+
+class Notes(SilentReporter):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+
+@dataclass(frozen=True)
+class Swept:
+    """A project with two finished runs that lack the metric that raised."""
+
+    folder: Path
+    notes: Sequence[str]
+    """What the reporter was told."""
+    looked_at: Sequence[int]
+    """The number of frames, of each time that the changes from frame to frame were computed."""
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory, empty_store: Path, tiny_model: Path, tiny_clip: Path) -> Swept:
+    """A sweep with the broken metric."""
+    folder = tmp_path_factory.mktemp("rescore") / "project"
+    shutil.copytree(empty_store, folder)
+    (folder / "prompts").mkdir()
+    (folder / "prompts" / "panda.txt").write_text("A panda plays the guitar.\n", encoding="utf-8")
+    base = {"model": str(tiny_model), "clip_model": str(tiny_clip), "num_inference_steps": 2, "num_frames": 9}
+    content = {"name": "exp", "prompts": ["panda"], "base": base, "axes": {"seed": [1, 2]}}
+    (folder / "seed.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    reporter, changes, looked_at = Notes(), subject.frame_changes, []
+
+    def counted(frames: Frames) -> Any:
+        looked_at.append(len(frames))
+        return changes(frames)
+
+    with pytest.MonkeyPatch.context() as patched, Workbench() as bench:
+        patched.setenv("XDG_CACHE_HOME", str(folder.parent / "cache"))
+        patched.delenv("MLFLOW_TRACKING_URI", raising=False)
+        patched.chdir(folder)
+        patched.setattr(subject, "frame_changes", counted)
+        patched.setattr(registry, "BUILT_IN", (*registry.BUILT_IN, BROKEN))
+        forget()
+        outcomes = Runner(plan_sweeps(["seed.yaml"], device="cpu"), RunStore(), reporter, bench).run()
+    forget()
+    assert [outcome.status for outcome in outcomes] == ["finished", "finished"]
+    shutil.copytree(folder, folder.parent / "left")
+    return Swept(folder, reporter.notes, looked_at)
+
+
+@pytest.fixture
+def swept(once: Swept, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The project as the sweep left it, entered. MLflow remembers where it found a run, so that it is no copy."""
+    left = once.folder.parent / "left"
+    with sqlite3.connect(left / "mlflow.db") as source, sqlite3.connect(once.folder / "mlflow.db") as database:
+        source.backup(database)
+    shutil.rmtree(once.folder / "mlruns")
+    shutil.copytree(left / "mlruns", once.folder / "mlruns")
+    monkeypatch.chdir(once.folder)
+    return once.folder
+
+
+def rescore() -> tuple[int, list[str], list[str]]:
+    """Exit code, stdout, and what stderr has of runs that failed."""
+    result = CliRunner().invoke(cli, ["rescore", "exp"])
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    failed = [line for line in result.stderr.splitlines() if line.startswith("failed: ")]
+    return result.exit_code, result.stdout.splitlines(), failed
+
+
+def runs() -> pd.DataFrame:
+    return load_runs("exp", sort="seed")
+
+
+def errors_of(run_id: str, folder: Path) -> str:
+    return RunStore().download(run_id, "metric_errors.txt", folder).read_text(encoding="utf-8")
+
+
+def test_a_metric_that_raises_is_missing_with_its_reason_and_told_once_and_its_run_finishes(
+    swept: Path, once: Swept, tmp_path: Path
+) -> None:
+    assert [note for note in once.notes if "Brightness" in note] == [
+        "no Brightness: ZeroDivisionError: broken on purpose; the runs finish without, metric_errors.txt says where it "
+        "was raised, and `cogx-runs rescore` tries it again"
+    ]
+    found = runs()
+    assert "metrics.brightness" not in found
+    assert list(found["tags.cogx.brightness.missing"]) == ["ZeroDivisionError: broken on purpose"] * 2
+    assert found["metrics.temporal_flickering"].notna().all()
+    told = errors_of(found["run_id"][0], tmp_path)
+    assert told.startswith("brightness: ZeroDivisionError: broken on purpose\n\nTraceback (most recent call last):\n")
+    assert told.endswith("ZeroDivisionError: broken on purpose\nin two lines\n")
+
+
+def test_the_change_from_frame_to_frame_is_computed_once_a_video(once: Swept) -> None:
+    assert once.looked_at == [9, 9]
+
+
+def test_rescore_tries_again_goes_on_after_a_failure_and_writes_only_what_changes(
+    swept: Path, tmp_path: Path, register: Register, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = runs()
+    problem = "no brightness: ZeroDivisionError: broken on purpose"
+    told = [f"failed: seed=1 panda: {problem}", f"failed: seed=2 panda: {problem}"]
+    register(BROKEN)
+    with monkeypatch.context() as patched:
+        patched.delattr(RunStore, "amend")
+        assert rescore() == (1, ["0 runs scored, 2 failed"], told)
+
+    measured = []
+
+    def fail_first(video: Subject) -> float:
+        measured.append(video)
+        if len(measured) == 1:
+            raise ValueError("another")
+        return float(video.frames.mean())
+
+    register(MeanMetric(BRIGHTNESS, fail_first))
+    code, lines, failed = rescore()
+    value = runs()["metrics.brightness"][1]
+    assert (code, lines) == (1, [f"seed=2 panda: brightness {value:.4g}", "1 runs scored, 1 failed"])
+    assert failed == ["failed: seed=1 panda: no brightness: ValueError: another"]
+    assert list(runs()["tags.cogx.brightness.missing"].fillna("")) == ["ValueError: another", ""]
+    assert errors_of(before["run_id"][0], tmp_path).startswith("brightness: ValueError: another\n")
+
+    register(WORKING)
+    assert rescore()[1][-1] == "1 runs scored"
+    after = runs()
+    assert after["metrics.brightness"].between(0, 255).all()
+    assert "tags.cogx.brightness.missing" not in after
+    same = [column for column in before if column.startswith("metrics.") and column != "metrics.brightness"]
+    pd.testing.assert_frame_equal(after[same], before[same])
+    assert rescore() == (0, ["0 runs scored"], [])
+
+
+def test_runs_that_lack_only_what_cannot_be_had_here_are_not_written_to(
+    swept: Path, register: Register, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Unavailable(MeanMetric):
+        def check(self, clip_model: str) -> None:
+            raise WeightsUnavailableError(f"no weights beside {clip_model}")
+
+    register(Unavailable(BRIGHTNESS, fail))
+    monkeypatch.delattr(RunStore, "amend")
+
+    assert rescore() == (2, [], [])
+
+
+def test_runs_that_lack_nothing_since_a_metric_is_gone_are_brought_up_to_date(swept: Path) -> None:
+    assert rescore() == (0, ["0 runs scored, 2 brought up to date"], [])
+    assert rescore() == (0, ["0 runs scored"], [])
+    assert [run.action for run in plan_sweeps(["seed.yaml"], device="cpu").runs] == ["done", "done"]
+
+
+def test_a_run_whose_latents_cannot_be_read_is_told_and_the_others_are_scored(swept: Path, register: Register) -> None:
+    run_id = runs()["run_id"][0]
+    (latents,) = swept.rglob(f"{run_id}/artifacts/latents.safetensors")
+    latents.write_bytes(b"cut off")
+    register(WORKING)
+
+    code, lines, failed = rescore()
+
+    assert (code, lines[-1]) == (1, "1 runs scored, 1 failed")
+    assert [line.split(" cannot be read: ")[0] for line in failed] == [
+        f"failed: seed=1 panda: run {run_id}: artifact latents.safetensors"
+    ]
+
+
+def raising(error: BaseException) -> Callable[[], Measured]:
+    def measure() -> Measured:
+        raise error
+
+    return measure
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        KeyboardInterrupt(),
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory"),
+        OSError(errno.ENOSPC, "No space left on device"),
+    ],
+)
+def test_what_is_no_fault_of_a_metric_passes(error: BaseException) -> None:
+    with pytest.raises(type(error)):
+        attempt(raising(error))
+
+
+def test_what_a_metric_raises_is_told_in_one_line_with_its_kind_and_our_own_errors_without() -> None:
+    def reason(error: Exception) -> str:
+        failure = attempt(raising(error))
+        assert isinstance(failure, Failure)
+        return failure.reason
+
+    assert reason(KeyError("frames")) == "KeyError: 'frames'"
+    assert reason(AssertionError()) == "AssertionError"
+    assert reason(CogxError("SSIM: too small")) == "SSIM: too small"
+    assert len(reason(ValueError("x" * 10_000))) == REASON_LIMIT
+    assert attempt(lambda: Measured(float("nan"))) is None
+    assert isinstance(attempt(lambda: 3.0), Failure)  # type: ignore[arg-type, return-value]
