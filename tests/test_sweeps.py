@@ -351,18 +351,21 @@ def test_a_metric_that_is_new_is_added_by_rescore_and_the_cells_are_done_again(
             cached.cache_clear()
 
 
-def test_a_model_folder_that_has_changed_since_is_not_used_to_rescore(
+def test_a_model_folder_that_has_changed_since_is_used_to_rescore_what_it_made_since_and_nothing_else(
     invoke: Invoke, tiny_model: Path, tiny_clip: Path, project: Path
 ) -> None:
     shutil.copytree(tiny_model, project / "model")
     invoke("sweep", "seed.yaml", "--model", "model")
     os.utime(project / "model" / "vae" / "diffusion_pytorch_model.safetensors")
     shutil.copytree(tiny_clip, project / "other")
+    invoke("sweep", "seed.yaml", "--model", "model")
 
     result = invoke("rescore", "exp_seed", "--clip-model", "other")
 
-    assert result.exit_code == 2
-    assert "model: has changed since the run was made" in result.stderr
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (1, "2 runs scored, 2 failed")
+    failed = [line for line in result.stderr.splitlines() if line.startswith("failed: ")]
+    assert len(failed) == 2
+    assert all("model: has changed since the run was made" in line for line in failed)
 
 
 def test_a_reused_cell_keeps_the_placement_that_its_figures_were_measured_on(invoke: Invoke) -> None:

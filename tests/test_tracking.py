@@ -117,18 +117,22 @@ def test_amending_a_finished_run_leaves_its_times_and_removes_what_no_longer_hol
     assert run_id is not None
     finish(store, run_id, tmp_path / "artifacts")
     before = next(store.runs(["exp"]))
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "metrics.yaml").write_text("clip_score: {}", encoding="utf-8")
 
     store.amend(
         run_id,
         {"clip_score": 31.0},
         {"cogx.clip_score.model": "other"},
         remove=["cogx.clip_score.missing", "never.there"],
+        artifacts=tmp_path / "more",
     )
 
     after = next(store.runs(["exp"]))
     assert after.info.end_time == before.info.end_time
     assert after.data.metrics["clip_score"] == 31.0
     assert after.data.tags["cogx.clip_score.model"] == "other"
+    assert store.download(run_id, "metrics.yaml", tmp_path).read_text(encoding="utf-8") == "clip_score: {}"
     assert "cogx.clip_score.missing" not in after.data.tags
 
 

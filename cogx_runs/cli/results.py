@@ -64,7 +64,7 @@ def rescore(sweep: str, clip_model: str | None, reference: tuple[str, ...], devi
 
     The score of another CLIP than the run names is a metric of its own, clip_score.NAME. With --reference each run is
     compared with the run that has that value and shares all else, its seed too: psnr.KEY_VALUE, ssim, and lpips where
-    its extra is installed.
+    its extra is installed. What fails is listed at the end, and the exit code is then 1.
     """
     from cogx_runs.rescore.rescoring import rescore_runs
 

@@ -17,7 +17,7 @@ from cogx_runs.metrics.subject import Subject
 from cogx_runs.models import HUB_MODELS, NAMES, ModelCard, resolve_model
 from cogx_runs.rescore.finished import FinishedRun
 from cogx_runs.sweep import Dtype
-from cogx_runs.tracking.store import LATENTS, RunStore
+from cogx_runs.tracking.stored import LATENTS, StoredRuns
 from cogx_runs.video import Frames
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Decoder:
     What a GPU decoded in half precision is decoded in float32 on a CPU.
     """
 
-    def __init__(self, device: str, store: RunStore) -> None:
+    def __init__(self, device: str, store: StoredRuns) -> None:
         self._device = choose_device(device)
         self._store = store
         self._vaes: dict[tuple[str, str, str], AutoencoderKLCogVideoX] = {}

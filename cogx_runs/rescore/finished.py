@@ -9,7 +9,7 @@ from typing import Any
 from cogx_runs.metrics.registry import versions
 from cogx_runs.record import METRICS_TAG
 from cogx_runs.spec import PIXEL_FIELDS, output_hash
-from cogx_runs.tracking.store import RunStore
+from cogx_runs.tracking.stored import StoredRuns
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class FinishedRun:
         return tuple(str(changed.get(name, value)) for name, value in own.items())
 
 
-def finished_runs(store: RunStore, experiments: Sequence[str]) -> list[FinishedRun]:
+def finished_runs(store: StoredRuns, experiments: Sequence[str]) -> list[FinishedRun]:
     """Those of these experiments, newest first."""
     return [
         FinishedRun(run.info.run_id, run.info.run_name, run.data.params, run.data.tags)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cogx_runs.cells import resolve_clip
-from cogx_runs.errors import CogxError, WeightsUnavailableError
+from cogx_runs.errors import CogxError, WeightsUnavailableError, first_line
 from cogx_runs.metrics.failure import Attempt
 from cogx_runs.metrics.registry import metrics
 from cogx_runs.metrics.scoring import Scores, by_reason
@@ -33,8 +33,8 @@ from cogx_runs.tracking.view import Only
 
 @dataclass(frozen=True)
 class Rescored:
-    """What became of one run that has changed, or that should have. One without new values and problems has been noted
-    to lack nothing."""
+    """What became of one run that has changed, or that should have. One with neither values nor problems was only
+    brought up to date: it needs no value that it has not."""
 
     run_id: str
     run_name: str
@@ -95,7 +95,7 @@ def rescore_runs(
             try:
                 attempts[wanted.name] = measurer.measure(run, wanted)
             except CogxError as error:
-                undecoded = str(error)
+                undecoded = first_line(error)
                 break
         scores = Scores.of(attempts)
         meant = {one.name: one.identity for one in todo if one.name in attempts.keys() - scores.failures.keys()}
