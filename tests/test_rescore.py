@@ -4,7 +4,7 @@ import errno
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ from cogx_runs.metrics.failure import REASON_LIMIT, Failure, attempt
 from cogx_runs.metrics.metric import MeanMetric, Measured, Metric
 from cogx_runs.metrics.subject import Subject
 from cogx_runs.outcomes import SilentReporter
+from cogx_runs.rescore.decoder import Decoder
+from cogx_runs.rescore.finished import finished_runs
 from cogx_runs.runner import Runner
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.video import Frames
@@ -226,6 +228,17 @@ def test_a_run_whose_latents_cannot_be_read_is_told_and_the_others_are_scored(sw
     assert [line.split(" cannot be read: ")[0] for line in failed] == [
         f"failed: seed=1 panda: run {run_id}: artifact latents.safetensors"
     ]
+
+
+def test_latents_of_another_revision_are_not_decoded_by_the_model_that_is_there(swept: Path) -> None:
+    store = RunStore()
+    run = finished_runs(store, ["exp"])[0]
+    tags, params = {**run.tags, "cogx.signature": "other"}, {**run.params, "model_revision": "another"}
+    decoder = Decoder("cpu", store)
+
+    assert decoder.frames(run).shape == (9, 32, 32, 3)
+    with pytest.raises(CogxError, match="has changed since the run was made"):
+        decoder.frames(replace(run, tags=tags, params=params))
 
 
 def raising(error: BaseException) -> Callable[[], Measured]:
