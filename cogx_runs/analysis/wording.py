@@ -7,6 +7,7 @@ from typing import Any
 from cogx_runs.analysis.effects import Effect
 from cogx_runs.analysis.interactions import Interaction
 from cogx_runs.analysis.intervals import MAX_PROMPTS
+from cogx_runs.analysis.pairs import is_of_machine
 from cogx_runs.analysis.verdict import ALPHA
 from cogx_runs.metrics.card import MINUS, MetricCard
 from cogx_runs.metrics.registry import card_of
@@ -29,7 +30,20 @@ def sentence(effect: Effect) -> str:
         said.append(f"Averaged over {effect.settings} settings of the other parameters.")
     if effect.left_out:
         said.append(f"{count(effect.left_out, 'pair')} left out: not measured alike.")
+    if counts := degenerate_counts(effect):
+        said.append(f"Degenerate: {counts}. They count like any other.")
     return " ".join(said)
+
+
+def degenerate_counts(effect: Effect) -> str:
+    """`9 of 9 videos at 2, 0 of 9 at 50`; empty where none is degenerate, and for what is of the machine and not of the
+    video."""
+    if is_of_machine(effect.metric) or not effect.degenerate + effect.degenerate_baseline:
+        return ""
+    return (
+        f"{effect.degenerate} of {count(effect.pairs, 'video')} at {write_value(effect.value)}, "
+        f"{effect.degenerate_baseline} of {effect.pairs} at {write_value(effect.baseline)}"
+    )
 
 
 def change(effect: Effect) -> str:
@@ -63,7 +77,10 @@ def interaction_sentence(found: Interaction) -> str:
     if found.low is None or found.high is None:
         return f"{said} ({prompts}). {ONE_PROMPT}"
     spread = "the same in each" if found.low == found.high else _interval(found, card)
-    return f"{said} ({spread}; {prompts}): {_verdict(found, card)}."
+    said = f"{said} ({spread}; {prompts}): {_verdict(found, card)}."
+    if found.degenerate and not is_of_machine(found.metric):
+        said += f" {found.degenerate} of the {4 * found.squares} videos are degenerate, and count like any other."
+    return said
 
 
 def _interval(effect: Effect | Interaction, card: MetricCard) -> str:

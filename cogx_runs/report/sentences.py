@@ -12,6 +12,7 @@ from cogx_runs.analysis.wording import (
     change,
     count,
     counted,
+    degenerate_counts,
     interaction_sentence,
     sentence,
     write_value,
@@ -36,6 +37,8 @@ def about_section(cells: Sequence[Cell], unfinished: int) -> str:
     parts = [f"{count(finished, 'video')} finished"]
     if reused:
         parts.append(f"{reused} of them taken over from another sweep with the figures measured there")
+    if degenerate := sum(_is_degenerate(cell) for cell in cells if cell.is_finished):
+        parts.append(f"{degenerate} of them degenerate")
     if failed := len(cells) - finished:
         parts.append(f"{failed} failed")
     if unfinished:
@@ -166,7 +169,7 @@ def _headline(effects: Sequence[Effect]) -> list[str]:
         return []
     shown = effects if len(effects) <= FEW else [max(effects, key=lambda effect: abs(effect.mean))]
     if all(effect.low is None for effect in effects):
-        return [f"{change(effect)} ({counted(effect)})." for effect in shown]
+        return [f"{change(effect)} ({counted(effect)})." for effect in shown] + _degenerate(effects)
     said = [sentence(effect) for effect in shown]
     if len(shown) < len(effects):
         verdicts: dict[str, list[str]] = {}
@@ -176,7 +179,18 @@ def _headline(effects: Sequence[Effect]) -> list[str]:
         first = effects[0]
         of = f" ({first.kind})" if first.kind else ""
         said.append(f"All {len(effects)} values for the {QUANTITIES[first.metric].title}{of}: {'; '.join(parts)}.")
+        said += _degenerate([effect for effect in effects if effect not in shown])
     return said
+
+
+def _degenerate(effects: Sequence[Effect]) -> list[str]:
+    """Of several values with how many degenerate videos each was compared."""
+    counts = [counts for effect in effects if (counts := degenerate_counts(effect))]
+    return [f"Degenerate videos, which count like any other: {'; '.join(counts)}."] if counts else []
+
+
+def _is_degenerate(cell: Cell) -> bool:
+    return "degenerate" in cell.tags
 
 
 def _traps(grid: Grid, effects: Sequence[Effect]) -> list[str]:
@@ -200,7 +214,23 @@ def _traps(grid: Grid, effects: Sequence[Effect]) -> list[str]:
                 f"The encoding of a text is in {texts.count('encoder')} of {len(texts)} wall times; the others took it "
                 "from the cache."
             )
-    return said + _not_alike(grid, effects)
+    return said + _ended(grid) + _not_alike(grid, effects)
+
+
+def _ended(grid: Grid) -> list[str]:
+    """How many videos of each value were ended as degenerate, so that no mean holds them."""
+    counts = [
+        f"{ended} at {write_value(value)}"
+        for place, value in enumerate(grid.values)
+        if (ended := sum(_was_ended(row.cells[place]) for row in grid.rows))
+    ]
+    if not counts:
+        return []
+    return [f"Ended as degenerate before they were finished: {', '.join(counts)}. What is compared leaves them out."]
+
+
+def _was_ended(cell: Cell | None) -> bool:
+    return cell is not None and not cell.is_finished and _is_degenerate(cell)
 
 
 def _not_alike(grid: Grid, effects: Sequence[Effect]) -> list[str]:
