@@ -270,9 +270,13 @@ def _tag(store: RunStore, planned: PlannedPromotion, outcomes: Sequence[Outcome]
 
 
 def _lacking(planned: PlannedPromotion, outcomes: Sequence[Outcome], found: Sequence[Promoted]) -> list[str]:
-    """What is not there to look at, and the command that adds it."""
+    """What is not there to look at, with the command that adds it, or not worth looking at."""
     sweep, check, by = planned.experiment, planned.check, planned.choice.by
     said = []
+    if bad := [one.run_name for one in found if one.final_is_degenerate]:
+        said.append(
+            f"Degenerate at {planned.choice.steps} steps: {', '.join(bad)}. They count in what is compared above."
+        )
     made = sum(outcome.status in _ENDED_WELL for outcome in outcomes)
     if other := made - sum(one.final is not None for one in found):
         said.append(
