@@ -34,7 +34,7 @@ from cogx_runs.metrics.temporal import frame_changes
 from cogx_runs.models import ModelCard
 from cogx_runs.outcomes import Outcome, Reporter
 from cogx_runs.pictures import write_pictures
-from cogx_runs.plan import Plan, PlannedRun, RunSpec
+from cogx_runs.plan import Plan, PlannedRun
 from cogx_runs.record import (
     METRICS_FILE,
     METRICS_TAG,
@@ -50,6 +50,7 @@ from cogx_runs.record import (
     write_cards,
     write_definition,
 )
+from cogx_runs.spec import RunSpec
 from cogx_runs.sweep import Placement
 from cogx_runs.tracking.board import Boards
 from cogx_runs.tracking.images import IMAGES

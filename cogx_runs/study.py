@@ -10,14 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cogx_runs.actions import PastRun, choose_actions
 from cogx_runs.advice import advise
+from cogx_runs.cells import resolve_cells
 from cogx_runs.cost import CostModel
 from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
 from cogx_runs.hardware import avoid_fragmentation, choose_device
 from cogx_runs.memory import Budget
 from cogx_runs.metrics.registry import versions
 from cogx_runs.outcomes import Outcome, Reporter, SilentReporter
-from cogx_runs.plan import Advice, Conditions, PastRun, Plan, PlannedRun, choose_actions, resolve_cells
+from cogx_runs.plan import Advice, Conditions, Plan, PlannedRun
 from cogx_runs.prompts import Prompt, PromptLibrary
 from cogx_runs.search.outlook import advise_search, outlook
 from cogx_runs.search.results import SearchResult, result_of

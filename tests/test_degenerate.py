@@ -38,10 +38,11 @@ from cogx_runs.metrics.degenerate import (
 )
 from cogx_runs.models import resolve_model
 from cogx_runs.outcomes import Outcome, SilentReporter
-from cogx_runs.plan import Plan, RunSpec
+from cogx_runs.plan import Plan
 from cogx_runs.record import failure_tags
 from cogx_runs.report.folder import write_report
 from cogx_runs.runner import Runner
+from cogx_runs.spec import RunSpec
 from cogx_runs.sweep import Scheduler
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.video import Frames

@@ -11,7 +11,7 @@ from cogx_runs.generation.measure import IdleTime, free_memory
 from cogx_runs.generation.pipeline import PipelineKey, load_pipeline, load_vae
 from cogx_runs.generation.text import TextEncoding
 from cogx_runs.models import ModelCard
-from cogx_runs.plan import RunSpec
+from cogx_runs.spec import RunSpec
 from cogx_runs.weights import weights_sha256
 
 

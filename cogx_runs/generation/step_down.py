@@ -10,7 +10,7 @@ from cogx_runs.generation.loader import Loader
 from cogx_runs.generation.pipeline import PipelineKey
 from cogx_runs.memory import Budget, needs
 from cogx_runs.models import ModelCard
-from cogx_runs.plan import RunSpec
+from cogx_runs.spec import RunSpec
 from cogx_runs.sweep import Placement
 
 LESS_MEMORY: Mapping[Placement, Placement] = {"resident": "group", "model": "group", "group": "sequential"}

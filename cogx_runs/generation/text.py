@@ -21,7 +21,7 @@ from cogx_runs.generation.pipeline import load_text_encoder
 from cogx_runs.hardware import ANOTHER_CACHE, cache_directory, device_name
 from cogx_runs.memory import Budget, TextPlacement, choose_text_placement
 from cogx_runs.models import ModelCard
-from cogx_runs.plan import RunSpec
+from cogx_runs.spec import RunSpec
 
 TOO_LARGE = "the text encoder of {}: out of the GPU's memory even layer by layer; close what else uses the GPU"
 
