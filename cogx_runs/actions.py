@@ -28,6 +28,8 @@ class PastRun:
     device_name: str
     params: Mapping[str, str]
     metrics: Mapping[str, float]
+    degenerate: str | None = None
+    """What its video is where it is degenerate: `noise`, `flat`, `frozen` or `nan`."""
     trial_tags: Mapping[str, str] = field(default_factory=dict)
     """Those of its tags, beginning with TRIAL, that say of which trial of a search it is."""
 

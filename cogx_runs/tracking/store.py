@@ -422,6 +422,7 @@ def _past_run(run: Run, experiment: str) -> PastRun:
         device_name=run.data.tags.get("cogx.env.device_name", ""),
         params=run.data.params,
         metrics=scalars(run),
+        degenerate=run.data.tags.get("cogx.degenerate"),
         trial_tags={key: value for key, value in run.data.tags.items() if key.startswith(TRIAL)},
     )
 
