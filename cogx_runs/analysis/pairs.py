@@ -12,7 +12,7 @@ from cogx_runs.analysis.kinds import NEVER_MIXED, card_column, check_not_mixed, 
 from cogx_runs.errors import CogxError, did_you_mean
 from cogx_runs.spec import PIXEL_FIELDS
 
-AXES = (*(name for name in PIXEL_FIELDS if name not in {"model_revision", "prompt"}), "fps", "video_quality")
+AXES = (*(name for name in PIXEL_FIELDS if name not in {"model_revision", "prompt", "seed"}), "fps", "video_quality")
 """What two runs can differ in and still be compared."""
 DEGENERATE = "tags.cogx.degenerate"
 """The column that says what a degenerate video is: `noise`, `flat`, `frozen` or `nan`; missing for all others."""
@@ -110,6 +110,10 @@ def check_axis(axis: str) -> None:
     """Raises CogxError for what is no axis, or one whose values are never compared."""
     if axis in AXES:
         return
+    if axis == "seed":
+        raise CogxError(
+            "seed: is a random draw, so that none is better than another; `seed_spreads` says how far they differ"
+        )
     if axis in {"model", "model_source", "model_revision", "clip_model", "prompt", "prompt_name"}:
         raise CogxError(f"{axis}: runs that differ in it are not compared; filter to one and compare along an axis")
     raise CogxError(f"no axis {axis!r}; {did_you_mean(axis, AXES)}")

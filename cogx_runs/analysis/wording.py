@@ -8,6 +8,7 @@ from cogx_runs.analysis.effects import Effect
 from cogx_runs.analysis.interactions import Interaction
 from cogx_runs.analysis.intervals import MAX_PROMPTS
 from cogx_runs.analysis.pairs import is_of_machine
+from cogx_runs.analysis.seeds import SeedSpread
 from cogx_runs.analysis.verdict import ALPHA
 from cogx_runs.metrics.card import MINUS, MetricCard
 from cogx_runs.metrics.registry import card_of
@@ -81,6 +82,47 @@ def interaction_sentence(found: Interaction) -> str:
     if found.degenerate and not is_of_machine(found.metric):
         said += f" {found.degenerate} of the {4 * found.squares} videos are degenerate, and count like any other."
     return said
+
+
+def seed_sentences(found: SeedSpread) -> list[str]:
+    """`Between the seeds of a prompt the CLIP score has a standard deviation of 1.38 on average (95% interval 0.00 to
+    3.82; 9 prompts, 5 seeds); two of them differ by 1.67.`, and what part of the variance that is."""
+    card = _card(found.metric)
+    counts = f"{count(found.prompts, 'prompt')}, {count(found.seeds, 'seed')}"
+    average = f" on average ({_seed_interval(found, card)}; {counts})" if found.prompts > 1 else f" ({counts})"
+    said = [
+        f"Between the seeds of a prompt the {_titled(found, card)} has a standard deviation of "
+        f"{_write(found.deviation, card)}{average}; two of them differ by {_write(found.difference, card)}."
+    ]
+    if found.share_of_prompts is not None:
+        said.append(
+            f"Of the variance of a single video's {card.title} {found.share_of_prompts:.0%} is between prompts, the "
+            "rest between seeds."
+        )
+    if found.settings > 1:
+        said.append(f"Averaged over {found.settings} settings of the other parameters.")
+    if found.degenerate and not is_of_machine(found.metric):
+        said.append(f"Degenerate: {found.degenerate} of {count(found.cells, 'video')}. They count like any other.")
+    return said
+
+
+def yardstick(found: SeedSpread) -> str:
+    """What the changes of a ranking are to be held against."""
+    card = _card(found.metric)
+    return (
+        f"Two seeds of one prompt differ by {_write(found.difference, card)} in {_titled(found, card)} on average "
+        f"({count(found.prompts, 'prompt')}, {count(found.seeds, 'seed')})."
+    )
+
+
+def _titled(found: SeedSpread, card: MetricCard) -> str:
+    return card.title + (f" ({found.kind})" if found.kind else "")
+
+
+def _seed_interval(found: SeedSpread, card: MetricCard) -> str:
+    assert found.low is not None, "several prompts have an interval"
+    assert found.high is not None, "several prompts have an interval"
+    return f"95% interval {_write(found.low, card)} to {_write(found.high, card)}"
 
 
 def _interval(effect: Effect | Interaction, card: MetricCard) -> str:

@@ -13,7 +13,7 @@ from cogx_runs.errors import CogxError, did_you_mean
 from cogx_runs.export import make_folder
 from cogx_runs.report.cells import CONFIG, Cell, cells_of
 from cogx_runs.report.clips import EMBED_LIMIT_MB, are_embedded, collect_clips, error_of, still_of, write_beside
-from cogx_runs.report.comparisons import QUANTITIES
+from cogx_runs.report.comparisons import QUANTITIES, SEED
 from cogx_runs.report.content import Experiment, content_of
 from cogx_runs.report.grids import is_written, values_of
 from cogx_runs.report.page import Media, render_page
@@ -119,6 +119,8 @@ def _check_baselines(baselines: Mapping[str, str], experiments: Sequence[Experim
         for axis in found.axes:
             axes.setdefault(axis, []).extend(values_of(found.cells, axis))
     for axis, text in baselines.items():
+        if axis == SEED:
+            raise CogxError(f"--baseline {axis}={text}: seeds are random draws, and none is compared with another")
         if axis not in axes:
             raise CogxError(f"--baseline {axis}={text}: these sweeps have no axis {axis!r}; {did_you_mean(axis, axes)}")
         if not any(is_written(text, value) for value in axes[axis]):

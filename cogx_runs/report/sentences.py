@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from cogx_runs.analysis.effects import Effect
 from cogx_runs.analysis.interactions import Interaction
 from cogx_runs.analysis.pairs import is_of_machine
+from cogx_runs.analysis.seeds import SeedSpread
 from cogx_runs.analysis.timing import TimeFit
 from cogx_runs.analysis.wording import (
     ONE_PROMPT,
@@ -14,6 +15,7 @@ from cogx_runs.analysis.wording import (
     counted,
     degenerate_counts,
     interaction_sentence,
+    seed_sentences,
     sentence,
     write_value,
 )
@@ -50,9 +52,9 @@ def about_grid(grid: Grid, effects: Sequence[Effect], refused: str | None = None
     """What a grid's numbers say, `effects` being those along its axis; `refused` says why there are none."""
     if grid.axis is None:
         return _ranges(grid)
-    said = _ranges(grid) if grid.axis == "seed" else []
+    said: list[str] = []
     if refused:
-        return [*said, refused, *_traps(grid, effects)]
+        return [refused, *_traps(grid, effects)]
     for metric in HEADLINES:
         for kind in dict.fromkeys(effect.kind for effect in effects):
             said += _headline([effect for effect in effects if (effect.metric, effect.kind) == (metric, kind)])
@@ -62,6 +64,19 @@ def about_grid(grid: Grid, effects: Sequence[Effect], refused: str | None = None
     elif not effects and len(grid.values) > 1:
         said.append(f"No two finished videos differ in {grid.axis} alone: there is nothing to compare.")
     return said + _traps(grid, effects)
+
+
+def about_seeds(grid: Grid, spreads: Sequence[SeedSpread]) -> list[str]:
+    """What the numbers of a grid of seeds say, `spreads` being those of its experiment."""
+    told = [one for metric in HEADLINES for one in spreads if one.metric == metric]
+    said = [*_ranges(grid), *(sentence for one in told for sentence in seed_sentences(one))]
+    if told:
+        said.append(
+            "A seed is a random draw: none is better than another, and their order says nothing of new prompts."
+        )
+    elif len(grid.values) > 1:
+        said.append("No two finished videos differ in the seed alone: there is no spread to tell.")
+    return [*said, *_texts(grid), *_ended(grid)]
 
 
 def about_interactions(found: Sequence[Interaction]) -> list[str]:
@@ -208,13 +223,19 @@ def _traps(grid: Grid, effects: Sequence[Effect]) -> list[str]:
     if grid.axis == "guidance_scale" and min(values) <= 1 < max(values):
         said.append("At 1 or below guidance is off: a step calls the model for half as many videos.")
     if any(effect.metric == WALL_TIME.name for effect in effects):
-        texts = [cell.tags.get("text") for cell in grid.cells if cell.is_finished]
-        if {"encoder", "cache"} <= set(texts):
-            said.append(
-                f"The encoding of a text is in {texts.count('encoder')} of {len(texts)} wall times; the others took it "
-                "from the cache."
-            )
+        said += _texts(grid)
     return said + _ended(grid) + _not_alike(grid, effects)
+
+
+def _texts(grid: Grid) -> list[str]:
+    """Of how many videos the wall time holds the encoding of a text, where that is of some only."""
+    texts = [cell.tags.get("text") for cell in grid.cells if cell.is_finished]
+    if not {"encoder", "cache"} <= set(texts):
+        return []
+    return [
+        f"The encoding of a text is in {texts.count('encoder')} of {len(texts)} wall times; the others took it from "
+        "the cache."
+    ]
 
 
 def _ended(grid: Grid) -> list[str]:
