@@ -103,7 +103,8 @@ def test_models_have_spreads_of_their_own_and_degenerate_videos_count() -> None:
     ]
     assert seed_sentences(small)[-1] == "Degenerate: 1 of 9 videos. They count like any other."
     assert yardstick(large) == (
-        "Two seeds of one prompt differ by 8.00 in CLIP score (model 5b) on average (1 prompt, 2 seeds)."
+        "Two seeds of one prompt differ by 8.00 in CLIP score (model 5b) on average at the baseline (1 prompt, "
+        "2 seeds)."
     )
 
 
@@ -151,4 +152,4 @@ def test_a_report_shows_the_spread_of_seeds_and_corrects_the_other_axes_for_thei
     assert {place.ranked.axis for place in both.together.ranking} == {"guidance_scale", "num_inference_steps"}
     (two,) = both.together.yardsticks
     assert yardstick(two) in render_page(both, Media({}, 1.0, True))
-    assert two.difference == pytest.approx(4 / 3)
+    assert (two.difference, two.settings, two.cells) == (pytest.approx(4 / 3), 1, 9)

@@ -107,11 +107,11 @@ def seed_sentences(found: SeedSpread) -> list[str]:
 
 
 def yardstick(found: SeedSpread) -> str:
-    """What the changes of a ranking are to be held against."""
+    """What the changes of a ranking are to be held against, `found` being of runs at the baselines."""
     card = _card(found.metric)
     return (
-        f"Two seeds of one prompt differ by {_write(found.difference, card)} in {_titled(found, card)} on average "
-        f"({count(found.prompts, 'prompt')}, {count(found.seeds, 'seed')})."
+        f"Two seeds of one prompt differ by {_write(found.difference, card)} in {_titled(found, card)} on average at "
+        f"the baseline ({count(found.prompts, 'prompt')}, {count(found.seeds, 'seed')})."
     )
 
 

@@ -38,7 +38,7 @@ class Together:
     fits: tuple[tuple[str, TimeFit], ...]
     """Likewise, of time."""
     yardsticks: tuple[SeedSpread, ...] = ()
-    """How far two seeds differ in what the ranking is by, for the ranked changes to be held against."""
+    """How far two seeds differ, at the baselines, in what the ranking is by: for its changes to be held against."""
 
     def __bool__(self) -> bool:
         return bool(self.ranking or self.correlations or self.fits)
@@ -55,8 +55,18 @@ def together(compared: Sequence[tuple[str, Comparisons]], runs: pd.DataFrame) ->
         tuple(Place(place, home[id(place.effect)]) for place in ranked) if several else (),
         tuple(_correlations(runs)),
         tuple(_fits(runs)),
-        tuple(seed_spreads(runs, metrics)) if several else (),
+        tuple(seed_spreads(_at_baselines(runs, [effect for _, effect in places]), metrics, among=runs))
+        if several
+        else (),
     )
+
+
+def _at_baselines(runs: pd.DataFrame, effects: Sequence[Effect]) -> pd.DataFrame:
+    """The runs at a baseline of every axis."""
+    for axis in {effect.axis for effect in effects}:
+        baselines = [effect.baseline for effect in effects if effect.axis == axis]
+        runs = runs[runs[f"params.{axis}"].isin(baselines)]
+    return runs
 
 
 def _correlations(runs: pd.DataFrame) -> list[tuple[str, RankCorrelation]]:
