@@ -22,7 +22,7 @@ from cogx_runs.plan import Advice, Plan, PlannedRun
 from cogx_runs.spec import PIXEL_FIELDS
 from cogx_runs.study import execute, experiments_of, plan_sweeps
 from cogx_runs.sweep import Parameters, Sweep, parameters_of
-from cogx_runs.tracking.store import RunStore
+from cogx_runs.tracking.store import AXES_TAG, RunStore
 from cogx_runs.tracking.uri import store_exists
 
 FROM, BY, RANK = "cogx.promoted_from", "cogx.promoted_by", "cogx.promoted_rank"
@@ -146,7 +146,7 @@ def _plan(
     """The chosen candidates at the final step count as one plan, with their lineage in tags."""
     configs = {one.run_id: _config(store, one) for one in choice.promoted}
     tags = store.experiment_tags(store.experiment_id(experiment))
-    axes = list(dict.fromkeys([*json.loads(tags.get("cogx.axes", "{}")), STEPS]))
+    axes = list(dict.fromkeys([*json.loads(tags.get(AXES_TAG, "{}")), STEPS]))
     cells = [_cell(experiment, configs[one.run_id], choice.steps, axes) for one in choice.promoted]
     with tempfile.TemporaryDirectory(prefix="cogx-runs-") as folder:  # the library's own texts may have changed since
         for config in configs.values():

@@ -20,7 +20,7 @@ from cogx_runs.report.page import Media, render_page
 from cogx_runs.report.votes import report_id, votes_in
 from cogx_runs.study import experiments_of
 from cogx_runs.tracking.board import show
-from cogx_runs.tracking.store import RunStore
+from cogx_runs.tracking.store import AXES_TAG, RunStore
 from cogx_runs.tracking.uri import store_exists
 from cogx_runs.tracking.view import Only
 
@@ -107,7 +107,7 @@ def _axes(cells: Sequence[Cell], tags: Mapping[str, str]) -> tuple[str, ...]:
 
     An axis that all cells have one value of is none, unless nothing else varies: then that is all there is so far.
     """
-    named = dict.fromkeys(json.loads(tags.get("cogx.axes", "{}")))
+    named = dict.fromkeys(json.loads(tags.get(AXES_TAG, "{}")))
     named |= {key.removeprefix("axis."): None for cell in cells for key in cell.metrics if key.startswith("axis.")}
     present = [axis for axis in named if axis in CONFIG and values_of(cells, axis)]
     return tuple(axis for axis in present if len(values_of(cells, axis)) > 1) or tuple(present)
