@@ -28,6 +28,8 @@ class PastRun:
     device_name: str
     params: Mapping[str, str]
     metrics: Mapping[str, float]
+    definitions: Mapping[str, str] = field(default_factory=dict)
+    """By metric that by which it was measured: its version, and what else its values must have in common."""
     degenerate: str | None = None
     """What its video is where it is degenerate: `noise`, `flat`, `frozen` or `nan`."""
     trial_tags: Mapping[str, str] = field(default_factory=dict)
