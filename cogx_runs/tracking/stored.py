@@ -1,6 +1,7 @@
 """Runs in MLflow, read: listed, found again, taken out of the store."""
 
 import hashlib
+import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -178,6 +179,8 @@ def _past_run(run: Run, experiment: str) -> PastRun:
         device_name=run.data.tags.get("cogx.env.device_name", ""),
         params=run.data.params,
         metrics=scalars(run),
+        definitions=json.loads(run.data.tags.get("cogx.metrics", "{}")),
+        degenerate=run.data.tags.get("cogx.degenerate"),
         trial_tags={key: value for key, value in run.data.tags.items() if key.startswith(TRIAL)},
     )
 
