@@ -31,7 +31,8 @@ import cogx_runs
 from cogx_runs.errors import CogxError
 from cogx_runs.hardware import Device, choose_device, device_name
 from cogx_runs.models import ModelCard
-from cogx_runs.plan import Plan, RunSpec
+from cogx_runs.plan import Plan
+from cogx_runs.spec import RunSpec
 
 OLD_KNOWS = frozenset({"num_inference_steps", "guidance_scale", "num_frames", "seed", "fps"})
 """What the old script has an option for."""

@@ -14,8 +14,8 @@ from typing import Any
 from bench_records import PACKAGE, NewRun, NewSweep, OldVideo, code
 
 import cogx_runs
-from cogx_runs.plan import RunSpec
 from cogx_runs.prompts import PromptLibrary
+from cogx_runs.spec import RunSpec
 
 HERE = Path(__file__).parent
 CLI = ("-c", "from cogx_runs.cli import main; main()")

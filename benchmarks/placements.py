@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 
+from cogx_runs.cells import resolve_cells
 from cogx_runs.generation.generate import Decoded, Denoised, decode, denoise
 from cogx_runs.generation.loader import Loader
 from cogx_runs.generation.measure import Peak
@@ -23,8 +24,8 @@ from cogx_runs.generation.placement import cap_memory
 from cogx_runs.hardware import choose_device, device_name
 from cogx_runs.memory import Budget, choose_placement
 from cogx_runs.models import ModelCard
-from cogx_runs.plan import RunSpec, resolve_cells
 from cogx_runs.prompts import PromptLibrary
+from cogx_runs.spec import RunSpec
 from cogx_runs.sweep import load_sweeps
 
 PLACEMENTS = {

@@ -9,7 +9,8 @@ from cogx_runs.errors import did_you_mean
 from cogx_runs.hardware import gpu
 from cogx_runs.memory import Budget, choose_placement, choose_text_placement, largest_needs, text_shortage
 from cogx_runs.models import ModelCard, clip_folder
-from cogx_runs.plan import Advice, RunSpec
+from cogx_runs.plan import Advice
+from cogx_runs.spec import RunSpec
 from cogx_runs.sweep import MATCHED, Dtype, Placement, Scheduler, Sweep
 from cogx_runs.tokens import clip_architectures, count_clip_tokens, count_t5_tokens
 

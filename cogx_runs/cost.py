@@ -7,8 +7,10 @@ from functools import cached_property
 from statistics import median
 from typing import Any
 
+from cogx_runs.actions import Decision, PastRun
 from cogx_runs.hardware import device_name
-from cogx_runs.plan import Decision, Estimate, PastRun, RunSpec
+from cogx_runs.plan import Estimate
+from cogx_runs.spec import RunSpec
 
 TOKENS_EXPONENT = 1.45
 """How a step's time grows with the number of tokens: 2b took 0.265 s at 25 frames (9,676 tokens) and 0.642 s at 49

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from cogx_runs.plan import RunSpec
+from cogx_runs.spec import RunSpec
 
 Status = Literal["finished", "reused", "done", "failed", "elsewhere", "skipped"]
 

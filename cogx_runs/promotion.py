@@ -18,7 +18,8 @@ from cogx_runs.analysis.promotion_wording import no_agreement, say_agreement, sa
 from cogx_runs.errors import CogxError
 from cogx_runs.models import HUB_MODELS, NAMES
 from cogx_runs.outcomes import Outcome, Reporter
-from cogx_runs.plan import PIXEL_FIELDS, Advice, Plan, PlannedRun
+from cogx_runs.plan import Advice, Plan, PlannedRun
+from cogx_runs.spec import PIXEL_FIELDS
 from cogx_runs.study import execute, experiments_of, plan_sweeps
 from cogx_runs.sweep import Parameters, Sweep, parameters_of
 from cogx_runs.tracking.store import RunStore

@@ -13,7 +13,7 @@ from cogx_runs.metrics.degenerate import RULE_VERSION
 from cogx_runs.metrics.metric import Measured
 from cogx_runs.metrics.registry import card_of
 from cogx_runs.models import HUB_MODELS, NAMES
-from cogx_runs.plan import RunSpec
+from cogx_runs.spec import RunSpec
 from cogx_runs.sweep import Parameters
 from cogx_runs.tracking.images import CLIP, IMAGES, LOGGED_IMAGES
 from cogx_runs.tracking.notes import DEGENERATE, NOTE, PICTURE, run_note

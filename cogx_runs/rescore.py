@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from safetensors.torch import load_file
 
+from cogx_runs.cells import resolve_clip
 from cogx_runs.errors import CogxError, InputError, WeightsUnavailableError
 from cogx_runs.generation.generate import decode_latents
 from cogx_runs.generation.pipeline import load_vae
@@ -21,8 +22,8 @@ from cogx_runs.metrics.clip_score import ClipScore
 from cogx_runs.metrics.metric import Comparison, Measured, Metric, Subject, finite
 from cogx_runs.metrics.registry import COMPARISONS, metrics, versions
 from cogx_runs.models import HUB_MODELS, NAMES, ModelCard, resolve_model
-from cogx_runs.plan import PIXEL_FIELDS, output_hash, resolve_clip
 from cogx_runs.record import METRICS_FILE, METRICS_TAG, score_tags, write_cards
+from cogx_runs.spec import PIXEL_FIELDS, output_hash
 from cogx_runs.study import experiments_of
 from cogx_runs.sweep import Dtype, Parameters, parameters_of
 from cogx_runs.tracking.board import show

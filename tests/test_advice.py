@@ -15,10 +15,11 @@ from tokenizers.pre_tokenizers import Whitespace
 
 from cogx_runs import advice
 from cogx_runs.advice import advise, schedule_faults, timesteps
+from cogx_runs.cells import resolve_cells
 from cogx_runs.hardware import Device, Gpu
 from cogx_runs.memory import Budget
 from cogx_runs.models import HUB_MODELS
-from cogx_runs.plan import Advice, resolve_cells
+from cogx_runs.plan import Advice
 from cogx_runs.prompts import Prompt, PromptLibrary
 from cogx_runs.sweep import Parameters, Sweep
 

@@ -13,10 +13,10 @@ PACKAGE = Path(cogx_runs.__file__).parent
 LEVELS = (
     {"errors"},
     {"shipped", "hardware", "disk", "hub", "space", "sweep", "prompts", "models", "weights", "tokens", "toy"},
-    {"plan", "advice", "cost", "memory", "outcomes", "video"},
+    {"spec", "cells", "actions", "plan", "advice", "cost", "memory", "outcomes", "video"},
     {"metrics"},
     {"generation", "tracking"},
-    {"finishing", "pictures", "record", "runner", "search", "study", "analysis"},
+    {"finishing", "pictures", "record", "workbench", "making", "completing", "runner", "search", "study", "analysis"},
     {"rescore", "promotion", "threshold", "export", "doctor"},
     {"report"},
     {"cli"},

@@ -14,8 +14,8 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from cogx_runs.errors import CogxError
-from cogx_runs.plan import RunSpec
 from cogx_runs.record import known_params, spec_metrics
+from cogx_runs.spec import RunSpec
 from cogx_runs.sweep import Parameters, Sweep
 from cogx_runs.tracking.board import Boards, refresh, show
 from cogx_runs.tracking.notes import LIMIT, NOTE, RUN_LIMIT, escaped, run_note

@@ -6,9 +6,11 @@ from typing import Any
 import cells
 import pytest
 
+from cogx_runs.actions import Decision, PastRun
 from cogx_runs.cost import TOKENS_EXPONENT, CostModel
 from cogx_runs.hardware import device_name
-from cogx_runs.plan import Decision, Estimate, PastRun, RunSpec
+from cogx_runs.plan import Estimate
+from cogx_runs.spec import RunSpec
 
 SPEC = replace(cells.SPEC, num_inference_steps=10, device="cpu", dtype="float32", placement="resident")
 

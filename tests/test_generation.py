@@ -10,6 +10,7 @@ import pytest
 import torch
 from diffusers import CogVideoXPipeline
 
+from cogx_runs.cells import resolve_cell
 from cogx_runs.errors import CogxError
 from cogx_runs.generation.generate import (
     Decoded,
@@ -25,8 +26,8 @@ from cogx_runs.generation.pipeline import PipelineKey, load_pipeline, load_vae
 from cogx_runs.generation.text import TextEncoding
 from cogx_runs.hardware import cache_directory
 from cogx_runs.models import resolve_model
-from cogx_runs.plan import RunSpec, resolve_cell
 from cogx_runs.prompts import Prompt
+from cogx_runs.spec import RunSpec
 from cogx_runs.sweep import Parameters, Sweep
 
 TEXT = "A panda plays the guitar in a bamboo forest."

@@ -9,11 +9,14 @@ import pytest
 from cells import SPEC
 
 from cogx_runs import hardware, shipped
+from cogx_runs.actions import Action, Decision, PastRun, choose_actions
+from cogx_runs.cells import resolve_cells
 from cogx_runs.errors import CogxError, InputError, Mistake
 from cogx_runs.hardware import GIB, Device, Gpu
 from cogx_runs.memory import Budget
-from cogx_runs.plan import PIXEL_FIELDS, Action, Advice, Decision, PastRun, RunSpec, choose_actions, resolve_cells
+from cogx_runs.plan import Advice
 from cogx_runs.prompts import Prompt, PromptLibrary
+from cogx_runs.spec import PIXEL_FIELDS, RunSpec
 from cogx_runs.study import plan_sweeps
 from cogx_runs.sweep import Parameters, RandomDraw, Sweep, Vary
 

@@ -14,7 +14,7 @@ from cogx_runs.generation.pipeline import set_scheduler
 from cogx_runs.generation.schedulers import MatchedDDIMScheduler, MatchedDPMScheduler
 from cogx_runs.generation.text import TextEncoding
 from cogx_runs.models import resolve_model
-from cogx_runs.plan import RunSpec
+from cogx_runs.spec import RunSpec
 
 CONFIG = {
     "beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "prediction_type": "v_prediction",

@@ -19,16 +19,18 @@ from cells import SPEC
 from click.testing import CliRunner, Result
 
 from cogx_runs import best_trials, load_runs, plan_sweeps
+from cogx_runs.actions import PastRun
 from cogx_runs.cli import cli
 from cogx_runs.cli.progress import reporter
 from cogx_runs.errors import CogxError, InputError, Mistake
 from cogx_runs.outcomes import Outcome, SilentReporter
-from cogx_runs.plan import Conditions, PastRun, Plan, RunSpec
+from cogx_runs.plan import Conditions, Plan
 from cogx_runs.prompts import PromptLibrary
 from cogx_runs.search.outlook import advise_search, outlook
 from cogx_runs.search.results import result_of
 from cogx_runs.search.trials import Search
 from cogx_runs.space import OptunaSearch
+from cogx_runs.spec import RunSpec
 from cogx_runs.study import _search
 from cogx_runs.sweep import Sweep, load_sweeps
 

@@ -28,6 +28,7 @@ from cogx_runs.errors import CogxError, InputError
 from cogx_runs.plan import Plan
 from cogx_runs.threshold import ThresholdSearch, find_threshold
 from cogx_runs.tracking.store import RunStore
+from cogx_runs.workbench import Workbench
 
 SHORT = (10, 20, 40, 50)
 
@@ -241,7 +242,7 @@ class Runs:
         self._quality = quality
         self._fails_at = fails_at
 
-    def __call__(self, plan: Plan) -> None:
+    def __call__(self, plan: Plan, bench: Workbench) -> None:  # noqa: ARG002
         store = RunStore()
         todo = [planned.spec for planned in plan.runs if planned.action != "done"]
         self.rounds.append(sorted({spec.num_inference_steps for spec in todo}))
@@ -285,11 +286,11 @@ def test_a_search_that_died_in_a_round_goes_on_with_what_is_missing(study: Calla
     file = study(axes={"num_inference_steps": [5, 10, 25, 50], "seed": [1, 2]})
 
     class Dies(Runs):
-        def __call__(self, plan: Plan) -> None:
+        def __call__(self, plan: Plan, bench: Workbench) -> None:
             if self.rounds:
-                super().__call__(replace(plan, runs=plan.runs[:3]))
+                super().__call__(replace(plan, runs=plan.runs[:3]), bench)
                 raise KeyboardInterrupt
-            super().__call__(plan)
+            super().__call__(plan, bench)
 
     with pytest.raises(KeyboardInterrupt):
         find_threshold(file, run=Dies(cliff_at(25)))

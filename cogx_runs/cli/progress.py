@@ -10,7 +10,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from cogx_runs.outcomes import Outcome, Reporter
-from cogx_runs.plan import Plan, RunSpec
+from cogx_runs.plan import Plan
+from cogx_runs.spec import RunSpec
 
 PLAIN_STEP_INTERVAL_S = 15
 

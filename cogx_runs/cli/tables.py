@@ -10,8 +10,9 @@ from rich.table import Table
 from cogx_runs.doctor import Check
 from cogx_runs.metrics.registry import shown_cards
 from cogx_runs.outcomes import Outcome
-from cogx_runs.plan import Advice, Plan, RunSpec
+from cogx_runs.plan import Advice, Plan
 from cogx_runs.search.results import WINNERS_CURSE, SearchResult
+from cogx_runs.spec import RunSpec
 
 _COLOURS = {
     "error": "red", "warning": "yellow", "note": "cyan", "run": "green", "reuse": "cyan", "done": "dim",

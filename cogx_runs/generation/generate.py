@@ -17,7 +17,7 @@ from cogx_runs.generation.measure import Peak, PeakMemory, timed
 from cogx_runs.generation.pipeline import DTYPES, set_scheduler
 from cogx_runs.generation.text import Embeddings
 from cogx_runs.hardware import Device
-from cogx_runs.plan import RunSpec
+from cogx_runs.spec import RunSpec
 from cogx_runs.video import Frames
 
 OnStep = Callable[[int, int], None]

@@ -16,7 +16,7 @@ from cogx_runs.generation.schedulers import SCHEDULERS
 from cogx_runs.hardware import GIB, Device, available_memory
 from cogx_runs.memory import gib_of, text_weights_gib
 from cogx_runs.models import ModelCard
-from cogx_runs.plan import RunSpec
+from cogx_runs.spec import RunSpec
 from cogx_runs.sweep import Dtype, Placement, Scheduler
 
 DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}

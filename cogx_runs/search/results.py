@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cogx_runs.plan import PastRun
+from cogx_runs.actions import PastRun
 from cogx_runs.search.trials import Search, Trial
 
 WINNERS_CURSE = (

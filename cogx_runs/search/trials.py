@@ -9,12 +9,14 @@ from functools import cached_property
 from statistics import fmean
 from typing import Any, Literal, Protocol
 
+from cogx_runs.actions import TRIAL, Decision, PastRun
 from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
 from cogx_runs.metrics.registry import card_of, of_every_cell
 from cogx_runs.outcomes import Outcome, Reporter
-from cogx_runs.plan import SHORT_NAMES, TRIAL, Decision, Estimate, PastRun, Plan, PlannedRun
+from cogx_runs.plan import Estimate, Plan, PlannedRun
 from cogx_runs.search.proposals import Told, propose, size, values_of
 from cogx_runs.space import Direction
+from cogx_runs.spec import SHORT_NAMES
 from cogx_runs.sweep import NOT_SWEPT, Sweep
 
 BETTER: Mapping[str | None, Direction] = {"higher": "maximize", "lower": "minimize"}

@@ -18,9 +18,10 @@ from mlflow.entities import Metric, Param, Run, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
+from cogx_runs.actions import TRIAL, PastRun
 from cogx_runs.errors import CogxError, did_you_mean, first_line
 from cogx_runs.hardware import cache_directory
-from cogx_runs.plan import TRIAL, PastRun, RunSpec
+from cogx_runs.spec import RunSpec
 from cogx_runs.sweep import Sweep
 from cogx_runs.tracking.provenance import is_dead, is_own, process_tags
 from cogx_runs.tracking.uri import SQLITE, is_server, sqlite_path, tracking_uri
