@@ -188,7 +188,7 @@ try:
 except KeyboardInterrupt:
     print("interrupted")
 """
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=30)
 
     assert (ended.stdout, ended.stderr, ended.returncode) == ("interrupted\n", "", 0)
 
@@ -209,6 +209,6 @@ try:
 except KeyboardInterrupt:
     print("interrupted")
 """
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=30)
 
     assert (ended.stdout, ended.stderr) == ("False\ninterrupted\n", "")

@@ -1,6 +1,5 @@
 """Interrupts of the whole command: each signal that ends it, and none of them lost."""
 
-import _thread
 import logging
 import signal
 import sys
@@ -31,4 +30,5 @@ def _deliver_again(dropped: "UnraisableHookArgs") -> None:
         return
     if getattr(dropped.object, "__name__", None) == "_releaseLock":  # that first callback, up to Python 3.12
         logging._releaseLock()  # type: ignore[attr-defined]
-    threading.Timer(AGAIN_S, _thread.interrupt_main, [signal.SIGTERM]).start()
+    # A real signal: `_thread.interrupt_main` would wait for the end of a sleep or of a wait for a lock.
+    threading.Timer(AGAIN_S, signal.pthread_kill, [threading.main_thread().ident, signal.SIGTERM]).start()
