@@ -25,7 +25,8 @@ from cogx_runs.record import (
 )
 from cogx_runs.spec import RunSpec
 from cogx_runs.tracking.images import IMAGES
-from cogx_runs.tracking.store import LATENTS, RunStore, scalars
+from cogx_runs.tracking.store import RunStore
+from cogx_runs.tracking.stored import LATENTS, scalars
 from cogx_runs.video import Frames, write_mp4
 from cogx_runs.workbench import Workbench
 

@@ -26,7 +26,8 @@ from cogx_runs.record import params
 from cogx_runs.spec import RunSpec
 from cogx_runs.sweep import Placement
 from cogx_runs.tracking.board import Boards
-from cogx_runs.tracking.store import LATENTS, RunStore
+from cogx_runs.tracking.store import RunStore
+from cogx_runs.tracking.stored import LATENTS
 from cogx_runs.video import Frames
 from cogx_runs.workbench import Workbench
 

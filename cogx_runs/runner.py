@@ -19,7 +19,8 @@ from cogx_runs.outcomes import Outcome, Reporter
 from cogx_runs.plan import Plan, PlannedRun
 from cogx_runs.record import command, failure_tags, known_params, params, spec_metrics, write_definition
 from cogx_runs.tracking.board import Boards
-from cogx_runs.tracking.store import RunStore, scalars
+from cogx_runs.tracking.store import RunStore
+from cogx_runs.tracking.stored import scalars
 from cogx_runs.workbench import Workbench
 
 _T = TypeVar("_T")
@@ -49,6 +50,7 @@ class Runner:
         self._beside = on_gpu if finish_beside is None else finish_beside
         self._boards = Boards(store)
         self._outcomes: dict[int, Outcome] = {}
+        self._has_failed = False
         self._finishing = Finishing(VIDEOS_WAITING if self._beside else 0, self._ended)
         self._maker = Maker(bench, plan, store, reporter, self._boards, self._finishing)
         self._completer = Completer(bench, plan, store, reporter)
@@ -72,7 +74,7 @@ class Runner:
                     known = _known(planned)
                     if known is not None:
                         self._outcomes[place] = known
-                    elif fail_fast and any(outcome.status == "failed" for outcome in self._outcomes.values()):
+                    elif fail_fast and self._has_failed:
                         self._outcomes[place] = Outcome(planned.spec, "skipped")
                     else:
                         self._finishing.collect()
@@ -93,6 +95,7 @@ class Runner:
 
     def _ended(self, place: int, outcome: Outcome) -> None:
         self._outcomes[place] = outcome
+        self._has_failed |= outcome.status == "failed"
         self._report.run_ended(outcome)
         self._boards.changed(outcome.spec.sweep, self._beside)
 

@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 from cogx_runs import completing, load_runs, making, plan_sweeps, workbench
 from cogx_runs.errors import CogxError
 from cogx_runs.finishing import Finishing
-from cogx_runs.generation import step_down
+from cogx_runs.generation import loader, step_down
 from cogx_runs.generation.measure import Peak
 from cogx_runs.memory import Budget
 from cogx_runs.outcomes import Outcome, SilentReporter
@@ -94,6 +94,23 @@ def test_the_same_values_are_tracked_whichever_thread_finishes(plan: Plan) -> No
     assert set(beside.columns) - {"tags.cogx.finished_beside"} == set(in_turn.columns)
     for column in ("metrics.clip_score", "metrics.file_size_bytes", "tags.cogx.noise_sha256"):
         assert list(beside[column]) == list(in_turn[column])
+
+
+def test_plans_that_follow_each_other_on_a_workbench_load_the_model_and_its_metrics_once(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load, scorer, loaded = loader.load_pipeline, workbench.Scorer, []
+    monkeypatch.setattr(loader, "load_pipeline", lambda *given: loaded.append("model") or load(*given))
+    monkeypatch.setattr(workbench, "Scorer", lambda clip: loaded.append("metrics") or scorer(clip))
+
+    with Workbench() as bench:
+        for cells in (plan.runs[:1], plan.runs[1:2]):
+            Runner(replace(plan, runs=cells), RunStore(), SilentReporter(), bench).run()
+
+    assert loaded == ["metrics", "model"]
+    runs = load_runs("exp", sort="seed")
+    assert list(runs["status"]) == ["FINISHED", "FINISHED"]
+    assert list(runs["metrics.idle_before_s"].notna()) == [True, True]
 
 
 def test_an_error_in_finishing_fails_its_own_run_only(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ from cogx_runs.analysis.threshold import (
 )
 from cogx_runs.cli import cli
 from cogx_runs.errors import CogxError, InputError
+from cogx_runs.generation import loader
 from cogx_runs.plan import Plan
 from cogx_runs.threshold import ThresholdSearch, find_threshold
 from cogx_runs.tracking.store import RunStore
@@ -405,9 +406,11 @@ def test_the_reference_is_the_files_base_or_the_one_given(study: Callable[..., P
 
 @pytest.mark.slow
 def test_the_command_runs_a_search_and_prints_the_curve_and_goes_on_from_there(
-    study: Callable[..., Path], project: Path
+    study: Callable[..., Path], project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study(axes={"num_inference_steps": [1, 2, 3, 5]}, base={"num_inference_steps": 5})
+    load, loads = loader.load_pipeline, []
+    monkeypatch.setattr(loader, "load_pipeline", lambda *given: loads.append(given) or load(*given))
 
     first = CliRunner().invoke(cli, ["threshold", "found.yaml", "--margin", "1000"], catch_exceptions=False)
     again = CliRunner().invoke(cli, ["threshold", "found.yaml", "--margin", "1000", "--json"], catch_exceptions=False)
@@ -421,6 +424,7 @@ def test_the_command_runs_a_search_and_prints_the_curve_and_goes_on_from_there(
     assert "next is 1" in first.stderr
     found = json.loads(again.stdout)
     assert (found["known"], found["measured"], found["settled"]) == ([1, 2, 5], [], True)
+    assert len(loads) == 1
     assert found["threshold"]["found"] == 1
     store = RunStore()
     tags = store.experiment_tags(store.experiment_id("exp_found"))
