@@ -1,5 +1,6 @@
 """`cogx-runs` in processes of their own, forked from one that has imported torch and MLflow: each starts at once."""
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -18,9 +19,9 @@ Death = tuple[str, str, int]
 """Kill itself with SIGKILL "before" or "after" the N-th call of this method of MlflowClient."""
 
 
-def start(folder: Path, *arguments: str, dies: Death | None = None) -> BaseProcess:
-    """`cogx-runs` with these arguments in a folder; what it tells stands in `told_by` it."""
-    process = _FORKING.Process(target=_run, args=(folder, arguments, dict(os.environ), dies), daemon=True)
+def start(*arguments: str, dies: Death | None = None) -> BaseProcess:
+    """`cogx-runs` with these arguments in the current folder."""
+    process = _FORKING.Process(target=_run, args=(Path.cwd(), arguments, dict(os.environ), dies), daemon=True)
     process.start()
     return process
 
@@ -31,21 +32,18 @@ def ended(process: BaseProcess, timeout_s: float = 120) -> int | None:
     return process.exitcode
 
 
-def told_by(process: BaseProcess, folder: Path) -> str:
-    """The standard error of a process in this folder, as far as it is written."""
-    path = _told(folder, process.pid)
-    return path.read_text(encoding="utf-8") if path.exists() else ""
-
-
-def _told(folder: Path, pid: int | None) -> Path:
-    return folder / f"{pid}.stderr"
+def told_by(process: BaseProcess) -> str:
+    """What a process that was started in the current folder has told so far."""
+    told = Path(f"{process.pid}.stderr")
+    return told.read_text(encoding="utf-8") if told.exists() else ""
 
 
 def _run(folder: Path, arguments: Sequence[str], environment: dict[str, str], dies: Death | None) -> None:
-    os.environ.update(environment)  # else that of the test which began the process that all are forked from
+    gc.freeze()  # as conftest does
     os.chdir(folder)
-    for stream, path in ((sys.stdout, Path(os.devnull)), (sys.stderr, _told(folder, os.getpid()))):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), stream.fileno())
+    os.environ.update(environment)  # else that of the test which began the process that all are forked from
+    for stream, name in ((sys.stdout, os.devnull), (sys.stderr, f"{os.getpid()}.stderr")):
+        os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT), stream.fileno())
     if dies is not None:
         _kill_at(*dies)
     sys.argv = ["cogx-runs", *arguments]

@@ -18,10 +18,9 @@ from cogx_runs.tracking.store import RunStore
 
 
 @pytest.fixture
-def sweep_file(tmp_path: Path, tiny_model: Path, tiny_clip: Path) -> Path:
-    """A project without a store, with a sweep of two cells, the second of them long."""
-    project = tmp_path / "project"
-    (project / "prompts").mkdir(parents=True)
+def sweep_file(project: Path, tiny_model: Path, tiny_clip: Path) -> Path:
+    """A sweep of two cells, the second of them long."""
+    (project / "prompts").mkdir()
     (project / "prompts" / "panda.txt").write_text("A panda plays the guitar.", encoding="utf-8")
     content = {
         "name": "exp",
@@ -51,9 +50,8 @@ def test_a_store_whose_making_was_killed_at_any_moment_is_made_again(tmp_path: P
 
 def start_long_cell(sweep_file: Path) -> BaseProcess:
     """A sweep in its second, long cell."""
-    process = start(sweep_file.parent, "sweep", sweep_file.name)
-    database = sweep_file.parent / "mlflow.db"
-    wait_until(lambda: database.is_file() and _has_begun(sweep_file, "250"), process)
+    process = start("sweep", sweep_file.name)
+    wait_until(lambda: ("250", "RUNNING") in statuses(), process)
     return process
 
 
@@ -65,12 +63,9 @@ def wait_until(condition: Callable[[], bool], process: BaseProcess) -> None:
         time.sleep(0.1)
 
 
-def statuses(sweep_file: Path) -> Counter[tuple[str, str]]:
+def statuses() -> Counter[tuple[str, str]]:
     """How many runs there are of each number of steps and status."""
-    store = RunStore(f"sqlite:///{sweep_file.parent}/mlflow.db")
-    return Counter(
-        (run.info.run_name.removeprefix("steps=").split()[0], run.info.status) for run in store.runs(["exp"])
-    )
+    return Counter((run.info.run_name.removeprefix("steps=").split()[0], run.info.status) for run in RunStore().runs())
 
 
 def test_a_sweep_killed_between_any_two_writes_ends_with_each_cell_finished_once_and_denoises_none_again(
@@ -84,16 +79,16 @@ def test_a_sweep_killed_between_any_two_writes_ends_with_each_cell_finished_once
         None,
     ]
 
-    codes = [ended(start(sweep_file.parent, "sweep", sweep_file.name, dies=death)) for death in deaths]
+    codes = [ended(start("sweep", sweep_file.name, dies=death)) for death in deaths]
 
     assert codes == [*[-signal.SIGKILL] * 4, 0]
-    assert statuses(sweep_file) == {
+    assert statuses() == {
         ("2", "KILLED"): 2,
         ("2", "FINISHED"): 1,
         ("250", "KILLED"): 1,
         ("250", "FINISHED"): 1,
     }
-    runs = list(RunStore(f"sqlite:///{sweep_file.parent}/mlflow.db").runs(["exp"]))  # newest first
+    runs = list(RunStore().runs())  # newest first
     first, (finished,) = (
         runs[-1],
         [run for run in runs if run.info.run_name.startswith("steps=2 ") and run.info.status == "FINISHED"],
@@ -114,36 +109,25 @@ def test_an_interrupted_sweep_ends_its_run_as_killed_and_keeps_what_is_finished(
     _send(process, sent)
 
     assert ended(process) == 130
-    assert statuses(sweep_file) == {("2", "FINISHED"): 1, ("250", "KILLED"): 1}
+    assert statuses() == {("2", "FINISHED"): 1, ("250", "KILLED"): 1}
 
 
 def test_a_cell_of_a_process_that_dies_is_made_by_the_other_that_waits_for_it(sweep_file: Path) -> None:
     first = start_long_cell(sweep_file)
     _send(first, signal.SIGSTOP)
-    second = start(sweep_file.parent, "sweep", sweep_file.name)
+    second = start("sweep", sweep_file.name)
     waits = "waiting for another process that makes steps=250 panda"
-    wait_until(lambda: waits in told_by(second, sweep_file.parent), second)
+    wait_until(lambda: waits in told_by(second), second)
 
     first.kill()
 
     assert (ended(first), ended(second)) == (-signal.SIGKILL, 0)
-    assert statuses(sweep_file) == {("2", "FINISHED"): 1, ("250", "KILLED"): 1, ("250", "FINISHED"): 1}
+    assert statuses() == {("2", "FINISHED"): 1, ("250", "KILLED"): 1, ("250", "FINISHED"): 1}
 
 
 def _send(process: BaseProcess, sent: signal.Signals) -> None:
     assert process.pid is not None
     os.kill(process.pid, sent)
-
-
-def _has_begun(sweep_file: Path, steps: str) -> bool:
-    import sqlite3
-
-    with sqlite3.connect(f"file:{sweep_file.parent}/mlflow.db?mode=ro", uri=True) as database:
-        try:
-            names = database.execute("select name from runs").fetchall()
-        except sqlite3.OperationalError:
-            return False
-    return (f"steps={steps} panda",) in names
 
 
 def test_two_different_sweeps_at_once_make_a_cell_that_they_share_once_and_say_that_they_ran_together(
@@ -155,10 +139,10 @@ def test_two_different_sweeps_at_once_make_a_cell_that_they_share_once_and_say_t
     for name in ("a", "b"):
         (project / f"{name}.yaml").write_text(yaml.safe_dump({**content, "name": name}), encoding="utf-8")
 
-    processes = [start(project, "sweep", f"{name}.yaml") for name in ("a", "b")]
+    processes = [start("sweep", f"{name}.yaml") for name in ("a", "b")]
 
     assert [ended(process) for process in processes] == [0, 0]
-    runs = [run for name in ("a", "b") for run in RunStore(f"sqlite:///{project}/mlflow.db").runs([name])]
+    runs = list(RunStore().runs())
     assert [run.info.status for run in runs] == ["FINISHED", "FINISHED"]
     made = [run for run in runs if "cogx.reused_from" not in run.data.tags]
     assert [run.data.tags["cogx.reused_from"] for run in runs if run not in made] == [made[0].info.run_id]
@@ -166,10 +150,12 @@ def test_two_different_sweeps_at_once_make_a_cell_that_they_share_once_and_say_t
 
 
 def test_two_sweeps_at_once_in_a_folder_without_a_store_finish_each_cell_exactly_once(sweep_file: Path) -> None:
-    processes = [start(sweep_file.parent, "sweep", sweep_file.name) for _ in range(2)]
+    Path("mlflow.db").unlink()
+
+    processes = [start("sweep", sweep_file.name) for _ in range(2)]
 
     assert [ended(process) for process in processes] == [0, 0]
-    assert statuses(sweep_file) == {("2", "FINISHED"): 1, ("250", "FINISHED"): 1}
+    assert statuses() == {("2", "FINISHED"): 1, ("250", "FINISHED"): 1}
 
 
 def test_an_interrupt_that_python_drops_comes_again() -> None:

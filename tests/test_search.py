@@ -700,7 +700,7 @@ def test_a_search_whose_process_is_killed_goes_on_with_the_trials_that_it_would_
     sweep_files: Callable[..., Path], moment: Death
 ) -> None:
     file = sweep_files(3, ["clip_score"])
-    died = start(file.parent, "sweep", "search.yaml", "--device", "cpu", dies=moment)
+    died = start("sweep", "search.yaml", "--device", "cpu", dies=moment)
     assert ended(died) == -signal.SIGKILL
     resumed = CliRunner().invoke(cli, ["sweep", "search.yaml", "--device", "cpu"])
     assert resumed.exit_code == 0, resumed.output
@@ -716,9 +716,9 @@ def test_a_search_whose_process_is_killed_goes_on_with_the_trials_that_it_would_
 
 @pytest.mark.slow
 def test_two_processes_at_once_make_one_search_together(sweep_files: Callable[..., Path]) -> None:
-    file = sweep_files(3, ["clip_score"])
+    sweep_files(3, ["clip_score"])
 
-    processes = [start(file.parent, "sweep", "search.yaml", "--device", "cpu") for _ in range(2)]
+    processes = [start("sweep", "search.yaml", "--device", "cpu") for _ in range(2)]
 
     assert [ended(process) for process in processes] == [0, 0]
     runs = load_runs("exp_search")
