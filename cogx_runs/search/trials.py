@@ -49,6 +49,12 @@ class Trial:
     """Why it failed."""
 
     @property
+    def degenerate(self) -> int:
+        """Finished videos of it that are noise, one flat colour or frozen."""
+        made = [run.decision.finished for run in self.plan.runs]
+        return sum(run is not None and run.degenerate is not None for run in made)
+
+    @property
     def what(self) -> str:
         """`guidance=7.343 steps=25`"""
         return " ".join(f"{SHORT_NAMES.get(axis, axis)}={value}" for axis, value in self.parameters.items())
@@ -99,7 +105,7 @@ class Search:
         number = len(trials) + 1
         if number > self.budget:
             return None
-        told = [Told(trial.parameters, trial.values) for trial in trials]
+        told = [Told(trial.parameters, trial.values, trial.degenerate) for trial in trials]
         parameters = self._begun(number, history) or propose(self.sweep, self.directions, told)
         return None if parameters is None else self.look(number, parameters, history, retry_failed)
 
@@ -145,12 +151,18 @@ class Search:
 
     def best(self, trials: Iterable[Trial]) -> list[Trial]:
         """The finished trials that no other one beats: the best, or those that tie; of two objectives the Pareto front,
-        in the order of the first one, the best first."""
+        in the order of the first one, the best first.
+
+        Only those with the fewest degenerate videos are compared: some metrics take a video that stands still for the
+        best of all.
+        """
         signs = [1 if direction == "maximize" else -1 for direction in self.directions]
+        finished = [trial for trial in trials if trial.values is not None]
+        fewest = min((trial.degenerate for trial in finished), default=0)
         points = [
             (tuple(sign * value for sign, value in zip(signs, trial.values, strict=True)), trial)
-            for trial in trials
-            if trial.values is not None
+            for trial in finished
+            if trial.values is not None and trial.degenerate == fewest
         ]
         front = [
             (point, trial)

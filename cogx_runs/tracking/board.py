@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from cogx_runs.errors import CogxError, did_you_mean, first_line
 from cogx_runs.tracking.dashboard import comparison, running
 from cogx_runs.tracking.notes import NOTE, escaped, experiment_note
-from cogx_runs.tracking.store import NUMBER, RunStore
+from cogx_runs.tracking.store import AXES_TAG, NUMBER, RunStore
 from cogx_runs.tracking.view import TABLE, Only, Shown, page, view_tags
 
 INTERVAL_S = 10.0
@@ -48,7 +48,7 @@ def refresh(store: RunStore, name: str, only: Only = Only(), cells: int = 0) -> 
     """
     experiment_id = store.experiment_id(name)
     tags = store.experiment_tags(experiment_id)
-    axes: dict[str, str] = json.loads(tags.get("cogx.axes", "{}"))
+    axes: dict[str, str] = json.loads(tags.get(AXES_TAG, "{}"))
     runs = list(store.runs([name]))
     models = _values(runs, "model")
     prompts = tuple(sorted(_values(runs, "prompt_name")))
