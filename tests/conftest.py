@@ -1,5 +1,6 @@
 """Real parts, small: a random CogVideoX, a random CLIP, an empty tracking store."""
 
+import gc
 import json
 import os
 import shutil
@@ -14,7 +15,15 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when huggingface_hub is imported
+# Read once too, when torch is: further threads find no work in models this small, and wait by spinning.
+os.environ["OMP_NUM_THREADS"] = "1"
 ROOT = Path(__file__).parent.parent
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported out of later collections of garbage: the runner asks for several a cell, 0.3 s each."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -6,22 +6,21 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 import yaml
+from processes import ended, start, told_by
 
 from cogx_runs.tracking.store import RunStore
 
-HERE = Path(__file__).parent
-COGX_RUNS = [sys.executable, "-c", "from cogx_runs.cli import main; main()"]
-
 
 @pytest.fixture
-def sweep_file(tmp_path: Path, tiny_model: Path, tiny_clip: Path) -> Path:
-    """A project without a store, with a sweep of two cells, the second of them long."""
-    project = tmp_path / "project"
-    (project / "prompts").mkdir(parents=True)
+def sweep_file(project: Path, tiny_model: Path, tiny_clip: Path) -> Path:
+    """A sweep of two cells, the second of them long."""
+    (project / "prompts").mkdir()
     (project / "prompts" / "panda.txt").write_text("A panda plays the guitar.", encoding="utf-8")
     content = {
         "name": "exp",
@@ -49,59 +48,47 @@ def test_a_store_whose_making_was_killed_at_any_moment_is_made_again(tmp_path: P
     assert made.stdout == "begin\nmade\n"
 
 
-def start(
-    sweep_file: Path, command: list[str], *options: str, stderr: int = subprocess.DEVNULL
-) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [*command, "sweep", sweep_file.name, *options],
-        cwd=sweep_file.parent,
-        stdout=subprocess.DEVNULL,
-        stderr=stderr,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-
-
-def start_long_cell(sweep_file: Path) -> subprocess.Popen[bytes]:
+def start_long_cell(sweep_file: Path) -> BaseProcess:
     """A sweep in its second, long cell."""
-    process = start(sweep_file, COGX_RUNS)
-    database = sweep_file.parent / "mlflow.db"
-    deadline = time.monotonic() + 120
-    while not (database.is_file() and _has_begun(sweep_file, "250")):
-        assert process.poll() is None, "the sweep ended before its long cell began"
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    process = start("sweep", sweep_file.name)
+    wait_until(lambda: ("250", "RUNNING") in statuses(), process)
     return process
 
 
-def statuses(sweep_file: Path) -> Counter[tuple[str, str]]:
+def wait_until(condition: Callable[[], bool], process: BaseProcess) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert process.is_alive(), "the sweep ended too early"
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def statuses() -> Counter[tuple[str, str]]:
     """How many runs there are of each number of steps and status."""
-    store = RunStore(f"sqlite:///{sweep_file.parent}/mlflow.db")
-    return Counter(
-        (run.info.run_name.removeprefix("steps=").split()[0], run.info.status) for run in store.runs(["exp"])
-    )
+    return Counter((run.info.run_name.removeprefix("steps=").split()[0], run.info.status) for run in RunStore().runs())
 
 
 def test_a_sweep_killed_between_any_two_writes_ends_with_each_cell_finished_once_and_denoises_none_again(
     sweep_file: Path,
 ) -> None:
     deaths = [
-        ("before", "log_artifacts", "1"),
-        ("before", "log_batch", "3"),
-        ("after", "set_terminated", "1"),
-        ("after", "create_run", "1"),
+        ("before", "log_artifacts", 1),
+        ("before", "log_batch", 3),
+        ("after", "set_terminated", 1),
+        ("after", "create_run", 1),
+        None,
     ]
 
-    codes = [start(sweep_file, [sys.executable, str(HERE / "killed_at.py"), *death]).wait() for death in deaths]
-    last = start(sweep_file, COGX_RUNS).wait()
+    codes = [ended(start("sweep", sweep_file.name, dies=death)) for death in deaths]
 
-    assert (codes, last) == ([-signal.SIGKILL] * 4, 0)
-    assert statuses(sweep_file) == {
+    assert codes == [*[-signal.SIGKILL] * 4, 0]
+    assert statuses() == {
         ("2", "KILLED"): 2,
         ("2", "FINISHED"): 1,
         ("250", "KILLED"): 1,
         ("250", "FINISHED"): 1,
     }
-    runs = list(RunStore(f"sqlite:///{sweep_file.parent}/mlflow.db").runs(["exp"]))  # newest first
+    runs = list(RunStore().runs())  # newest first
     first, (finished,) = (
         runs[-1],
         [run for run in runs if run.info.run_name.startswith("steps=2 ") and run.info.status == "FINISHED"],
@@ -119,35 +106,28 @@ def test_an_interrupted_sweep_ends_its_run_as_killed_and_keeps_what_is_finished(
 ) -> None:
     process = start_long_cell(sweep_file)
 
-    process.send_signal(sent)
+    _send(process, sent)
 
-    assert process.wait(timeout=60) == 130
-    assert statuses(sweep_file) == {("2", "FINISHED"): 1, ("250", "KILLED"): 1}
+    assert ended(process) == 130
+    assert statuses() == {("2", "FINISHED"): 1, ("250", "KILLED"): 1}
 
 
 def test_a_cell_of_a_process_that_dies_is_made_by_the_other_that_waits_for_it(sweep_file: Path) -> None:
     first = start_long_cell(sweep_file)
-    first.send_signal(signal.SIGSTOP)
-    second = start(sweep_file, COGX_RUNS, stderr=subprocess.PIPE)
-    assert second.stderr is not None
-    with second.stderr as told:
-        assert any(b"waiting for another process that makes steps=250 panda" in line for line in told)
-        first.kill()
-        told.read()
+    _send(first, signal.SIGSTOP)
+    second = start("sweep", sweep_file.name)
+    waits = "waiting for another process that makes steps=250 panda"
+    wait_until(lambda: waits in told_by(second), second)
 
-    assert (first.wait(), second.wait(timeout=120)) == (-signal.SIGKILL, 0)
-    assert statuses(sweep_file) == {("2", "FINISHED"): 1, ("250", "KILLED"): 1, ("250", "FINISHED"): 1}
+    first.kill()
+
+    assert (ended(first), ended(second)) == (-signal.SIGKILL, 0)
+    assert statuses() == {("2", "FINISHED"): 1, ("250", "KILLED"): 1, ("250", "FINISHED"): 1}
 
 
-def _has_begun(sweep_file: Path, steps: str) -> bool:
-    import sqlite3
-
-    with sqlite3.connect(f"file:{sweep_file.parent}/mlflow.db?mode=ro", uri=True) as database:
-        try:
-            names = database.execute("select name from runs").fetchall()
-        except sqlite3.OperationalError:
-            return False
-    return (f"steps={steps} panda",) in names
+def _send(process: BaseProcess, sent: signal.Signals) -> None:
+    assert process.pid is not None
+    os.kill(process.pid, sent)
 
 
 def test_two_different_sweeps_at_once_make_a_cell_that_they_share_once_and_say_that_they_ran_together(
@@ -159,10 +139,10 @@ def test_two_different_sweeps_at_once_make_a_cell_that_they_share_once_and_say_t
     for name in ("a", "b"):
         (project / f"{name}.yaml").write_text(yaml.safe_dump({**content, "name": name}), encoding="utf-8")
 
-    processes = [start(project / f"{name}.yaml", COGX_RUNS) for name in ("a", "b")]
+    processes = [start("sweep", f"{name}.yaml") for name in ("a", "b")]
 
-    assert [process.wait() for process in processes] == [0, 0]
-    runs = [run for name in ("a", "b") for run in RunStore(f"sqlite:///{project}/mlflow.db").runs([name])]
+    assert [ended(process) for process in processes] == [0, 0]
+    runs = list(RunStore().runs())
     assert [run.info.status for run in runs] == ["FINISHED", "FINISHED"]
     made = [run for run in runs if "cogx.reused_from" not in run.data.tags]
     assert [run.data.tags["cogx.reused_from"] for run in runs if run not in made] == [made[0].info.run_id]
@@ -170,10 +150,12 @@ def test_two_different_sweeps_at_once_make_a_cell_that_they_share_once_and_say_t
 
 
 def test_two_sweeps_at_once_in_a_folder_without_a_store_finish_each_cell_exactly_once(sweep_file: Path) -> None:
-    processes = [start(sweep_file, COGX_RUNS) for _ in range(2)]
+    Path("mlflow.db").unlink()
 
-    assert [process.wait() for process in processes] == [0, 0]
-    assert statuses(sweep_file) == {("2", "FINISHED"): 1, ("250", "FINISHED"): 1}
+    processes = [start("sweep", sweep_file.name) for _ in range(2)]
+
+    assert [ended(process) for process in processes] == [0, 0]
+    assert statuses() == {("2", "FINISHED"): 1, ("250", "FINISHED"): 1}
 
 
 def test_an_interrupt_that_python_drops_comes_again() -> None:
@@ -188,9 +170,9 @@ try:
 except KeyboardInterrupt:
     print("interrupted")
 """
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=30)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=30)
 
-    assert (ended.stdout, ended.stderr, ended.returncode) == ("interrupted\n", "", 0)
+    assert (done.stdout, done.stderr, done.returncode) == ("interrupted\n", "", 0)
 
 
 def test_an_interrupt_that_falls_on_the_release_of_the_lock_of_logging_does_not_leave_it_held() -> None:
@@ -209,6 +191,6 @@ try:
 except KeyboardInterrupt:
     print("interrupted")
 """
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=30)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=30)
 
-    assert (ended.stdout, ended.stderr) == ("False\ninterrupted\n", "")
+    assert (done.stdout, done.stderr) == ("False\ninterrupted\n", "")

@@ -4,8 +4,6 @@ import json
 import math
 import re
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -18,6 +16,7 @@ import pytest
 import yaml
 from cells import SPEC
 from click.testing import CliRunner, Result
+from processes import Death, ended, start
 
 from cogx_runs import best_trials, load_runs, plan_sweeps
 from cogx_runs.actions import PastRun
@@ -738,13 +737,11 @@ def test_a_search_runs_beside_ordinary_sweeps_goes_on_and_tells_its_best(
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", [("after", "create_run", 2), ("before", "set_terminated", 2)])
 def test_a_search_whose_process_is_killed_goes_on_with_the_trials_that_it_would_have_made(
-    sweep_files: Callable[..., Path], moment: tuple[str, str, int]
+    sweep_files: Callable[..., Path], moment: Death
 ) -> None:
     file = sweep_files(3, ["clip_score"])
-    killed_at = [sys.executable, str(Path(__file__).parent / "killed_at.py"), *map(str, moment)]
-    quiet = {"cwd": file.parent, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    died = subprocess.run([*killed_at, "sweep", "search.yaml", "--device", "cpu"], check=False, **quiet)
-    assert died.returncode == -signal.SIGKILL
+    died = start("sweep", "search.yaml", "--device", "cpu", dies=moment)
+    assert ended(died) == -signal.SIGKILL
     resumed = CliRunner().invoke(cli, ["sweep", "search.yaml", "--device", "cpu"])
     assert resumed.exit_code == 0, resumed.output
     found = best_trials("search.yaml", every=True, device="cpu")
@@ -759,20 +756,11 @@ def test_a_search_whose_process_is_killed_goes_on_with_the_trials_that_it_would_
 
 @pytest.mark.slow
 def test_two_processes_at_once_make_one_search_together(sweep_files: Callable[..., Path]) -> None:
-    file = sweep_files(3, ["clip_score"])
-    command = [
-        sys.executable,
-        "-c",
-        "from cogx_runs.cli import main; main()",
-        "sweep",
-        "search.yaml",
-        "--device",
-        "cpu",
-    ]
+    sweep_files(3, ["clip_score"])
 
-    processes = [subprocess.Popen(command, cwd=file.parent, stdout=subprocess.DEVNULL) for _ in range(2)]
+    processes = [start("sweep", "search.yaml", "--device", "cpu") for _ in range(2)]
 
-    assert [process.wait() for process in processes] == [0, 0]
+    assert [ended(process) for process in processes] == [0, 0]
     runs = load_runs("exp_search")
     assert sorted(zip(runs["tags.cogx.trial"], runs["status"], strict=True)) == [
         ("1", "FINISHED"),
