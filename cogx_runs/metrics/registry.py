@@ -13,6 +13,7 @@ from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.clip_score import ClipScore
 from cogx_runs.metrics.measured import ALWAYS_MEASURED, MEASURED
 from cogx_runs.metrics.metric import Comparison, Metric
+from cogx_runs.space import Direction
 
 GROUP = "cogx_runs.metrics"
 BUILT_IN: tuple[Metric, ...] = (ClipScore(), *consistency.METRICS, *temporal.METRICS, *image.METRICS)
@@ -78,6 +79,11 @@ def quality(name: str) -> MetricCard | None:
 def shown_cards() -> tuple[MetricCard, ...]:
     """The cards of SHOWN."""
     return tuple(cards()[name] for name in SHOWN)
+
+
+def aim(card: MetricCard) -> Direction:
+    """Which way a metric becomes better, as a search has it; down where neither way is."""
+    return "maximize" if card.direction == "higher" else "minimize"
 
 
 def card_of(name: str) -> MetricCard | None:

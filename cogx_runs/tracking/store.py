@@ -21,6 +21,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from cogx_runs.actions import TRIAL, PastRun
 from cogx_runs.errors import CogxError, did_you_mean, first_line
 from cogx_runs.hardware import cache_directory
+from cogx_runs.metrics.registry import aim, cards
+from cogx_runs.space import Direction, OptunaSearch
 from cogx_runs.spec import RunSpec
 from cogx_runs.sweep import Sweep
 from cogx_runs.tracking.provenance import is_dead, is_own, process_tags
@@ -33,6 +35,8 @@ LATENTS = "latents.safetensors"
 TAG_LIMIT = 7900
 """Characters of a tag; MLflow refuses more than 8,000."""
 EXPERIMENT_TAG_LIMIT = 19000
+OBJECTIVES = "cogx.objectives"
+"""The tag of an experiment that says what its search is for: by metric `maximize` or `minimize`."""
 NUMBER = "number"
 """The kind of an axis in an experiment's tag `cogx.axes`; any other kind is `word`."""
 BATCH = 1000
@@ -81,6 +85,8 @@ class RunStore:
             "cogx.question": sweep.description[:EXPERIMENT_TAG_LIMIT],
             "cogx.axes": json.dumps({axis: _kind(values) for axis, values in sweep.axes.items()}),
         }
+        if sweep.optuna is not None:
+            tags[OBJECTIVES] = json.dumps(_objectives(sweep.optuna))
         with self._lock:
             found = self._client.get_experiment_by_name(sweep.name)
             if found is None:
@@ -407,6 +413,11 @@ def scalars(run: Run) -> dict[str, float]:
 
 def _kind(values: Sequence[Any]) -> str:
     return NUMBER if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values) else "word"
+
+
+def _objectives(search: OptunaSearch) -> dict[str, Direction]:
+    directions = search.directions or [aim(cards()[name]) for name in search.objectives]
+    return dict(zip(search.objectives, directions, strict=True))
 
 
 def _past_run(run: Run, experiment: str) -> PastRun:
