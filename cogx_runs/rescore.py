@@ -27,7 +27,8 @@ from cogx_runs.spec import PIXEL_FIELDS, output_hash
 from cogx_runs.study import experiments_of
 from cogx_runs.sweep import Dtype, Parameters, parameters_of
 from cogx_runs.tracking.board import show
-from cogx_runs.tracking.store import LATENTS, RunStore
+from cogx_runs.tracking.store import RunStore
+from cogx_runs.tracking.stored import LATENTS
 from cogx_runs.tracking.view import Only
 from cogx_runs.video import Frames
 

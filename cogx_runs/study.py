@@ -5,7 +5,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from cogx_runs.tracking.dashboard import Dashboard
     from cogx_runs.tracking.store import RunStore
+    from cogx_runs.workbench import Workbench
 
 _WITH_CONDITIONS = "a plan with searches says under what they are planned"
 
@@ -93,32 +94,51 @@ def run_sweeps(
     return execute(planned, tracking_uri=tracking_uri, fail_fast=fail_fast, reporter=reporter)
 
 
+@contextmanager
+def workbench() -> "Iterator[Workbench]":
+    """What `execute` runs plans on; the model stays loaded from one plan to the next while the block lasts."""
+    avoid_fragmentation()
+    from cogx_runs.workbench import Workbench
+
+    with Workbench() as bench:
+        yield bench
+
+
 def execute(
     planned: Plan,
     *,
     tracking_uri: str | None = None,
     fail_fast: bool = False,
     reporter: Reporter | None = None,
+    bench: "Workbench | None" = None,
 ) -> list[Outcome]:
-    """Run a plan. Raises InputError where its advice holds errors, CogxError where no cell can run."""
+    """Run a plan, on a workbench of its own unless one is given. Raises InputError where its advice holds errors,
+    CogxError where no cell can run."""
     if planned.errors:
         raise InputError(Mistake(advice.where, advice.message) for advice in planned.errors)
-    avoid_fragmentation()
+    with workbench() if bench is None else nullcontext(bench) as used:
+        return _execute(planned, used, tracking_uri, fail_fast, reporter or SilentReporter())
+
+
+def _execute(
+    planned: Plan, bench: "Workbench", tracking_uri: str | None, fail_fast: bool, reporter: Reporter
+) -> list[Outcome]:
     from cogx_runs.runner import Runner
     from cogx_runs.tracking.store import RunStore
 
-    store, told = RunStore(tracking_uri), reporter or SilentReporter()
-    ordinary = _ordinary(planned)
-    outcomes = Runner(ordinary, store, told).run(fail_fast) if ordinary.runs or not planned.searches else []
+    store, ordinary = RunStore(tracking_uri), _ordinary(planned)
+    outcomes: list[Outcome] = []
+    if ordinary.runs or not planned.searches:
+        outcomes += Runner(ordinary, store, reporter, bench).run(fail_fast)
     for sweep in planned.searches:
         if fail_fast and any(outcome.status == "failed" for outcome in outcomes):
-            told.note(f"{sweep.name} is not begun, since a cell failed")
+            reporter.note(f"{sweep.name} is not begun, since a cell failed")
             break
         assert planned.conditions is not None, _WITH_CONDITIONS
         outcomes += _search(sweep, planned.conditions).run(
-            lambda trial: Runner(trial, store, told).run(fail_fast=True),
+            lambda trial: Runner(trial, store, reporter, bench).run(fail_fast=True),
             store.history,
-            told,
+            reporter,
             retry_failed=planned.conditions.retry_failed,
             fail_fast=fail_fast,
         )

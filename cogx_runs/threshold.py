@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 import pandas as pd
@@ -20,8 +21,11 @@ from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.registry import qualities
 from cogx_runs.plan import Plan
-from cogx_runs.study import execute, plan_sweeps
+from cogx_runs.study import execute, plan_sweeps, workbench
 from cogx_runs.sweep import MATCHED, Sweep, load_sweeps
+
+if TYPE_CHECKING:
+    from cogx_runs.workbench import Workbench
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ def find_threshold(
     tracking_uri: str | None = None,
     retry_failed: bool = False,
     max_vram: float | None = None,
-    run: Callable[[Plan], object] | None = None,
+    run: "Callable[[Plan, Workbench], object] | None" = None,
     report: Callable[[str], None] = lambda _: None,
 ) -> ThresholdSearch:
     """The smallest step count whose `metric` is not inferior to that at `reference` by `margin`, over the prompts and
@@ -81,26 +85,32 @@ def find_threshold(
     )
     whole = plan([sweep])
     _check(whole, sweep, counts)
+    run = run or (lambda planned, bench: execute(planned, tracking_uri=tracking_uri, bench=bench))
     cells = _Cells(whole, metric)
     known = cells.finished()
     report(_beginning(counts, known, cells))
     differences: dict[int, npt.ArrayLike] = {}
     measured: list[int] = []
     wanted = [counts[-1], *(count for count in known if count != counts[-1])]
-    while True:
-        planned = plan([sweep.model_copy(update={"axes": {**sweep.axes, STEPS: tuple(wanted)}})])
-        if planned.count("done") < len(planned.runs):
-            run(planned) if run else execute(planned, tracking_uri=tracking_uri)
-        measured += [count for count in wanted if count not in known]
-        frame = load_runs(sweep.name, tracking_uri=tracking_uri)
-        stopped = cells.lacking(frame, wanted)
-        if stopped is None:
-            differences |= {count: cells.differences(frame, count) for count in wanted if count != counts[-1]}
-        threshold = judge_threshold(differences, counts, margin=margin, better=better, metric=metric, seeds=cells.seeds)
-        if stopped is not None or threshold.next_count is None:
-            return ThresholdSearch(sweep.name, threshold, known, tuple(measured), stopped)
-        report(_said(threshold, wanted))
-        wanted = [threshold.next_count]
+    with ExitStack() as kept:
+        bench: Workbench | None = None
+        while True:
+            planned = plan([sweep.model_copy(update={"axes": {**sweep.axes, STEPS: tuple(wanted)}})])
+            if planned.count("done") < len(planned.runs):
+                bench = bench or kept.enter_context(workbench())
+                run(planned, bench)
+            measured += [count for count in wanted if count not in known]
+            frame = load_runs(sweep.name, tracking_uri=tracking_uri)
+            stopped = cells.lacking(frame, wanted)
+            if stopped is None:
+                differences |= {count: cells.differences(frame, count) for count in wanted if count != counts[-1]}
+            threshold = judge_threshold(
+                differences, counts, margin=margin, better=better, metric=metric, seeds=cells.seeds
+            )
+            if stopped is not None or threshold.next_count is None:
+                return ThresholdSearch(sweep.name, threshold, known, tuple(measured), stopped)
+            report(_said(threshold, wanted))
+            wanted = [threshold.next_count]
 
 
 class _Cells:

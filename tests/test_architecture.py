@@ -16,7 +16,7 @@ LEVELS = (
     {"spec", "cells", "actions", "plan", "advice", "cost", "memory", "outcomes", "video"},
     {"metrics"},
     {"generation", "tracking"},
-    {"finishing", "pictures", "record", "runner", "search", "study", "analysis"},
+    {"finishing", "pictures", "record", "workbench", "making", "completing", "runner", "search", "study", "analysis"},
     {"rescore", "promotion", "threshold", "export", "doctor"},
     {"report"},
     {"cli"},

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from diffusers import AutoencoderKLCogVideoX, CogVideoXPipeline
 from test_generation import load, make_spec
 
-from cogx_runs import load_runs, plan_sweeps, runner
+from cogx_runs import load_runs, making, plan_sweeps
 from cogx_runs.cli import cli
 from cogx_runs.errors import DegenerateError
 from cogx_runs.generation.generate import Denoised, OnClean, denoise
@@ -46,6 +46,7 @@ from cogx_runs.spec import RunSpec
 from cogx_runs.sweep import Scheduler
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.video import Frames
+from cogx_runs.workbench import Workbench
 
 GOOD_FRAMES = FrameMeasures(spread=50, across=0.6, later=0.9, change=0.05)
 GOOD_LATENTS = LatentMeasures(spread=0.5, across=0.6, later=0.9)
@@ -273,14 +274,15 @@ def first_cell(plan: Plan) -> Plan:
 
 def run(plan: Plan) -> tuple[list[Outcome], list[str]]:
     told = Told()
-    return Runner(plan, RunStore(), told, finish_beside=False).run(), told.notes
+    with Workbench() as bench:
+        return Runner(plan, RunStore(), told, bench, finish_beside=False).run(), told.notes
 
 
 @pytest.mark.slow
 def test_a_run_that_denoises_to_noise_is_ended_early_as_failed_and_the_sweep_goes_on(
     sweep: Callable[..., Plan], tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "decode", lambda *_: pytest.fail("decoded"))
+    monkeypatch.setattr(making, "decode", lambda *_: pytest.fail("decoded"))
 
     outcomes, _ = run(sweep("exp", tiny_model, abort_degenerate=True))
 
@@ -300,8 +302,8 @@ def test_without_the_switch_nothing_is_looked_at_and_the_identity_of_a_cell_is_t
     sweep: Callable[..., Plan], tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[object] = []
-    works = runner.denoise
-    monkeypatch.setattr(runner, "denoise", lambda *all_of_it: given.append(all_of_it[-1]) or works(*all_of_it))
+    works = making.denoise
+    monkeypatch.setattr(making, "denoise", lambda *all_of_it: given.append(all_of_it[-1]) or works(*all_of_it))
     monkeypatch.setattr("cogx_runs.generation.generate.predicting_clean", lambda _: pytest.fail("looked at"))
     without, with_it = sweep("exp", tiny_model), sweep("exp", tiny_model, abort_degenerate=True)
 

@@ -174,3 +174,41 @@ def test_two_sweeps_at_once_in_a_folder_without_a_store_finish_each_cell_exactly
 
     assert [process.wait() for process in processes] == [0, 0]
     assert statuses(sweep_file) == {("2", "FINISHED"): 1, ("250", "FINISHED"): 1}
+
+
+def test_an_interrupt_that_python_drops_comes_again() -> None:
+    script = """
+import os, signal, subprocess, time
+from cogx_runs.cli import interrupts
+interrupts.install()
+os.register_at_fork(after_in_parent=lambda: os.kill(os.getpid(), signal.SIGTERM))
+subprocess.run(["true"], preexec_fn=os.setpgrp)
+try:
+    time.sleep(60)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+
+    assert (ended.stdout, ended.stderr, ended.returncode) == ("interrupted\n", "", 0)
+
+
+def test_an_interrupt_that_falls_on_the_release_of_the_lock_of_logging_does_not_leave_it_held() -> None:
+    script = """
+import logging, sys, threading, time, types
+from cogx_runs.cli import interrupts
+interrupts.install()
+logging._acquireLock()
+sys.unraisablehook(types.SimpleNamespace(exc_type=KeyboardInterrupt, object=logging._releaseLock))
+try:
+    other = threading.Thread(target=logging.getLogger, args=["other"], daemon=True)
+    other.start()
+    other.join(20)
+    print(other.is_alive())
+    time.sleep(60)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+
+    assert (ended.stdout, ended.stderr) == ("False\ninterrupted\n", "")

@@ -14,7 +14,7 @@ import yaml
 from click.testing import CliRunner
 from scipy import stats
 
-from cogx_runs import load_runs, plan_sweeps, promote, promotion, runner
+from cogx_runs import load_runs, making, plan_sweeps, promote, promotion
 from cogx_runs.analysis.agreement import Agreement, agreement
 from cogx_runs.analysis.frame import _typed
 from cogx_runs.analysis.intervals import Sample
@@ -403,7 +403,7 @@ def test_winners_are_made_again_once_with_their_lineage_wherever_it_was_stopped(
     candidates: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     best = candidates[candidates["metrics.clip_score"].isin([22.0, 7.5])].set_index("params.prompt_name")
-    denoise, made = runner.denoise, []
+    denoise, made = making.denoise, []
 
     def stopped_at_the_second(pipe: Any, spec: Any, *others: Any) -> Any:
         made.append(spec.run_name)
@@ -412,7 +412,7 @@ def test_winners_are_made_again_once_with_their_lineage_wherever_it_was_stopped(
         return denoise(pipe, spec, *others)
 
     Path("prompts/fox.txt").write_text("Another text than the candidates had.", encoding="utf-8")
-    monkeypatch.setattr(runner, "denoise", stopped_at_the_second)
+    monkeypatch.setattr(making, "denoise", stopped_at_the_second)
     with pytest.raises(KeyboardInterrupt):
         promote("exp", by="clip_score", steps=4, device="cpu")
     done = promote("exp", by="clip_score", steps=4, device="cpu")

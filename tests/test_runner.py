@@ -13,16 +13,17 @@ import torch
 import yaml
 from mlflow import MlflowClient
 
-from cogx_runs import load_runs, plan_sweeps, runner
+from cogx_runs import completing, load_runs, making, plan_sweeps, workbench
 from cogx_runs.errors import CogxError
 from cogx_runs.finishing import Finishing
-from cogx_runs.generation import step_down
+from cogx_runs.generation import loader, step_down
 from cogx_runs.generation.measure import Peak
 from cogx_runs.memory import Budget
 from cogx_runs.outcomes import Outcome, SilentReporter
 from cogx_runs.plan import Plan
 from cogx_runs.runner import Runner
 from cogx_runs.tracking.store import RunStore
+from cogx_runs.workbench import Workbench
 
 Run = Callable[..., list[Outcome]]
 
@@ -43,7 +44,8 @@ def plan(project: Path, tiny_model: Path, tiny_clip: Path) -> Plan:
 
 
 def run(plan: Plan, finish_beside: bool = False) -> list[str]:
-    outcomes = Runner(plan, RunStore(), SilentReporter(), finish_beside).run()
+    with Workbench() as bench:
+        outcomes = Runner(plan, RunStore(), SilentReporter(), bench, finish_beside).run()
     return [outcome.status for outcome in outcomes]
 
 
@@ -56,7 +58,7 @@ def test_videos_are_finished_by_other_threads_while_the_next_ones_are_denoised(
 ) -> None:
     events: list[str] = []
     second_has_begun = threading.Event()
-    denoise, write_mp4 = runner.denoise, runner.write_mp4
+    denoise, write_mp4 = making.denoise, completing.write_mp4
 
     def told(pipe: Any, spec: Any, *others: Any) -> Any:
         events.append(f"denoise {spec.seed}")
@@ -69,8 +71,8 @@ def test_videos_are_finished_by_other_threads_while_the_next_ones_are_denoised(
         assert threading.current_thread().name.startswith("finishing")
         write_mp4(*arguments)
 
-    monkeypatch.setattr(runner, "denoise", told)
-    monkeypatch.setattr(runner, "write_mp4", slow)
+    monkeypatch.setattr(making, "denoise", told)
+    monkeypatch.setattr(completing, "write_mp4", slow)
 
     assert run(plan, finish_beside=True) == ["finished"] * 4
     assert events == [f"denoise {seed}" for seed in (1, 2, 3, 4)]
@@ -94,8 +96,25 @@ def test_the_same_values_are_tracked_whichever_thread_finishes(plan: Plan) -> No
         assert list(beside[column]) == list(in_turn[column])
 
 
+def test_plans_that_follow_each_other_on_a_workbench_load_the_model_and_its_metrics_once(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load, scorer, loaded = loader.load_pipeline, workbench.Scorer, []
+    monkeypatch.setattr(loader, "load_pipeline", lambda *given: loaded.append("model") or load(*given))
+    monkeypatch.setattr(workbench, "Scorer", lambda clip: loaded.append("metrics") or scorer(clip))
+
+    with Workbench() as bench:
+        for cells in (plan.runs[:1], plan.runs[1:2]):
+            Runner(replace(plan, runs=cells), RunStore(), SilentReporter(), bench).run()
+
+    assert loaded == ["metrics", "model"]
+    runs = load_runs("exp", sort="seed")
+    assert list(runs["status"]) == ["FINISHED", "FINISHED"]
+    assert list(runs["metrics.idle_before_s"].notna()) == [True, True]
+
+
 def test_an_error_in_finishing_fails_its_own_run_only(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    pictures = runner.write_pictures
+    pictures = completing.write_pictures
     calls = 0
 
     def broken(*arguments: Any) -> Any:
@@ -105,7 +124,7 @@ def test_an_error_in_finishing_fails_its_own_run_only(plan: Plan, monkeypatch: p
             raise ZeroDivisionError("broken on purpose")
         return pictures(*arguments)
 
-    monkeypatch.setattr(runner, "write_pictures", broken)
+    monkeypatch.setattr(completing, "write_pictures", broken)
 
     statuses = run(plan, finish_beside=True)
 
@@ -117,7 +136,7 @@ def test_an_error_in_finishing_fails_its_own_run_only(plan: Plan, monkeypatch: p
 def test_ctrl_c_kills_the_cell_at_work_and_lets_the_waiting_videos_be_finished(
     plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    denoise, write_mp4 = runner.denoise, runner.write_mp4
+    denoise, write_mp4 = making.denoise, completing.write_mp4
     interrupted = threading.Event()
 
     def interrupt(pipe: Any, spec: Any, *others: Any) -> Any:
@@ -130,8 +149,8 @@ def test_ctrl_c_kills_the_cell_at_work_and_lets_the_waiting_videos_be_finished(
         assert interrupted.wait(60)
         write_mp4(*arguments)
 
-    monkeypatch.setattr(runner, "denoise", interrupt)
-    monkeypatch.setattr(runner, "write_mp4", slow)
+    monkeypatch.setattr(making, "denoise", interrupt)
+    monkeypatch.setattr(completing, "write_mp4", slow)
 
     with pytest.raises(KeyboardInterrupt):
         run(plan, finish_beside=True)
@@ -149,7 +168,7 @@ def test_ctrl_c_while_a_video_is_finished_or_waited_for_leaves_no_run_open(
     if beside:
         monkeypatch.setattr(Finishing, "make_room", interrupt)
     else:
-        monkeypatch.setattr(runner, "write_pictures", interrupt)
+        monkeypatch.setattr(completing, "write_pictures", interrupt)
 
     with pytest.raises(KeyboardInterrupt):
         run(plan, finish_beside=beside)
@@ -240,7 +259,7 @@ def out_of_memory_at(
     """Make a phase run out of memory in these placements; returns the calls of both phases as they come."""
     calls: list[tuple[str, int, str]] = []
     for name in ("denoise", "decode"):
-        works = getattr(runner, name)
+        works = getattr(making, name)
 
         def watched(model: Any, spec: Any, *others: Any, name: str = name, works: Any = works) -> Any:
             calls.append((name, spec.seed, spec.placement))
@@ -248,7 +267,7 @@ def out_of_memory_at(
                 raise torch.OutOfMemoryError("CUDA out of memory")
             return works(model, spec, *others)
 
-        monkeypatch.setattr(runner, name, watched)
+        monkeypatch.setattr(making, name, watched)
     return calls
 
 
@@ -305,13 +324,13 @@ def test_a_compiled_cell_never_steps_down_to_where_it_cannot_run(plan: Plan, mon
 
 
 def test_a_host_without_room_to_pin_is_not_driven_to_group(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = Runner(plan, RunStore(), SilentReporter())
     spec = plan.runs[0].spec
-    assert made._within_memory.smaller(spec) == "group"
+    smaller = partial(Workbench().within_memory.smaller, plan.cards[spec.model_key], spec)
+    assert smaller() == "group"
 
     monkeypatch.setattr(Budget, "here", classmethod(lambda *_: Budget(vram_gib=80, ram_gib=0)))
 
-    assert made._within_memory.smaller(spec) == "sequential"
+    assert smaller() == "sequential"
 
 
 def test_the_text_encoder_out_of_memory_goes_layer_by_layer_and_then_says_so(
@@ -341,7 +360,7 @@ def test_the_gpu_is_capped_before_anything_is_loaded_and_not_left_so(
     plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events: list[Any] = []
-    monkeypatch.setattr(runner, "cap_memory", events.append)
+    monkeypatch.setattr(workbench, "cap_memory", events.append)
     monkeypatch.setattr(
         "cogx_runs.generation.loader.load_pipeline", lambda *_: events.append("load") or pytest.fail("stop here")
     )
@@ -359,7 +378,7 @@ def test_latents_of_a_run_that_failed_in_decoding_are_decoded_by_the_next_one(
         out_of_memory_at(small, "decode", ("resident", "group", "sequential"))
         small.setitem(step_down.LESS_MEMORY, "group", None)  # type: ignore[arg-type]
         assert run(replace(plan, runs=plan.runs[:1])) == ["failed"]
-    monkeypatch.delattr(runner, "denoise")
+    monkeypatch.delattr(making, "denoise")
 
     assert run(replace(again(retry_failed=True), runs=again(retry_failed=True).runs[:1])) == ["finished"]
 
@@ -373,15 +392,15 @@ def test_latents_of_a_run_that_failed_in_decoding_are_decoded_by_the_next_one(
 def test_the_peak_of_a_run_decoded_from_kept_latents_is_that_of_both_phases(
     plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decode = runner.decode
-    monkeypatch.setattr(runner, "decode", lambda *_: pytest.fail("as if killed here"))
+    decode = making.decode
+    monkeypatch.setattr(making, "decode", lambda *_: pytest.fail("as if killed here"))
     with pytest.raises(pytest.fail.Exception):
         run(replace(plan, runs=plan.runs[:1]))
 
     def measured(*arguments: Any) -> Any:
         return replace(decode(*arguments), peak=Peak(99.0, 4.2, 6.0))
 
-    monkeypatch.setattr(runner, "decode", measured)
+    monkeypatch.setattr(making, "decode", measured)
     assert run(replace(again(), runs=again().runs[:1])) == ["finished"]
 
     made = load_runs("exp", where=["status=FINISHED"]).iloc[0]

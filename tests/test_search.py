@@ -23,6 +23,7 @@ from cogx_runs.actions import PastRun
 from cogx_runs.cli import cli
 from cogx_runs.cli.progress import reporter
 from cogx_runs.errors import CogxError, InputError, Mistake
+from cogx_runs.generation import loader
 from cogx_runs.outcomes import Outcome, SilentReporter
 from cogx_runs.plan import Conditions, Plan
 from cogx_runs.prompts import PromptLibrary
@@ -658,7 +659,12 @@ def sweep_files(project: Path, tiny_model: Path, tiny_clip: Path) -> Callable[..
 
 
 @pytest.mark.slow
-def test_a_search_runs_beside_ordinary_sweeps_goes_on_and_tells_its_best(sweep_files: Callable[..., Path]) -> None:
+def test_a_search_runs_beside_ordinary_sweeps_goes_on_and_tells_its_best(
+    sweep_files: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load, loads = loader.load_pipeline, []
+    monkeypatch.setattr(loader, "load_pipeline", lambda *given: loads.append(given) or load(*given))
+
     def sweep(trials: int, *options: str) -> Result:
         sweep_files(trials, ["clip_score", "denoise_s"])
         result = CliRunner().invoke(cli, ["sweep", "study.yaml", "--device", "cpu", *options])
@@ -667,6 +673,7 @@ def test_a_search_runs_beside_ordinary_sweeps_goes_on_and_tells_its_best(sweep_f
 
     first, second, third = sweep(1, "--json"), sweep(3), sweep(3, "--json")
 
+    assert len(loads) == 2, "once a command that has cells to make"
     assert [(run["sweep"], run["status"]) for run in json.loads(first.stdout)["runs"]] == [
         ("exp_fps", "finished"),
         ("exp_search", "finished"),

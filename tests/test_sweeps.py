@@ -172,7 +172,7 @@ def test_another_fps_is_made_from_the_kept_latents_without_denoising(
 ) -> None:
     invoke("sweep", "seed.yaml")
     made = load_runs("exp_seed", where=["seed=7"]).iloc[0]
-    monkeypatch.delattr("cogx_runs.runner.denoise")
+    monkeypatch.delattr("cogx_runs.making.denoise")
 
     result = invoke("sweep", "seed.yaml", "--fps", "16", "--json")
 
@@ -226,16 +226,16 @@ def test_fail_fast_stops_at_the_first_failure_but_not_at_one_from_before(
 
 
 def break_at_guidance_1(monkeypatch: pytest.MonkeyPatch) -> None:
-    from cogx_runs import runner
+    from cogx_runs import making
 
-    works = runner.denoise
+    works = making.denoise
 
     def broken(pipe: Any, spec: Any, *others: Any) -> Any:
         if spec.guidance_scale == 1:
             raise ZeroDivisionError("broken on purpose")
         return works(pipe, spec, *others)
 
-    monkeypatch.setattr(runner, "denoise", broken)
+    monkeypatch.setattr(making, "denoise", broken)
 
 
 def test_a_missing_clip_leaves_the_score_out_and_rescore_adds_it_from_the_latents(
@@ -547,7 +547,7 @@ def test_a_disk_that_fills_up_stops_the_sweep_and_the_cell_is_taken_up_again_in_
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as broken:
-        broken.setattr("cogx_runs.runner.write_mp4", full)
+        broken.setattr("cogx_runs.completing.write_mp4", full)
         stopped = invoke("sweep", "guidance.yaml")
     again = invoke("sweep", "guidance.yaml", "--json")
 

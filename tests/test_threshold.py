@@ -25,9 +25,11 @@ from cogx_runs.analysis.threshold import (
 )
 from cogx_runs.cli import cli
 from cogx_runs.errors import CogxError, InputError
+from cogx_runs.generation import loader
 from cogx_runs.plan import Plan
 from cogx_runs.threshold import ThresholdSearch, find_threshold
 from cogx_runs.tracking.store import RunStore
+from cogx_runs.workbench import Workbench
 
 SHORT = (10, 20, 40, 50)
 
@@ -241,7 +243,7 @@ class Runs:
         self._quality = quality
         self._fails_at = fails_at
 
-    def __call__(self, plan: Plan) -> None:
+    def __call__(self, plan: Plan, bench: Workbench) -> None:  # noqa: ARG002
         store = RunStore()
         todo = [planned.spec for planned in plan.runs if planned.action != "done"]
         self.rounds.append(sorted({spec.num_inference_steps for spec in todo}))
@@ -285,11 +287,11 @@ def test_a_search_that_died_in_a_round_goes_on_with_what_is_missing(study: Calla
     file = study(axes={"num_inference_steps": [5, 10, 25, 50], "seed": [1, 2]})
 
     class Dies(Runs):
-        def __call__(self, plan: Plan) -> None:
+        def __call__(self, plan: Plan, bench: Workbench) -> None:
             if self.rounds:
-                super().__call__(replace(plan, runs=plan.runs[:3]))
+                super().__call__(replace(plan, runs=plan.runs[:3]), bench)
                 raise KeyboardInterrupt
-            super().__call__(plan)
+            super().__call__(plan, bench)
 
     with pytest.raises(KeyboardInterrupt):
         find_threshold(file, run=Dies(cliff_at(25)))
@@ -404,9 +406,11 @@ def test_the_reference_is_the_files_base_or_the_one_given(study: Callable[..., P
 
 @pytest.mark.slow
 def test_the_command_runs_a_search_and_prints_the_curve_and_goes_on_from_there(
-    study: Callable[..., Path], project: Path
+    study: Callable[..., Path], project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study(axes={"num_inference_steps": [1, 2, 3, 5]}, base={"num_inference_steps": 5})
+    load, loads = loader.load_pipeline, []
+    monkeypatch.setattr(loader, "load_pipeline", lambda *given: loads.append(given) or load(*given))
 
     first = CliRunner().invoke(cli, ["threshold", "found.yaml", "--margin", "1000"], catch_exceptions=False)
     again = CliRunner().invoke(cli, ["threshold", "found.yaml", "--margin", "1000", "--json"], catch_exceptions=False)
@@ -420,6 +424,7 @@ def test_the_command_runs_a_search_and_prints_the_curve_and_goes_on_from_there(
     assert "next is 1" in first.stderr
     found = json.loads(again.stdout)
     assert (found["known"], found["measured"], found["settled"]) == ([1, 2, 5], [], True)
+    assert len(loads) == 1
     assert found["threshold"]["found"] == 1
     store = RunStore()
     tags = store.experiment_tags(store.experiment_id("exp_found"))

@@ -1,13 +1,13 @@
 """The command line: each command parses, calls one function of the library, and prints."""
 
 import os
-import signal
 import sys
 from collections.abc import Callable
 from typing import Any, cast
 
 import click
 
+from cogx_runs.cli import interrupts
 from cogx_runs.cli.plans import generate, plan, promote, sweep
 from cogx_runs.cli.report import report
 from cogx_runs.cli.results import export, rescore, runs, ui
@@ -61,9 +61,6 @@ for _command in (init, plan, sweep, threshold, generate, promote, runs, rescore,
 
 
 def main() -> None:
-    """The entry point `cogx-runs`; a process that is told to end, or whose terminal is closed, cleans up as an
-    interrupted one does."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
-            signal.signal(number, signal.default_int_handler)
+    """The entry point `cogx-runs`."""
+    interrupts.install()
     cast(Callable[[], None], cli)()

@@ -11,6 +11,7 @@ from cogx_runs.cli.options import cell_options, json_option, take_overrides
 if TYPE_CHECKING:
     from cogx_runs.plan import Plan
     from cogx_runs.threshold import ThresholdSearch
+    from cogx_runs.workbench import Workbench
 
 
 @click.command()
@@ -54,7 +55,7 @@ class _Rounds:
     def __init__(self) -> None:
         self._said: set[str] = set()
 
-    def __call__(self, planned: "Plan") -> None:
+    def __call__(self, planned: "Plan", bench: "Workbench") -> None:
         from cogx_runs.cli.progress import reporter
         from cogx_runs.cli.tables import print_advice
         from cogx_runs.study import execute
@@ -62,7 +63,7 @@ class _Rounds:
         print_advice([advice for advice in planned.advice if advice.message not in self._said])
         self._said |= {advice.message for advice in planned.advice}
         with reporter(planned) as progress:
-            execute(planned, reporter=progress)
+            execute(planned, reporter=progress, bench=bench)
 
 
 def _counts(ladder: str) -> list[int]:

@@ -18,26 +18,26 @@ from cogx_runs.weights import weights_sha256
 class Loader:
     """Keeps a pipeline, or a VAE alone, for as long as the cells fit it, and frees it before it loads another."""
 
-    def __init__(
-        self,
-        report: Callable[[str], None],
-        todo: Sequence[RunSpec] = (),
-        idle: IdleTime | None = None,
-        max_vram_gib: float | None = None,
-    ) -> None:
-        """`report` is told what is being done. The texts of `todo` are encoded before their model is loaded."""
+    def __init__(self, report: Callable[[str], None]) -> None:
+        """`report` is told what is being done."""
         self._report = report
-        self._todo = todo
-        self._idle = idle or IdleTime()
+        self._todo: Sequence[RunSpec] = ()
         self._pipeline: CogVideoXPipeline | None = None
         self._vae: AutoencoderKLCogVideoX | None = None
         self._key: PipelineKey | None = None
         self._warm: set[tuple[object, ...]] = set()
         self._hashing = ThreadPoolExecutor(1, thread_name_prefix="hashing")
         self._hashes: dict[str, Future[str]] = {}
-        self.texts = TextEncoding(report, max_vram_gib)
+        self.idle = IdleTime()
+        self.texts = TextEncoding(report)
         self.before_loading: Callable[[], None] = lambda: None
         """Called before weights are loaded: diffusers changes torch's default dtype meanwhile, for all threads."""
+
+    def expect(self, todo: Sequence[RunSpec], max_vram_gib: float | None = None) -> None:
+        """What comes next: these cells, whose texts are encoded before their model is loaded, in so much of the GPU's
+        memory (None: all that is free)."""
+        self._todo = todo
+        self.texts.max_vram_gib = max_vram_gib
 
     def load(self, card: ModelCard, spec: RunSpec) -> CogVideoXPipeline:
         """The pipeline of a cell, cold, with the texts of all cells of its model encoded before.
@@ -61,7 +61,7 @@ class Loader:
         pipe = self.load(card, spec)
         if spec.shape not in self._warm:
             self._report("compiling and warming up" if spec.compile else "warming up")
-            with self._idle.busy():
+            with self.idle.busy():
                 warm_up_denoising(pipe, spec)
             self._warm.add(spec.shape)
         self.warm_vae(card, spec)
@@ -78,7 +78,7 @@ class Loader:
         shape = (spec.height, spec.width, spec.vae_tiling)
         if shape not in self._warm:
             self._report("warming up")
-            with self._idle.busy():
+            with self.idle.busy():
                 warm_up_decoding(self._vae, spec)
             self._warm.add(shape)
         return self._vae

@@ -21,14 +21,13 @@ _T = TypeVar("_T")
 class StepDown:
     """Does work on the GPU in the placement asked for, or in the largest below it that has been seen to fit."""
 
-    def __init__(self, loader: Loader, cards: Mapping[tuple[str, str], ModelCard], note: Callable[[str], None]) -> None:
+    def __init__(self, loader: Loader, note: Callable[[str], None]) -> None:
         """`loader` holds what is freed before the next try; `note` is told of each step."""
         self._loader = loader
-        self._cards = cards
         self._note = note
         self._lowered: dict[PipelineKey, Placement] = {}
 
-    def __call__(self, spec: RunSpec, work: Callable[[RunSpec], _T]) -> tuple[_T, Placement]:
+    def __call__(self, card: ModelCard, spec: RunSpec, work: Callable[[RunSpec], _T]) -> tuple[_T, Placement]:
         """The result of work on a cell, and the placement that it was done with.
 
         Out of memory, all is freed and the next smaller placement tried, by this cell and those after it. Raises
@@ -37,7 +36,7 @@ class StepDown:
         while True:
             while PipelineKey.of(spec) in self._lowered:
                 spec = replace(spec, placement=self._lowered[PipelineKey.of(spec)])
-            smaller = self.smaller(spec)
+            smaller = self.smaller(card, spec)
             try:
                 return work(spec), spec.placement
             except torch.OutOfMemoryError:
@@ -47,12 +46,12 @@ class StepDown:
             self._lowered[PipelineKey.of(spec)] = smaller
             self._loader.free()  # outside the handler, which holds on to what was allocated
 
-    def smaller(self, spec: RunSpec) -> Placement | None:
+    def smaller(self, card: ModelCard, spec: RunSpec) -> Placement | None:
         """What is tried where this placement runs out of memory; `group` only where the host has room to pin."""
         smaller = LESS_MEMORY.get(spec.placement)
         budget = Budget.here(spec.device)
         if smaller == "group" and budget is not None:
-            needed = needs(self._cards[spec.model_key], smaller, spec.workload)
+            needed = needs(card, smaller, spec.workload)
             if needed.host_gib > budget.ram_gib:
                 smaller = LESS_MEMORY.get(smaller)
         return None if spec.compile and smaller == "sequential" else smaller

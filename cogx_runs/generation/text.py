@@ -37,12 +37,13 @@ class Embeddings:
 
 
 class TextEncoding:
-    """The embeddings of a plan's texts. The text encoder is loaded only where one is missing, and freed again."""
+    """The embeddings of texts. The text encoder is loaded only where one is missing, and freed again."""
 
-    def __init__(self, report: Callable[[str], None], max_vram_gib: float | None = None) -> None:
-        """`report` is told what is being done; `max_vram_gib` is what may be taken of the GPU, None for all of it."""
+    def __init__(self, report: Callable[[str], None]) -> None:
+        """`report` is told what is being done."""
         self._report = report
-        self._max_vram_gib = max_vram_gib
+        self.max_vram_gib: float | None = None
+        """What may be taken of the GPU; None for all of it."""
         self._spent: dict[Path, tuple[float, Peak]] = {}
 
     def encode_missing(self, card: ModelCard, specs: Iterable[RunSpec]) -> None:
@@ -55,7 +56,7 @@ class TextEncoding:
         if not missing:
             return
         spec = specs[0]
-        placement = choose_text_placement(card, spec.dtype, Budget.here(spec.device, self._max_vram_gib))
+        placement = choose_text_placement(card, spec.dtype, Budget.here(spec.device, self.max_vram_gib))
         try:
             self._encode(card, spec, missing, placement)
             return

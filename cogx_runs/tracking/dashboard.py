@@ -24,7 +24,7 @@ import psutil
 from cogx_runs.errors import CogxError
 from cogx_runs.hardware import cache_directory
 from cogx_runs.tracking.provenance import is_dead, process_tags
-from cogx_runs.tracking.store import KIND_FILTER
+from cogx_runs.tracking.stored import KIND_FILTER
 from cogx_runs.tracking.uri import is_server, tracking_uri
 
 READY_WITHIN_S = 90

@@ -18,7 +18,7 @@ from cogx_runs.metrics.registry import SHOWN, cards
 from cogx_runs.space import Direction
 from cogx_runs.tracking.images import CLIP, STILLS
 from cogx_runs.tracking.notes import DEGENERATE, PROMOTED_BY, PROMOTED_RANK
-from cogx_runs.tracking.store import KIND_FILTER
+from cogx_runs.tracking.stored import KIND_FILTER
 
 CHARTS, TABLE = "cogx", "cogx-table"
 """The keys of the two views of all runs of a sweep: clips and charts, and the table."""
