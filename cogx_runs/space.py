@@ -10,6 +10,11 @@ from cogx_runs.errors import Mistake
 
 Direction = Literal["maximize", "minimize"]
 Key = TypeVar("Key")
+WINNERS_CURSE = (
+    "The best of many noisy trials looks better than it is (the winner's curse): confirm it with a sweep of it and "
+    "the base on other seeds, compared in pairs."
+)
+"""To be said wherever the best of a search is shown."""
 
 
 def front(points: Mapping[Key, Sequence[float]], directions: Sequence[Direction]) -> list[Key]:

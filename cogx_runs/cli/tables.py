@@ -13,7 +13,8 @@ from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.registry import SHOWN, card_of, shown_cards
 from cogx_runs.outcomes import Outcome
 from cogx_runs.plan import Advice, Plan
-from cogx_runs.search.results import WINNERS_CURSE, SearchResult
+from cogx_runs.search.results import SearchResult
+from cogx_runs.space import WINNERS_CURSE
 from cogx_runs.spec import SHORT_NAMES, RunSpec
 
 if TYPE_CHECKING:
