@@ -57,7 +57,8 @@ def measure(placement: str, spec: RunSpec, card: ModelCard, max_vram_gib: float 
     start = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="cogx-placements-") as folder:
         os.environ["XDG_CACHE_HOME"] = folder
-        loader = Loader(lambda _: None, max_vram_gib=max_vram_gib)
+        loader = Loader(lambda _: None)
+        loader.expect([spec], max_vram_gib)
         pipe = loader.warm_pipeline(card, spec)
         _, text = loader.texts.take_cost(spec)
         start_s = time.perf_counter() - start

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from cogx_runs.analysis.effects import Margin, effects, effects_frame, rank_parameters
     from cogx_runs.analysis.frame import load_runs
     from cogx_runs.analysis.interactions import interactions
+    from cogx_runs.analysis.seeds import seed_spreads
     from cogx_runs.analysis.timing import fit_time
     from cogx_runs.doctor import examine
     from cogx_runs.errors import CogxError, InputError
@@ -45,6 +46,7 @@ _HOMES = {
     "rank_parameters": "analysis.effects",
     "rescore_runs": "rescore",
     "run_sweeps": "study",
+    "seed_spreads": "analysis.seeds",
     "write_report": "report.folder",
 }
 __all__ = [
@@ -69,6 +71,7 @@ __all__ = [
     "rank_parameters",
     "rescore_runs",
     "run_sweeps",
+    "seed_spreads",
     "write_report",
 ]
 

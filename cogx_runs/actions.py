@@ -28,8 +28,18 @@ class PastRun:
     device_name: str
     params: Mapping[str, str]
     metrics: Mapping[str, float]
+    definitions: Mapping[str, str] = field(default_factory=dict)
+    """By metric that by which it was measured: its version, and what else its values must have in common."""
+    degenerate: str | None = None
+    """What its video is where it is degenerate: `noise`, `flat`, `frozen` or `nan`."""
     trial_tags: Mapping[str, str] = field(default_factory=dict)
     """Those of its tags, beginning with TRIAL, that say of which trial of a search it is."""
+
+    @property
+    def was_ended(self) -> bool:
+        """Whether `abort_degenerate` ended it before it was whole."""
+        is_aborting = self.params.get("abort_degenerate") == "True"
+        return self.status == "FAILED" and self.degenerate is not None and is_aborting
 
 
 @dataclass(frozen=True)
@@ -44,9 +54,14 @@ class Decision:
 
 
 def choose_actions(specs: Sequence[RunSpec], history: Sequence[PastRun], retry_failed: bool = False) -> list[Decision]:
-    """What is to be done for each cell, given what the tracking store remembers."""
+    """What is to be done for each cell, given what the tracking store remembers.
+
+    A cell that failed is left unless `retry_failed`. One that `abort_degenerate` ended is run where the sweep has that
+    switched off by now: it has not failed, and is asked for whole.
+    """
     finished_here = {(run.experiment, run.output_hash): run for run in history if run.status == "FINISHED"}
-    failed_here = {(run.experiment, run.output_hash) for run in history if run.status == "FAILED"}
+    ended_here = {(run.experiment, run.output_hash) for run in history if run.was_ended}
+    failed_here = {(run.experiment, run.output_hash) for run in history if run.status == "FAILED" and not run.was_ended}
     outputs = {run.output_hash for run in history if run.status == "FINISHED"}
     pixels = {run.signature for run in history if run.status == "FINISHED"}
     decisions = []
@@ -54,7 +69,7 @@ def choose_actions(specs: Sequence[RunSpec], history: Sequence[PastRun], retry_f
         cell = (spec.sweep, spec.output_hash)
         if cell in finished_here:
             decisions.append(Decision("done", finished=finished_here[cell]))
-        elif cell in failed_here and not retry_failed:
+        elif not retry_failed and (cell in failed_here or (spec.abort_degenerate and cell in ended_here)):
             decisions.append(Decision("failed"))
         else:
             known = spec.signature in pixels

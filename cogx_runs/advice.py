@@ -5,11 +5,12 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from cogx_runs.actions import PastRun
 from cogx_runs.errors import did_you_mean
 from cogx_runs.hardware import gpu
 from cogx_runs.memory import Budget, choose_placement, choose_text_placement, largest_needs, text_shortage
 from cogx_runs.models import ModelCard, clip_folder
-from cogx_runs.plan import Advice
+from cogx_runs.plan import Advice, PlannedRun
 from cogx_runs.spec import RunSpec
 from cogx_runs.sweep import MATCHED, Dtype, Placement, Scheduler, Sweep
 from cogx_runs.tokens import clip_architectures, count_clip_tokens, count_t5_tokens
@@ -37,6 +38,45 @@ def advise(
         found.update(dict.fromkeys(_memory(specs, by_name, cards, budget)))
     order = {"error": 0, "warning": 1, "note": 2}
     return sorted(found, key=lambda advice: order[advice.level])
+
+
+def advise_rescoring(runs: Sequence[PlannedRun], sweeps: Sequence[Sweep], history: Sequence[PastRun]) -> list[Advice]:
+    """A note for each sweep with cells that are planned again for their metrics alone, though a finished run in its
+    experiment has their pixels and their file: what these lack can be measured in place."""
+    finished: dict[tuple[str, str], list[PastRun]] = {}
+    for past in history:
+        if past.status == "FINISHED":
+            finished.setdefault((past.experiment, past.signature), []).append(past)
+    found = []
+    for sweep in sweeps:
+        planned = [run.spec for run in runs if run.spec.sweep == sweep.name and run.action in {"run", "reuse"}]
+        of_each = [_lacks(finished.get((sweep.name, spec.signature), []), spec) for spec in planned]
+        lacking = [lacks for lacks in of_each if lacks is not None]
+        if lacking:
+            names = ", ".join(dict.fromkeys(name for lacks in lacking for name in lacks))
+            cells = "1 finished cell lacks" if len(lacking) == 1 else f"{len(lacking)} finished cells lack"
+            found.append(
+                Advice(
+                    "note",
+                    f"{sweep.file}:name",
+                    f"{cells} {names or 'the present set of metrics'}: first `cogx-runs rescore {sweep.name}`, which "
+                    "measures that in place; `sweep` makes a second run of each",
+                )
+            )
+    return found
+
+
+def _lacks(made: Sequence[PastRun], spec: RunSpec) -> list[str] | None:
+    """The metrics that the first of the runs of these pixels with the cell's file and CLIP lacks; None without one."""
+    for run in made:
+        if all(run.params.get(name) == str(getattr(spec, name)) for name in ("fps", "video_quality", "clip_model")):
+            versions = {name: definition.partition(" ")[0] for name, definition in run.definitions.items()}
+            return [
+                f"{name} (version {version}, measured by {versions[name]})" if name in versions else name
+                for name, version in spec.metric_versions
+                if versions.get(name) != version
+            ]
+    return None
 
 
 def _distinct(specs: Iterable[RunSpec]) -> Iterator[RunSpec]:

@@ -23,7 +23,7 @@ from cogx_runs.spec import PIXEL_FIELDS
 from cogx_runs.study import execute, experiments_of, plan_sweeps
 from cogx_runs.sweep import Parameters, Sweep, parameters_of
 from cogx_runs.tracking.notes import PROMOTED_BY, PROMOTED_FROM, PROMOTED_RANK
-from cogx_runs.tracking.store import RunStore
+from cogx_runs.tracking.store import AXES_TAG, RunStore
 from cogx_runs.tracking.uri import store_exists
 
 COMMAND_LINE = "(command line)"
@@ -146,7 +146,7 @@ def _plan(
     """The chosen candidates at the final step count as one plan, with their lineage in tags."""
     configs = {one.run_id: _config(store, one) for one in choice.promoted}
     tags = store.experiment_tags(store.experiment_id(experiment))
-    axes = list(dict.fromkeys([*json.loads(tags.get("cogx.axes", "{}")), STEPS]))
+    axes = list(dict.fromkeys([*json.loads(tags.get(AXES_TAG, "{}")), STEPS]))
     cells = [_cell(experiment, configs[one.run_id], choice.steps, axes) for one in choice.promoted]
     with tempfile.TemporaryDirectory(prefix="cogx-runs-") as folder:  # the library's own texts may have changed since
         for config in configs.values():
@@ -271,9 +271,13 @@ def _tag(store: RunStore, planned: PlannedPromotion, outcomes: Sequence[Outcome]
 
 
 def _lacking(planned: PlannedPromotion, outcomes: Sequence[Outcome], found: Sequence[Promoted]) -> list[str]:
-    """What is not there to look at, and the command that adds it."""
+    """What is not there to look at, with the command that adds it, or not worth looking at."""
     sweep, check, by = planned.experiment, planned.check, planned.choice.by
     said = []
+    if bad := [one.run_name for one in found if one.final_is_degenerate]:
+        said.append(
+            f"Degenerate at {planned.choice.steps} steps: {', '.join(bad)}. They count in what is compared above."
+        )
     made = sum(outcome.status in _ENDED_WELL for outcome in outcomes)
     if other := made - sum(one.final is not None for one in found):
         said.append(

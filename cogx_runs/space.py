@@ -17,12 +17,21 @@ WINNERS_CURSE = (
 """To be said wherever the best of a search is shown."""
 
 
-def front(points: Mapping[Key, Sequence[float]], directions: Sequence[Direction]) -> list[Key]:
+def front(
+    points: Mapping[Key, Sequence[float]], directions: Sequence[Direction], degenerate: Mapping[Key, int]
+) -> list[Key]:
     """Those whose values in the objectives no other beats: the best, or those that tie; of two objectives the Pareto
-    front. The best in the first objective first, what ties in the order given."""
+    front. The best in the first objective first, what ties in the order given.
+
+    Only those with the fewest degenerate videos are compared: some metrics take a video that stands still for the best
+    of all.
+    """
+    fewest = min((degenerate[key] for key in points), default=0)
     signs = [1 if direction == "maximize" else -1 for direction in directions]
     signed = {
-        key: tuple(sign * value for sign, value in zip(signs, point, strict=True)) for key, point in points.items()
+        key: tuple(sign * value for sign, value in zip(signs, point, strict=True))
+        for key, point in points.items()
+        if degenerate[key] == fewest
     }
     unbeaten = [
         key

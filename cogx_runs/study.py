@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cogx_runs.actions import PastRun, choose_actions
-from cogx_runs.advice import advise
+from cogx_runs.advice import advise, advise_rescoring
 from cogx_runs.cells import resolve_cells
 from cogx_runs.cost import CostModel
 from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
@@ -63,7 +63,7 @@ def plan_sweeps(
     for sweep in sweeps:
         if sweep.optuna is not None:
             planned = _with_search(planned, _search(sweep, conditions), retry_failed, history)
-    return replace(planned, sweeps=tuple(sweeps), conditions=conditions)
+    return _with_rescoring(replace(planned, sweeps=tuple(sweeps), conditions=conditions), history)
 
 
 def run_sweeps(
@@ -215,7 +215,8 @@ def plan_one(
         vary="one_at_a_time",
     )
     conditions = Conditions(PromptLibrary(library.directory, given=chosen), device, True, max_vram)
-    return _plan([one], conditions, _history(True, tracking_uri))
+    history = _history(True, tracking_uri)
+    return _with_rescoring(_plan([one], conditions, history), history)
 
 
 def generate(prompt: str, *, tracking_uri: str | None = None, **options: Any) -> Outcome:
@@ -313,6 +314,11 @@ def _plan(sweeps: Sequence[Sweep], conditions: Conditions, history: Sequence[Pas
     if max_vram is not None and device == "cpu":
         advice.append(Advice("note", "(command line):max_vram", "has no effect on a CPU"))
     return Plan(tuple(sweeps), runs, tuple(advice), cards, None if budget is None else max_vram)
+
+
+def _with_rescoring(planned: Plan, history: Sequence[PastRun]) -> Plan:
+    """The plan with a note on what `rescore` would do better."""
+    return replace(planned, advice=(*planned.advice, *advise_rescoring(planned.runs, planned.sweeps, history)))
 
 
 def _search(sweep: Sweep, conditions: Conditions) -> Search:

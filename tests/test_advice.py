@@ -14,13 +14,15 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
 from cogx_runs import advice
-from cogx_runs.advice import advise, schedule_faults, timesteps
+from cogx_runs.actions import PastRun, choose_actions
+from cogx_runs.advice import advise, advise_rescoring, schedule_faults, timesteps
 from cogx_runs.cells import resolve_cells
 from cogx_runs.hardware import Device, Gpu
 from cogx_runs.memory import Budget
 from cogx_runs.models import HUB_MODELS
-from cogx_runs.plan import Advice
+from cogx_runs.plan import Advice, Estimate, PlannedRun
 from cogx_runs.prompts import Prompt, PromptLibrary
+from cogx_runs.spec import RunSpec
 from cogx_runs.sweep import Parameters, Sweep
 
 SPACINGS = ["trailing", "leading", "linspace"]
@@ -433,3 +435,45 @@ def test_compiled_blocks_whose_layers_move_are_an_error(compiled: dict[str, Any]
         "placement sequential moves the layers inside a compiled block; use resident or group"
     ]
     assert advice_on(device="cuda", placement="group", **compiled) == []
+
+
+def test_finished_cells_that_lack_metrics_alone_are_to_be_rescored_first() -> None:
+    sweep = make_sweep({"seed": (1, 2, 3, 4, 5)})
+    library = PromptLibrary(Path("nowhere"), Prompt("p", "A panda.", "(test)"))
+    specs, _ = resolve_cells([sweep], library, "cpu", {"clip_score": "2", "motion": "1", "sharpness": "1"})
+
+    def past(spec: RunSpec, definitions: Mapping[str, str], **changed: Any) -> PastRun:
+        params = {name: str(value) for name, value in spec.config.items()} | changed
+        return PastRun(
+            run_id=spec.run_name, experiment="exp", status="FINISHED", signature=spec.signature, output_hash="old",
+            start_time_ms=0, reused_from=None, beside=None, device_name="A chip", params=params, metrics={},
+            definitions=definitions,
+        )  # fmt: skip
+
+    def advised(history: list[PastRun]) -> list[Advice]:
+        decisions = choose_actions(specs, history)
+        runs = [PlannedRun(*both, Estimate(None, None, "")) for both in zip(specs, decisions, strict=True)]
+        return advise_rescoring(runs, [sweep], history)
+
+    one, two, three, four, five = specs
+    old, current = {"clip_score": "1 toy", "sharpness": "1"}, {"clip_score": "2 toy", "motion": "1", "sharpness": "1"}
+    history = [
+        past(one, old),
+        past(two, old, fps="16"),
+        past(two, {**current, "sharpness": "0"}),
+        replace(past(three, old), experiment="other"),
+        replace(past(four, current), output_hash=four.output_hash),
+        past(five, old, clip_model="other"),
+    ]
+
+    assert advised(history) == [
+        Advice(
+            "note",
+            "exp.yaml:name",
+            "2 finished cells lack clip_score (version 2, measured by 1), motion, sharpness (version 1, measured by 0)"
+            ": first `cogx-runs rescore exp`, which measures that in place; `sweep` makes a second run of each",
+        )
+    ]
+    assert advised(history[3:]) == []
+    (single,) = advised(history[:1])
+    assert single.message.startswith("1 finished cell lacks clip_score (version 2, measured by 1), motion: first ")

@@ -11,7 +11,7 @@ import cogx_runs
 
 PACKAGE = Path(cogx_runs.__file__).parent
 LEVELS = (
-    {"errors"},
+    {"errors", "interrupts"},
     {"shipped", "hardware", "disk", "hub", "space", "sweep", "prompts", "models", "weights", "tokens", "toy"},
     {"spec", "cells", "actions", "plan", "advice", "cost", "memory", "outcomes", "video"},
     {"metrics"},

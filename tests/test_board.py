@@ -177,6 +177,12 @@ def test_a_search_has_its_objectives_its_trials_and_a_view_of_the_best_of_them(s
     rows = [line for line in note(experiment).splitlines() if line.startswith("|")]
     assert [row.split(" | ")[1] for row in rows[2:]] == ["2", "1", "3"]
 
+    store.amend(made[1], {}, {"cogx.degenerate": "frozen"})
+    refresh(store, "exp")
+
+    assert f"IN ('{made[0]}', '{made[2]}')" in state(experiment, "cogx-best-trials")["searchFilter"]
+    assert state(experiment, "cogx")["selectedColumns"][-1] == "tags.`cogx.degenerate`"
+
 
 def test_promoted_runs_stand_with_what_they_were_made_from(store: RunStore, tmp_path: Path) -> None:
     experiment = store.open_experiment(SWEEP)

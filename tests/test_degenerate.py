@@ -296,6 +296,8 @@ def test_a_run_that_denoises_to_noise_is_ended_early_as_failed_and_the_sweep_goe
         kept = RunStore().download(str(made["run_id"]), "traceback.txt", Path())
         assert outcome.error in kept.read_text(encoding="utf-8")
         assert "abort_degenerate=true" in str(made["tags.cogx.command"])
+    assert [run.action for run in sweep("exp", tiny_model, abort_degenerate=True).runs] == ["failed", "failed"]
+    assert [run.action for run in sweep("exp", tiny_model).runs] == ["run", "run"]
 
 
 def test_without_the_switch_nothing_is_looked_at_and_the_identity_of_a_cell_is_the_same(

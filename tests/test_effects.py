@@ -335,6 +335,25 @@ def test_sentences_say_what_was_found_and_no_more() -> None:
     assert sentence(small).endswith(": equivalent within 1.00; it does differ, by less than that.")
 
 
+def test_degenerate_videos_count_and_are_said_to() -> None:
+    noise = {"cogx.degenerate": "noise"}
+    rows = [row | {"tags.cogx.degenerate": None} for row in study([-9.0, -8.0, 1.0])]
+    rows[1] |= {f"tags.{name}": value for name, value in noise.items()}
+    rows[3] |= {f"tags.{name}": value for name, value in noise.items()}
+    timed = [row | {"metrics.wall_time_s": 1.0 + place % 2} for place, row in enumerate(rows)]
+
+    (effect,) = clip_effects(rows)
+    (time,) = effects(frame_of(timed), ["guidance_scale"], ["wall_time_s"])
+    (none,) = clip_effects(study([-9.0, -8.0, 1.0]))
+
+    assert (effect.mean, effect.degenerate, effect.degenerate_baseline) == (pytest.approx(-16 / 3), 2, 0)
+    assert effect == replace(none, degenerate=2)
+    assert (
+        sentence(effect) == f"{sentence(none)} Degenerate: 2 of 3 videos at 12, 0 of 3 at 6. They count like any other."
+    )
+    assert (time.degenerate, "egenerate" in sentence(time)) == (2, False)
+
+
 def test_a_sentence_writes_a_metric_as_its_card_does_and_never_a_change_as_zeros() -> None:
     def said(metric: str, changes: Sequence[float], base: float = 1.0) -> str:
         rows = [

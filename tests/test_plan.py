@@ -457,6 +457,18 @@ def test_a_cell_that_failed_here_is_left_until_it_is_asked_for_again() -> None:
     assert actions([SPEC], failed, retry_failed=True) == ["run"]
 
 
+def test_a_cell_that_was_ended_as_degenerate_is_made_whole_once_the_switch_is_off() -> None:
+    aborting = replace(SPEC, abort_degenerate=True)
+    ended = replace(past(aborting, "FAILED"), degenerate="noise", params={"abort_degenerate": "True"})
+    not_finite = replace(past(SPEC, "FAILED"), degenerate="nan", params={"abort_degenerate": "False"})
+
+    assert actions([aborting], ended) == ["failed"]
+    assert actions([aborting], ended, retry_failed=True) == ["run"]
+    assert actions([SPEC], ended) == ["run"]
+    assert actions([SPEC], not_finite) == ["failed"]
+    assert actions([SPEC], ended, past(SPEC, "FAILED")) == actions([SPEC], past(SPEC, "FAILED"), ended) == ["failed"]
+
+
 def test_a_cell_that_failed_in_another_experiment_is_run() -> None:
     assert actions([SPEC], past(SPEC, "FAILED", "other")) == ["run"]
 

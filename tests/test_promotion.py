@@ -145,6 +145,40 @@ def test_candidates_that_have_not_finished_are_named_and_a_choice_of_one_is_said
     assert ("owl", "seed=0 owl", 1, 2) in chosen(choice)
 
 
+def test_a_degenerate_candidate_is_never_chosen_and_a_prompt_of_nothing_else_is_not_promoted() -> None:
+    noise, still = {"cogx.degenerate": "noise"}, {"cogx.degenerate": "frozen"}
+    mixed = [
+        row("fox", 1, 25, 99.0, tags=still),
+        row("fox", 2, 25, 3.0),
+        row("fox", 3, 25, 4.0),
+        row("fox", 4, 25, None, status="FAILED", tags=noise),
+        row("fox", 3, 25, None, status="FAILED", tags=noise),
+    ]
+    hopeless = [row("owl", seed, 25, 9.0 + seed, tags=noise) for seed in (1, 2)]
+    finals = [row("fox", seed, 50, float(seed), tags=noise if seed == 3 else None) for seed in (1, 2, 3)]
+
+    for top in (1, 2, None):
+        choice = choose(frame_of([*mixed, *hopeless]), "clip_score", 50, top=top)
+        assert chosen(choice) == [("fox", "seed=3 fox", 1, 2), ("fox", "seed=2 fox", 2, 2)][:top]
+        assert choice.notes == (
+            "fox: 2 of 4 candidates degenerate (frozen, noise), and so not chosen among",
+            "owl: 2 of 2 candidates degenerate (noise), so that none is promoted",
+        )
+    with pytest.raises(CogxError) as raised:
+        choose(frame_of(hopeless), "clip_score", 50)
+    assert str(raised.value) == (
+        "--from-steps 25: all 2 candidates are degenerate (noise), so that there is nothing to choose"
+    )
+    whole = frame_of([*mixed, *hopeless, *finals])
+    found = agreement(whole, "clip_score", 25, 50)
+    assert found is not None
+    assert (found.prompts, found.by_prompt[0].candidates, found.hits, found.left_out) == (1, 2, 1, 0)
+    best = promoted(whole, choose(whole, "clip_score", 50, from_steps=25, top=None), None)
+    assert [(one.run_name, one.final_rank, one.final_is_degenerate) for one in best] == [
+        ("seed=3 fox", 1, True), ("seed=2 fox", 2, False),
+    ]  # fmt: skip
+
+
 def test_a_prompt_whose_text_was_changed_is_its_newest_text() -> None:
     old = [row("fox", seed, 25, 100.0 + seed, text="An old text.", start_time=1) for seed in (1, 2)]
     new = [row("fox", seed, 25, float(seed), start_time=2) for seed in (1, 2, 3)]
@@ -311,7 +345,7 @@ def test_the_winners_are_compared_by_both_metrics() -> None:
     best = promoted(frame, choice, OTHER)
     assert [(one.prompt, one.preview, one.final, one.final_rank, one.check_final) for one in best] == [
         ("a", 5.0, 7.0, 1, 12.0),
-        ("b", 5.0, 9.0, 1, 14.0),
+        ("b", 5.0, 9.0, None, 14.0),
     ]
     (change, lead, _), (_, held, _) = compare(frame, choice, "clip_score"), compare(frame, choice, OTHER)
     assert say_comparison(change, choice) == (
@@ -446,7 +480,7 @@ def test_winners_are_made_again_once_with_their_lineage_wherever_it_was_stopped(
         "2 of the finals have no clip_score, or one by another definition than the candidates', and are not compared; "
         "where it is missing, `cogx-runs rescore exp` adds it."
     )
-    assert [(one.prompt, one.final_rank) for one in again.promoted] == [("fox", 1), ("owl", 1)]
+    assert [(one.prompt, one.final_rank) for one in again.promoted] == [("fox", None), ("owl", None)]
     assert (again.agreement, again.planned.check) == (None, OTHER)
     assert again.sentences[-2].startswith("Agreement of 2 and 4 steps cannot be told")
     assert again.sentences[-1] == (

@@ -74,9 +74,13 @@ def said_of(rows: list[dict[str, Any]], axis: str = "guidance_scale") -> list[st
 
 def page_of(rows: list[dict[str, Any]], *axes: str, margins: dict[str, Margin] | None = None, **given: str) -> str:
     """A report on one experiment without videos; `given` are baselines."""
+    content = content_of("id", [experiment_of(rows, *axes)], given, margins or {}, [])
+    return render_page(content, Media({}, 1.0, True))
+
+
+def experiment_of(rows: list[dict[str, Any]], *axes: str) -> Experiment:
     runs = frame_of(rows)
-    experiment = Experiment("exp", "", tuple(cells_of(runs)[0]), 0, axes, runs)
-    return render_page(content_of("id", [experiment], given, margins or {}, []), Media({}, 1.0, True))
+    return Experiment("exp", "", tuple(cells_of(runs)[0]), 0, axes, runs)
 
 
 def rows_of(page: str, table: str) -> list[list[str]]:
@@ -214,6 +218,29 @@ def test_of_many_values_the_largest_change_is_told_and_all_verdicts_in_a_line() 
     assert said[0].startswith("At guidance_scale 1 the CLIP score is on average 3.00 lower than at 6 (95% interval −3.")
     assert said[0].endswith("; 4 prompts, 1 seed): worse, corrected for 4 comparisons.")
     assert said[1] == "All 4 values for the CLIP score: worse at 1; equivalent at 3, 9; cannot be told apart at 12."
+
+
+def test_how_many_of_each_value_are_degenerate_is_said_with_the_verdict() -> None:
+    noise, steps = {"cogx.degenerate": "noise", "cogx.degenerate.rule": "why"}, "num_inference_steps"
+    rows = [
+        run(noise if count == 2 or (count, n) == (5, 0) else None, prompt_name=f"p{n}", num_inference_steps=count,
+            clip_score=30 + n - 20 * (count == 2), wall_time_s=float(count))
+        for n in range(3)
+        for count in (2, 5, 10, 25, 50)
+    ]  # fmt: skip
+    ended = run(noise, "FAILED", prompt_name="p3", num_inference_steps=2)
+
+    said = said_of([*rows, ended], steps)
+    (section,) = content_of("id", [experiment_of([*rows, ended], steps)], {}, {}, []).sections
+    page = page_of(rows, steps)
+
+    assert said[0].endswith(" Degenerate: 3 of 3 videos at 2, 0 of 3 at 50. They count like any other.")
+    assert said[2] == "Degenerate videos, which count like any other: 1 of 3 videos at 5, 0 of 3 at 50."
+    assert said[-1] == ("Ended as degenerate before they were finished: 1 at 2. What is compared leaves them out.")
+    assert section.summary == "15 videos finished; 4 of them degenerate; 1 failed."
+    verdicts = [row[-1] for row in rows_of(page, "effects") if row[0] == "CLIP score"]
+    assert ["degenerate" in verdict for verdict in verdicts] == [True, True, False, False]
+    assert verdicts[0].endswith("degenerate: 3 of 3 videos at 2, 0 of 3 at 50")
 
 
 def test_file_sizes_across_frame_counts_are_said_to_mean_nothing() -> None:
@@ -413,6 +440,13 @@ def test_a_search_shows_its_trials_the_best_first_and_each_video_once(store: Run
     assert "1 trial that no other beats in both (the Pareto front)." in page
     assert "1 trial without a value: not every cell of it is finished." in page
     assert page.count('aria-label="CLIP score against denoising, 3 trials') == 1
+
+    winner = next(run for run in store.runs(["exp"]) if run.data.tags["cogx.trial"] == "3")
+    store.amend(winner.info.run_id, {}, {"cogx.degenerate": "frozen", "cogx.degenerate.rule": "it stands still"})
+    page = write_report(["exp"], tmp_path / "out", log=False).page.read_text(encoding="utf-8")
+
+    assert [(row[0], row[-1]) for row in rows_of(page, "trials")] == [("2", "yes"), ("1", "yes"), ("3", ""), ("4", "")]
+    assert "Passed over, since more of their videos are degenerate: trial 3 (1)." in page
 
 
 def test_a_promoted_video_and_the_one_it_was_made_from_say_so(store: RunStore, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pandas as pd
@@ -28,7 +29,8 @@ from cogx_runs.outcomes import Outcome, SilentReporter
 from cogx_runs.plan import Conditions, Plan
 from cogx_runs.prompts import PromptLibrary
 from cogx_runs.search.outlook import advise_search, outlook
-from cogx_runs.search.results import result_of
+from cogx_runs.search.proposals import Told, propose
+from cogx_runs.search.results import SearchResult, result_of
 from cogx_runs.search.trials import Search
 from cogx_runs.space import OptunaSearch
 from cogx_runs.spec import RunSpec
@@ -336,6 +338,44 @@ def test_of_two_objectives_the_front_is_the_trials_that_no_other_beats_in_both(m
     assert [trial.values[0] for trial in result.best] == sorted((points[n][0] for n in front), reverse=True)
     assert 1 < len(front) < 8
     assert [row["cells"] for row in result.rows()] == [2] * len(front)
+
+
+def test_a_trial_with_degenerate_videos_is_never_the_best_while_others_have_none(make: Make) -> None:
+    search, store = make(trials=12, startup_trials=6), FakeStore()
+    run(search, store)
+    plain = result_of(search, store.history())
+    best = plain.best[0]
+    (cell, *_) = best.plan.runs
+
+    def judged(degenerate: Callable[[PastRun], bool]) -> SearchResult:
+        return result_of(
+            search, [replace(one, degenerate="frozen") if degenerate(one) else one for one in store.history()]
+        )
+
+    without = judged(lambda one: one.signature == cell.spec.signature)
+    all_bad = judged(lambda _: True)
+
+    assert best.number not in [trial.number for trial in without.best]
+    assert without.best[0].values == max(trial.values for trial in plain.trials if trial.number != best.number)
+    assert without.caveats == [f"Passed over, since more of their videos are degenerate: trial {best.number} (1 of 2)."]
+    assert [trial.number for trial in all_bad.best] == [best.number]
+    assert all_bad.caveats == [
+        "Every finished trial has degenerate videos, the best too: 2 of 2. Look at them before believing a score."
+    ]
+    assert plain.caveats == []
+
+
+def test_optuna_looks_away_from_where_videos_are_degenerate(make: Make) -> None:
+    sweeps = [make(trials=40, startup_trials=10, seed=seed).sweep for seed in range(8)]
+    tried = [{"guidance_scale": 1 + 0.5 * n, "num_inference_steps": 20} for n in range(20)]
+    seen = [Told(one, (one["guidance_scale"],)) for one in tried]
+    frozen = [replace(one, degenerate=int(one.parameters["guidance_scale"] > 6)) for one in seen]
+
+    def proposed(told: list[Told]) -> list[float]:
+        return [(propose(sweep, ["maximize"], told) or {})["guidance_scale"] for sweep in sweeps]
+
+    assert fmean(proposed(seen)) > 8
+    assert fmean(proposed(frozen)) < 6
 
 
 def test_directions_can_be_turned_round(make: Make) -> None:

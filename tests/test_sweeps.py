@@ -336,15 +336,23 @@ def test_a_metric_that_is_new_is_added_by_rescore_and_the_cells_are_done_again(
         cached.cache_clear()
 
     try:
-        planned = json.loads(invoke("plan", "seed.yaml", "--json").stdout)["runs"]
-        assert [run["action"] for run in planned] == ["reuse", "reuse"]
+        planned = json.loads(invoke("plan", "seed.yaml", "--json").stdout)
+        assert [run["action"] for run in planned["runs"]] == ["reuse", "reuse"]
+        assert planned["advice"][-1] == {
+            "level": "note",
+            "where": "seed.yaml:name",
+            "message": "2 finished cells lack brightness, still: first `cogx-runs rescore exp_seed`, which measures "
+            "that in place; `sweep` makes a second run of each",
+        }
         assert invoke("rescore", "exp_seed").stdout.splitlines()[-1] == "2 runs scored"
         runs = load_runs("exp_seed")
         assert runs["metrics.brightness"].between(0, 255).all()
         assert list(runs["metrics.clip_score"]) == list(before["metrics.clip_score"])
         assert "metrics.still" not in runs or runs["metrics.still"].isna().all()
         assert invoke("rescore", "exp_seed").stdout == "0 runs scored\n"
-        assert statuses(invoke("sweep", "seed.yaml", "--json")) == ["done", "done"]
+        again = invoke("sweep", "seed.yaml", "--json")
+        assert statuses(again) == ["done", "done"]
+        assert "rescore" not in again.stdout
     finally:
         monkeypatch.undo()
         for cached in (registry.metrics, registry.cards):

@@ -1,5 +1,6 @@
 """The store, on a real SQLite file."""
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,6 +12,7 @@ import pytest
 from mlflow import MlflowClient
 
 from cogx_runs.errors import CogxError
+from cogx_runs.record import known_params
 from cogx_runs.sweep import Parameters, Sweep
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.tracking.uri import tracking_uri
@@ -138,6 +140,26 @@ def test_a_deleted_experiment_is_named_with_the_way_back(store: RunStore) -> Non
 
     with pytest.raises(CogxError, match=rf"'exp' was deleted in MLflow; restore it .*-x {experiment}"):
         store.open_experiment(SWEEP)
+
+
+def test_an_experiment_keeps_the_axes_that_its_runs_differ_in_whatever_its_file_says_now(store: RunStore) -> None:
+    def opened(**axes: tuple[float | str, ...]) -> dict[str, str]:
+        experiment = store.open_experiment(SWEEP.model_copy(update={"axes": axes}))
+        found: dict[str, str] = json.loads(store.experiment_tags(experiment)["cogx.axes"])
+        return found
+
+    opened(seed=(1, 2), scheduler=("ddim", "dpm"), num_inference_steps=(25,), fps=(8, 16))
+    experiment = store.experiment_id("exp")
+    for values in ({"seed": 1}, {"seed": 2, "scheduler": "dpm"}, {"seed": 2, "num_inference_steps": 25}):
+        spec = replace(SPEC, **values)
+        run_id = store.claim(experiment, spec, {})
+        assert run_id is not None
+        store.describe(run_id, known_params(spec), {})
+
+    assert opened(guidance_scale=(1, 6), seed=(1, 2, 3)) == {
+        "guidance_scale": "number", "seed": "number", "scheduler": "word", "num_inference_steps": "number",
+    }  # fmt: skip
+    assert opened() == {"seed": "number", "scheduler": "word", "num_inference_steps": "number"}
 
 
 def test_an_unknown_experiment_is_answered_with_the_nearest_name(store: RunStore) -> None:

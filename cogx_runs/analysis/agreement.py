@@ -64,7 +64,8 @@ class Agreement:
 
 
 def agreement(frame: pd.DataFrame, metric: str, from_steps: int, steps: int) -> Agreement | None:
-    """The agreement of the metric at two step counts over a prompt's candidates: its cells at `from_steps`.
+    """The agreement of the metric at two step counts over a prompt's candidates: its cells at `from_steps`, those
+    aside that are degenerate there.
 
     `frame` is as `load_runs` gives it. A prompt counts where all its candidates have a final, since the finals of the
     chosen alone say nothing of those that were not chosen. None where there is no such prompt. Raises CogxError for a

@@ -66,6 +66,10 @@ class Effect(Judgement):
     """Over which a prompt's differences are averaged."""
     settings: int
     """Combinations of the other parameters, over which they are averaged too; 1 outside a grid."""
+    degenerate: int
+    """Of the pairs' videos at the value: those that are degenerate (noise, one flat colour, frozen). They count."""
+    degenerate_baseline: int
+    """The same at the baseline."""
     left_out: int
     """Pairs not used since they were measured on another device or in another placement, or timed beside another
     sweep."""
@@ -194,6 +198,8 @@ def _effect(axis: str, value: Any, baseline: Any, metric: str, kind: str, pairs:
         pairs=pairs.pairs,
         seeds=pairs.seeds,
         settings=pairs.settings,
+        degenerate=pairs.degenerate,
+        degenerate_baseline=pairs.degenerate_baseline,
         left_out=pairs.left_out,
         more_prompts=more_prompts(judgement, np.asarray(pairs.by_prompt)),
     )

@@ -31,6 +31,8 @@ class Interaction(Judgement):
     """As of an Effect."""
     squares: int
     """Of four cells, over which a prompt's differences are averaged."""
+    degenerate: int
+    """Of the squares' videos: those that are degenerate. They count."""
     more_prompts: int | None
     """As of an Effect."""
 
@@ -75,6 +77,7 @@ def interactions(
             metric=metric,
             kind=kind,
             squares=len(squares[kind, value_a, value_b]),
+            degenerate=int(squares[kind, value_a, value_b]["degenerate"].sum()),
             more_prompts=more_prompts(judgement, np.asarray(differences[kind, value_a, value_b])),
         )
         for (kind, value_a, value_b), judgement in zip(squares, judgements, strict=True)
@@ -82,26 +85,26 @@ def interactions(
 
 
 def _squares(frame: pd.DataFrame, baselines: Mapping[str, Any], metric: str) -> dict[tuple[Any, Any], pd.DataFrame]:
-    """By the two axes' values: each prompt's squares of cells, those of the values first and of the baselines last."""
+    """By the two axes' values: each prompt's squares of cells, those of the values first and of the baselines last,
+    and how many of the four are degenerate."""
     (axis_a, base_a), (axis_b, base_b) = baselines.items()
     axes = (axis_a, axis_b)
     cells = finished_cells(frame, (metric,), axes)
-    table = cells.pivot_table(
-        index=["prompt", "context", "machine"],
-        columns=[f"params.{axis}" for axis in axes],
-        values=f"metrics.{metric}",
-        aggfunc="first",
-    )
+    index, columns = ["prompt", "context", "machine"], [f"params.{axis}" for axis in axes]
+    table = cells.pivot_table(index=index, columns=columns, values=f"metrics.{metric}", aggfunc="first")
+    degenerate = cells.astype({"is_degenerate": int}).pivot_table(index=index, columns=columns, values="is_degenerate")
     squares = {}
     for value_a in values_of(frame, axis_a):
         for value_b in values_of(frame, axis_b):
             corners = [(value_a, value_b), (base_a, value_b), (value_a, base_b), (base_a, base_b)]
             if value_a == base_a or value_b == base_b or not set(corners) <= set(table.columns):
                 continue
-            whole = table[corners].dropna().reset_index()
+            whole = table[corners].dropna()
+            found = degenerate.loc[whole.index, corners].sum(axis=1)
+            whole = whole.set_axis(range(4), axis=1).assign(degenerate=found).reset_index()
             members = cells[cells["context"].isin(whole["context"])]
             check_not_mixed(members, (metric,), f"{metric} over {axis_a} and {axis_b}", axes)
-            whole = largest_machine(whole.set_axis(["prompt", "context", "machine", *range(4)], axis=1))
+            whole = largest_machine(whole)
             if len(whole):
                 squares[value_a, value_b] = whole
     return squares

@@ -12,13 +12,15 @@ from cogx_runs.analysis.kinds import NEVER_MIXED, card_column, check_not_mixed, 
 from cogx_runs.errors import CogxError, did_you_mean
 from cogx_runs.spec import PIXEL_FIELDS
 
-AXES = (*(name for name in PIXEL_FIELDS if name not in {"model_revision", "prompt"}), "fps", "video_quality")
+AXES = (*(name for name in PIXEL_FIELDS if name not in {"model_revision", "prompt", "seed"}), "fps", "video_quality")
 """What two runs can differ in and still be compared."""
+DEGENERATE = "tags.cogx.degenerate"
+"""The column that says what a degenerate video is: `noise`, `flat`, `frozen` or `nan`; missing for all others."""
 _OF_THE_FILE = ("fps", "video_quality")
 _MACHINE = ("tags.cogx.env.device_name", "params.placement")
 _BESIDE = "tags.cogx.beside"
 _TAKEN = ("tags.cogx.reused_from", "tags.cogx.latents_from")
-_ADDED = ("prompt", "seed", "machine", "setting", "context")
+_ADDED = ("prompt", "seed", "machine", "setting", "context", "is_degenerate")
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,10 @@ class Pairs:
     seeds: int
     settings: int
     """How many combinations of the other parameters, seed and prompt aside."""
+    degenerate: int
+    """Of the pairs' videos at the value: those that are degenerate, which count like any other."""
+    degenerate_baseline: int
+    """The same at the baseline."""
     left_out: int
     """Pairs not used since they were measured on another device or in another placement, or timed beside another
     sweep."""
@@ -54,8 +60,8 @@ def finished_cells(frame: pd.DataFrame, metrics: Sequence[str], axes: Sequence[s
 
     `frame` is as `load_runs` gives it. Where a metric depends on the machine, a cell counts once a machine, and runs
     timed beside another sweep are left out of times. Added are `prompt`, `seed`, `machine`, `setting` (all else that
-    the metrics depend on, `axes` and seed aside) and `context` (the three that a pair must share). Raises CogxError
-    for a column that is not there.
+    the metrics depend on, `axes` and seed aside), `context` (prompt, seed and setting, which a pair must share) and
+    `is_degenerate`. Raises CogxError for a column that is not there.
     """
     return _counted_once(_keyed(frame, metrics, axes), metrics, axes)
 
@@ -76,7 +82,8 @@ def pair_cells(
     name = f"metrics.{metric}"
     kinds = [column for kind in NEVER_MIXED if (column := f"params.{kind}") in cells.columns]
     cells = cells[list(dict.fromkeys([f"params.{axis}", *kinds, card_column(metric), name, *_ADDED]))]
-    base = cells.loc[_is(cells, axis, baseline), ["context", "machine", name]].rename(columns={name: "base"})
+    base = cells.loc[_is(cells, axis, baseline), ["context", "machine", name, "is_degenerate"]]
+    base = base.rename(columns={name: "base", "is_degenerate": "base_is_degenerate"})
     wherever = set(keyed.loc[_is(keyed, axis, baseline), "context"])
     found = []
     for value in values:
@@ -103,6 +110,10 @@ def check_axis(axis: str) -> None:
     """Raises CogxError for what is no axis, or one whose values are never compared."""
     if axis in AXES:
         return
+    if axis == "seed":
+        raise CogxError(
+            "seed: is a random draw, so that none is better than another; `seed_spreads` says how far they differ"
+        )
     if axis in {"model", "model_source", "model_revision", "clip_model", "prompt", "prompt_name"}:
         raise CogxError(f"{axis}: runs that differ in it are not compared; filter to one and compare along an axis")
     raise CogxError(f"no axis {axis!r}; {did_you_mean(axis, AXES)}")
@@ -122,7 +133,7 @@ def _keyed(frame: pd.DataFrame, metrics: Sequence[str], axes: Sequence[str]) -> 
     _check_columns(frame, ["status", "tags.cogx.signature", "params.prompt_name", *columns])
     counted = [f"params.{name}" for name in PIXEL_FIELDS if name not in {"prompt", "seed"}]
     extra = _also_matters(metrics, axes)
-    needed = {"tags.cogx.prompt", "tags.cogx.signature", *_TAKEN, _BESIDE, *_MACHINE, *extra}
+    needed = {"tags.cogx.prompt", "tags.cogx.signature", *_TAKEN, _BESIDE, DEGENERATE, *_MACHINE, *extra}
     wanted = {*needed, *columns}
     kept = [name for name in frame.columns if name in wanted or name.startswith("params.") or "." not in name]
     counts = (frame["status"] == "FINISHED") & frame[columns].notna().all(axis=1)
@@ -137,6 +148,7 @@ def _keyed(frame: pd.DataFrame, metrics: Sequence[str], axes: Sequence[str]) -> 
         machine=_keys(cells, _MACHINE if of_machine else ()),
         setting=setting,
         context=pd.Series(list(zip(text, seed, setting, strict=True)), index=cells.index, dtype=object),
+        is_degenerate=_column(cells, DEGENERATE).notna(),
     )
 
 
@@ -164,6 +176,8 @@ def _differences(pairs: pd.DataFrame, name: str, left_out: int) -> Pairs:
         len(pairs),
         pairs["seed"].nunique(),
         pairs["setting"].nunique(),
+        degenerate=int(pairs["is_degenerate"].sum()),
+        degenerate_baseline=int(pairs["base_is_degenerate"].sum()),
         left_out=left_out,
     )
 

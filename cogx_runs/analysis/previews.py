@@ -11,9 +11,9 @@ def previews(frame: pd.DataFrame, metric: str, from_steps: int, steps: int) -> p
     """One row a finished cell at `from_steps` that has a value of the metric.
 
     `frame` is as `load_runs` gives it. Columns: `prompt`, `text` (its name and words, by which prompts are told
-    apart), `signature`, `number` (its seed), `run_id`, `run_name`, `device`, `start_time`, `preview` (the value); and
-    of the cell that differs from it in the step count alone, missing where there is none with a value: `final` and
-    `final_run_id`. Raises CogxError for a metric that is not there.
+    apart), `signature`, `number` (its seed), `run_id`, `run_name`, `device`, `start_time`, `preview` (the value),
+    `is_degenerate`; and of the cell that differs from it in the step count alone, missing where there is none with a
+    value: `final`, `final_run_id` and `final_is_degenerate`. Raises CogxError for a metric that is not there.
     """
     cells = finished_cells(frame, (metric,), (STEPS,))
     before, after = (cells[cells[f"params.{STEPS}"] == count] for count in (from_steps, steps))
@@ -23,6 +23,7 @@ def previews(frame: pd.DataFrame, metric: str, from_steps: int, steps: int) -> p
             "machine": after["machine"],
             "final": after[f"metrics.{metric}"].astype(float),
             "final_run_id": after["run_id"],
+            "final_is_degenerate": after["is_degenerate"],
         }
     )
     rows = pd.DataFrame(
@@ -36,6 +37,7 @@ def previews(frame: pd.DataFrame, metric: str, from_steps: int, steps: int) -> p
             "device": before["params.device"],
             "start_time": before["start_time"],
             "preview": before[f"metrics.{metric}"].astype(float),
+            "is_degenerate": before["is_degenerate"],
             "context": before["context"],
             "machine": before["machine"],
         }
@@ -44,7 +46,12 @@ def previews(frame: pd.DataFrame, metric: str, from_steps: int, steps: int) -> p
 
 
 def ranked(rows: pd.DataFrame, direction: str) -> pd.DataFrame:
-    """The rows by prompt, best preview first; of equal ones the smaller seed, so that the choice is always the same."""
+    """The rows by prompt, best preview first; of equal ones the smaller seed, so that the choice is always the same.
+
+    Those whose preview is degenerate are left out: no metric was made to tell noise from noise, and some take a video
+    that stands still for the best of all.
+    """
+    rows = rows[~rows["is_degenerate"]]
     signed = -rows["preview"] if direction == "higher" else rows["preview"]
     ordered = rows.assign(signed=signed).sort_values(["prompt", "signed", "number", "signature"], kind="stable")
     return ordered.drop(columns="signed")

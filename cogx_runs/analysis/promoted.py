@@ -30,7 +30,10 @@ class Promoted:
     """Of the metric that chose."""
     final: float | None
     final_rank: int | None
-    """Among the finals of its prompt that there are."""
+    """Among the finals of its prompt; None unless every candidate has one, since those that were chosen are no sample
+    of them."""
+    final_is_degenerate: bool
+    """Whether the video at the final steps is noise, one flat colour or frozen."""
     check_preview: float | None
     """Of the metric that did not choose."""
     check_final: float | None
@@ -75,7 +78,8 @@ def promoted(frame: pd.DataFrame, choice: Choice, check: str | None) -> tuple[Pr
     checked = {} if check is None else _values(frame, choice, check)
     found = []
     for group in choice.by_prompt:
-        finals = [value.final for one in group if (value := chosen.get(one.signature, _NONE)).final is not None]
+        finals = [chosen.get(one.signature, _NONE).final for one in group]
+        is_whole = all(final is not None for final in finals)
         for one in group:
             if one not in choice.promoted:
                 continue
@@ -90,7 +94,8 @@ def promoted(frame: pd.DataFrame, choice: Choice, check: str | None) -> tuple[Pr
                     final_run_id=of.final_run_id,
                     preview=one.value,
                     final=of.final,
-                    final_rank=None if of.final is None else _rank(of.final, finals, choice.direction),
+                    final_rank=_rank(of.final, finals, choice.direction) if of.final is not None and is_whole else None,
+                    final_is_degenerate=of.final_is_degenerate,
                     check_preview=by_check.preview,
                     check_final=by_check.final,
                 )
@@ -145,9 +150,10 @@ class _Value:
     preview: float | None
     final: float | None
     final_run_id: str | None
+    final_is_degenerate: bool
 
 
-_NONE = _Value(None, None, None)
+_NONE = _Value(None, None, None, False)
 
 
 def _rank(value: float, among: Sequence[float | None], direction: Direction) -> int:
@@ -167,5 +173,6 @@ def _values(frame: pd.DataFrame, choice: Choice, metric: str) -> Mapping[str, _V
             float(row["preview"]),
             float(row["final"]) if has_final else None,
             str(row["final_run_id"]) if has_final else None,
+            has_final and bool(row["final_is_degenerate"]),
         )
     return found

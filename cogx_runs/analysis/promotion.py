@@ -7,8 +7,9 @@ from itertools import groupby
 import pandas as pd
 
 from cogx_runs.analysis.kinds import card_column, is_of_the_clip, with_cards
-from cogx_runs.analysis.pairs import is_of_machine
+from cogx_runs.analysis.pairs import DEGENERATE, is_of_machine
 from cogx_runs.analysis.previews import STEPS, of_newest_texts, previews, ranked
+from cogx_runs.analysis.wording import count
 from cogx_runs.errors import CogxError, did_you_mean
 from cogx_runs.metrics.card import Direction
 from cogx_runs.metrics.registry import COMPARISONS, qualities, quality
@@ -16,7 +17,7 @@ from cogx_runs.metrics.registry import COMPARISONS, qualities, quality
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A finished cell at few steps, in its place among those of its prompt."""
+    """A finished cell at few steps that is not degenerate, in its place among those of its prompt."""
 
     prompt: str
     signature: str
@@ -60,16 +61,18 @@ def choose(frame: pd.DataFrame, by: str, steps: int, *, from_steps: int | None =
     """The candidates of each prompt by a metric at the fewer steps.
 
     `frame` holds the runs of one experiment, as `load_runs` gives them. Candidates of a prompt are its finished cells
-    at `from_steps`, whatever they differ in; None is the one count below `steps` that is there. Raises CogxError for a
-    metric that cannot choose, for candidates without a value or with values of several definitions, and where the step
-    counts do not say which cells are meant.
+    at `from_steps` that are not degenerate, whatever they differ in; None is the one count below `steps` that is there.
+    Raises CogxError for a metric that cannot choose, for candidates without a value or with values of several
+    definitions, where the step counts do not say which cells are meant, and where all are degenerate.
     """
     direction = direction_to_choose_by(frame, by, "--by")
     before = _from_steps(frame, steps, from_steps)
     current = of_newest_texts(frame, before)
     here = current[(current[f"params.{STEPS}"] == before).fillna(False).astype(bool)]
-    _check_complete(here, by)
-    _check_one_definition(here, by)
+    degenerate = _degenerate(here)
+    usable = here[~here["tags.cogx.signature"].isin(degenerate["tags.cogx.signature"])]
+    _check_complete(usable, by)
+    _check_one_definition(usable, by)
     rows = ranked(previews(current, by, before, steps), direction)
     candidates = []
     for _, group in rows.groupby("text", sort=False):
@@ -77,6 +80,12 @@ def choose(frame: pd.DataFrame, by: str, steps: int, *, from_steps: int | None =
             names = ("prompt", "signature", "run_id", "run_name", "device")
             known = {name: str(row[name]) for name in names}
             candidates.append(Candidate(**known, value=float(row["preview"]), rank=rank, of=len(group)))
+    if not candidates:
+        kinds = ", ".join(sorted(set(degenerate[DEGENERATE])))
+        raise CogxError(
+            f"--from-steps {before}: all {count(len(degenerate), 'candidate')} are degenerate ({kinds}), so that there "
+            "is nothing to choose"
+        )
     return Choice(
         by=by,
         direction=direction,
@@ -84,7 +93,7 @@ def choose(frame: pd.DataFrame, by: str, steps: int, *, from_steps: int | None =
         steps=steps,
         top=top,
         candidates=tuple(candidates),
-        notes=tuple(_notes(here, candidates)),
+        notes=tuple(_notes(usable, degenerate, candidates)),
     )
 
 
@@ -158,12 +167,30 @@ def _check_one_definition(here: pd.DataFrame, by: str) -> None:
             raise CogxError(f"--by {by}: the candidates have values of {len(found)} definitions: {', '.join(found)}")
 
 
-def _notes(here: pd.DataFrame, candidates: Sequence[Candidate]) -> list[str]:
-    signatures = {one.signature for one in candidates}
-    waiting = here[~here["tags.cogx.signature"].isin(signatures)].drop_duplicates("tags.cogx.signature")
+def _degenerate(here: pd.DataFrame) -> pd.DataFrame:
+    """The degenerate candidates, a row each: as its finished run says, else the newest that was ended for it."""
+    if DEGENERATE not in here.columns:
+        return here.iloc[:0].assign(**{DEGENERATE: ""})
+    finished, failed = (here[here["status"] == status] for status in ("FINISHED", "FAILED"))
+    each = pd.concat([finished, failed]).drop_duplicates("tags.cogx.signature")
+    return each[each[DEGENERATE].notna()]
+
+
+def _notes(usable: pd.DataFrame, degenerate: pd.DataFrame, candidates: Sequence[Candidate]) -> list[str]:
     notes = []
-    for prompt, count in waiting.groupby("params.prompt_name").size().items():
-        notes.append(f"{prompt}: {count} candidate{'s' * (count > 1)} not finished, and so not chosen among")
+    of = {one.prompt: one.of for one in candidates}
+    for name, group in degenerate.groupby(degenerate["params.prompt_name"].astype(str)):
+        prompt = str(name)
+        named = f"{len(group)} of {count(len(group) + of.get(prompt, 0), 'candidate')}"
+        what = f"degenerate ({', '.join(sorted(set(group[DEGENERATE])))})"
+        if prompt in of:
+            notes.append(f"{prompt}: {named} {what}, and so not chosen among")
+        else:
+            notes.append(f"{prompt}: {named} {what}, so that none is promoted")
+    signatures = {one.signature for one in candidates}
+    waiting = usable[~usable["tags.cogx.signature"].isin(signatures)].drop_duplicates("tags.cogx.signature")
+    for text, number in waiting.groupby("params.prompt_name").size().items():
+        notes.append(f"{text}: {count(number, 'candidate')} not finished, and so not chosen among")
     alone = [one.prompt for one in candidates if one.of == 1]
     if alone:
         notes.append(f"{', '.join(alone)}: one candidate, so that there is no choice")

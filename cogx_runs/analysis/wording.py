@@ -7,6 +7,8 @@ from typing import Any
 from cogx_runs.analysis.effects import Effect
 from cogx_runs.analysis.interactions import Interaction
 from cogx_runs.analysis.intervals import MAX_PROMPTS
+from cogx_runs.analysis.pairs import is_of_machine
+from cogx_runs.analysis.seeds import SeedSpread
 from cogx_runs.analysis.verdict import ALPHA
 from cogx_runs.metrics.card import MINUS, MetricCard
 from cogx_runs.metrics.registry import card_of
@@ -29,7 +31,20 @@ def sentence(effect: Effect) -> str:
         said.append(f"Averaged over {effect.settings} settings of the other parameters.")
     if effect.left_out:
         said.append(f"{count(effect.left_out, 'pair')} left out: not measured alike.")
+    if counts := degenerate_counts(effect):
+        said.append(f"Degenerate: {counts}. They count like any other.")
     return " ".join(said)
+
+
+def degenerate_counts(effect: Effect) -> str:
+    """`9 of 9 videos at 2, 0 of 9 at 50`; empty where none is degenerate, and for what is of the machine and not of the
+    video."""
+    if is_of_machine(effect.metric) or not effect.degenerate + effect.degenerate_baseline:
+        return ""
+    return (
+        f"{effect.degenerate} of {count(effect.pairs, 'video')} at {write_value(effect.value)}, "
+        f"{effect.degenerate_baseline} of {effect.pairs} at {write_value(effect.baseline)}"
+    )
 
 
 def change(effect: Effect) -> str:
@@ -63,7 +78,51 @@ def interaction_sentence(found: Interaction) -> str:
     if found.low is None or found.high is None:
         return f"{said} ({prompts}). {ONE_PROMPT}"
     spread = "the same in each" if found.low == found.high else _interval(found, card)
-    return f"{said} ({spread}; {prompts}): {_verdict(found, card)}."
+    said = f"{said} ({spread}; {prompts}): {_verdict(found, card)}."
+    if found.degenerate and not is_of_machine(found.metric):
+        said += f" {found.degenerate} of the {4 * found.squares} videos are degenerate, and count like any other."
+    return said
+
+
+def seed_sentences(found: SeedSpread) -> list[str]:
+    """`Between the seeds of a prompt the CLIP score has a standard deviation of 1.38 on average (95% interval 0.00 to
+    3.82; 9 prompts, 5 seeds); two of them differ by 1.67.`, and what part of the variance that is."""
+    card = _card(found.metric)
+    counts = f"{count(found.prompts, 'prompt')}, {count(found.seeds, 'seed')}"
+    average = f" on average ({_seed_interval(found, card)}; {counts})" if found.prompts > 1 else f" ({counts})"
+    said = [
+        f"Between the seeds of a prompt the {_titled(found, card)} has a standard deviation of "
+        f"{_write(found.deviation, card)}{average}; two of them differ by {_write(found.difference, card)}."
+    ]
+    if found.share_of_prompts is not None:
+        said.append(
+            f"Of the variance of a single video's {card.title} {found.share_of_prompts:.0%} is between prompts, the "
+            "rest between seeds."
+        )
+    if found.settings > 1:
+        said.append(f"Averaged over {found.settings} settings of the other parameters.")
+    if found.degenerate and not is_of_machine(found.metric):
+        said.append(f"Degenerate: {found.degenerate} of {count(found.cells, 'video')}. They count like any other.")
+    return said
+
+
+def yardstick(found: SeedSpread) -> str:
+    """What the changes of a ranking are to be held against, `found` being of runs at the baselines."""
+    card = _card(found.metric)
+    return (
+        f"Two seeds of one prompt differ by {_write(found.difference, card)} in {_titled(found, card)} on average at "
+        f"the baseline ({count(found.prompts, 'prompt')}, {count(found.seeds, 'seed')})."
+    )
+
+
+def _titled(found: SeedSpread, card: MetricCard) -> str:
+    return card.title + (f" ({found.kind})" if found.kind else "")
+
+
+def _seed_interval(found: SeedSpread, card: MetricCard) -> str:
+    assert found.low is not None, "several prompts have an interval"
+    assert found.high is not None, "several prompts have an interval"
+    return f"95% interval {_write(found.low, card)} to {_write(found.high, card)}"
 
 
 def _interval(effect: Effect | Interaction, card: MetricCard) -> str:

@@ -7,13 +7,13 @@ from typing import Any, cast
 
 import click
 
-from cogx_runs.cli import interrupts
 from cogx_runs.cli.plans import generate, plan, promote, sweep
 from cogx_runs.cli.report import report
 from cogx_runs.cli.results import export, rescore, runs, ui
 from cogx_runs.cli.setup import doctor, init
 from cogx_runs.cli.threshold import threshold
 from cogx_runs.errors import CogxError, InputError
+from cogx_runs.interrupts import install
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -62,5 +62,5 @@ for _command in (init, plan, sweep, threshold, generate, promote, runs, rescore,
 
 def main() -> None:
     """The entry point `cogx-runs`."""
-    interrupts.install()
+    install()
     cast(Callable[[], None], cli)()

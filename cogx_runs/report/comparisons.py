@@ -9,6 +9,7 @@ import pandas as pd
 from cogx_runs.analysis.effects import Effect, Margin, effects
 from cogx_runs.analysis.interactions import Interaction, interactions
 from cogx_runs.analysis.pairs import AXES, values_of
+from cogx_runs.analysis.seeds import SeedSpread, seed_spreads
 from cogx_runs.analysis.wording import write_value
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.report.grids import Grid
@@ -18,6 +19,8 @@ QUANTITIES: Mapping[str, MetricCard] = {card.name: card for card in COMPARED}
 """How the metrics that are compared are written, by metric."""
 HEADLINES = tuple(card.name for card in PLOTTED)
 """The metrics of which sentences and interactions are told; the table has the others."""
+SEED = "seed"
+"""The axis of which no value is a treatment."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class Comparisons:
     interactions: tuple[Interaction, ...] = ()
     refused: tuple[tuple[str, str], ...] = ()
     """Axes along which nothing is compared, each with a sentence that says why."""
+    seeds: tuple[SeedSpread, ...] = ()
+    """Where the seed is an axis: how far seeds differ, by metric. They are draws, and have no effects."""
 
     def along(self, axis: str | None) -> list[Effect]:
         """The effects of one axis."""
@@ -38,13 +43,14 @@ class Comparisons:
 def compare(
     runs: pd.DataFrame, grids: Sequence[Grid], margins: Mapping[str, Margin | None], among: pd.DataFrame
 ) -> Comparisons:
-    """The comparisons of an experiment's runs, as `load_runs` gives them, along the axes of its grids.
+    """The comparisons of an experiment's runs, as `load_runs` gives them, along the axes of its grids but the seed.
 
     Each metric's effects are one family, those of models, CLIPs, sizes and precisions apart from each other; these
     kinds are told from the others of `among`.
     """
     refused = {str(grid.axis): why for grid in grids if (why := _why_not(runs, grid))}
-    chosen = {grid.axis: grid.baseline_value for grid in grids if grid.axis is not None and grid.axis not in refused}
+    compared = [grid for grid in grids if grid.axis not in {None, SEED, *refused}]
+    chosen = {str(grid.axis): grid.baseline_value for grid in compared}
     metrics = measured(runs)
     return Comparisons(
         tuple(effects(runs, list(chosen), metrics, chosen, margins, apart=True, among=among)),
@@ -56,6 +62,7 @@ def compare(
             for interaction in interactions(runs, axis_a, axis_b, metric, chosen, margins, apart=True, among=among)
         ),
         tuple(refused.items()),
+        tuple(seed_spreads(runs, metrics, among=among)) if any(grid.axis == SEED for grid in grids) else (),
     )
 
 
@@ -65,8 +72,8 @@ def measured(runs: pd.DataFrame) -> list[str]:
 
 
 def _why_not(runs: pd.DataFrame, grid: Grid) -> str | None:
-    """Why nothing is compared along a grid's axis; None where it is, or where there is but one value."""
-    if grid.axis is None:
+    """Why nothing is compared along a grid's axis; None where it is, where there is but one value, and for seeds."""
+    if grid.axis in {None, SEED}:
         return None
     if grid.axis not in AXES:
         return f"Videos that differ in {grid.axis} stand side by side; their numbers are not compared."

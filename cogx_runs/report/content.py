@@ -7,14 +7,15 @@ import pandas as pd
 from markupsafe import Markup
 
 from cogx_runs.analysis.effects import Effect, Margin
+from cogx_runs.analysis.seeds import SeedSpread
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.report.cells import Cell
-from cogx_runs.report.comparisons import Comparisons, compare
+from cogx_runs.report.comparisons import SEED, Comparisons, compare
 from cogx_runs.report.environments import Environment, definitions_of, environments_of
 from cogx_runs.report.grids import Grid, grids_of
 from cogx_runs.report.plots import plot, plot_effects, plot_trials
 from cogx_runs.report.quantities import PLOTTED
-from cogx_runs.report.sentences import about_grid, about_interactions, about_section, warnings_about
+from cogx_runs.report.sentences import about_grid, about_interactions, about_section, about_seeds, warnings_about
 from cogx_runs.report.together import Together, together
 from cogx_runs.report.trials import Trials, trials_of
 from cogx_runs.report.votes import Tally, Vote, tally
@@ -30,6 +31,8 @@ class GridContent:
     grid: Grid
     effects: tuple[Effect, ...]
     """Along its axis."""
+    spreads: tuple[SeedSpread, ...]
+    """Between seeds, where they are its axis."""
     sentences: tuple[str, ...]
     plots: tuple[Markup, ...]
     forests: tuple[Markup, ...]
@@ -154,13 +157,16 @@ def _section(
 
 def _of_grid(key: str, grid: Grid, comparisons: Comparisons, votes: Sequence[Vote]) -> GridContent:
     effects = comparisons.along(grid.axis)
+    spreads = comparisons.seeds if grid.axis == SEED else ()
+    refused = dict(comparisons.refused).get(str(grid.axis))
     plots = [plot(grid, quantity) for quantity in PLOTTED]
     forests = [plot_effects(effects, quantity) for quantity in PLOTTED]
     return GridContent(
         key,
         grid,
         tuple(effects),
-        tuple(about_grid(grid, effects, dict(comparisons.refused).get(str(grid.axis)))),
+        spreads,
+        tuple(about_seeds(grid, spreads) if grid.axis == SEED else about_grid(grid, effects, refused)),
         tuple(drawn for drawn in plots if drawn is not None),
         tuple(drawn for drawn in forests if drawn is not None),
         tuple(tally(grid, votes)) if len(grid.values) > 1 else (),

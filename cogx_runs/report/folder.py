@@ -13,14 +13,14 @@ from cogx_runs.errors import CogxError, did_you_mean
 from cogx_runs.export import make_folder
 from cogx_runs.report.cells import CONFIG, Cell, cells_of
 from cogx_runs.report.clips import EMBED_LIMIT_MB, are_embedded, collect_clips, error_of, still_of, write_beside
-from cogx_runs.report.comparisons import QUANTITIES
+from cogx_runs.report.comparisons import QUANTITIES, SEED
 from cogx_runs.report.content import Experiment, content_of
 from cogx_runs.report.grids import is_written, values_of
 from cogx_runs.report.page import Media, render_page
 from cogx_runs.report.votes import report_id, votes_in
 from cogx_runs.study import experiments_of
 from cogx_runs.tracking.board import show
-from cogx_runs.tracking.store import OBJECTIVES, RunStore
+from cogx_runs.tracking.store import AXES_TAG, OBJECTIVES_TAG, RunStore
 from cogx_runs.tracking.uri import store_exists
 from cogx_runs.tracking.view import Only
 
@@ -99,7 +99,7 @@ def _read(name: str, store: RunStore, tracking_uri: str | None) -> Experiment:
     runs = load_runs(name, tracking_uri=tracking_uri)
     cells, unfinished = cells_of(runs)
     tags = store.experiment_tags(store.experiment_id(name))
-    objectives = json.loads(tags.get(OBJECTIVES, "{}"))
+    objectives = json.loads(tags.get(OBJECTIVES_TAG, "{}"))
     question = tags.get("cogx.question", "")
     return Experiment(name, question, tuple(cells), unfinished, _axes(cells, tags), runs, objectives)
 
@@ -109,7 +109,7 @@ def _axes(cells: Sequence[Cell], tags: Mapping[str, str]) -> tuple[str, ...]:
 
     An axis that all cells have one value of is none, unless nothing else varies: then that is all there is so far.
     """
-    named = dict.fromkeys(json.loads(tags.get("cogx.axes", "{}")))
+    named = dict.fromkeys(json.loads(tags.get(AXES_TAG, "{}")))
     named |= {key.removeprefix("axis."): None for cell in cells for key in cell.metrics if key.startswith("axis.")}
     present = [axis for axis in named if axis in CONFIG and values_of(cells, axis)]
     return tuple(axis for axis in present if len(values_of(cells, axis)) > 1) or tuple(present)
@@ -121,6 +121,8 @@ def _check_baselines(baselines: Mapping[str, str], experiments: Sequence[Experim
         for axis in found.axes:
             axes.setdefault(axis, []).extend(values_of(found.cells, axis))
     for axis, text in baselines.items():
+        if axis == SEED:
+            raise CogxError(f"--baseline {axis}={text}: seeds are random draws, and none is compared with another")
         if axis not in axes:
             raise CogxError(f"--baseline {axis}={text}: these sweeps have no axis {axis!r}; {did_you_mean(axis, axes)}")
         if not any(is_written(text, value) for value in axes[axis]):

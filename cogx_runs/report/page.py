@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from cogx_runs.analysis.wording import signed, write_value
+from cogx_runs.analysis.wording import degenerate_counts, signed, write_value, yardstick
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.registry import shown_cards
 from cogx_runs.report.clips import Clip
@@ -48,6 +48,7 @@ def render_page(content: Content, media: Media) -> str:
     )
     templates.filters["value"] = write_value
     templates.filters["p"] = _p
+    templates.filters["degenerate"] = degenerate_counts
     templates.filters["verdict"] = _verdict
     templates.filters["signed"] = partial(signed, digits=".2f")
     templates.filters["interval"] = _interval
@@ -60,6 +61,7 @@ def render_page(content: Content, media: Media) -> str:
         quantities=shown_cards(),
         compared=QUANTITIES,
         about_fit=about_fit,
+        yardstick=yardstick,
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         ballot=Ballot(report=content.identity, votes=list(content.votes)).model_dump(),
         data=_data(content, media),

@@ -6,13 +6,16 @@ from collections.abc import Callable, Sequence
 from cogx_runs.analysis.effects import Effect
 from cogx_runs.analysis.interactions import Interaction
 from cogx_runs.analysis.pairs import is_of_machine
+from cogx_runs.analysis.seeds import SeedSpread
 from cogx_runs.analysis.timing import TimeFit
 from cogx_runs.analysis.wording import (
     ONE_PROMPT,
     change,
     count,
     counted,
+    degenerate_counts,
     interaction_sentence,
+    seed_sentences,
     sentence,
     write_value,
 )
@@ -36,6 +39,8 @@ def about_section(cells: Sequence[Cell], unfinished: int) -> str:
     parts = [f"{count(finished, 'video')} finished"]
     if reused:
         parts.append(f"{reused} of them taken over from another sweep with the figures measured there")
+    if degenerate := sum(_is_degenerate(cell) for cell in cells if cell.is_finished):
+        parts.append(f"{degenerate} of them degenerate")
     if failed := len(cells) - finished:
         parts.append(f"{failed} failed")
     if unfinished:
@@ -47,9 +52,9 @@ def about_grid(grid: Grid, effects: Sequence[Effect], refused: str | None = None
     """What a grid's numbers say, `effects` being those along its axis; `refused` says why there are none."""
     if grid.axis is None:
         return _ranges(grid)
-    said = _ranges(grid) if grid.axis == "seed" else []
+    said: list[str] = []
     if refused:
-        return [*said, refused, *_traps(grid, effects)]
+        return [refused, *_traps(grid, effects)]
     for metric in HEADLINES:
         for kind in dict.fromkeys(effect.kind for effect in effects):
             said += _headline([effect for effect in effects if (effect.metric, effect.kind) == (metric, kind)])
@@ -59,6 +64,19 @@ def about_grid(grid: Grid, effects: Sequence[Effect], refused: str | None = None
     elif not effects and len(grid.values) > 1:
         said.append(f"No two finished videos differ in {grid.axis} alone: there is nothing to compare.")
     return said + _traps(grid, effects)
+
+
+def about_seeds(grid: Grid, spreads: Sequence[SeedSpread]) -> list[str]:
+    """What the numbers of a grid of seeds say, `spreads` being those of its experiment."""
+    told = [one for metric in HEADLINES for one in spreads if one.metric == metric]
+    said = [*_ranges(grid), *(sentence for one in told for sentence in seed_sentences(one))]
+    if told:
+        said.append(
+            "A seed is a random draw: none is better than another, and their order says nothing of new prompts."
+        )
+    elif len(grid.values) > 1:
+        said.append("No two finished videos differ in the seed alone: there is no spread to tell.")
+    return [*said, *_texts(grid), *_ended(grid)]
 
 
 def about_interactions(found: Sequence[Interaction]) -> list[str]:
@@ -166,7 +184,7 @@ def _headline(effects: Sequence[Effect]) -> list[str]:
         return []
     shown = effects if len(effects) <= FEW else [max(effects, key=lambda effect: abs(effect.mean))]
     if all(effect.low is None for effect in effects):
-        return [f"{change(effect)} ({counted(effect)})." for effect in shown]
+        return [f"{change(effect)} ({counted(effect)})." for effect in shown] + _degenerate(effects)
     said = [sentence(effect) for effect in shown]
     if len(shown) < len(effects):
         verdicts: dict[str, list[str]] = {}
@@ -176,7 +194,18 @@ def _headline(effects: Sequence[Effect]) -> list[str]:
         first = effects[0]
         of = f" ({first.kind})" if first.kind else ""
         said.append(f"All {len(effects)} values for the {QUANTITIES[first.metric].title}{of}: {'; '.join(parts)}.")
+        said += _degenerate([effect for effect in effects if effect not in shown])
     return said
+
+
+def _degenerate(effects: Sequence[Effect]) -> list[str]:
+    """Of several values with how many degenerate videos each was compared."""
+    counts = [counts for effect in effects if (counts := degenerate_counts(effect))]
+    return [f"Degenerate videos, which count like any other: {'; '.join(counts)}."] if counts else []
+
+
+def _is_degenerate(cell: Cell) -> bool:
+    return "degenerate" in cell.tags
 
 
 def _traps(grid: Grid, effects: Sequence[Effect]) -> list[str]:
@@ -194,13 +223,35 @@ def _traps(grid: Grid, effects: Sequence[Effect]) -> list[str]:
     if grid.axis == "guidance_scale" and min(values) <= 1 < max(values):
         said.append("At 1 or below guidance is off: a step calls the model for half as many videos.")
     if any(effect.metric == WALL_TIME.name for effect in effects):
-        texts = [cell.tags.get("text") for cell in grid.cells if cell.is_finished]
-        if {"encoder", "cache"} <= set(texts):
-            said.append(
-                f"The encoding of a text is in {texts.count('encoder')} of {len(texts)} wall times; the others took it "
-                "from the cache."
-            )
-    return said + _not_alike(grid, effects)
+        said += _texts(grid)
+    return said + _ended(grid) + _not_alike(grid, effects)
+
+
+def _texts(grid: Grid) -> list[str]:
+    """Of how many videos the wall time holds the encoding of a text, where that is of some only."""
+    texts = [cell.tags.get("text") for cell in grid.cells if cell.is_finished]
+    if not {"encoder", "cache"} <= set(texts):
+        return []
+    return [
+        f"The encoding of a text is in {texts.count('encoder')} of {len(texts)} wall times; the others took it from "
+        "the cache."
+    ]
+
+
+def _ended(grid: Grid) -> list[str]:
+    """How many videos of each value were ended as degenerate, so that no mean holds them."""
+    counts = [
+        f"{ended} at {write_value(value)}"
+        for place, value in enumerate(grid.values)
+        if (ended := sum(_was_ended(row.cells[place]) for row in grid.rows))
+    ]
+    if not counts:
+        return []
+    return [f"Ended as degenerate before they were finished: {', '.join(counts)}. What is compared leaves them out."]
+
+
+def _was_ended(cell: Cell | None) -> bool:
+    return cell is not None and not cell.is_finished and _is_degenerate(cell)
 
 
 def _not_alike(grid: Grid, effects: Sequence[Effect]) -> list[str]:

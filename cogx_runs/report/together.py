@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from cogx_runs.analysis.correlations import RankCorrelation, rank_correlations
-from cogx_runs.analysis.effects import Effect, Ranked, rank_parameters
+from cogx_runs.analysis.effects import ASPECTS, Effect, Ranked, rank_parameters
 from cogx_runs.analysis.kinds import kinds_of
+from cogx_runs.analysis.seeds import SeedSpread, seed_spreads
 from cogx_runs.analysis.timing import TimeFit, fit_time
 from cogx_runs.errors import CogxError
 from cogx_runs.metrics.measured import FILE_SIZE
@@ -36,6 +37,8 @@ class Together:
     """Of file size with the other metrics, each with the kind of runs it is of; empty where all are of one kind."""
     fits: tuple[tuple[str, TimeFit], ...]
     """Likewise, of time."""
+    yardsticks: tuple[SeedSpread, ...] = ()
+    """How far two seeds differ, at the baselines, in what the ranking is by: for its changes to be held against."""
 
     def __bool__(self) -> bool:
         return bool(self.ranking or self.correlations or self.fits)
@@ -47,11 +50,23 @@ def together(compared: Sequence[tuple[str, Comparisons]], runs: pd.DataFrame) ->
     ranked = rank_parameters([effect for _, effect in places])
     home = {id(effect): name for name, effect in places}
     several = len({effect.axis for _, effect in places}) > 1
+    metrics = [metric for metric in ASPECTS.values() if metric in measured(runs)]
     return Together(
         tuple(Place(place, home[id(place.effect)]) for place in ranked) if several else (),
         tuple(_correlations(runs)),
         tuple(_fits(runs)),
+        tuple(seed_spreads(_at_baselines(runs, [effect for _, effect in places]), metrics, among=runs))
+        if several
+        else (),
     )
+
+
+def _at_baselines(runs: pd.DataFrame, effects: Sequence[Effect]) -> pd.DataFrame:
+    """The runs at a baseline of every axis."""
+    for axis in {effect.axis for effect in effects}:
+        baselines = [effect.baseline for effect in effects if effect.axis == axis]
+        runs = runs[runs[f"params.{axis}"].isin(baselines)]
+    return runs
 
 
 def _correlations(runs: pd.DataFrame) -> list[tuple[str, RankCorrelation]]:

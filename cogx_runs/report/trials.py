@@ -29,6 +29,12 @@ class Tried:
     values: tuple[float, ...] | None
     """Of each objective the mean over the cells; None where one of them is missing or failed."""
     is_best: bool
+    """Among those with the fewest degenerate videos."""
+
+    @property
+    def degenerate(self) -> int:
+        """How many of its videos are."""
+        return sum(cell is not None and "degenerate" in cell.tags for cell in self.cells)
 
     @property
     def what(self) -> str:
@@ -80,6 +86,11 @@ class Trials:
             said[0] += f" the best is {numbers}."
         if lacking := len(self.tried) - len(finished):
             said.append(f"{count(lacking, 'trial')} without a value: not every cell of it is finished.")
+        fewest = min(one.degenerate for one in finished)
+        if passed := [f"trial {one.number} ({one.degenerate})" for one in finished if one.degenerate > fewest]:
+            said.append(f"Passed over, since more of their videos are degenerate: {', '.join(passed)}.")
+        if fewest:
+            said.append("Every finished trial has degenerate videos, the best too.")
         return [*said, WINNERS_CURSE]
 
 
@@ -98,7 +109,8 @@ def _search(cells: Sequence[Cell], objectives: Mapping[str, Direction]) -> Trial
         by_number.setdefault(int(cell.tags[NUMBER]), []).append(cell)
     rows = list(dict.fromkeys((cell.prompt_name, cell.config.get("seed")) for cell in cells))
     values = {number: found for number in sorted(by_number) if (found := _values(by_number[number], rows, objectives))}
-    best = front(values, list(objectives.values()))
+    degenerate = {number: sum("degenerate" in cell.tags for cell in by_number[number]) for number in by_number}
+    best = front(values, list(objectives.values()), degenerate)
     sign = -1 if next(iter(objectives.values())) == "maximize" else 1
 
     def place(number: int) -> tuple[float, ...]:

@@ -26,6 +26,8 @@ class Told:
     """The value of each axis."""
     values: Sequence[float] | None
     """Of each objective; None for a trial that failed."""
+    degenerate: int = 0
+    """Videos of it that are degenerate: a trial with more of them is worse, whatever its values."""
 
 
 def propose(sweep: Sweep, directions: Sequence[Direction], told: Sequence[Told]) -> dict[str, Any] | None:
@@ -51,6 +53,7 @@ def propose(sweep: Sweep, directions: Sequence[Direction], told: Sequence[Told])
                 params={axis.name: axis.inner(trial.parameters[axis.name]) for axis in axes},
                 distributions=distributions,
                 values=trial.values,
+                constraints={"degenerate": float(trial.degenerate)},
             )
         )
     for attempt in range(ATTEMPTS):

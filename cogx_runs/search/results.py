@@ -46,7 +46,26 @@ class SearchResult:
 
     @property
     def caveats(self) -> list[str]:
-        """What makes times or memory of the finished trials not comparable, as sentences."""
+        """Which finished trials were passed over, and what makes times or memory not comparable, as sentences."""
+        return [*self._degenerate(), *self._not_alike()]
+
+    def _degenerate(self) -> list[str]:
+        """Of the trials that hold degenerate videos."""
+        finished = [trial for trial in self.trials if trial.state == "finished"]
+        fewest = min((trial.degenerate for trial in finished), default=0)
+        passed = [trial for trial in finished if trial.degenerate > fewest]
+        said = []
+        if passed:
+            named = ", ".join(f"trial {one.number} ({one.degenerate} of {len(one.plan.runs)})" for one in passed)
+            said.append(f"Passed over, since more of their videos are degenerate: {named}.")
+        if fewest:
+            said.append(
+                f"Every finished trial has degenerate videos, the best too: {fewest} of "
+                f"{len(self.best[0].plan.runs)}. Look at them before believing a score."
+            )
+        return said
+
+    def _not_alike(self) -> list[str]:
         from cogx_runs.analysis.pairs import is_of_machine  # pandas, which a plan does without
 
         if not any(map(is_of_machine, self.search.settings.objectives)):

@@ -47,6 +47,12 @@ class Trial:
     """Why it failed."""
 
     @property
+    def degenerate(self) -> int:
+        """Finished videos of it that are noise, one flat colour or frozen."""
+        made = [run.decision.finished for run in self.plan.runs]
+        return sum(run is not None and run.degenerate is not None for run in made)
+
+    @property
     def what(self) -> str:
         """`guidance=7.343 steps=25`"""
         return " ".join(f"{SHORT_NAMES.get(axis, axis)}={value}" for axis, value in self.parameters.items())
@@ -97,7 +103,7 @@ class Search:
         number = len(trials) + 1
         if number > self.budget:
             return None
-        told = [Told(trial.parameters, trial.values) for trial in trials]
+        told = [Told(trial.parameters, trial.values, trial.degenerate) for trial in trials]
         parameters = self._begun(number, history) or propose(self.sweep, self.directions, told)
         return None if parameters is None else self.look(number, parameters, history, retry_failed)
 
@@ -143,10 +149,15 @@ class Search:
 
     def best(self, trials: Iterable[Trial]) -> list[Trial]:
         """The finished trials that no other one beats: the best, or those that tie; of two objectives the Pareto front,
-        in the order of the first one, the best first."""
+        in the order of the first one, the best first.
+
+        Only those with the fewest degenerate videos are compared: some metrics take a video that stands still for the
+        best of all.
+        """
         finished = {trial.number: trial for trial in trials if trial.values is not None}
         values = {number: trial.values for number, trial in finished.items() if trial.values is not None}
-        return [finished[number] for number in front(values, self.directions)]
+        degenerate = {number: trial.degenerate for number, trial in finished.items()}
+        return [finished[number] for number in front(values, self.directions, degenerate)]
 
     def run(
         self,

@@ -17,8 +17,8 @@ from cogx_runs.actions import TRIAL
 from cogx_runs.errors import CogxError, did_you_mean, first_line
 from cogx_runs.space import Direction, front
 from cogx_runs.tracking.dashboard import comparison, running
-from cogx_runs.tracking.notes import NOTE, PROMOTED_FROM, escaped, experiment_note
-from cogx_runs.tracking.store import NUMBER, OBJECTIVES, RunStore
+from cogx_runs.tracking.notes import DEGENERATE, NOTE, PROMOTED_FROM, escaped, experiment_note
+from cogx_runs.tracking.store import AXES_TAG, NUMBER, OBJECTIVES_TAG, RunStore
 from cogx_runs.tracking.view import MARKS, TABLE, Only, Shown, chosen_key, page, view_tags
 
 INTERVAL_S = 10.0
@@ -51,11 +51,11 @@ def refresh(store: RunStore, name: str, only: Only = Only(), cells: int = 0) -> 
     """
     experiment_id = store.experiment_id(name)
     tags = store.experiment_tags(experiment_id)
-    axes: dict[str, str] = json.loads(tags.get("cogx.axes", "{}"))
-    objectives: dict[str, Direction] = json.loads(tags.get(OBJECTIVES, "{}"))
+    axes: dict[str, str] = json.loads(tags.get(AXES_TAG, "{}"))
+    objectives: dict[str, Direction] = json.loads(tags.get(OBJECTIVES_TAG, "{}"))
     runs = list(store.runs([name]))
     latest = _latest(runs)
-    best = front(_trials(latest, objectives), list(objectives.values()))
+    best = _best(latest, objectives)
     chosen = {
         "best trials": [run.info.run_id for trial in best for run in latest if _trial(run) == trial],
         "promoted": _promoted(runs),
@@ -174,18 +174,24 @@ def _trial(run: Run) -> tuple[str, int]:
     return run.data.tags.get(f"{TRIAL}.search", ""), int(run.data.tags.get(TRIAL, 0))
 
 
-def _trials(runs: Sequence[Run], objectives: Mapping[str, Direction]) -> dict[tuple[str, int], list[float]]:
-    """Of each trial that is finished its mean in each objective, in order."""
+def _best(runs: Sequence[Run], objectives: Mapping[str, Direction]) -> list[tuple[str, int]]:
+    """The finished trials that no other one beats, the best in the first objective first."""
     of: dict[tuple[str, int], list[Run]] = {}
     for run in runs:
         if TRIAL in run.data.tags and objectives:
             of.setdefault(_trial(run), []).append(run)
     cells = max(map(len, of.values()), default=0)
-    return {
-        trial: [fmean(run.data.metrics[objective] for run in found) for objective in objectives]
+    finished = {
+        trial: found
         for trial, found in sorted(of.items())
         if len(found) == cells and all(objectives.keys() <= run.data.metrics.keys() for run in found)
     }
+    means = {
+        trial: [fmean(run.data.metrics[objective] for run in found) for objective in objectives]
+        for trial, found in finished.items()
+    }
+    degenerate = {trial: sum(DEGENERATE in run.data.tags for run in found) for trial, found in finished.items()}
+    return front(means, list(objectives.values()), degenerate)
 
 
 def _latest(runs: Sequence[Run]) -> list[Run]:

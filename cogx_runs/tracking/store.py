@@ -24,10 +24,12 @@ from cogx_runs.tracking.uri import sqlite_path
 TAG_LIMIT = 7900
 """Characters of a tag; MLflow refuses more than 8,000."""
 EXPERIMENT_TAG_LIMIT = 19000
-OBJECTIVES = "cogx.objectives"
-"""The tag of an experiment that says what its search is for: by metric `maximize` or `minimize`."""
+AXES_TAG = "cogx.axes"
+"""Of an experiment: its axes, each with its kind."""
+OBJECTIVES_TAG = "cogx.objectives"
+"""Of an experiment: what its search is for: by metric `maximize` or `minimize`."""
 NUMBER = "number"
-"""The kind of an axis in an experiment's tag `cogx.axes`; any other kind is `word`."""
+"""The kind of an axis of numbers; any other kind is `word`."""
 BATCH = 1000
 """Metrics that MLflow takes at once."""
 Series = Mapping[str, Sequence[float]]
@@ -48,14 +50,18 @@ class RunStore(StoredRuns):
             raise CogxError(f"{path}: cannot be written; work in another folder, or set MLFLOW_TRACKING_URI")
 
     def open_experiment(self, sweep: Sweep) -> str:
-        """The id of the sweep's experiment, created where it is not there. Raises CogxError for a deleted one."""
+        """The id of the sweep's experiment, created where it is not there. Raises CogxError for a deleted one.
+
+        Its axes are the sweep's, and those that it had before and that its runs differ in.
+        """
+        axes = {axis: _kind(values) for axis, values in sweep.axes.items()}
         tags = {
             "cogx.file": sweep.file,
             "cogx.question": sweep.description[:EXPERIMENT_TAG_LIMIT],
-            "cogx.axes": json.dumps({axis: _kind(values) for axis, values in sweep.axes.items()}),
+            AXES_TAG: json.dumps(axes),
         }
         if sweep.optuna is not None:
-            tags[OBJECTIVES] = json.dumps(_objectives(sweep.optuna))
+            tags[OBJECTIVES_TAG] = json.dumps(_objectives(sweep.optuna))
         with self._lock:
             found = self._client.get_experiment_by_name(sweep.name)
             if found is None:
@@ -65,8 +71,16 @@ class RunStore(StoredRuns):
                 f"experiment {sweep.name!r} was deleted in MLflow; restore it "
                 f"(`mlflow experiments restore -x {found.experiment_id}`) or give the sweep another name"
             )
+        before = json.loads(found.tags.get(AXES_TAG, "{}"))
+        kept = self._differing([axis for axis in before if axis not in axes], found.experiment_id)
+        tags[AXES_TAG] = json.dumps(axes | {axis: before[axis] for axis in kept})
         self.tag_experiment(found.experiment_id, tags)
         return str(found.experiment_id)
+
+    def _differing(self, axes: Sequence[str], experiment_id: str) -> list[str]:
+        """Those of the axes that the experiment's runs have several values of."""
+        runs = list(self._search([experiment_id], KIND_FILTER)) if axes else []
+        return [axis for axis in axes if len({run.data.params.get(axis) for run in runs} - {None}) > 1]
 
     def tag_experiment(self, experiment_id: str, tags: Mapping[str, str]) -> None:
         """Set tags of an experiment, those aside that it has with the same value."""

@@ -1,10 +1,11 @@
 """Runs in MLflow, read: listed, found again, taken out of the store."""
 
 import hashlib
+import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.request import urlopen
 
 import mlflow.artifacts
@@ -17,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from cogx_runs.actions import TRIAL, PastRun
 from cogx_runs.errors import CogxError, did_you_mean, first_line
 from cogx_runs.hardware import cache_directory
+from cogx_runs.interrupts import Undisturbed
 from cogx_runs.tracking.uri import SQLITE, is_server, sqlite_path, tracking_uri
 
 KIND_FILTER = "tags.`cogx.kind` = 'run'"
@@ -41,7 +43,9 @@ class StoredRuns:
                 urlopen(f"{self.uri.rstrip('/')}/health", timeout=10).close()  # MLflow would try for minutes
             with self._lock:
                 _create_sqlite(sqlite_path(self.uri))
-                self._client = MlflowClient(tracking_uri=self.uri)
+                client = MlflowClient(tracking_uri=self.uri)
+                # An interrupted transaction would keep SQLite locked while its exception is being handled.
+                self._client = cast(MlflowClient, Undisturbed(client))
                 self._client.search_experiments(max_results=1)
         except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
             raise CogxError(f"tracking store {self.uri}: {first_line(error)}") from error
@@ -175,6 +179,8 @@ def _past_run(run: Run, experiment: str) -> PastRun:
         device_name=run.data.tags.get("cogx.env.device_name", ""),
         params=run.data.params,
         metrics=scalars(run),
+        definitions=json.loads(run.data.tags.get("cogx.metrics", "{}")),
+        degenerate=run.data.tags.get("cogx.degenerate"),
         trial_tags={key: value for key, value in run.data.tags.items() if key.startswith(TRIAL)},
     )
 

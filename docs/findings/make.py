@@ -132,7 +132,8 @@ def claims(study: Study) -> str:
             [
                 "the ranking of parameters",
                 "**quality: no order is shown**; time: steps; memory: all the same",
-                "; ".join(f"{one[1]} {one[2]} {one[3]}" for one in ranked if one[0] == "quality"),
+                "; ".join(f"{one[1]} {one[2]} {one[3]}" for one in ranked if one[0] == "quality")
+                + f"; two seeds of a prompt differ by {study.of_seeds.difference:.2f}",
                 "[ranking](#ranking)",
             ],
         ],

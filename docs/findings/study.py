@@ -9,6 +9,7 @@ import pandas as pd
 import cogx_runs
 from cogx_runs.analysis.effects import Effect
 from cogx_runs.analysis.pairs import finished_cells, pair_cells
+from cogx_runs.analysis.seeds import SeedSpread
 from cogx_runs.analysis.threshold import Threshold, judge_threshold
 from cogx_runs.metrics.registry import card_of
 from cogx_runs.sweep import load_sweeps
@@ -47,9 +48,10 @@ class Study:
         return {(effect.metric, effect.axis, float(effect.value)): effect for effect in found}
 
     @cached_property
-    def of_seeds(self) -> list[Effect]:
-        """Each seed against 42, a family of its own."""
-        return cogx_runs.effects(self._runs["seed"], ["seed"], [SCORE])
+    def of_seeds(self) -> SeedSpread:
+        """Of the CLIP score, at the baseline."""
+        (spread,) = cogx_runs.seed_spreads(self._runs["seed"], [SCORE])
+        return spread
 
     @cached_property
     def of_costs(self) -> list[Effect]:

@@ -17,7 +17,7 @@ from cogx_runs.analysis.promoted import compare
 from cogx_runs.analysis.promotion import choose
 from cogx_runs.analysis.promotion_wording import say_comparison
 from cogx_runs.analysis.threshold import threshold_sentence
-from cogx_runs.analysis.wording import signed
+from cogx_runs.analysis.wording import signed, yardstick
 from cogx_runs.metrics.fidelity import psnr
 from cogx_runs.report.sentences import about_fit
 
@@ -94,34 +94,27 @@ def fidelity(study: Study) -> str:
 
 def seeds(study: Study) -> str:
     """The spread between seeds, beside that between prompts and the changes of the other parameters."""
-    scores = study.by_seed()
-    spreads = scores.std(axis=1, ddof=1)
+    found = study.of_seeds
     rows = [
-        [prompt, f"{row.mean():.2f}", f"{spreads[prompt]:.2f}", f"{row.min():.2f}", f"{row.max():.2f}"]
-        for prompt, row in scores.iterrows()
+        [one.prompt, *(f"{value:.2f}" for value in (one.mean, one.deviation, one.lowest, one.highest))]
+        for one in found.by_prompt
     ]
-    within = Sample.of(spreads.to_numpy())
-    low, high = within.interval(0.95)
-    pooled = float(np.sqrt((spreads**2).mean()))
-    means = scores.mean(axis=1)
-    noise = pooled**2 / scores.shape[1]
-    between = max(float(means.var(ddof=1)) - noise, 0.0)
-    differences = ", ".join(f"{effect.value:g}: {mean_of(effect)} ({interval_of(effect)})" for effect in study.of_seeds)
+    deviations = np.array([one.deviation for one in found.by_prompt])
+    of_means = np.std([one.mean for one in found.by_prompt], ddof=1)
     others = ", ".join(
         f"{axis} {value:g} {signed_number(study.effects[SCORE, axis, float(value)].mean, 2)}" for axis, value in VALUES
     )
     return "\n\n".join([
         as_table(["prompt", "mean CLIP score", "standard deviation over seeds", "lowest", "highest"], rows),
         bullets([
-            f"Between the seeds of a prompt the standard deviation is {within.mean:.2f} on average over prompts (95% "
-            f"interval {max(low, 0):.2f} to {high:.2f}), {spreads.median():.2f} in the middle prompt, and above 1 in "
-            f"{(spreads > 1).sum()} of {len(spreads)}.",
-            f"Between prompts it is {between**0.5:.2f} (that of their means, {means.std(ddof=1):.2f}, less what seeds "
-            f"put into them): {between / (between + pooled**2):.0%} of the variance of a single video's score is "
-            "between prompts, the rest between seeds.",
+            f"Between the seeds of a prompt the standard deviation is {found.deviation:.2f} on average over prompts "
+            f"(95% interval {found.low:.2f} to {found.high:.2f}), {np.median(deviations):.2f} in the middle prompt, "
+            f"and above 1 in {(deviations > 1).sum()} of {found.prompts}. Two seeds of one prompt differ by "
+            f"{found.difference:.2f} on average.",
+            f"Between prompts it is {found.between_prompts:.2f} (that of their means, {of_means:.2f}, less what seeds "
+            f"put into them): {found.share_of_prompts:.0%} of the variance of a single video's score is between "
+            "prompts, the rest between seeds.",
             f"The mean changes of the other parameters, for comparison: {others}.",
-            f"Each seed against 42, over prompts: {differences}; verdicts: "
-            f"{', '.join(sorted({verdict_of(effect.verdict) for effect in study.of_seeds}))}.",
         ]),
     ])  # fmt: skip
 
@@ -181,7 +174,6 @@ def frames(study: Study) -> str:
     """How far a single video of fewer frames is from its longer one, beside how far seeds are from each other."""
     changes = study.by_pair(FRAMES, 25).abs()
     base = study.by_seed()
-    between = [np.abs(row[a] - row[b]) for _, row in base.iterrows() for a, b in combinations(base.columns, 2)]
     runs = study.runs("frames")
     scores = runs.pivot_table(index=[PROMPT, SEED], columns=f"params.{FRAMES}", values=f"metrics.{SCORE}").astype(float)
     taus = Sample.of([group[25].corr(group[49], method="kendall") for _, group in scores.groupby(level=0)])
@@ -198,7 +190,7 @@ def frames(study: Study) -> str:
     return bullets([
         f"The CLIP score of the same prompt and seed differs by {changes.mean():.2f} on average between 25 and 49 "
         f"frames (more than 1 in {(changes > 1).sum()} of {len(changes)} pairs); between two seeds of one prompt by "
-        f"{np.mean(between):.2f}.",
+        f"{study.of_seeds.difference:.2f}.",
         f"The order of a prompt's {len(base.columns)} seeds by it at 25 frames and at 49: Kendall's tau "
         f"{signed_number(taus.mean, 2)} (95% interval {signed_number(low, 2)} to {signed_number(high, 2)}; "
         f"{taus.count} prompts).",
@@ -258,11 +250,12 @@ def previews(study: Study) -> str:
 
 
 def ranking(study: Study) -> str:
-    return as_table(["by", "rank", "parameter", "largest mean change, 95% interval", "at", "verdict"], ranks(study))
+    table = as_table(["by", "rank", "parameter", "largest mean change, 95% interval", "at", "verdict"], ranks(study))
+    return "\n\n".join([table, yardstick(study.of_seeds)])
 
 
 def ranks(study: Study) -> list[list[str]]:
-    found = [*study.effects.values(), *study.of_seeds, *study.of_costs]
+    found = [*study.effects.values(), *study.of_costs]
     rows = []
     for one in cogx_runs.rank_parameters(found):
         effect = one.effect
