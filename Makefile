@@ -18,7 +18,8 @@ study: setup ## The whole study with the toy model on a CPU
 	HF_HUB_OFFLINE=1 $(BIN)/cogx-runs sweep sweeps/study.yaml --model toy --device cpu
 	@echo "Look at it:  $(BIN)/cogx-runs ui sweeps/study.yaml"
 
-screenshots: study ## The pictures of the README, of the study in a browser
+screenshots: setup ## The pictures of the README, of the study's sweeps of one prompt in a browser
+	HF_HUB_OFFLINE=1 $(BIN)/cogx-runs sweep $(addprefix sweeps/,guidance.yaml steps.yaml seed.yaml frames.yaml) --model toy --device cpu
 	$(BIN)/python docs/screenshots.py
 
 bench: setup ## The old loop against cogx-runs, both with the toy model on a CPU

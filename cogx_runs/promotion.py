@@ -22,12 +22,10 @@ from cogx_runs.plan import Advice, Plan, PlannedRun
 from cogx_runs.spec import PIXEL_FIELDS
 from cogx_runs.study import execute, experiments_of, plan_sweeps
 from cogx_runs.sweep import Parameters, Sweep, parameters_of
+from cogx_runs.tracking.notes import PROMOTED_BY, PROMOTED_FROM, PROMOTED_RANK
 from cogx_runs.tracking.store import AXES_TAG, RunStore
 from cogx_runs.tracking.uri import store_exists
 
-FROM, BY, RANK = "cogx.promoted_from", "cogx.promoted_by", "cogx.promoted_rank"
-"""Tags of a run that was chosen: the candidate's run, the metric that chose it, and `1 of 8`. Where several metrics
-chose the same one, the last two name them all, in the same order."""
 COMMAND_LINE = "(command line)"
 _ENDED_WELL = frozenset({"finished", "reused", "done"})
 _RESOLVED = ("height", "width", "scheduler", "dtype", "clip_model")
@@ -134,10 +132,12 @@ def carry_out(
 def lineage(present: Mapping[str, str], candidate: Candidate, by: str) -> dict[str, str]:
     """The tags of a run that a candidate was made again as, with the metrics that chose the same one before."""
     chosen = {}
-    if present.get(FROM) == candidate.run_id:
-        chosen = dict(zip(present.get(BY, "").split(", "), present.get(RANK, "").split(", "), strict=False))
+    if present.get(PROMOTED_FROM) == candidate.run_id:
+        chosen = dict(
+            zip(present.get(PROMOTED_BY, "").split(", "), present.get(PROMOTED_RANK, "").split(", "), strict=False)
+        )
     chosen[by] = f"{candidate.rank} of {candidate.of}"
-    return {FROM: candidate.run_id, BY: ", ".join(chosen), RANK: ", ".join(chosen.values())}
+    return {PROMOTED_FROM: candidate.run_id, PROMOTED_BY: ", ".join(chosen), PROMOTED_RANK: ", ".join(chosen.values())}
 
 
 def _plan(
@@ -259,7 +259,7 @@ def _tag(store: RunStore, planned: PlannedPromotion, outcomes: Sequence[Outcome]
     """Give each final run its lineage, where it has it not: those that were finished before, too."""
     candidates = {one.run_id: one for one in planned.choice.promoted}
     finals = {
-        outcome.run_id: candidates[run.tags[FROM]]
+        outcome.run_id: candidates[run.tags[PROMOTED_FROM]]
         for run, outcome in zip(planned.plan.runs, outcomes, strict=True)
         if outcome.status in _ENDED_WELL
     }

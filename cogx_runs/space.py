@@ -1,14 +1,44 @@
 """What a search by Optuna may choose from, and for what, as a sweep file says it."""
 
 import math
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, get_args
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
 
 from cogx_runs.errors import Mistake
 
 Direction = Literal["maximize", "minimize"]
+Key = TypeVar("Key")
+WINNERS_CURSE = (
+    "The best of many noisy trials looks better than it is (the winner's curse): confirm it with a sweep of it and "
+    "the base on other seeds, compared in pairs."
+)
+"""To be said wherever the best of a search is shown."""
+
+
+def front(
+    points: Mapping[Key, Sequence[float]], directions: Sequence[Direction], degenerate: Mapping[Key, int]
+) -> list[Key]:
+    """Those whose values in the objectives no other beats: the best, or those that tie; of two objectives the Pareto
+    front. The best in the first objective first, what ties in the order given.
+
+    Only those with the fewest degenerate videos are compared: some metrics take a video that stands still for the best
+    of all.
+    """
+    fewest = min((degenerate[key] for key in points), default=0)
+    signs = [1 if direction == "maximize" else -1 for direction in directions]
+    signed = {
+        key: tuple(sign * value for sign, value in zip(signs, point, strict=True))
+        for key, point in points.items()
+        if degenerate[key] == fewest
+    }
+    unbeaten = [
+        key
+        for key, point in signed.items()
+        if not any(other != point and all(map(float.__ge__, other, point)) for other in signed.values())
+    ]
+    return sorted(unbeaten, key=lambda key: signed[key], reverse=True)
 
 
 class _Frozen(BaseModel):

@@ -1,6 +1,6 @@
-"""The pictures of the README: the study of the toy in MLflow's UI and in a report.
+"""The pictures of the README: the toy's sweeps of one prompt in MLflow's UI and in a report.
 
-python docs/screenshots.py        # after `make study`
+make screenshots
 """
 
 import shutil

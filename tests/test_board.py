@@ -15,6 +15,7 @@ from mlflow.exceptions import MlflowException
 
 from cogx_runs.errors import CogxError
 from cogx_runs.record import known_params, spec_metrics
+from cogx_runs.space import OptunaSearch
 from cogx_runs.spec import RunSpec
 from cogx_runs.sweep import Parameters, Sweep
 from cogx_runs.tracking.board import Boards, refresh, show
@@ -133,6 +134,74 @@ def test_of_two_models_the_view_shows_the_last_unless_another_is_asked_for(store
         refresh(store, "exp", Only(model="6b"))
 
 
+def test_where_models_are_compared_the_view_shows_all_of_them(store: RunStore, tmp_path: Path) -> None:
+    experiment = store.open_experiment(SWEEP.model_copy(update={"axes": {"model": ("2b", "5b")}}))
+    for model in ("2b", "5b"):
+        finish(
+            store, experiment, replace(cells.SPEC, model=model, model_revision=model, axes=("model",)), tmp_path / "a"
+        )
+
+    refresh(store, "exp")
+
+    assert state(experiment, "cogx")["searchFilter"] == "tags.`cogx.kind` = 'run'"
+    assert note(experiment).count("](/#/experiments") == 4  # two views, two runs
+
+
+def test_a_search_has_its_objectives_its_trials_and_a_view_of_the_best_of_them(store: RunStore, tmp_path: Path) -> None:
+    search = OptunaSearch(trials=3, objectives=["step_s", "clip_score"])
+    axes = {"guidance_scale": (1.0, 6.0), "scheduler": ("ddim", "dpm")}
+    experiment = store.open_experiment(SWEEP.model_copy(update={"vary": "optuna", "optuna": search, "axes": axes}))
+    made = []
+    for number, (guidance, step_s) in enumerate([(1.0, 2.0), (6.0, 1.0), (2.0, 3.0)], 1):
+        spec = replace(cells.SPEC, guidance_scale=guidance, axes=("guidance_scale", "scheduler"))
+        made.append(finish(store, experiment, spec, tmp_path / "a", step_s=step_s))
+        store.amend(made[-1], {}, {"cogx.trial": str(number), "cogx.trial.search": "a"})
+
+    refresh(store, "exp")
+
+    charts, table = state(experiment, "cogx"), state(experiment, "cogx-table")
+    assert (table["orderByKey"], table["orderByAsc"], charts["orderByAsc"]) == ("metrics.`step_s`", True, True)
+    assert table["selectedColumns"] == [
+        "metrics.`axis.guidance_scale`", "params.`scheduler`", "metrics.`step_s`", "metrics.`clip_score`",
+        "metrics.`wall_time_s`", "metrics.`peak_vram_gib`", "metrics.`file_size_bytes`", "metrics.`current_step`",
+        "tags.`cogx.trial`",
+    ]  # fmt: skip
+    (parallel,) = [card for card in charts["compareRunCharts"] if card["type"] == "PARALLEL"]
+    assert parallel["selectedParams"] == ["guidance_scale", "scheduler"]
+    assert parallel["selectedMetrics"] == ["step_s", "clip_score"]
+    drawn = [(card["xaxis"]["key"], card["yaxis"]["key"]) for card in charts["compareRunCharts"] if "xaxis" in card]
+    assert drawn[-1] == ("clip_score", "step_s")
+    assert state(experiment, "cogx-best-trials")["searchFilter"] == (
+        f"tags.`cogx.kind` = 'run' and attributes.run_id IN ('{made[1]}')"
+    )
+    rows = [line for line in note(experiment).splitlines() if line.startswith("|")]
+    assert [row.split(" | ")[1] for row in rows[2:]] == ["2", "1", "3"]
+
+    store.amend(made[1], {}, {"cogx.degenerate": "frozen"})
+    refresh(store, "exp")
+
+    assert f"IN ('{made[0]}', '{made[2]}')" in state(experiment, "cogx-best-trials")["searchFilter"]
+    assert state(experiment, "cogx")["selectedColumns"][-1] == "tags.`cogx.degenerate`"
+
+
+def test_promoted_runs_stand_with_what_they_were_made_from(store: RunStore, tmp_path: Path) -> None:
+    experiment = store.open_experiment(SWEEP)
+    few, _, many = (
+        finish(store, experiment, replace(cells.SPEC, num_inference_steps=steps, seed=seed), tmp_path / "a")
+        for steps, seed in ((10, 1), (10, 2), (50, 1))
+    )
+    lineage = {"promoted_from": few, "promoted_by": "clip_score", "promoted_rank": "1 of 2"}
+    store.amend(many, {}, {f"cogx.{name}": value for name, value in lineage.items()})
+
+    refresh(store, "exp")
+
+    promoted = state(experiment, "cogx-promoted")
+    assert promoted["searchFilter"] == f"tags.`cogx.kind` = 'run' and attributes.run_id IN ('{few}', '{many}')"
+    assert promoted["selectedColumns"][-2:] == ["tags.`cogx.promoted_by`", "tags.`cogx.promoted_rank`"]
+    run = f"/#/experiments/{experiment}/runs/{few}?workflowType=machine_learning"
+    assert rf"promoted from [guidance=6 panda]({run}): 1 of 2 by clip\_score |" in note(experiment)
+
+
 def test_a_board_is_written_when_a_sweep_begins_at_most_every_10_s_and_at_its_end(
     store: RunStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,7 +210,7 @@ def test_a_board_is_written_when_a_sweep_begins_at_most_every_10_s_and_at_its_en
     assert boards.open({"exp": experiment}, {"exp": 3}) is None
     begun = state(experiment, "cogx")
     assert begun["orderByKey"] == "metrics.`axis.guidance_scale`"
-    assert begun["compareRunSections"][0]["cardHeight"] == 140 + 272
+    assert begun["compareRunSections"][0]["cardHeight"] == 120 + 306
     finish(store, experiment, cells.SPEC, tmp_path / "a")
 
     boards.changed("exp", beside=False)

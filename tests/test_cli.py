@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -139,11 +140,27 @@ def test_runs_are_listed_with_the_headings_and_numbers_of_the_metrics_cards(proj
     heading, row, count = invoke("runs", "exp").stdout.splitlines()
 
     assert re.split("  +", heading.strip()) == [
-        "run_name", "status", "degenerate", "CLIP score", "wall time, s", "time per step, s", "file size, kB",
-        "run_id",
+        "run_name", "guidance", "status", "degenerate", "CLIP score", "wall time, s", "time per step, s",
+        "file size, kB", "run_id",
     ]  # fmt: skip
-    assert row.split()[2:-1] == ["FINISHED", "flat", "30.00", "10.0", "0.062", "123.5"]
+    assert row.split()[2:-1] == ["6", "FINISHED", "flat", "30.00", "10.0", "0.062", "123.5"]
     assert count == "1 runs"
+
+
+def test_runs_are_told_apart_by_the_parameters_in_which_they_differ_or_that_were_swept(project: Path) -> None:
+    store = RunStore()
+    make_run(store, SPEC)
+    make_run(store, replace(SPEC, scheduler="dpm_matched"))
+    make_run(store, replace(SPEC, model="5b", model_revision="other", dtype="bfloat16", vae_slicing=False))
+
+    heading, *rows, _ = invoke("runs", "exp").stdout.splitlines()
+
+    assert re.split("  +", heading.strip())[:5] == ["run_name", "model", "guidance", "scheduler", "status"]
+    assert [re.split("  +", row.strip())[1:4] for row in rows] == [
+        ["5b", "6", SPEC.scheduler],
+        [SPEC.model, "6", "dpm_matched"],
+        [SPEC.model, "6", SPEC.scheduler],
+    ]
 
 
 def test_what_was_not_expected_keeps_its_traceback(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from frames import frame_of, run
 from mlflow import MlflowClient
-from report_runs import SMALL, make_axis, make_run
+from report_runs import SMALL, make_axis, make_run, sweep_of
 
 from cogx_runs.analysis.effects import Margin
 from cogx_runs.analysis.frame import load_runs
@@ -25,6 +25,7 @@ from cogx_runs.report.grids import Grid, grids_of
 from cogx_runs.report.page import Media, render_page
 from cogx_runs.report.sentences import about_grid, warnings_about
 from cogx_runs.report.votes import report_id, tally, votes_in
+from cogx_runs.space import OptunaSearch
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.tracking.uri import tracking_uri
 
@@ -410,6 +411,52 @@ def test_a_failed_cell_shows_its_error_and_a_reused_one_says_so(store: RunStore,
     assert "<code>ValueError: 3 &lt; 4 &amp; so</code>" in page
     assert "second line" not in page
     assert len(re.findall(r'class="badge"[^>]*>reused<', page)) == 2
+
+
+def test_a_search_shows_its_trials_the_best_first_and_each_video_once(store: RunStore, tmp_path: Path) -> None:
+    spec = replace(SMALL, axes=("guidance_scale",))
+    for number, guidance in enumerate((1.0, 2.0, 3.0, 4.0), 1):
+        tags = {"cogx.trial": str(number), "cogx.trial.search": "a"}
+        tags["cogx.trial.parameters"] = json.dumps({"guidance_scale": guidance})
+        for prompt in ("cat", "dog"):
+            made = replace(spec, guidance_scale=guidance, prompt_name=prompt, prompt=f"A {prompt}.")
+            failed = number == 4 and prompt == "dog"
+            figures = {"clip_score": guidance + len(prompt), "denoise_s": 2.0 if guidance == 2 else 1.0}
+            make_run(store, made, metrics=figures, tags=tags, error="ValueError: no" if failed else None)
+    searched = sweep_of(spec).model_copy(
+        update={"vary": "optuna", "optuna": OptunaSearch(trials=4, objectives=["clip_score", "denoise_s"])}
+    )
+    store.open_experiment(searched)
+
+    page = write_report(["exp"], tmp_path / "out", log=False).page.read_text(encoding="utf-8")
+
+    assert rows_of(page, "trials") == [
+        ["3", "3", "6.00", "1.00", "2", "yes"],
+        ["2", "2", "5.00", "2.00", "2", ""],
+        ["1", "1", "4.00", "1.00", "2", ""],
+        ["4", "4", "–", "–", "1", ""],
+    ]
+    assert page.count("<video muted") == 7 + 2  # and the two of the vote
+    assert "1 trial that no other beats in both (the Pareto front)." in page
+    assert "1 trial without a value: not every cell of it is finished." in page
+    assert page.count('aria-label="CLIP score against denoising, 3 trials') == 1
+
+    winner = next(run for run in store.runs(["exp"]) if run.data.tags["cogx.trial"] == "3")
+    store.amend(winner.info.run_id, {}, {"cogx.degenerate": "frozen", "cogx.degenerate.rule": "it stands still"})
+    page = write_report(["exp"], tmp_path / "out", log=False).page.read_text(encoding="utf-8")
+
+    assert [(row[0], row[-1]) for row in rows_of(page, "trials")] == [("2", "yes"), ("1", "yes"), ("3", ""), ("4", "")]
+    assert "Passed over, since more of their videos are degenerate: trial 3 (1)." in page
+
+
+def test_a_promoted_video_and_the_one_it_was_made_from_say_so(store: RunStore, tmp_path: Path) -> None:
+    few = make_run(store, replace(SMALL, num_inference_steps=10, axes=("num_inference_steps",)))
+    tags = {"cogx.promoted_from": few, "cogx.promoted_by": "clip_score", "cogx.promoted_rank": "1 of 4"}
+    make_run(store, replace(SMALL, axes=("num_inference_steps",)), tags=tags)
+
+    page = write_report(["exp"], tmp_path / "out", log=False).page.read_text(encoding="utf-8")
+
+    assert re.findall(r'class="badge chosen"[^>]*>([^<]*)<', page) == ["chosen", "promoted: 1 of 4 by clip_score"]
 
 
 def test_text_from_prompts_and_errors_is_escaped_everywhere(store: RunStore, tmp_path: Path) -> None:

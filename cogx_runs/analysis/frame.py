@@ -19,6 +19,8 @@ _PANDAS_TYPES: dict[Any, str] = {int: "Int64", float: "Float64", bool: "boolean"
 FIRST = ("run_id", "run_name", "experiment", "status", "start_time")
 LOGGED = frozenset(field.name for field in fields(RunSpec)) - {"sweep", "prompt", "axes", "metric_versions"}
 """Parameters whose columns are there even where no run has a value, as those of all metrics with a card are."""
+_NOT_TELLING = {"prompt_name", "model_source", "max_sequence_length", "vae_slicing", "abort_degenerate"}
+"""Told by a run's name or by its model, or without effect on the video and its times."""
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "<=": operator.le,
     ">=": operator.ge,
@@ -54,6 +56,23 @@ def load_runs(
         column = _column(frame, sort.removeprefix("-"))
         frame = frame.sort_values(column, ascending=not sort.startswith("-"), kind="stable")
     return frame.reset_index(drop=True)
+
+
+def telling(frame: pd.DataFrame) -> list[str]:
+    """The parameters that tell these runs apart, beside the prompt, in RunSpec's order: those that were swept, and
+    those that have several values here. What has one value for each model is told by the model."""
+    found = []
+    for name in (field.name for field in fields(RunSpec)):
+        column, swept = f"params.{name}", f"metrics.axis.{name}"
+        if column not in frame.columns or name in _NOT_TELLING:
+            continue
+        is_swept = swept in frame.columns and frame[swept].notna().any()
+        several = frame[column].nunique() > 1
+        if name != "model" and "model" in found:
+            several = bool((frame.groupby("params.model")[column].nunique() > 1).any())
+        if is_swept or several:
+            found.append(name)
+    return found
 
 
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:

@@ -3,14 +3,10 @@
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from cogx_runs.cli.options import json_option, sweep_argument, take_settings
-
-if TYPE_CHECKING:
-    from cogx_runs.metrics.card import MetricCard
 
 
 @click.command()
@@ -26,32 +22,9 @@ def runs(sweep: str | None, where: tuple[str, ...], sort: str | None, as_json: b
     if as_json:
         click.echo(frame.to_json(orient="records", date_format="iso", indent=2))
         return
-    from rich.table import Table
+    from cogx_runs.cli.tables import print_runs
 
-    from cogx_runs.cli.tables import stdout
-    from cogx_runs.metrics.registry import SHOWN
-
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    shown = (
-        "experiment",
-        "run_name",
-        "status",
-        "tags.cogx.degenerate",
-        *(f"metrics.{name}" for name in SHOWN),
-        "run_id",
-    )
-    columns = [column for column in shown if column in frame.columns and not frame[column].isna().all()]
-    if frame["experiment"].nunique() == 1:
-        columns.remove("experiment")
-    for column in columns:
-        words = column in {"experiment", "run_name"}
-        card = _card(str(column))
-        heading = column.rpartition(".")[2] if card is None else card.heading
-        table.add_column(heading, no_wrap=not words, overflow="fold", justify="left" if card is None else "right")
-    for row in frame[columns].to_dict("records"):
-        table.add_row(*(_cell(str(column), value) for column, value in row.items()))
-    stdout().print(table)
-    click.echo(f"{len(frame)} runs")
+    print_runs(frame)
 
 
 @click.command()
@@ -119,21 +92,3 @@ def ui(sweeps: tuple[str, ...], model: str | None, prompt: str | None, port: int
             server.wait()
     except KeyboardInterrupt:
         sys.exit(130)
-
-
-def _card(column: str) -> "MetricCard | None":
-    """Of a metric's column; None of any other."""
-    from cogx_runs.metrics.registry import card_of
-
-    return card_of(column.removeprefix("metrics.")) if column.startswith("metrics.") else None
-
-
-def _cell(column: str, value: Any) -> str:
-    import pandas as pd
-
-    if pd.isna(value):
-        return ""
-    if column == "run_id":
-        return str(value)[:8]
-    card = _card(column)
-    return str(value) if card is None else card.number(value)

@@ -2,17 +2,23 @@
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from cogx_runs.doctor import Check
-from cogx_runs.metrics.registry import shown_cards
+from cogx_runs.metrics.card import MetricCard
+from cogx_runs.metrics.registry import SHOWN, card_of, shown_cards
 from cogx_runs.outcomes import Outcome
 from cogx_runs.plan import Advice, Plan
-from cogx_runs.search.results import WINNERS_CURSE, SearchResult
-from cogx_runs.spec import RunSpec
+from cogx_runs.search.results import SearchResult
+from cogx_runs.space import WINNERS_CURSE
+from cogx_runs.spec import SHORT_NAMES, RunSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _COLOURS = {
     "error": "red", "warning": "yellow", "note": "cyan", "run": "green", "reuse": "cyan", "done": "dim",
@@ -21,9 +27,12 @@ _COLOURS = {
 }  # fmt: skip
 
 
-def stdout() -> Console:
-    """Where results go; as wide as they need where it is no terminal."""
-    return Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+_MARKS = tuple(f"tags.cogx.{name}" for name in ("degenerate", "trial", "promoted_rank"))
+
+
+def stdout(width: int = 160) -> Console:
+    """Where results go; so wide where it is no terminal."""
+    return Console(width=None if sys.stdout.isatty() else width, highlight=False)
 
 
 def print_plan(plan: Plan) -> None:
@@ -108,6 +117,34 @@ def print_search(result: SearchResult) -> None:
         console.print(sentence, soft_wrap=True)
 
 
+def print_runs(frame: "pd.DataFrame") -> None:
+    """Tracked runs, as `load_runs` gives them, with the parameters that tell them apart and the figures that matter."""
+    from pandas.api.types import is_numeric_dtype
+
+    from cogx_runs.analysis.frame import telling
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    parameters = [f"params.{name}" for name in telling(frame)]
+    shown = ["experiment", "run_name", *parameters, "status", *_MARKS, *(f"metrics.{name}" for name in SHOWN), "run_id"]
+    columns = [column for column in shown if column in frame.columns and not frame[column].isna().all()]
+    if frame["experiment"].nunique() == 1:
+        columns.remove("experiment")
+    for column in columns:
+        card = _card(column)
+        name = column.rpartition(".")[2]
+        table.add_column(
+            SHORT_NAMES.get(name, name) if card is None else card.heading,
+            no_wrap=card is None and column not in {"experiment", "run_name", *parameters},
+            overflow="fold",
+            justify="left" if card is None and not is_numeric_dtype(frame[column]) else "right",
+        )
+    for row in frame[columns].to_dict("records"):
+        table.add_row(*(_cell(str(column), value) for column, value in row.items()))
+    console = stdout(width=1000)  # a line a run in a file or a pipe
+    console.print(table)
+    console.print(f"{len(frame)} runs")
+
+
 def print_checks(checks: Sequence[Check]) -> None:
     """What doctor found."""
     table = Table(box=None, show_header=False, pad_edge=False)
@@ -115,6 +152,24 @@ def print_checks(checks: Sequence[Check]) -> None:
         advice = f" → {check.advice}" if check.advice else ""
         table.add_row(_coloured(check.status), check.name, escape(check.found) + escape(advice))
     stdout().print(table)
+
+
+def _card(column: str) -> MetricCard | None:
+    """Of a metric's column; None of any other."""
+    return card_of(column.removeprefix("metrics.")) if column.startswith("metrics.") else None
+
+
+def _cell(column: str, value: Any) -> str:
+    import pandas as pd
+
+    from cogx_runs.analysis.wording import write_value
+
+    if pd.isna(value):
+        return ""
+    if column == "run_id":
+        return str(value)[:8]
+    card = _card(column)
+    return escape(write_value(value)) if card is None else card.number(value)
 
 
 def _summary(plan: Plan) -> str:

@@ -13,6 +13,7 @@ from cogx_runs.metrics import clip_score, consistency, fidelity, image, perceptu
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.measured import ALWAYS_MEASURED, MEASURED
 from cogx_runs.metrics.metric import Comparison, Metric
+from cogx_runs.space import Direction
 
 GROUP = "cogx_runs.metrics"
 BUILT_IN: tuple[Metric, ...] = (clip_score.METRIC, *consistency.METRICS, *temporal.METRICS, *image.METRICS)
@@ -83,6 +84,11 @@ def shown_cards() -> tuple[MetricCard, ...]:
 def titles(names: Iterable[str]) -> str:
     """Metrics as readers know them: `CLIP score, motion`."""
     return ", ".join(card.title for name in names if (card := card_of(name)) is not None)
+
+
+def aim(card: MetricCard) -> Direction:
+    """Which way a metric becomes better, as a search has it; down where neither way is."""
+    return "maximize" if card.direction == "higher" else "minimize"
 
 
 def card_of(name: str) -> MetricCard | None:

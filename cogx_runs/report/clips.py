@@ -19,6 +19,8 @@ EMBED_LIMIT_MB = 40
 """Up to how many million bytes of mp4 a page holds its videos itself."""
 STILL_WIDTH_PX = 360
 FOLDER = "videos"
+_OWN_ERROR = re.compile(r"^cogx_runs\.errors\.\w+: ")
+"""What such errors say is clear without the name of their class."""
 
 
 @dataclass(frozen=True)
@@ -105,4 +107,4 @@ def error_of(store: "RunStore", cell: Cell, folder: Path) -> str:
         return "no traceback was kept"
     last_frame = max((place for place, line in enumerate(lines) if line.startswith("  File ")), default=-1)
     after = [line for line in lines[last_frame + 1 :] if line.strip() and not line.startswith(" ")]
-    return after[0] if after else "no traceback was kept"
+    return _OWN_ERROR.sub("", after[0]) if after else "no traceback was kept"

@@ -1,7 +1,7 @@
 """All that a report says, before it is a page."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 from markupsafe import Markup
@@ -13,11 +13,13 @@ from cogx_runs.report.cells import Cell
 from cogx_runs.report.comparisons import SEED, Comparisons, compare
 from cogx_runs.report.environments import Environment, definitions_of, environments_of
 from cogx_runs.report.grids import Grid, grids_of
-from cogx_runs.report.plots import plot, plot_effects
+from cogx_runs.report.plots import plot, plot_effects, plot_trials
 from cogx_runs.report.quantities import PLOTTED
 from cogx_runs.report.sentences import about_grid, about_interactions, about_section, about_seeds, warnings_about
 from cogx_runs.report.together import Together, together
+from cogx_runs.report.trials import Trials, trials_of
 from cogx_runs.report.votes import Tally, Vote, tally
+from cogx_runs.space import Direction
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,14 @@ class GridContent:
 
 
 @dataclass(frozen=True)
+class TrialsContent:
+    """A search with what is drawn of it."""
+
+    trials: Trials
+    plots: tuple[Markup, ...]
+
+
+@dataclass(frozen=True)
 class Section:
     """One experiment."""
 
@@ -56,6 +66,8 @@ class Section:
     question: str
     cells: tuple[Cell, ...]
     summary: str
+    searches: tuple[TrialsContent, ...]
+    """Empty where the experiment is none."""
     grids: tuple[GridContent, ...]
     comparisons: Comparisons
     about_interactions: tuple[str, ...]
@@ -92,6 +104,8 @@ class Experiment:
     axes: tuple[str, ...]
     runs: pd.DataFrame
     """All of them, as `load_runs` gives them."""
+    objectives: Mapping[str, Direction] = field(default_factory=dict)
+    """What its search is for; empty where it is none."""
 
 
 def content_of(
@@ -122,12 +136,19 @@ def content_of(
 def _section(
     key: str, found: Experiment, grids: Sequence[Grid], comparisons: Comparisons, votes: Sequence[Vote]
 ) -> Section:
+    searches = [
+        TrialsContent(trials, tuple(plot_trials(trials))) for trials in trials_of(found.cells, found.objectives)
+    ]
+    shown = {cell.run_id for one in searches for tried in one.trials.tried for cell in tried.cells if cell is not None}
+    if shown >= {cell.run_id for cell in found.cells}:  # the trials show the videos
+        grids = [replace(grid, shows_videos=False) for grid in grids]
     return Section(
         key=key,
         experiment=found.name,
         question=found.question,
         cells=found.cells,
         summary=about_section(found.cells, found.unfinished),
+        searches=tuple(searches),
         grids=tuple(_of_grid(f"{key}g{place}", grid, comparisons, votes) for place, grid in enumerate(grids)),
         comparisons=comparisons,
         about_interactions=tuple(about_interactions(comparisons.interactions)),

@@ -20,7 +20,7 @@ from cogx_runs.report.page import Media, render_page
 from cogx_runs.report.votes import report_id, votes_in
 from cogx_runs.study import experiments_of
 from cogx_runs.tracking.board import show
-from cogx_runs.tracking.store import AXES_TAG, RunStore
+from cogx_runs.tracking.store import AXES_TAG, OBJECTIVES_TAG, RunStore
 from cogx_runs.tracking.uri import store_exists
 from cogx_runs.tracking.view import Only
 
@@ -99,7 +99,9 @@ def _read(name: str, store: RunStore, tracking_uri: str | None) -> Experiment:
     runs = load_runs(name, tracking_uri=tracking_uri)
     cells, unfinished = cells_of(runs)
     tags = store.experiment_tags(store.experiment_id(name))
-    return Experiment(name, tags.get("cogx.question", ""), tuple(cells), unfinished, _axes(cells, tags), runs)
+    objectives = json.loads(tags.get(OBJECTIVES_TAG, "{}"))
+    question = tags.get("cogx.question", "")
+    return Experiment(name, question, tuple(cells), unfinished, _axes(cells, tags), runs, objectives)
 
 
 def _axes(cells: Sequence[Cell], tags: Mapping[str, str]) -> tuple[str, ...]:

@@ -52,6 +52,7 @@ def render_page(content: Content, media: Media) -> str:
     templates.filters["verdict"] = _verdict
     templates.filters["signed"] = partial(signed, digits=".2f")
     templates.filters["interval"] = _interval
+    templates.filters["breakable"] = _breakable
     script = (PARTS / "page.js").read_text(encoding="utf-8")
     embeds = media.embedded and media.stills is None
     return templates.get_template("page.html.j2").render(
@@ -64,6 +65,7 @@ def render_page(content: Content, media: Media) -> str:
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         ballot=Ballot(report=content.identity, votes=list(content.votes)).model_dump(),
         data=_data(content, media),
+        promoted={cell.tags["promoted_from"] for cell in content.cells if "promoted_from" in cell.tags},
         embeds=embeds,
         plays=media.stills is None,
         media_source="blob:" if embeds else "'self' file:",
@@ -71,6 +73,11 @@ def render_page(content: Content, media: Media) -> str:
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
     )
+
+
+def _breakable(name: str) -> Markup:
+    """A name with places at which a narrow column may break it."""
+    return Markup("_<wbr>").join(name.split("_"))
 
 
 def _interval(quantity: MetricCard, low: float, high: float) -> str:

@@ -3,12 +3,14 @@
 import io
 import re
 from collections.abc import Sequence
-from typing import Any
+from itertools import accumulate
+from typing import Any, Literal
 
 import matplotlib as mpl
 from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from cogx_runs.analysis.effects import Effect
 from cogx_runs.analysis.verdict import Verdict
@@ -17,6 +19,7 @@ from cogx_runs.metrics.card import MetricCard
 from cogx_runs.report.cells import Cell
 from cogx_runs.report.grids import Grid, Row
 from cogx_runs.report.sentences import VERDICTS
+from cogx_runs.report.trials import Trials, Tried
 
 COLOURS = ("#4c8bf5", "#e2703a", "#35a06b", "#b667d6", "#c99a1e", "#d9536f", "#2ba3b5", "#8a8f98")
 """Told apart on white and on black."""
@@ -92,6 +95,61 @@ def plot_effects(effects: Sequence[Effect], quantity: MetricCard) -> Markup | No
         baseline = f"{found[0].axis} {write_value(found[0].baseline)}"
         axes.set_xlabel(f"change of {quantity.title} against {baseline}{unit}")
         return _svg(figure, _alternative_of(found, quantity))
+
+
+def plot_trials(trials: Trials) -> list[Markup]:
+    """Of two objectives the one against the other, with the Pareto front as a line; each objective by trial, with the
+    best so far as a line. Empty where fewer than two trials are finished."""
+    finished = [(one, one.values) for one in trials.finished if one.values is not None]
+    if len(finished) < 2:
+        return []
+    drawn = []
+    if len(trials.objectives) > 1:
+        first, second = trials.objectives
+        front = sorted((values[1], values[0]) for one, values in finished if one.is_best)
+        points = [(values[1], values[0], one) for one, values in finished]
+        drawn.append(_of_trials(points, front, (second, first), "default"))
+    for index, (card, direction) in enumerate(zip(trials.objectives, trials.directions, strict=True)):
+        better = max if direction == "maximize" else min
+        numbers = [one.number for one, _ in finished]
+        so_far = accumulate((values[index] for _, values in finished), better)
+        points = [(one.number, values[index], one) for one, values in finished]
+        drawn.append(_of_trials(points, list(zip(numbers, so_far, strict=True)), (None, card), "steps-post"))
+    return drawn
+
+
+def _of_trials(
+    points: Sequence[tuple[float, float, Tried]],
+    line: Sequence[tuple[float, float]],
+    cards: tuple[MetricCard | None, MetricCard],
+    style: Literal["default", "steps-post"],
+) -> Markup:
+    """A point a trial, those of the best filled and named by their number, and a line; `cards` are of both axes, None
+    for the trial's number."""
+    across, up = cards
+    wide = 1.0 if across is None else across.scale
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(4.8, 2.7), layout="constrained")
+        figure.patch.set_alpha(0)
+        axes = figure.add_subplot()
+        axes.patch.set_alpha(0)
+        axes.grid(axis="y", linewidth=0.4, alpha=0.25, color=_INK)
+        axes.plot(
+            [x / wide for x, _ in line], [y / up.scale for _, y in line],
+            color=COLOURS[0], linewidth=1.2, alpha=0.6, drawstyle=style,
+        )  # fmt: skip
+        for x, y, one in points:
+            face = COLOURS[0] if one.is_best else "none"
+            axes.plot(x / wide, y / up.scale, "o", color=COLOURS[0], markerfacecolor=face, markersize=5)
+            if one.is_best:
+                axes.annotate(str(one.number), (x / wide, y / up.scale), (4, 4), textcoords="offset points", fontsize=8)
+        if across is None:
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_xlabel("trial" if across is None else across.heading)
+        axes.set_ylabel(up.heading)
+        axes.margins(x=0.08, y=0.15)
+        what = f"{up.title} {'by trial' if across is None else f'against {across.title}'}"
+        return _svg(figure, f"{what}, {len(points)} trials; the table has the numbers.")
 
 
 def _effect(axes: Axes, place: int, effect: Effect, scale: float) -> None:

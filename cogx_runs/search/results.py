@@ -7,11 +7,6 @@ from typing import Any
 from cogx_runs.actions import PastRun
 from cogx_runs.search.trials import Search, Trial
 
-WINNERS_CURSE = (
-    "The best of many noisy trials looks better than it is (the winner's curse): confirm it with a sweep of it and "
-    "the base on other seeds, compared in pairs."
-)
-
 
 @dataclass(frozen=True)
 class SearchResult:

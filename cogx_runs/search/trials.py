@@ -11,16 +11,14 @@ from typing import Any, Literal, Protocol
 
 from cogx_runs.actions import TRIAL, Decision, PastRun
 from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
-from cogx_runs.metrics.registry import card_of, of_every_cell
+from cogx_runs.metrics.registry import aim, card_of, of_every_cell
 from cogx_runs.outcomes import Outcome, Reporter
 from cogx_runs.plan import Estimate, Plan, PlannedRun
 from cogx_runs.search.proposals import Told, propose, size, values_of
-from cogx_runs.space import Direction
+from cogx_runs.space import Direction, front
 from cogx_runs.spec import SHORT_NAMES
 from cogx_runs.sweep import NOT_SWEPT, Sweep
 
-BETTER: Mapping[str | None, Direction] = {"higher": "maximize", "lower": "minimize"}
-"""A metric's direction in Optuna's words."""
 OF, PARAMETERS = f"{TRIAL}.search", f"{TRIAL}.parameters"
 """The tags of a run that say, beside TRIAL, its trial's number from 1, of which search it is, and with which values."""
 
@@ -156,20 +154,10 @@ class Search:
         Only those with the fewest degenerate videos are compared: some metrics take a video that stands still for the
         best of all.
         """
-        signs = [1 if direction == "maximize" else -1 for direction in self.directions]
-        finished = [trial for trial in trials if trial.values is not None]
-        fewest = min((trial.degenerate for trial in finished), default=0)
-        points = [
-            (tuple(sign * value for sign, value in zip(signs, trial.values, strict=True)), trial)
-            for trial in finished
-            if trial.values is not None and trial.degenerate == fewest
-        ]
-        front = [
-            (point, trial)
-            for point, trial in points
-            if not any(other != point and all(map(float.__ge__, other, point)) for other, _ in points)
-        ]
-        return [trial for _, trial in sorted(front, key=lambda item: (item[0], -item[1].number), reverse=True)]
+        finished = {trial.number: trial for trial in trials if trial.values is not None}
+        values = {number: trial.values for number, trial in finished.items() if trial.values is not None}
+        degenerate = {number: trial.degenerate for number, trial in finished.items()}
+        return [finished[number] for number in front(values, self.directions, degenerate)]
 
     def run(
         self,
@@ -264,7 +252,7 @@ def directions(sweep: Sweep) -> tuple[Direction, ...]:
         elif card.direction is None and given is None:
             mistakes.append(Mistake(where, f"{name} is better in neither direction; name them in `optuna.directions`"))
         else:
-            found.append(BETTER.get(card.direction, "minimize"))
+            found.append(aim(card))
     if mistakes:
         raise InputError(mistakes)
     return tuple(given or found)

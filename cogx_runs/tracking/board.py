@@ -7,16 +7,19 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from statistics import fmean
 
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
+from cogx_runs.actions import TRIAL
 from cogx_runs.errors import CogxError, did_you_mean, first_line
+from cogx_runs.space import Direction, front
 from cogx_runs.tracking.dashboard import comparison, running
-from cogx_runs.tracking.notes import NOTE, escaped, experiment_note
-from cogx_runs.tracking.store import AXES_TAG, NUMBER, RunStore
-from cogx_runs.tracking.view import TABLE, Only, Shown, page, view_tags
+from cogx_runs.tracking.notes import DEGENERATE, NOTE, PROMOTED_FROM, escaped, experiment_note
+from cogx_runs.tracking.store import AXES_TAG, NUMBER, OBJECTIVES_TAG, RunStore
+from cogx_runs.tracking.view import MARKS, TABLE, Only, Shown, chosen_key, page, view_tags
 
 INTERVAL_S = 10.0
 """A board is written again no sooner than this after the last time,"""
@@ -49,14 +52,21 @@ def refresh(store: RunStore, name: str, only: Only = Only(), cells: int = 0) -> 
     experiment_id = store.experiment_id(name)
     tags = store.experiment_tags(experiment_id)
     axes: dict[str, str] = json.loads(tags.get(AXES_TAG, "{}"))
+    objectives: dict[str, Direction] = json.loads(tags.get(OBJECTIVES_TAG, "{}"))
     runs = list(store.runs([name]))
+    latest = _latest(runs)
+    best = _best(latest, objectives)
+    chosen = {
+        "best trials": [run.info.run_id for trial in best for run in latest if _trial(run) == trial],
+        "promoted": _promoted(runs),
+    }
     models = _values(runs, "model")
     prompts = tuple(sorted(_values(runs, "prompt_name")))
     for asked, known, what in ((only.model, models, "model"), (only.prompt, prompts, "prompt")):
         if asked is not None and asked not in known:
             raise CogxError(f"{name} has no run of {what} {asked!r}; {did_you_mean(asked, known)}")
     by_prompt = [Only(prompt=prompt) for prompt in prompts] if len(prompts) > 1 else []
-    views = [*(Only(model=model) for model in models[1:]), *by_prompt]
+    views = [*(Only(model=model) for model in models[1:] if "model" not in axes), *by_prompt]
     shown = Shown(
         axes=tuple(axes),
         numbers=frozenset(axis for axis, kind in axes.items() if kind == NUMBER),
@@ -64,6 +74,9 @@ def refresh(store: RunStore, name: str, only: Only = Only(), cells: int = 0) -> 
         models=models,
         model_of={prompt: _values(runs, "model", prompt)[0] for prompt in prompts},
         runs=max(cells, len(runs)),
+        objectives=objectives,
+        marks=tuple(mark for mark in MARKS if any(mark in run.data.tags for run in runs)),
+        chosen={title: run_ids for title, run_ids in chosen.items() if run_ids},
     )
     links = [f"[clips and charts]({page(experiment_id)})", f"[table]({page(experiment_id, TABLE)})"]
     report = store.find_report(experiment_id)
@@ -71,8 +84,10 @@ def refresh(store: RunStore, name: str, only: Only = Only(), cells: int = 0) -> 
         links.append(
             f"[report](/#/experiments/{experiment_id}/runs/{report}/artifacts/report.html?workflowType=machine_learning)"
         )
-    links += [f"[{escaped(view.model or view.prompt or '')}]({page(experiment_id, view.key)})" for view in views]
-    note = experiment_note(name, tags.get("cogx.question", ""), tuple(axes), _in_order(runs, tuple(axes)), links)
+    links += [f"[{title}]({page(experiment_id, chosen_key(title))})" for title in shown.chosen]
+    links += [f"[{escaped(view.title)}]({page(experiment_id, view.key)})" for view in views]
+    ordered = _in_order(latest, tuple(axes), best)
+    note = experiment_note(name, tags.get("cogx.question", ""), tuple(axes), ordered, links)
     written = view_tags(shown, [Only(), *views, only], store.created_ms(experiment_id))
     if NOTE not in tags or _digest(tags[NOTE]) == tags.get(OWN_NOTE):
         written |= {NOTE: note, OWN_NOTE: _digest(note)}
@@ -147,17 +162,55 @@ def _values(runs: Sequence[Run], parameter: str, prompt: str | None = None) -> t
     return tuple(dict.fromkeys(params[parameter] for params in of if parameter in params))
 
 
-def _in_order(runs: Sequence[Run], axes: Sequence[str]) -> list[Run]:
-    """By prompt and by the swept values, numbers as numbers; cells that were begun again count once."""
+def _promoted(runs: Sequence[Run]) -> list[str]:
+    """The runs that were promoted, each with the one that it was made from."""
+    known = {run.info.run_id for run in runs}
+    pairs = ((run.data.tags.get(PROMOTED_FROM, ""), run.info.run_id) for run in runs)
+    return list(dict.fromkeys(run_id for pair in pairs if pair[0] in known for run_id in pair))
 
-    def place(run: Run) -> tuple[object, ...]:
-        values = [(run.data.metrics.get(f"axis.{axis}", 0.0), run.data.params.get(axis, "")) for axis in axes]
-        return (run.data.params.get("prompt_name", ""), *values, int(run.data.params.get("seed", 0)))
 
+def _trial(run: Run) -> tuple[str, int]:
+    """Of which search and trial a run is."""
+    return run.data.tags.get(f"{TRIAL}.search", ""), int(run.data.tags.get(TRIAL, 0))
+
+
+def _best(runs: Sequence[Run], objectives: Mapping[str, Direction]) -> list[tuple[str, int]]:
+    """The finished trials that no other one beats, the best in the first objective first."""
+    of: dict[tuple[str, int], list[Run]] = {}
+    for run in runs:
+        if TRIAL in run.data.tags and objectives:
+            of.setdefault(_trial(run), []).append(run)
+    cells = max(map(len, of.values()), default=0)
+    finished = {
+        trial: found
+        for trial, found in sorted(of.items())
+        if len(found) == cells and all(objectives.keys() <= run.data.metrics.keys() for run in found)
+    }
+    means = {
+        trial: [fmean(run.data.metrics[objective] for run in found) for objective in objectives]
+        for trial, found in finished.items()
+    }
+    degenerate = {trial: sum(DEGENERATE in run.data.tags for run in found) for trial, found in finished.items()}
+    return front(means, list(objectives.values()), degenerate)
+
+
+def _latest(runs: Sequence[Run]) -> list[Run]:
+    """Cells that were begun again count once."""
     latest: dict[str, Run] = {}
     for run in sorted(runs, key=lambda run: (run.info.status == "FINISHED", run.info.start_time)):
         latest[run.data.tags.get("cogx.output_hash", run.info.run_id)] = run
-    return sorted(latest.values(), key=place)
+    return list(latest.values())
+
+
+def _in_order(runs: Sequence[Run], axes: Sequence[str], best: Sequence[tuple[str, int]]) -> list[Run]:
+    """By prompt and by the swept values, numbers as numbers; the best trials of a search first."""
+
+    def place(run: Run) -> tuple[object, ...]:
+        values = [(run.data.metrics.get(f"axis.{axis}", 0.0), run.data.params.get(axis, "")) for axis in axes]
+        rank = best.index(_trial(run)) if _trial(run) in best else len(best)
+        return (rank, run.data.params.get("prompt_name", ""), *values, int(run.data.params.get("seed", 0)))
+
+    return sorted(runs, key=place)
 
 
 def _digest(text: str) -> str:

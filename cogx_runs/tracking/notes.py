@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from mlflow.entities import Run
 
+from cogx_runs.actions import TRIAL
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.registry import shown_cards
 
@@ -19,6 +20,9 @@ PICTURE = "cogx.picture"
 """The tag that names the artifact which stands for a run."""
 DEGENERATE = "cogx.degenerate"
 """The tag that says what a degenerate video is: `noise`, `flat`, `frozen` or `nan`."""
+PROMOTED_FROM, PROMOTED_BY, PROMOTED_RANK = "cogx.promoted_from", "cogx.promoted_by", "cogx.promoted_rank"
+"""Tags of a run that was chosen at fewer steps: the candidate's run, the metric that chose it, and `1 of 8`. Where
+several metrics chose the same one, the last two name them all, in the same order."""
 MOST_LINKS = 60
 
 
@@ -30,31 +34,48 @@ def experiment_note(name: str, question: str, axes: Sequence[str], runs: Sequenc
     head = f"{_cut(escaped(question), 4000)}\n\n{' · '.join(shown_links[:MOST_LINKS])}{more}\n\n"
     varied = [*axes, *(column for column in ("prompt_name", "seed") if column not in axes and _varies(column, runs))]
     metrics = [card for card in shown_cards() if any(card.name in run.data.metrics for run in runs)]
-    titles = ["", *varied, *(card.heading for card in metrics), ""]
+    trials = ["trial"] if any(TRIAL in run.data.tags for run in runs) else []
+    titles = ["", *trials, *varied, *(card.heading for card in metrics), ""]
+    names = {run.info.run_id: run.info.run_name for run in runs}
     table = f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}\n"
     rest = "\n{} more runs: `cogx-runs runs " + name + "`\n"
     for number, run in enumerate(runs):
-        row = _row(run, varied, metrics)
+        row = _row(run, [run.data.tags.get(TRIAL, "") for _ in trials], varied, metrics, names)
         if len(head) + len(table) + len(row) + len(rest) + 8 > LIMIT:
             return head + table + rest.format(len(runs) - number)
         table += row
     return head + table
 
 
-def _row(run: Run, varied: Sequence[str], metrics: Sequence[MetricCard]) -> str:
-    run_id, experiment = run.info.run_id, run.info.experiment_id
-    values = run.data.metrics
+def _row(
+    run: Run, trial: Sequence[str], varied: Sequence[str], metrics: Sequence[MetricCard], names: Mapping[str, str]
+) -> str:
+    values, tags = run.data.metrics, run.data.tags
     numbers = [card.number(values[card.name]) if card.name in values else "" for card in metrics]
     settings = [_value(run, column) for column in varied]
     if run.info.status == "FINISHED":
-        last = f"[video](/get-artifact?path=video.mp4&run_uuid={run_id})"
-        first = picture(run_id, run.data.tags.get(PICTURE, ""))
+        last = f"[video](/get-artifact?path=video.mp4&run_uuid={run.info.run_id})"
+        first = picture(run.info.run_id, tags.get(PICTURE, ""))
     else:
         last, first = run.info.status.lower(), ""
-    if DEGENERATE in run.data.tags:
-        last += f" **{run.data.tags[DEGENERATE]}**"
-    link = f"[run](/#/experiments/{experiment}/runs/{run_id}?workflowType=machine_learning)"
-    return f"| {' | '.join([first, *settings, *numbers, f'{last} {link}'])} |\n"
+    if DEGENERATE in tags:
+        last += f" **{tags[DEGENERATE]}**"
+    last += f" {_link('run', run.info.run_id, run.info.experiment_id)}"
+    if PROMOTED_FROM in tags:
+        candidate = tags[PROMOTED_FROM]
+        name = _link(escaped(names.get(candidate, "another run")), candidate, run.info.experiment_id)
+        last += f", promoted from {name}: {_chosen(tags)}"
+    return f"| {' | '.join([first, *trial, *settings, *numbers, last])} |\n"
+
+
+def _link(text: str, run_id: str, experiment_id: str) -> str:
+    return f"[{text}](/#/experiments/{experiment_id}/runs/{run_id}?workflowType=machine_learning)"
+
+
+def _chosen(tags: Mapping[str, str]) -> str:
+    """`1 of 8 by clip_score, 2 of 8 by sharpness`"""
+    ranks, metrics = tags.get(PROMOTED_RANK, "").split(", "), tags.get(PROMOTED_BY, "").split(", ")
+    return ", ".join(f"{rank} by {escaped(metric)}" for rank, metric in zip(ranks, metrics, strict=False))
 
 
 def run_note(what: str, prompt: str, run_id: str, metrics: Mapping[str, float], command: str) -> str:

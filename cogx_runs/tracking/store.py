@@ -13,6 +13,8 @@ from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 
 from cogx_runs.errors import CogxError, first_line
+from cogx_runs.metrics.registry import aim, cards
+from cogx_runs.space import Direction, OptunaSearch
 from cogx_runs.spec import RunSpec
 from cogx_runs.sweep import Sweep
 from cogx_runs.tracking.provenance import is_dead, is_own, process_tags
@@ -24,6 +26,8 @@ TAG_LIMIT = 7900
 EXPERIMENT_TAG_LIMIT = 19000
 AXES_TAG = "cogx.axes"
 """Of an experiment: its axes, each with its kind."""
+OBJECTIVES_TAG = "cogx.objectives"
+"""Of an experiment: what its search is for: by metric `maximize` or `minimize`."""
 NUMBER = "number"
 """The kind of an axis of numbers; any other kind is `word`."""
 BATCH = 1000
@@ -56,6 +60,8 @@ class RunStore(StoredRuns):
             "cogx.question": sweep.description[:EXPERIMENT_TAG_LIMIT],
             AXES_TAG: json.dumps(axes),
         }
+        if sweep.optuna is not None:
+            tags[OBJECTIVES_TAG] = json.dumps(_objectives(sweep.optuna))
         with self._lock:
             found = self._client.get_experiment_by_name(sweep.name)
             if found is None:
@@ -254,3 +260,8 @@ class RunStore(StoredRuns):
 
 def _kind(values: Sequence[Any]) -> str:
     return NUMBER if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values) else "word"
+
+
+def _objectives(search: OptunaSearch) -> dict[str, Direction]:
+    directions = search.directions or [aim(cards()[name]) for name in search.objectives]
+    return dict(zip(search.objectives, directions, strict=True))

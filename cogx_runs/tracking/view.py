@@ -9,12 +9,15 @@ import json
 import math
 import uuid
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cogx_runs.actions import TRIAL
 from cogx_runs.metrics.registry import SHOWN, cards
+from cogx_runs.space import Direction
 from cogx_runs.tracking.images import CLIP, STILLS
+from cogx_runs.tracking.notes import DEGENERATE, PROMOTED_BY, PROMOTED_RANK
 from cogx_runs.tracking.stored import KIND_FILTER
 
 CHARTS, TABLE = "cogx", "cogx-table"
@@ -25,6 +28,10 @@ CLIPS_A_CARD = 10
 CLIPS_A_ROW = 3
 """In a window of usual width."""
 _LINES = ("by_frame.clip_score", "by_frame.change", "by_step.latent_std")
+MARKS = (TRIAL, DEGENERATE, PROMOTED_BY, PROMOTED_RANK)
+"""Tags that have a column where a run has them."""
+MOST_NAMED = 100
+"""Runs that a view can name one by one."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,12 @@ class Shown:
     """The last model of each prompt."""
     runs: int
     """How many there are or will be."""
+    objectives: Mapping[str, Direction]
+    """What a search is for, and which is better; empty where it is none."""
+    marks: tuple[str, ...]
+    """Those of MARKS that a run has."""
+    chosen: Mapping[str, Sequence[str]]
+    """Runs, by id, that have a view of their own, by its title: such as those that were promoted."""
 
 
 @dataclass(frozen=True)
@@ -58,15 +71,34 @@ class Only:
             return CHARTS
         return f"{CHARTS}-{uuid.uuid5(uuid.NAMESPACE_OID, json.dumps([self.model, self.prompt])).hex[:8]}"
 
+    @property
+    def title(self) -> str:
+        """What MLflow's list of views calls it."""
+        return " ".join(name for name in (self.model, self.prompt) if name is not None) or "clips and charts"
+
 
 def view_tags(shown: Shown, of: Iterable[Only], made_at_ms: int) -> dict[str, str]:
     """The tags of the views of a sweep: clips and charts of each choice of runs, and the table of all.
 
-    The clips stand in the reverse of the table's order, so that the views with clips sort their runs downwards.
+    The clips stand in the reverse of the table's order, so that the views with clips sort their runs downwards. Those
+    of a search have the best run in front.
     """
     layout = _cards(shown)
-    views = {TABLE: _state(shown, True, Only(), layout)} | {only.key: _state(shown, False, only, layout) for only in of}
-    return {_TAG + key: _tag(key, state, made_at_ms) for key, state in views.items()}
+    ascending = "minimize" in [*shown.objectives.values()][:1]
+    views = {
+        TABLE: (
+            "table",
+            _state(shown, _filter(shown, Only()), _order(shown), ascending or not shown.objectives, layout),
+        )
+    }
+    for only in of:
+        state = _state(shown, _filter(shown, only), _order(shown, only.prompt), ascending, layout)
+        views[only.key] = (only.title, state)
+    for title, run_ids in shown.chosen.items():
+        named = ", ".join(f"'{run_id}'" for run_id in run_ids[:MOST_NAMED])
+        chosen = f"{KIND_FILTER} and attributes.run_id IN ({named})"
+        views[chosen_key(title)] = (title, _state(shown, chosen, "params.`prompt_name`", False, layout))
+    return {_TAG + key: _tag(title, state, made_at_ms) for key, (title, state) in views.items()}
 
 
 def page(experiment_id: str, key: str = CHARTS) -> str:
@@ -75,24 +107,38 @@ def page(experiment_id: str, key: str = CHARTS) -> str:
     return f"/#/experiments/{experiment_id}/runs?workflowType=machine_learning{mode}&viewStateShareKey={key}"
 
 
-def _tag(key: str, state: dict[str, Any], made_at_ms: int) -> str:
+def chosen_key(title: str) -> str:
+    """The key of a view of chosen runs."""
+    return f"{CHARTS}-{title.replace(' ', '-')}"
+
+
+def _tag(title: str, state: dict[str, Any], made_at_ms: int) -> str:
     deflated = base64.b64encode(zlib.compress(json.dumps(state).encode(), 9)).decode()
-    content = {"name": key, "createdAt": made_at_ms, "updatedAt": made_at_ms, "state": f"deflate;{deflated}"}
+    content = {"name": title, "createdAt": made_at_ms, "updatedAt": made_at_ms, "state": f"deflate;{deflated}"}
     return json.dumps(content)
 
 
-def _state(
-    shown: Shown, ascending: bool, only: Only, layout: tuple[list[dict[str, Any]], list[dict[str, Any]]]
-) -> dict[str, Any]:
+def _filter(shown: Shown, only: Only) -> str:
+    """Which runs there are, in MLflow's language: those of one model, unless models are what is compared."""
     model = only.model
-    if model is None and len(shown.models) > 1:
+    if model is None and len(shown.models) > 1 and "model" not in shown.axes:
         model = shown.models[0] if only.prompt is None else shown.model_of[only.prompt]
     wanted = {"params.`model`": model, "params.`prompt_name`": only.prompt}
     chosen = [f"{column} = {_quoted(value)}" for column, value in wanted.items() if value is not None]
+    return " and ".join([KIND_FILTER, *chosen])
+
+
+def _state(
+    shown: Shown,
+    chosen: str,
+    order: str,
+    ascending: bool,
+    layout: tuple[list[dict[str, Any]], list[dict[str, Any]]],
+) -> dict[str, Any]:
     sections, charts = layout
     return {
-        "searchFilter": " and ".join([KIND_FILTER, *chosen]),
-        "orderByKey": _order(shown, only.prompt),
+        "searchFilter": chosen,
+        "orderByKey": order,
         "orderByAsc": ascending,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
@@ -120,31 +166,42 @@ def _state(
     }
 
 
-def _order(shown: Shown, prompt: str | None) -> str:
-    """What the runs are sorted by: the swept number, else the swept word, else the prompt."""
+def _order(shown: Shown, prompt: str | None = None) -> str:
+    """What the runs are sorted by: what a search is for, else the swept number, else the swept word, else the
+    prompt."""
+    for objective in shown.objectives:
+        return f"metrics.`{objective}`"
     for axis in shown.axes:
-        return f"metrics.`axis.{axis}`" if axis in shown.numbers else f"params.`{axis}`"
+        return _swept(axis, shown)
     return "params.`seed`" if prompt is not None else "params.`prompt_name`"
 
 
 def _columns(shown: Shown) -> Iterator[str]:
-    for axis in shown.axes:
-        yield f"metrics.`axis.{axis}`" if axis in shown.numbers else f"params.`{axis}`"
+    yield from (_swept(axis, shown) for axis in shown.axes)
     for name, several in (("prompt_name", shown.model_of), ("model", shown.models)):
         if len(several) > 1 and name not in shown.axes:
             yield f"params.`{name}`"
-    yield from (f"metrics.`{name}`" for name in SHOWN)
+    yield from (f"metrics.`{name}`" for name in dict.fromkeys([*shown.objectives, *SHOWN]))
     yield "metrics.`current_step`"
+    yield from (f"tags.`{mark}`" for mark in shown.marks)
+
+
+def _swept(axis: str, shown: Shown) -> str:
+    return f"metrics.`axis.{axis}`" if axis in shown.numbers else f"params.`{axis}`"
 
 
 def _cards(shown: Shown) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Sections and the cards in them."""
+    measures = tuple(shown.objectives) or ("clip_score", "wall_time_s")
     effects = [
-        _card("SCATTER", xaxis=_axis(axis, shown), yaxis=_metric(metric))
-        for metric in ("clip_score", "wall_time_s")
-        for axis in shown.axes
-    ] or [_card("BAR", metricKey=metric) for metric in ("clip_score", "wall_time_s")]
-    trade_off = _card("SCATTER", xaxis=_metric("wall_time_s"), yaxis=_metric("clip_score"))
+        _card("SCATTER", xaxis=_axis(axis, shown), yaxis=_metric(metric)) for metric in measures for axis in shown.axes
+    ] or [_card("BAR", metricKey=metric) for metric in measures]
+    quality, *cost = measures
+    effects.append(_card("SCATTER", xaxis=_metric([*cost, "wall_time_s"][0]), yaxis=_metric(quality)))
+    if shown.objectives:
+        effects.append(
+            _card("PARALLEL", selectedParams=list(shown.axes), selectedMetrics=list(measures), showAllRuns=True)
+        )
     lines = [_line(metric) for metric in _LINES]
     axes = {f"axis.{axis}" for axis in shown.numbers}
     named = {*_LINES, *(card["metricKey"] for card in effects if "metricKey" in card)}
@@ -158,10 +215,10 @@ def _cards(shown: Shown) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         (
             "Clips",
             1,
-            140 + 272 * math.ceil(min(max(shown.runs, 1), CLIPS_A_CARD) / CLIPS_A_ROW),
+            120 + 306 * math.ceil(min(max(shown.runs, 1), CLIPS_A_CARD) / CLIPS_A_ROW),
             [_card("IMAGE", imageKeys=[CLIP], step=0, showRunParams=False), *unwanted],
         ),
-        ("Effects and trade-off", 3, 320, [*effects, trade_off]),
+        ("Effects and trade-off", 3, 320, effects),
         ("By frame and by step", 3, 320, lines),
         ("Stills of the same frames", 1, 900, [_card("IMAGE", imageKeys=list(STILLS), step=0, showRunParams=False)]),
     ]
