@@ -37,7 +37,8 @@ class OldLoop:
         if self.missing or len(self.known) < 2:
             return None
         gaps = sum(one.after_s + following.before_s for one, following in pairwise(self.known))
-        return gaps / (gaps + sum(getattr(video, phase) for video in self.known for phase in PHASES))
+        busy: float = sum(getattr(video, phase) for video in self.known for phase in PHASES)
+        return gaps / (gaps + busy)
 
 
 def old_loop(cells: Sequence[Cell], measured: Mapping[int, Sequence[OldVideo]]) -> OldLoop:

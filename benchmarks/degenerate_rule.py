@@ -126,7 +126,7 @@ class Toy:
         signal = torch.from_numpy(np.stack(videos)).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
         with torch.no_grad():
             latents: torch.Tensor = self.pipe.vae.encode(signal).latent_dist.mode().permute(0, 2, 1, 3, 4)
-        return latents * self.pipe.vae.config.scaling_factor
+        return latents * float(self.pipe.vae.config.scaling_factor)
 
 
 def prompts_of(half: str, count: int) -> list[str]:
@@ -283,7 +283,7 @@ def _verdicts(found: Sequence[Degenerate | None], expected: str | None) -> str:
     kinds = Counter(one.kind if one else "nothing" for one in found)
     if expected == "?":
         return ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()) if kind != "nothing") or "0"
-    right = kinds.pop(expected or "nothing", 0)  # type: ignore[arg-type]
+    right = kinds.pop(expected or "nothing", 0)
     wrong = ", ".join(f"**{kind} {count}**" for kind, count in sorted(kinds.items()))
     return ", ".join(part for part in (str(right) if expected or not wrong else "", wrong) if part)
 

@@ -204,8 +204,8 @@ def main() -> None:
     for mean, rows, none in added(arguments.prompts, families, arguments.seed):
         quartiles = ", ".join(f"{count:.0f}" for count in np.quantile(rows[:, 0], [0.25, 0.5, 0.75]))
         few = rows[rows[:, 0] <= 30]
-        shares = " | ".join(f"{100 * share:.1f}" for share in (*rows[:, 1:].mean(axis=0), *few[:, 1:].mean(axis=0)))
-        print(f"| {mean:g} | {quartiles} | {100 * none:.0f} | {shares} |", flush=True)
+        settled = " | ".join(f"{100 * share:.1f}" for share in (*rows[:, 1:].mean(axis=0), *few[:, 1:].mean(axis=0)))
+        print(f"| {mean:g} | {quartiles} | {100 * none:.0f} | {settled} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import tempfile
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import torch
 
@@ -26,7 +27,7 @@ from cogx_runs.memory import Budget, choose_placement
 from cogx_runs.models import ModelCard
 from cogx_runs.prompts import PromptLibrary
 from cogx_runs.spec import RunSpec
-from cogx_runs.sweep import load_sweeps
+from cogx_runs.sweep import Placement, load_sweeps
 
 PLACEMENTS = {
     "cuda": ["resident", "group", "model", "sequential", "resident+compile", "group+compile"],
@@ -110,7 +111,7 @@ def main() -> None:
         if placement == "auto":
             budget = Budget.here(device, max_vram_gib)
             placement = "resident" if budget is None else choose_placement(card, [specs[0].workload], budget).placement
-        spec = replace(specs[0], placement=placement, compile=bool(compiled))
+        spec = replace(specs[0], placement=cast(Placement, placement), compile=bool(compiled))
         shown = f"{name} ({placement})" if name.startswith("auto") else name
         rows.append(measure(shown, spec, card, max_vram_gib))
     print(f"\n{device_name(device)}, {arguments.steps} steps, {arguments.frames} frames, {specs[0].dtype}\n")

@@ -8,6 +8,7 @@ Speed, memory and exactness do not depend on the values of the weights; what the
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import sentencepiece
 import torch
@@ -20,7 +21,7 @@ from diffusers import (
 )
 from transformers import T5Config, T5EncoderModel, T5Tokenizer
 
-TINY = {
+TINY: dict[str, Any] = {
     "transformer": {
         "num_attention_heads": 2, "attention_head_dim": 16, "num_layers": 2, "time_embed_dim": 8,
         "sample_width": 4, "sample_height": 4, "sample_frames": 17, "max_text_seq_length": 226, "text_embed_dim": 32,
@@ -42,7 +43,7 @@ _FULL_VAE = {
     "block_out_channels": (128, 256, 256, 512), "latent_channels": 16, "layers_per_block": 3,
     "sample_height": 480, "sample_width": 720,
 }  # fmt: skip
-SIZES = {
+SIZES: dict[str, dict[str, Any]] = {
     "tiny": TINY,
     "2b": {
         "transformer": {**_FULL_TRANSFORMER, "num_attention_heads": 30, "num_layers": 30},

@@ -18,7 +18,7 @@ from statistics import median
 from cogx_runs.analysis.frame import load_runs
 from cogx_runs.cells import resolve_cells
 from cogx_runs.prompts import PromptLibrary
-from cogx_runs.runner import command, params
+from cogx_runs.record import command, params
 from cogx_runs.spec import RunSpec
 from cogx_runs.sweep import load_sweeps
 from cogx_runs.tracking.provenance import provenance
@@ -37,8 +37,8 @@ def track(store: RunStore, experiment: str, spec: RunSpec, tags: dict[str, str],
     run_id = store.claim(experiment, spec, tags | {"cogx.command": command(spec)})
     assert run_id is not None, "each seed is a cell of its own"
     store.is_being_made(run_id)
-    store.find_finished(output_hash=spec.output_hash)
-    store.find_finished(signature=spec.signature)
+    store.find_finished(spec.output_hash)
+    store.find_latents(spec.signature)
     for _ in ("before", "after"):
         store.works_beside(tags["cogx.env.device_name"])
     store.finish(run_id, artifacts, params(spec), METRICS, {f"cogx.clip_score.{i}": "x" for i in range(6)})
