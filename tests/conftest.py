@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from filelock import FileLock
+from fsync import do_without_fsync
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -18,6 +19,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when huggingface_hub is importe
 # Read once too, when torch is: further threads find no work in models this small, and wait by spinning.
 os.environ["OMP_NUM_THREADS"] = "1"
 ROOT = Path(__file__).parent.parent
+do_without_fsync()
 
 
 def pytest_collection_finish() -> None:

@@ -10,6 +10,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from fsync import do_without_fsync
+
 from cogx_runs.cli import main
 
 _FORKING = multiprocessing.get_context("forkserver")
@@ -39,7 +41,8 @@ def told_by(process: BaseProcess) -> str:
 
 
 def _run(folder: Path, arguments: Sequence[str], environment: dict[str, str], dies: Death | None) -> None:
-    gc.freeze()  # as conftest does
+    gc.freeze()  # these two as in conftest
+    do_without_fsync()
     os.chdir(folder)
     os.environ.update(environment)  # else that of the test which began the process that all are forked from
     for stream, name in ((sys.stdout, os.devnull), (sys.stderr, f"{os.getpid()}.stderr")):
