@@ -85,9 +85,8 @@ def test_prompts_and_settings_with_one_seed_are_left_out_and_settings_are_averag
     assert (found.low, found.between_prompts, found.share_of_prompts) == (None, None, None)
     assert seed_spreads(frame_of(of_seeds({"fox": (1.0,), "owl": (2.0,)})), ["clip_score"]) == []
     assert seed_sentences(found) == [
-        "Between the seeds of a prompt the CLIP score has a standard deviation of 2.83 (1 prompt, 2 seeds); two of "
-        "them differ by 4.00.",
-        "Averaged over 2 settings of the other parameters.",
+        "Between the seeds of a prompt the CLIP score has a standard deviation of 2.83 (1 prompt, 2 seeds, "
+        "averaged over 2 settings); two of them differ by 4.00.",
     ]
 
 

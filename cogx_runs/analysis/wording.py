@@ -89,6 +89,8 @@ def seed_sentences(found: SeedSpread) -> list[str]:
     3.82; 9 prompts, 5 seeds); two of them differ by 1.67.`, and what part of the variance that is."""
     card = _card(found.metric)
     counts = f"{count(found.prompts, 'prompt')}, {count(found.seeds, 'seed')}"
+    if found.settings > 1:
+        counts += f", averaged over {found.settings} settings"
     average = f" on average ({_seed_interval(found, card)}; {counts})" if found.prompts > 1 else f" ({counts})"
     said = [
         f"Between the seeds of a prompt the {_titled(found, card)} has a standard deviation of "
@@ -99,8 +101,6 @@ def seed_sentences(found: SeedSpread) -> list[str]:
             f"Of the variance of a single video's {card.title} {found.share_of_prompts:.0%} is between prompts, the "
             "rest between seeds."
         )
-    if found.settings > 1:
-        said.append(f"Averaged over {found.settings} settings of the other parameters.")
     if found.degenerate and not is_of_machine(found.metric):
         said.append(f"Degenerate: {found.degenerate} of {count(found.cells, 'video')}. They count like any other.")
     return said
