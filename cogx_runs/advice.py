@@ -48,7 +48,7 @@ def advise_rescoring(runs: Sequence[PlannedRun], sweeps: Sequence[Sweep], histor
         if past.status == "FINISHED":
             finished.setdefault((past.experiment, past.signature), []).append(past)
     found = []
-    for sweep in sweeps:
+    for sweep in {sweep.name: sweep for sweep in sweeps}.values():
         planned = [run.spec for run in runs if run.spec.sweep == sweep.name and run.action in {"run", "reuse"}]
         of_each = [_lacks(finished.get((sweep.name, spec.signature), []), spec) for spec in planned]
         lacking = [lacks for lacks in of_each if lacks is not None]
@@ -60,7 +60,7 @@ def advise_rescoring(runs: Sequence[PlannedRun], sweeps: Sequence[Sweep], histor
                     "note",
                     f"{sweep.file}:name",
                     f"{cells} {names or 'the present set of metrics'}: first `cogx-runs rescore {sweep.name}`, which "
-                    "measures that in place; `sweep` makes a second run of each",
+                    "measures that in place; else each is made a second run of",
                 )
             )
     return found

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from threading import Lock
 
 from cogx_runs.errors import CogxError
-from cogx_runs.making import TAGS_OF_THE_LATENTS, Cell, Made, beginning_with
+from cogx_runs.making import TAGS_OF_THE_LATENTS, Cell, Made
 from cogx_runs.metrics.degenerate import judge_frames, measure_frames
 from cogx_runs.metrics.registry import cards, titles
 from cogx_runs.metrics.scoring import by_reason
@@ -18,6 +18,7 @@ from cogx_runs.record import (
     METRIC_ERRORS,
     METRICS_FILE,
     METRICS_TAG,
+    beginning_with,
     degenerate_tags,
     frame_series,
     identities,

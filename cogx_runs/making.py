@@ -22,7 +22,7 @@ from cogx_runs.metrics.degenerate import refuse_degenerate
 from cogx_runs.models import ModelCard
 from cogx_runs.outcomes import Reporter
 from cogx_runs.plan import Plan
-from cogx_runs.record import params
+from cogx_runs.record import beginning_with, params
 from cogx_runs.spec import RunSpec
 from cogx_runs.sweep import Placement
 from cogx_runs.tracking.board import Boards
@@ -219,7 +219,3 @@ def _peaks(phases: Sequence[tuple[str, Peak]]) -> dict[str, float]:
         "peak_ram_gib": whole.ram_gib,
     }
     return {name: value for name, value in named.items() if value is not None}
-
-
-def beginning_with(tags: Mapping[str, str], beginnings: tuple[str, ...]) -> dict[str, str]:
-    return {key: value for key, value in tags.items() if key.startswith(beginnings)}

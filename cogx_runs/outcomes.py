@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from cogx_runs.plan import PlannedRun
 from cogx_runs.spec import RunSpec
 
 Status = Literal["finished", "reused", "done", "failed", "elsewhere", "skipped"]
@@ -19,6 +20,17 @@ class Outcome:
     run_id: str | None = None
     metrics: Mapping[str, float] | None = None
     error: str | None = None
+
+
+def known_outcome(planned: PlannedRun, why: str = "failed before") -> Outcome | None:
+    """The outcome of a cell that is not to be made, `why` being said of a failed one; None of any other."""
+    if planned.action == "done":
+        made = planned.decision.finished
+        assert made is not None, "a done cell has its finished run"
+        return Outcome(planned.spec, "done", made.run_id, made.metrics)
+    if planned.action == "failed":
+        return Outcome(planned.spec, "failed", error=f"{why}; --retry-failed tries it again")
+    return None
 
 
 class Reporter(Protocol):

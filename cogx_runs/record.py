@@ -23,7 +23,7 @@ METRICS_TAG = "cogx.metrics"
 METRICS_FILE = "metrics.yaml"
 """The artifact that says what each number of a run means."""
 METRIC_ERRORS = "metric_errors.txt"
-"""The artifact that says where a metric raised an exception, the last time that any did."""
+"""The artifact that says where a metric raised an exception, when the reasons last changed."""
 
 
 def params(spec: RunSpec) -> dict[str, Any]:
@@ -69,6 +69,11 @@ def score_tags(scores: Mapping[str, Measured]) -> dict[str, str]:
 def missing_tags(reasons: Mapping[str, str]) -> dict[str, str]:
     """Why a run has no value of these metrics, as tags of it."""
     return {f"cogx.{metric}.missing": reason for metric, reason in reasons.items()}
+
+
+def beginning_with(tags: Mapping[str, str], beginnings: tuple[str, ...]) -> dict[str, str]:
+    """The tags whose names begin so."""
+    return {key: value for key, value in tags.items() if key.startswith(beginnings)}
 
 
 def frame_series(scores: Mapping[str, Measured]) -> dict[str, Sequence[float]]:

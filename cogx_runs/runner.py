@@ -15,8 +15,8 @@ from cogx_runs.disk import DISK_FULL, check_disk, is_disk_full
 from cogx_runs.errors import CogxError, first_line
 from cogx_runs.finishing import Finishing, FinishingError
 from cogx_runs.making import Cell, Made, Maker
-from cogx_runs.outcomes import Outcome, Reporter
-from cogx_runs.plan import Plan, PlannedRun
+from cogx_runs.outcomes import Outcome, Reporter, known_outcome
+from cogx_runs.plan import Plan
 from cogx_runs.record import command, failure_tags, known_params, params, spec_metrics, write_definition
 from cogx_runs.tracking.board import Boards
 from cogx_runs.tracking.store import RunStore
@@ -71,7 +71,7 @@ class Runner:
             self._report.shown_at(list(experiments), self._boards.open(experiments, cells))
             with self._finishing:
                 for place, planned in enumerate(self._plan.runs):
-                    known = _known(planned)
+                    known = known_outcome(planned)
                     if known is not None:
                         self._outcomes[place] = known
                     elif fail_fast and self._has_failed:
@@ -89,6 +89,7 @@ class Runner:
                 raise error.__cause__ or error from None
             raise
         finally:
+            self._bench.loader.before_loading = lambda: None
             for problem in self._boards.close():
                 self._report.note(problem)
         return [self._outcomes[place] for place in sorted(self._outcomes)]
@@ -201,14 +202,3 @@ class Runner:
             self._report.phase("waiting for another sweep that makes the same video")
             time.sleep(WAIT_S)
         return self._completer.take_over(cell)
-
-
-def _known(planned: PlannedRun) -> Outcome | None:
-    """The outcome of a cell that is not to be made; None of any other."""
-    if planned.action == "done":
-        made = planned.decision.finished
-        assert made is not None, "a done cell has its finished run"
-        return Outcome(planned.spec, "done", made.run_id, made.metrics)
-    if planned.action == "failed":
-        return Outcome(planned.spec, "failed", error="failed before; --retry-failed tries it again")
-    return None

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from cogx_runs.tracking.store import RunStore
     from cogx_runs.workbench import Workbench
 
-_WITH_CONDITIONS = "a plan with searches says under what they are planned"
-
 
 def plan_sweeps(
     files: Sequence[str | Path | Sweep],
@@ -127,19 +125,22 @@ def _execute(
     from cogx_runs.tracking.store import RunStore
 
     store, ordinary = RunStore(tracking_uri), _ordinary(planned)
+    retry_failed = planned.conditions is not None and planned.conditions.retry_failed
     outcomes: list[Outcome] = []
+    searches = _searches(planned)
+    for search in searches:  # by the memory that is free before anything is loaded
+        search.choose_placement()
     if ordinary.runs or not planned.searches:
         outcomes += Runner(ordinary, store, reporter, bench).run(fail_fast)
-    for sweep in planned.searches:
+    for search in searches:
         if fail_fast and any(outcome.status == "failed" for outcome in outcomes):
-            reporter.note(f"{sweep.name} is not begun, since a cell failed")
+            reporter.note(f"{search.sweep.name} is not begun, since a cell failed")
             break
-        assert planned.conditions is not None, _WITH_CONDITIONS
-        outcomes += _search(sweep, planned.conditions).run(
+        outcomes += search.run(
             lambda trial: Runner(trial, store, reporter, bench).run(fail_fast=True),
             store.history,
             reporter,
-            retry_failed=planned.conditions.retry_failed,
+            retry_failed=retry_failed,
             fail_fast=fail_fast,
         )
     return outcomes
@@ -177,9 +178,8 @@ def search_results(planned: Plan, *, tracking_uri: str | None = None) -> list[Se
     """What each search of a plan has come to, as the tracking store has it now."""
     if not planned.searches:
         return []
-    assert planned.conditions is not None, _WITH_CONDITIONS
     history = _history(True, tracking_uri)
-    return [result_of(_search(sweep, planned.conditions), history) for sweep in planned.searches]
+    return [result_of(search, history) for search in _searches(planned)]
 
 
 def plan_one(
@@ -328,6 +328,14 @@ def _search(sweep: Sweep, conditions: Conditions) -> Search:
         return _plan(sweeps, replace(conditions, retry_failed=retry_failed), history)
 
     return Search(sweep, plan)
+
+
+def _searches(planned: Plan) -> list[Search]:
+    """The searches of a plan."""
+    if not planned.searches:
+        return []
+    assert planned.conditions is not None, "a plan with searches says under what they are planned"
+    return [_search(sweep, planned.conditions) for sweep in planned.searches]
 
 
 def _with_search(planned: Plan, search: Search, retry_failed: bool, history: Sequence[PastRun]) -> Plan:

@@ -39,8 +39,9 @@ class Workbench:
         self._reporter = reporter
         new = [planned.spec for planned in plan.runs if planned.action == "run"]
         todo = [planned.spec for planned in plan.runs if planned.action in {"run", "reuse"}]
-        for clip_model in {spec.clip_model for spec in todo} - set(self._scorers):
-            self._load_scorer(clip_model)
+        for clip_model in dict.fromkeys(spec.clip_model for spec in todo):
+            if clip_model not in self._scorers:
+                self._load_scorer(clip_model)
         cap_memory(plan.max_vram_gib)
         self.loader.expect(new, plan.max_vram_gib)
         if new:

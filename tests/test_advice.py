@@ -453,7 +453,7 @@ def test_finished_cells_that_lack_metrics_alone_are_to_be_rescored_first() -> No
     def advised(history: list[PastRun]) -> list[Advice]:
         decisions = choose_actions(specs, history)
         runs = [PlannedRun(*both, Estimate(None, None, "")) for both in zip(specs, decisions, strict=True)]
-        return advise_rescoring(runs, [sweep], history)
+        return advise_rescoring(runs, [sweep, sweep], history)  # as `promote` does, a sweep a cell
 
     one, two, three, four, five = specs
     old, current = {"clip_score": "1 toy", "sharpness": "1"}, {"clip_score": "2 toy", "motion": "1", "sharpness": "1"}
@@ -471,7 +471,7 @@ def test_finished_cells_that_lack_metrics_alone_are_to_be_rescored_first() -> No
             "note",
             "exp.yaml:name",
             "2 finished cells lack clip_score (version 2, measured by 1), motion, sharpness (version 1, measured by 0)"
-            ": first `cogx-runs rescore exp`, which measures that in place; `sweep` makes a second run of each",
+            ": first `cogx-runs rescore exp`, which measures that in place; else each is made a second run of",
         )
     ]
     assert advised(history[3:]) == []

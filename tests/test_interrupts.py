@@ -2,11 +2,33 @@
 
 import os
 import signal
+import sys
 import threading
+import time
+from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
-from cogx_runs.interrupts import Undisturbed, undisturbed
+from cogx_runs.interrupts import INTERRUPTS, Undisturbed, install, undisturbed
+
+
+@pytest.fixture(autouse=True)
+def installed() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in INTERRUPTS}
+    install()
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    sys.unraisablehook = sys.__unraisablehook__
+
+
+def interrupts_now() -> bool:
+    """Whether an interrupt is delivered at once, and none still waits."""
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGTERM)
+    with undisturbed():
+        return True
 
 
 def test_an_interrupt_waits_for_the_end_of_the_block_and_is_delivered_then() -> None:
@@ -21,7 +43,7 @@ def test_an_interrupt_waits_for_the_end_of_the_block_and_is_delivered_then() -> 
         block()
 
     assert done == ["the rest"]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert interrupts_now()
 
 
 def test_a_second_interrupt_ends_the_block_at_once() -> None:
@@ -37,10 +59,10 @@ def test_a_second_interrupt_ends_the_block_at_once() -> None:
         block()
 
     assert done == []
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert interrupts_now()
 
 
-def test_methods_of_an_undisturbed_object_end_before_the_interrupt_and_other_threads_are_left_alone() -> None:
+def test_methods_of_an_undisturbed_object_end_before_the_interrupt() -> None:
     class Counter:
         def __init__(self) -> None:
             self.counted = 0
@@ -56,13 +78,36 @@ def test_methods_of_an_undisturbed_object_end_before_the_interrupt_and_other_thr
         Undisturbed(counter).count()
 
     assert counter.counted == 1
-    seen = []
+    assert interrupts_now()
+
+
+def test_a_block_of_another_thread_holds_up_no_interrupt() -> None:
+    entered, leave = threading.Event(), threading.Event()
 
     def elsewhere() -> None:
         with undisturbed():
-            seen.append(signal.getsignal(signal.SIGINT))
+            entered.set()
+            leave.wait(60)
 
     thread = threading.Thread(target=elsewhere)
     thread.start()
+    entered.wait(60)
+
+    assert interrupts_now()
+
+    leave.set()
     thread.join()
-    assert seen == [signal.default_int_handler]
+
+
+def test_a_signal_that_was_ignored_from_the_start_stays_so_and_a_dropped_one_comes_as_another() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    install()
+
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    with pytest.raises(KeyboardInterrupt):
+        _drop_one_and_wait()
+
+
+def _drop_one_and_wait() -> None:
+    sys.unraisablehook(SimpleNamespace(exc_type=KeyboardInterrupt, object=None))  # type: ignore[arg-type]
+    time.sleep(60)

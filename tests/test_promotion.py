@@ -169,6 +169,9 @@ def test_a_degenerate_candidate_is_never_chosen_and_a_prompt_of_nothing_else_is_
     assert str(raised.value) == (
         "--from-steps 25: all 2 candidates are degenerate (noise), so that there is nothing to choose"
     )
+    renewed = [row("fox", 1, 25, 3.0), row("fox", 1, 25, None, status="FAILED", text="A new text.", start_time=9)]
+    with pytest.raises(CogxError, match="no video of the prompts' present texts is finished at that count"):
+        choose(frame_of(renewed), "clip_score", 50)
     whole = frame_of([*mixed, *hopeless, *finals])
     found = agreement(whole, "clip_score", 25, 50)
     assert found is not None

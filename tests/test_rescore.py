@@ -1,6 +1,7 @@
 """A metric that raises costs a run that metric and nothing else, and rescore writes only what changes."""
 
 import errno
+import json
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -195,6 +196,19 @@ def test_rescore_tries_again_goes_on_after_a_failure_and_writes_only_what_change
     same = [column for column in before if column.startswith("metrics.") and column != "metrics.brightness"]
     pd.testing.assert_frame_equal(after[same], before[same])
     assert rescore() == (0, ["0 runs scored"], [])
+
+
+def test_a_value_that_its_new_definition_does_not_give_keeps_the_old_definition(
+    swept: Path, register: Register
+) -> None:
+    register(WORKING)
+    rescore()
+    register(replace(WORKING, card=replace(BRIGHTNESS, version="2"), frames_needed=1000))
+
+    assert rescore() == (0, ["0 runs scored"], [])
+
+    assert runs()["metrics.brightness"].notna().all()
+    assert {json.loads(tag)["brightness"] for tag in runs()["tags.cogx.metrics"]} == {"1"}
 
 
 def test_runs_that_lack_only_what_cannot_be_had_here_are_not_written_to(

@@ -405,8 +405,22 @@ def test_a_cell_without_the_objective_stops_the_search_with_what_to_do(make: Mak
         run(make(), store)
 
     assert str(caught.value) == (
-        "exp: 2 of the 2 cells of trial 1 have no clip_score, which the search is for; `cogx-runs rescore exp` adds "
-        "what can be measured here"
+        "exp: trial 1: 2 of its 2 cells have no clip_score, which the search is for, nor has any other; `cogx-runs "
+        "rescore exp` adds what can be measured here"
+    )
+
+
+def test_an_objective_that_one_video_has_no_value_of_fails_its_trial_and_no_other(make: Make) -> None:
+    def raises_once(spec: RunSpec) -> dict[str, float]:
+        return {"denoise_s": 1.0} if len(store.runs) == 3 else measured(spec)
+
+    search, store = make(trials=3), FakeStore(raises_once)
+
+    run(search, store)
+
+    assert [trial[2] for trial in told(search, store)] == ["finished", "failed", "finished"]
+    assert search.known(store.history())[1].error == (
+        "1 of its 2 cells have no clip_score; `cogx-runs rescore exp` adds what can be measured here"
     )
 
 

@@ -240,6 +240,7 @@ class Runs:
 
     def __init__(self, quality: Quality, fails_at: int | None = None) -> None:
         self.rounds: list[list[int]] = []
+        self.placements: set[str] = set()
         self._quality = quality
         self._fails_at = fails_at
 
@@ -247,6 +248,7 @@ class Runs:
         store = RunStore()
         todo = [planned.spec for planned in plan.runs if planned.action != "done"]
         self.rounds.append(sorted({spec.num_inference_steps for spec in todo}))
+        self.placements.add(plan.sweeps[0].base.placement)
         for spec in todo:
             place = PROMPTS.index(spec.prompt_name)
             score = 25 + place + 0.01 * place * spec.num_inference_steps / 50 + self._quality(spec.num_inference_steps)
@@ -273,6 +275,7 @@ def test_each_round_runs_one_count_and_a_second_search_runs_nothing(study: Calla
     assert found.threshold.found == 12
     assert (found.known, found.measured, found.stopped) == ((), (50, 15, 8, 12, 10), None)
     assert again.rounds == []
+    assert runs.placements == {"resident"}, "chosen once, before a model takes the memory that it is chosen by"
     assert same == replace(found, known=(8, 10, 12, 15, 50), measured=())
     assert told == [
         "12 counts, 2 prompts, 1 seed: beside the reference 50 at most 4 counts of 2 cells are run",

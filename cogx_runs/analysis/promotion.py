@@ -80,6 +80,8 @@ def choose(frame: pd.DataFrame, by: str, steps: int, *, from_steps: int | None =
             names = ("prompt", "signature", "run_id", "run_name", "device")
             known = {name: str(row[name]) for name in names}
             candidates.append(Candidate(**known, value=float(row["preview"]), rank=rank, of=len(group)))
+    if not candidates and degenerate.empty:
+        raise CogxError(f"--from-steps {before}: no video of the prompts' present texts is finished at that count")
     if not candidates:
         kinds = ", ".join(sorted(set(degenerate[DEGENERATE])))
         raise CogxError(

@@ -19,7 +19,10 @@ _T = TypeVar("_T")
 
 
 class StepDown:
-    """Does work on the GPU in the placement asked for, or in the largest below it that has been seen to fit."""
+    """Does work on the GPU in the placement asked for, or in the largest below it that has been seen to fit.
+
+    What was once too large is not tried again for as long as this lives: the cells of one search share a placement.
+    """
 
     def __init__(self, loader: Loader, note: Callable[[str], None]) -> None:
         """`loader` holds what is freed before the next try; `note` is told of each step."""

@@ -19,6 +19,7 @@ class FinishedRun:
     run_id: str
     name: str
     params: Mapping[str, str]
+    metrics: Mapping[str, float]
     tags: Mapping[str, str]
 
     @property
@@ -46,6 +47,6 @@ class FinishedRun:
 def finished_runs(store: StoredRuns, experiments: Sequence[str]) -> list[FinishedRun]:
     """Those of these experiments, newest first."""
     return [
-        FinishedRun(run.info.run_id, run.info.run_name, run.data.params, run.data.tags)
+        FinishedRun(run.info.run_id, run.info.run_name, run.data.params, run.data.metrics, run.data.tags)
         for run in store.runs(experiments, finished_only=True)
     ]

@@ -98,7 +98,9 @@ def rescore_runs(
                 undecoded = first_line(error)
                 break
         scores = Scores.of(attempts)
-        meant = {one.name: one.identity for one in todo if one.name in attempts.keys() - scores.failures.keys()}
+        # A value of an earlier definition cannot be removed: where there is no new one, it keeps its own.
+        known = {name for name, found in attempts.items() if found is not None or name not in run.metrics}
+        meant = {one.name: one.identity for one in todo if one.name in known - scores.failures.keys()}
         is_new = _amend(store, run, scores, meant, decoder.way(run))
         if is_new or scores.failures or undecoded:
             rescored.append(Rescored(run.run_id, run.name, scores.values, scores.reasons, undecoded))

@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 from cogx_runs.actions import TRIAL, Decision, PastRun
 from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
 from cogx_runs.metrics.registry import aim, card_of, of_every_cell
-from cogx_runs.outcomes import Outcome, Reporter
+from cogx_runs.outcomes import Outcome, Reporter, known_outcome
 from cogx_runs.plan import Estimate, Plan, PlannedRun
 from cogx_runs.search.proposals import Told, propose, size, values_of
 from cogx_runs.space import Direction, front
@@ -94,6 +94,10 @@ class Search:
         together = plain.model_copy(update={"axes": {axis: (_largest(found),) for axis, found in values.items()}})
         return self._plan([*alone, together], [], False)
 
+    def choose_placement(self) -> None:
+        """Choose the placement of all trials, by the memory that is free now."""
+        _ = self.of_values
+
     def next(self, trials: Sequence[Trial], history: Sequence[PastRun], retry_failed: bool = False) -> Trial | None:
         """The trial after these, with the values that its runs were begun with, else those that Optuna proposes; None
         after the last.
@@ -142,7 +146,11 @@ class Search:
             return Trial(number, parameters, plan, "failed", error=error)
         if any(run.action != "done" for run in runs):
             return Trial(number, parameters, plan, "open")
-        values = tuple(fmean(self._values(number, plan, metric)) for metric in self.settings.objectives)
+        for metric in self.settings.objectives:
+            if error := self._lacking(number, plan, metric, history):
+                return Trial(number, parameters, plan, "failed", error=error)
+        made = [run.decision.finished for run in plan.runs if run.decision.finished is not None]
+        values = tuple(fmean(run.metrics[metric] for run in made) for metric in self.settings.objectives)
         if not all(math.isfinite(value) for value in values):
             return Trial(number, parameters, plan, "failed", error="an objective is no finite number")
         return Trial(number, parameters, plan, "finished", values)
@@ -193,7 +201,8 @@ class Search:
                 if trial.state == "failed" and fail_fast:
                     break
             else:
-                outcomes += [_known(run) for run in trial.plan.runs]
+                known = (known_outcome(run, "its trial failed") for run in trial.plan.runs)
+                outcomes += [outcome for outcome in known if outcome is not None]
                 if trial.state == "failed":
                     reporter.note(f"trial {trial.number} ({trial.what}) counts as failed: {trial.error}")
             trials.append(trial)
@@ -227,15 +236,20 @@ class Search:
             }
         )
 
-    def _values(self, number: int, plan: Plan, metric: str) -> list[float]:
+    def _lacking(self, number: int, plan: Plan, metric: str, history: Sequence[PastRun]) -> str | None:
+        """Why a trial of finished cells has no value of an objective, as where the metric raised on one of its videos;
+        None where it has. Raises CogxError where no run of the experiment has one: no trial would."""
         made = [run.decision.finished for run in plan.runs if run.decision.finished is not None]
         missing = sum(metric not in run.metrics for run in made)
-        if missing:
-            raise CogxError(
-                f"{self.sweep.name}: {missing} of the {len(made)} cells of trial {number} have no {metric}, which the "
-                f"search is for; `cogx-runs rescore {self.sweep.name}` adds what can be measured here"
-            )
-        return [run.metrics[metric] for run in made]
+        if not missing:
+            return None
+        lacking = f"{missing} of its {len(made)} cells have no {metric}"
+        advised = f"`cogx-runs rescore {self.sweep.name}` adds what can be measured here"
+        if any(run.experiment == self.sweep.name and metric in run.metrics for run in history):
+            return f"{lacking}; {advised}"
+        raise CogxError(
+            f"{self.sweep.name}: trial {number}: {lacking}, which the search is for, nor has any other; {advised}"
+        )
 
 
 def directions(sweep: Sweep) -> tuple[Direction, ...]:
@@ -266,10 +280,3 @@ def _largest(values: Sequence[Any]) -> Any:
 
 def _given_up(run: PlannedRun) -> PlannedRun:
     return replace(run, decision=Decision("failed"), estimate=Estimate(0.0, None, "its trial failed"))
-
-
-def _known(run: PlannedRun) -> Outcome:
-    made = run.decision.finished
-    if made is not None:
-        return Outcome(run.spec, "done", made.run_id, made.metrics)
-    return Outcome(run.spec, "failed", error="its trial failed; --retry-failed tries it again")

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from cogx_runs.actions import TRIAL, PastRun
 from cogx_runs.errors import CogxError, did_you_mean, first_line
 from cogx_runs.hardware import cache_directory
-from cogx_runs.interrupts import Undisturbed
+from cogx_runs.interrupts import Undisturbed, undisturbed
 from cogx_runs.tracking.uri import SQLITE, is_server, sqlite_path, tracking_uri
 
 KIND_FILTER = "tags.`cogx.kind` = 'run'"
@@ -134,9 +134,10 @@ class StoredRuns:
     def download(self, run_id: str, artifact: str, folder: Path) -> Path:
         """Copy an artifact, or with `""` all of them, into `folder`. Raises CogxError where it is not there."""
         try:
-            path = mlflow.artifacts.download_artifacts(
-                run_id=run_id, artifact_path=artifact, dst_path=str(folder), tracking_uri=self.uri
-            )
+            with undisturbed():
+                path = mlflow.artifacts.download_artifacts(
+                    run_id=run_id, artifact_path=artifact, dst_path=str(folder), tracking_uri=self.uri
+                )
         except (MlflowException, OSError) as error:
             raise CogxError(f"run {run_id}: artifact {artifact or 'folder'} cannot be read: {error}") from error
         return Path(path)
