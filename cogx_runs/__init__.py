@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from cogx_runs.analysis.chosen import without_chosen
     from cogx_runs.analysis.correlations import rank_correlations
     from cogx_runs.analysis.effects import Margin, effects, effects_frame, rank_parameters
     from cogx_runs.analysis.frame import load_runs
@@ -47,6 +48,7 @@ _HOMES = {
     "rescore_runs": "rescore.rescoring",
     "run_sweeps": "study",
     "seed_spreads": "analysis.seeds",
+    "without_chosen": "analysis.chosen",
     "write_report": "report.folder",
 }
 __all__ = [
@@ -72,6 +74,7 @@ __all__ = [
     "rescore_runs",
     "run_sweeps",
     "seed_spreads",
+    "without_chosen",
     "write_report",
 ]
 

@@ -147,6 +147,15 @@ def test_runs_are_listed_with_the_headings_and_numbers_of_the_metrics_cards(proj
     assert count == "1 runs"
 
 
+def test_runs_show_the_metrics_that_they_are_chosen_and_sorted_by(project: Path) -> None:
+    make_run(RunStore(), SPEC, metrics={"sharpness": 1234.0, "motion_magnitude": 0.004})
+
+    heading, row, _ = invoke("runs", "exp", "--where", "sharpness>1", "--sort", "-motion_magnitude").stdout.splitlines()
+
+    assert [name for name in ("sharpness", "motion") if name in heading] == ["sharpness", "motion"]
+    assert "1,234" in row
+
+
 def test_runs_are_told_apart_by_the_parameters_in_which_they_differ_or_that_were_swept(project: Path) -> None:
     store = RunStore()
     make_run(store, SPEC)

@@ -319,6 +319,48 @@ def test_the_page_ranks_parameters_and_tells_interactions_file_size_and_time(gri
     assert "over 16 videos of 4 prompts on A chip, group." in grid_page
 
 
+def test_finals_of_chosen_candidates_are_shown_and_in_no_comparison() -> None:
+    rows = [
+        run(num_inference_steps=25, seed=seed, prompt_name=name, clip_score=30.0 + seed)
+        for name in ("panda", "cat")
+        for seed in (1, 2)
+    ]
+    finals = [
+        run(
+            {"cogx.promoted_from": row["run_id"], "cogx.promoted_rank": "1 of 2", "cogx.promoted_by": "clip_score"},
+            num_inference_steps=50, seed=2, prompt_name=name, clip_score=40.0,
+        )
+        for row, name in zip(rows[1::2], ("panda", "cat"), strict=True)
+    ]  # fmt: skip
+
+    page = unescape(page_of([*rows, *finals], "seed", "num_inference_steps"))
+
+    assert "2 videos that `promote` made of chosen candidates are in no comparison" in page
+    assert "on average 8.00 higher" not in page
+    assert "standard deviation of 0.71 on average" in page
+
+
+def test_a_metric_that_is_the_same_in_every_video_is_said_to_tell_nothing() -> None:
+    rows = [
+        run(guidance_scale=value, prompt_name=name, clip_score=value, clip_iqa_quality=0.5)
+        for name in ("panda", "cat")
+        for value in (1.0, 6.0)
+    ]
+
+    page = page_of(rows, "guidance_scale")
+
+    assert "The same in every video, so that it tells nothing here, whatever its verdict: CLIP-IQA quality." in page
+
+
+def test_a_time_that_does_not_grow_with_the_work_has_no_equation() -> None:
+    rows = [run(num_inference_steps=steps, denoise_s=1000.0 - steps, clip_score=30.0) for steps in (10, 25, 50)]
+
+    page = page_of(rows, "num_inference_steps")
+
+    assert "denoise_s: over 3 videos it does not grow with the work" in page
+    assert "for every million tokens" not in page
+
+
 def test_parameters_of_two_models_in_two_sweeps_are_ranked_apart() -> None:
     small = [run(clip_score=30.0), run(clip_score=27.0, guidance_scale=1.0)]
     large = {"model": "5b", "model_revision": "other"}

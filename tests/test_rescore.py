@@ -286,5 +286,8 @@ def test_what_a_metric_raises_is_told_in_one_line_with_its_kind_and_our_own_erro
     assert reason(AssertionError()) == "AssertionError"
     assert reason(CogxError("SSIM: too small")) == "SSIM: too small"
     assert len(reason(ValueError("x" * 10_000))) == REASON_LIMIT
-    assert attempt(lambda: Measured(float("nan"))) is None
+    assert attempt(lambda: Measured(float("inf"))) is None
+    no_number = attempt(lambda: Measured(float("nan")))
+    assert isinstance(no_number, Failure)
+    assert no_number.reason == "ValueError: it returned NaN, which is no value"
     assert isinstance(attempt(lambda: 3.0), Failure)  # type: ignore[arg-type, return-value]

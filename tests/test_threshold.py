@@ -189,7 +189,7 @@ def test_bisection_takes_as_many_looks_as_it_says_and_meets_no_more_inferior_cou
 @pytest.mark.parametrize(
     ("ladder", "message"),
     [
-        ([5, 10], "--ladder: lacks the reference 50; add it, or name another with --reference"),
+        ([5, 10], "--ladder: lacks the reference 50; add 50 to it, or give --reference one of its counts"),
         ([5, 50, 60], "--ladder: 60 is above the reference 50; leave it out, or make it that"),
         ([50], "--ladder: must be whole numbers above 0, at least one below the reference 50"),
         ([0, 50], "--ladder: must be whole numbers above 0, at least one below the reference 50"),
@@ -346,11 +346,11 @@ def test_other_runs_of_the_experiment_are_not_of_the_search(study: Callable[...,
             {},
             "found.yaml:axes.guidance_scale: a search varies num_inference_steps and seed alone; put one value into",
         ),
-        ({}, {"ladder": [5, 10]}, "--ladder: lacks the reference 50; add it"),
+        ({}, {"ladder": [5, 10]}, "--ladder: lacks the reference 50; add 50 to it"),
         (
             {"axes": {"num_inference_steps": [5, 10]}},
             {},
-            "found.yaml:axes.num_inference_steps: lacks the reference 50; add it",
+            "found.yaml:axes.num_inference_steps: lacks the reference 50; add 50 to it",
         ),
         (
             {"axes": {"seed": [1]}, "vary": "zip"},

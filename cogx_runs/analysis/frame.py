@@ -29,6 +29,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "<": operator.lt,
     ">": operator.gt,
 }
+_CONDITION = re.compile(r"\s*([\w.]+)\s*(<=|>=|!=|=|<|>)\s*(.*?)\s*")
 
 
 def load_runs(
@@ -56,6 +57,12 @@ def load_runs(
         column = _column(frame, sort.removeprefix("-"))
         frame = frame.sort_values(column, ascending=not sort.startswith("-"), kind="stable")
     return frame.reset_index(drop=True)
+
+
+def columns_named(frame: pd.DataFrame, where: Sequence[str], sort: str | None) -> list[str]:
+    """The columns that conditions and an order such as those of `load_runs` name."""
+    names = [match[1] for condition in where if (match := _CONDITION.fullmatch(condition))]
+    return [_column(frame, name) for name in (*names, *([] if sort is None else [sort.removeprefix("-")]))]
 
 
 def telling(frame: pd.DataFrame) -> list[str]:
@@ -97,7 +104,7 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _holds(frame: pd.DataFrame, condition: str) -> "pd.Series[bool]":
     """Which rows a condition such as `clip_score>25` holds for; a missing value holds for none."""
-    match = re.fullmatch(r"\s*([\w.]+)\s*(<=|>=|!=|=|<|>)\s*(.*?)\s*", condition)
+    match = _CONDITION.fullmatch(condition)
     if match is None:
         raise CogxError(f"--where {condition!r}: write it as COLUMN>VALUE, with one of {' '.join(_OPERATORS)}")
     name, sign, text = match.groups()

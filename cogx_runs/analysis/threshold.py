@@ -93,7 +93,9 @@ def check_ladder(ladder: Sequence[int], reference: int, where: str) -> tuple[int
     """The ladder in order. Raises CogxError, beginning with `where`, for one that cannot be searched."""
     counts = sorted(set(ladder))
     if reference not in counts:
-        raise CogxError(f"{where}: lacks the reference {reference}; add it, or name another with --reference")
+        raise CogxError(
+            f"{where}: lacks the reference {reference}; add {reference} to it, or give --reference one of its counts"
+        )
     if counts[-1] != reference:
         raise CogxError(f"{where}: {counts[-1]} is above the reference {reference}; leave it out, or make it that")
     if counts[0] < 1 or len(counts) < 2:

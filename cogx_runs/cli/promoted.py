@@ -34,8 +34,8 @@ def print_promotion(done: Promotion) -> None:
             table.add_column(f"{metric} at {choice.from_steps}", justify="right", overflow="fold")
             table.add_column(f"at {choice.steps}", justify="right", no_wrap=True)
             table.add_column("change", justify="right", no_wrap=True)
-    table.add_column("rank", justify="right", no_wrap=True)
-    table.add_column(f"at {choice.steps}", justify="right", no_wrap=True)
+    table.add_column(f"rank at {choice.from_steps}", justify="right", no_wrap=True)
+    table.add_column(f"rank at {choice.steps}", justify="right", no_wrap=True)
     table.add_column("final run", no_wrap=True)
     for one in done.promoted:
         figures = _row(one.preview, one.final)

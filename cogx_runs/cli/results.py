@@ -16,7 +16,7 @@ from cogx_runs.cli.options import json_option, sweep_argument, take_settings
 @json_option
 def runs(sweep: str | None, where: tuple[str, ...], sort: str | None, as_json: bool) -> None:
     """List the runs of SWEEP (an experiment's name or a sweep file), or of all."""
-    from cogx_runs.analysis.frame import load_runs
+    from cogx_runs.analysis.frame import columns_named, load_runs
 
     frame = load_runs(sweep, where=where, sort=sort)
     if as_json:
@@ -24,7 +24,7 @@ def runs(sweep: str | None, where: tuple[str, ...], sort: str | None, as_json: b
         return
     from cogx_runs.cli.tables import print_runs
 
-    print_runs(frame)
+    print_runs(frame, columns_named(frame, where, sort))
 
 
 @click.command()

@@ -117,15 +117,17 @@ def print_search(result: SearchResult) -> None:
         console.print(sentence, soft_wrap=True)
 
 
-def print_runs(frame: "pd.DataFrame") -> None:
-    """Tracked runs, as `load_runs` gives them, with the parameters that tell them apart and the figures that matter."""
+def print_runs(frame: "pd.DataFrame", asked: Sequence[str] = ()) -> None:
+    """Tracked runs, as `load_runs` gives them, with the parameters that tell them apart, the figures that matter and
+    the columns `asked` for."""
     from pandas.api.types import is_numeric_dtype
 
     from cogx_runs.analysis.frame import telling
 
     table = Table(box=None, header_style="bold", pad_edge=False)
     parameters = [f"params.{name}" for name in telling(frame)]
-    shown = ["experiment", "run_name", *parameters, "status", *_MARKS, *(f"metrics.{name}" for name in SHOWN), "run_id"]
+    figures = dict.fromkeys([*(f"metrics.{name}" for name in SHOWN), *asked])
+    shown = dict.fromkeys(["experiment", "run_name", *parameters, "status", *_MARKS, *figures, "run_id"])
     columns = [column for column in shown if column in frame.columns and not frame[column].isna().all()]
     if frame["experiment"].nunique() == 1:
         columns.remove("experiment")

@@ -1,5 +1,6 @@
 """A metric that raises does not end the run whose video it measures."""
 
+import math
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,7 +34,10 @@ def attempt(measure: Callable[[], Measured | None]) -> Attempt:
     What is no fault of the metric passes: interrupts, memory that runs out, a disk that is full.
     """
     try:
-        return finite(measure())
+        measured = measure()
+        if measured is not None and math.isnan(measured.value):
+            raise ValueError("it returned NaN, which is no value")
+        return finite(measured)
     except (MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:

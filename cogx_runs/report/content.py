@@ -6,16 +6,25 @@ from dataclasses import dataclass, field, replace
 import pandas as pd
 from markupsafe import Markup
 
+from cogx_runs.analysis.chosen import without_chosen
 from cogx_runs.analysis.effects import Effect, Margin
 from cogx_runs.analysis.seeds import SeedSpread
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.report.cells import Cell
-from cogx_runs.report.comparisons import SEED, Comparisons, compare
+from cogx_runs.report.comparisons import SEED, Comparisons, compare, constant
 from cogx_runs.report.environments import Environment, definitions_of, environments_of
 from cogx_runs.report.grids import Grid, grids_of
 from cogx_runs.report.plots import plot, plot_effects, plot_trials
 from cogx_runs.report.quantities import PLOTTED
-from cogx_runs.report.sentences import about_grid, about_interactions, about_section, about_seeds, warnings_about
+from cogx_runs.report.sentences import (
+    about_chosen,
+    about_constant,
+    about_grid,
+    about_interactions,
+    about_section,
+    about_seeds,
+    warnings_about,
+)
 from cogx_runs.report.together import Together, together
 from cogx_runs.report.trials import Trials, trials_of
 from cogx_runs.report.votes import Tally, Vote, tally
@@ -116,17 +125,19 @@ def content_of(
     votes: Sequence[Vote],
 ) -> Content:
     """The report on these experiments; `baselines` are the values to compare with, as text, by axis."""
-    runs = pd.concat([found.runs for found in experiments], ignore_index=True)
+    compared = [without_chosen(found.runs) for found in experiments]
+    runs = pd.concat(compared, ignore_index=True)
+    chosen = sum(len(found.runs) for found in experiments) - len(runs)
     sections = []
-    for number, found in enumerate(experiments):
+    for number, (found, own) in enumerate(zip(experiments, compared, strict=True)):
         grids = grids_of(found.name, found.cells, found.axes, baselines) if found.cells else []
-        sections.append(_section(f"s{number}", found, grids, compare(found.runs, grids, margins, runs), votes))
+        sections.append(_section(f"s{number}", found, grids, compare(own, grids, margins, runs), votes))
     cells = [cell for found in experiments for cell in found.cells]
     return Content(
         identity,
         tuple(sections),
         together([(section.experiment, section.comparisons) for section in sections], runs),
-        tuple(warnings_about(cells)),
+        (*warnings_about(cells), *about_chosen(chosen), *about_constant(constant(runs))),
         tuple(environments_of(cells)),
         tuple(definitions_of(cells)),
         tuple(votes),

@@ -20,6 +20,7 @@ from cogx_runs.analysis.wording import (
     write_value,
 )
 from cogx_runs.metrics import clip_score
+from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.measured import FILE_SIZE, WALL_TIME
 from cogx_runs.report.cells import Cell
 from cogx_runs.report.comparisons import HEADLINES, QUANTITIES
@@ -92,6 +93,11 @@ def about_interactions(found: Sequence[Interaction]) -> list[str]:
 def about_fit(kind: str, fit: TimeFit) -> str:
     """The line of a time on the work it takes, and how well it fits."""
     of = f" ({kind})" if kind else ""
+    if fit.s_per_million_tokens <= 0:
+        return (
+            f"{fit.metric}{of}: over {count(fit.cells, 'video')} it does not grow with the work, tokens through the "
+            f"transformer (R² {fit.r_squared:.3f}): something else, as what ran beside, outweighs it here."
+        )
     slope = f"{fit.s_per_million_tokens:,.0f}" if fit.s_per_million_tokens >= 100 else f"{fit.s_per_million_tokens:.3g}"
     said = [
         f"{fit.metric}{of} = {WALL_TIME.write(fit.fixed_s)} + {slope} s for every million tokens "
@@ -108,6 +114,26 @@ def about_fit(kind: str, fit: TimeFit) -> str:
     if fit.left_out:
         said.append(f"{count(fit.left_out, 'video')} left out: not measured alike.")
     return " ".join(said)
+
+
+def about_chosen(videos: int) -> list[str]:
+    """What is said of finals that `promote` made of the best candidates alone; empty where there are none."""
+    if not videos:
+        return []
+    are = (
+        "video that `promote` made of a chosen candidate is"
+        if videos == 1
+        else ("videos that `promote` made of chosen candidates are")
+    )
+    return [f"{videos} {are} in no comparison: what was picked for its score would show the luck of the pick."]
+
+
+def about_constant(found: Sequence[MetricCard]) -> list[str]:
+    """What is said of metrics that are the same in all videos; empty where there are none."""
+    if not found:
+        return []
+    named = " and ".join(card.title for card in found)
+    return [f"The same in every video, so that it tells nothing here, whatever its verdict: {named}."]
 
 
 def warnings_about(cells: Sequence[Cell]) -> list[str]:
@@ -156,8 +182,10 @@ def _model(cell: Cell) -> str:
 
 
 def _ranges(grid: Grid) -> list[str]:
-    """From where to where each metric goes, with the cells at both ends."""
-    said = []
+    """From where to where each metric goes, with the cells at both ends; nothing along seeds, which are draws."""
+    said: list[str] = []
+    if grid.axis == "seed":
+        return said
     if len({(_model(cell), cell.config.get("clip_model"), *cell.timed_in) for cell in grid.cells}) > 1:
         return []
     for quantity in (clip_score.CARD, WALL_TIME):
