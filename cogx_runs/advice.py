@@ -60,7 +60,7 @@ def advise_rescoring(runs: Sequence[PlannedRun], sweeps: Sequence[Sweep], histor
                     "note",
                     f"{sweep.file}:name",
                     f"{cells} {names or 'the present set of metrics'}: first `cogx-runs rescore {sweep.name}`, which "
-                    "measures that in place; else each is made a second run of",
+                    "measures that in place; without it each gets a second run",
                 )
             )
     return found

@@ -471,7 +471,7 @@ def test_finished_cells_that_lack_metrics_alone_are_to_be_rescored_first() -> No
             "note",
             "exp.yaml:name",
             "2 finished cells lack clip_score (version 2, measured by 1), motion, sharpness (version 1, measured by 0)"
-            ": first `cogx-runs rescore exp`, which measures that in place; else each is made a second run of",
+            ": first `cogx-runs rescore exp`, which measures that in place; without it each gets a second run",
         )
     ]
     assert advised(history[3:]) == []

@@ -342,7 +342,7 @@ def test_a_metric_that_is_new_is_added_by_rescore_and_the_cells_are_done_again(
             "level": "note",
             "where": "seed.yaml:name",
             "message": "2 finished cells lack brightness, still: first `cogx-runs rescore exp_seed`, which measures "
-            "that in place; `sweep` makes a second run of each",
+            "that in place; without it each gets a second run",
         }
         assert invoke("rescore", "exp_seed").stdout.splitlines()[-1] == "2 runs scored"
         runs = load_runs("exp_seed")
