@@ -35,19 +35,20 @@ def print_promotion(done: Promotion) -> None:
             table.add_column(f"at {choice.steps}", justify="right", no_wrap=True)
             table.add_column("change", justify="right", no_wrap=True)
     table.add_column(f"rank at {choice.from_steps}", justify="right", no_wrap=True)
-    table.add_column(f"rank at {choice.steps}", justify="right", no_wrap=True)
+    has_ranks = any(one.final_rank is not None for one in done.promoted)
+    if has_ranks:
+        table.add_column(f"rank at {choice.steps}", justify="right", no_wrap=True)
     table.add_column("final run", no_wrap=True)
     for one in done.promoted:
         figures = _row(one.preview, one.final)
         if check is not None:
             figures += _row(one.check_preview, one.check_final)
-        final_rank = "" if one.final_rank is None else str(one.final_rank)
         table.add_row(
             escape(one.prompt),
             escape(one.run_name),
             *figures,
             f"{one.rank} of {one.of}",
-            final_rank,
+            *([str(one.final_rank or "")] if has_ranks else []),
             (one.final_run_id or "")[:8],
         )
     console = stdout()
