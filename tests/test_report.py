@@ -335,7 +335,7 @@ def test_finals_of_chosen_candidates_are_shown_and_in_no_comparison() -> None:
 
     page = unescape(page_of([*rows, *finals], "seed", "num_inference_steps"))
 
-    assert "2 videos that `promote` made of chosen candidates are in no comparison" in page
+    assert "2 videos were promoted and are in no comparison" in page
     assert "on average 8.00 higher" not in page
     assert "standard deviation of 0.71 on average" in page
 

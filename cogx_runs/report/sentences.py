@@ -117,14 +117,10 @@ def about_fit(kind: str, fit: TimeFit) -> str:
 
 
 def about_chosen(videos: int) -> list[str]:
-    """What is said of finals that `promote` made of the best candidates alone; empty where there are none."""
+    """What is said of finals that `promote` made of some candidates alone; empty where there are none."""
     if not videos:
         return []
-    are = (
-        "video that `promote` made of a chosen candidate is"
-        if videos == 1
-        else ("videos that `promote` made of chosen candidates are")
-    )
+    are = "video was promoted and is" if videos == 1 else "videos were promoted and are"
     return [f"{videos} {are} in no comparison: what was picked for its score would show the luck of the pick."]
 
 
