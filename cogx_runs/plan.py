@@ -8,7 +8,7 @@ from cogx_runs.actions import Action, Decision
 from cogx_runs.models import ModelCard
 from cogx_runs.prompts import PromptLibrary
 from cogx_runs.spec import RunSpec
-from cogx_runs.sweep import Sweep
+from cogx_runs.sweep import Placement, Sweep
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,12 @@ class Plan:
     def searches(self) -> tuple[Sweep, ...]:
         """Those of its sweeps that propose their cells trial by trial."""
         return tuple(sweep for sweep in self.sweeps if sweep.optuna is not None)
+
+    @property
+    def placement(self) -> Placement | None:
+        """That of all its cells; None where they have several."""
+        placements = {run.spec.placement for run in self.runs}
+        return placements.pop() if len(placements) == 1 else None
 
     @property
     def errors(self) -> list[Advice]:

@@ -85,11 +85,9 @@ def find_threshold(
     )
     whole = plan([sweep])
     _check(whole, sweep, counts)
-    placements = {planned.spec.placement for planned in whole.runs}
-    if (
-        len(placements) == 1
-    ):  # one for all rounds: the first one's model takes the memory that later ones would plan with
-        base = sweep.base.model_copy(update={"placement": placements.pop()})
+    if whole.placement is not None:
+        # One for all rounds: the first one's model takes the memory that later ones would plan with.
+        base = sweep.base.model_copy(update={"placement": whole.placement})
         sweep = sweep.model_copy(update={"base": base})
     run = run or (lambda planned, bench: execute(planned, tracking_uri=tracking_uri, bench=bench))
     cells = _Cells(whole, metric)

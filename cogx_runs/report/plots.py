@@ -55,10 +55,7 @@ def plot(grid: Grid, quantity: MetricCard) -> Markup | None:
     if len(found) < 2:
         return None
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(4.8, 2.7), layout="constrained")
-        figure.patch.set_alpha(0)
-        axes = figure.add_subplot()
-        axes.patch.set_alpha(0)
+        figure, axes = _canvas(2.7)
         axes.grid(axis="y", linewidth=0.4, alpha=0.25, color=_INK)
         if grid.axis is None:
             _by_prompt(axes, found, quantity)
@@ -78,10 +75,7 @@ def plot_effects(effects: Sequence[Effect], quantity: MetricCard) -> Markup | No
     if not any(effect.low is not None for effect in found):
         return None
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(4.8, 0.75 + 0.3 * len(found)), layout="constrained")
-        figure.patch.set_alpha(0)
-        axes = figure.add_subplot()
-        axes.patch.set_alpha(0)
+        figure, axes = _canvas(0.75 + 0.3 * len(found))
         axes.spines["left"].set_visible(False)
         for place, effect in enumerate(found):
             _effect(axes, place, effect, quantity.scale)
@@ -118,6 +112,15 @@ def plot_trials(trials: Trials) -> list[Markup]:
     return drawn
 
 
+def _canvas(height_in: float) -> tuple[Figure, Axes]:
+    """A figure of the page's width that lets its background through."""
+    figure = Figure(figsize=(4.8, height_in), layout="constrained")
+    figure.patch.set_alpha(0)
+    axes = figure.add_subplot()
+    axes.patch.set_alpha(0)
+    return figure, axes
+
+
 def _of_trials(
     points: Sequence[tuple[float, float, Tried]],
     line: Sequence[tuple[float, float]],
@@ -129,10 +132,7 @@ def _of_trials(
     across, up = cards
     wide = 1.0 if across is None else across.scale
     with mpl.rc_context(_STYLE):
-        figure = Figure(figsize=(4.8, 2.7), layout="constrained")
-        figure.patch.set_alpha(0)
-        axes = figure.add_subplot()
-        axes.patch.set_alpha(0)
+        figure, axes = _canvas(2.7)
         axes.grid(axis="y", linewidth=0.4, alpha=0.25, color=_INK)
         axes.plot(
             [x / wide for x, _ in line], [y / up.scale for _, y in line],

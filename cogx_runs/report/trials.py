@@ -1,7 +1,7 @@
 """The trials of a search, as its runs tell them: what was tried, what it came to, and which no other beats."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -34,7 +34,7 @@ class Tried:
     @property
     def degenerate(self) -> int:
         """How many of its videos are."""
-        return sum(cell is not None and "degenerate" in cell.tags for cell in self.cells)
+        return _degenerate(cell for cell in self.cells if cell is not None)
 
     @property
     def what(self) -> str:
@@ -103,13 +103,17 @@ def trials_of(cells: Sequence[Cell], objectives: Mapping[str, Direction]) -> lis
     return [_search(found, objectives) for found in searches.values()]
 
 
+def _degenerate(cells: Iterable[Cell]) -> int:
+    return sum("degenerate" in cell.tags for cell in cells)
+
+
 def _search(cells: Sequence[Cell], objectives: Mapping[str, Direction]) -> Trials:
     by_number: dict[int, list[Cell]] = {}
     for cell in cells:
         by_number.setdefault(int(cell.tags[NUMBER]), []).append(cell)
     rows = list(dict.fromkeys((cell.prompt_name, cell.config.get("seed")) for cell in cells))
     values = {number: found for number in sorted(by_number) if (found := _values(by_number[number], rows, objectives))}
-    degenerate = {number: sum("degenerate" in cell.tags for cell in by_number[number]) for number in by_number}
+    degenerate = {number: _degenerate(found) for number, found in by_number.items()}
     best = front(values, list(objectives.values()), degenerate)
     sign = -1 if next(iter(objectives.values())) == "maximize" else 1
 

@@ -222,10 +222,9 @@ class Search:
 
     def _sweep_of(self, axes: Mapping[str, tuple[Any, ...]]) -> Sweep:
         """The grid of these values, around the search's base."""
-        placements = {run.spec.placement for run in self.of_values.runs}
         base: dict[str, Any] = {"seed": self.seeds[0]}
-        if len(placements) == 1:  # one for all trials, or their times would not compare
-            base["placement"] = placements.pop()
+        if self.of_values.placement is not None:  # one for all trials, or their times would not compare
+            base["placement"] = self.of_values.placement
         return self.sweep.model_copy(
             update={
                 "base": self.sweep.base.model_copy(update=base),
