@@ -28,11 +28,11 @@ from bench_records import Asked, Cell, NewSweep, OldVideo, Part, Records
 from bench_report import report
 
 import cogx_runs
+from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import CogxError
-from cogx_runs.hardware import Device, choose_device, device_name
-from cogx_runs.models import ModelCard
-from cogx_runs.plan import Plan
-from cogx_runs.spec import RunSpec
+from cogx_runs.models.cards import ModelCard
+from cogx_runs.planning.plan import Plan
+from cogx_runs.system.hardware import Device, choose_device, device_name
 
 OLD_KNOWS = frozenset({"num_inference_steps", "guidance_scale", "num_frames", "seed", "fps"})
 """What the old script has an option for."""

@@ -14,8 +14,8 @@ from typing import Any
 from bench_records import PACKAGE, NewRun, NewSweep, OldVideo, code
 
 import cogx_runs
-from cogx_runs.prompts import PromptLibrary
-from cogx_runs.spec import RunSpec
+from cogx_runs.definitions.prompts import PromptLibrary
+from cogx_runs.definitions.spec import RunSpec
 
 HERE = Path(__file__).parent
 CLI = ("-c", "from cogx_runs.cli import main; main()")
@@ -39,7 +39,8 @@ def warm_page_cache(folder: Path, environment: Mapping[str, str]) -> None:
                 while file.read(CHUNK_BYTES):
                     pass
     imports = (
-        "import cogx_runs.runner; from diffusers import CogVideoXPipeline; from diffusers.utils import export_to_video"
+        "import cogx_runs.execution.local; from diffusers import CogVideoXPipeline; "
+        "from diffusers.utils import export_to_video"
     )
     subprocess.run([sys.executable, "-c", imports], env=environment, check=True)
 

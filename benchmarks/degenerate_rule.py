@@ -22,8 +22,8 @@ from diffusers import CogVideoXDPMScheduler, CogVideoXPipeline
 from PIL import Image
 
 from cogx_runs import toy
-from cogx_runs.generation.clean import predicting_clean
 from cogx_runs.generation.generate import decode_latents
+from cogx_runs.generation.x0_prediction import predicting_clean
 from cogx_runs.metrics.degenerate import (
     CHECKED_AT,
     Degenerate,

@@ -17,17 +17,17 @@ from typing import cast
 
 import torch
 
-from cogx_runs.cells import resolve_cells
+from cogx_runs.definitions.prompts import PromptLibrary
+from cogx_runs.definitions.spec import RunSpec
+from cogx_runs.definitions.sweep import Placement, load_sweeps
 from cogx_runs.generation.generate import Decoded, Denoised, decode, denoise
 from cogx_runs.generation.loader import Loader
 from cogx_runs.generation.measure import Peak
 from cogx_runs.generation.placement import cap_memory
-from cogx_runs.hardware import choose_device, device_name
-from cogx_runs.memory import Budget, choose_placement
-from cogx_runs.models import ModelCard
-from cogx_runs.prompts import PromptLibrary
-from cogx_runs.spec import RunSpec
-from cogx_runs.sweep import Placement, load_sweeps
+from cogx_runs.models.cards import ModelCard
+from cogx_runs.models.memory import Budget, choose_placement
+from cogx_runs.planning.cells import resolve_cells
+from cogx_runs.system.hardware import choose_device, device_name
 
 PLACEMENTS = {
     "cuda": ["resident", "group", "model", "sequential", "resident+compile", "group+compile"],

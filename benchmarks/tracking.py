@@ -16,12 +16,12 @@ from pathlib import Path
 from statistics import median
 
 from cogx_runs.analysis.frame import load_runs
-from cogx_runs.cells import resolve_cells
-from cogx_runs.prompts import PromptLibrary
-from cogx_runs.record import command, params
-from cogx_runs.spec import RunSpec
-from cogx_runs.sweep import load_sweeps
+from cogx_runs.definitions.prompts import PromptLibrary
+from cogx_runs.definitions.spec import RunSpec
+from cogx_runs.definitions.sweep import load_sweeps
+from cogx_runs.planning.cells import resolve_cells
 from cogx_runs.tracking.provenance import provenance
+from cogx_runs.tracking.record import command, params
 from cogx_runs.tracking.store import RunStore
 
 METRICS = {

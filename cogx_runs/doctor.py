@@ -9,13 +9,14 @@ from typing import Literal
 
 import psutil
 
-from cogx_runs import hub
+from cogx_runs.definitions.spec import Workload
 from cogx_runs.errors import CogxError
-from cogx_runs.hardware import GIB, gpu
-from cogx_runs.memory import Budget, Workload, choose_placement, choose_text_placement, text_shortage
-from cogx_runs.models import NAMES, OPENAI_CLIP, resolve_model
+from cogx_runs.models import hub
+from cogx_runs.models.cards import NAMES, OPENAI_CLIP, resolve_model
+from cogx_runs.models.memory import Budget, choose_placement, choose_text_placement, text_shortage
+from cogx_runs.models.weights import folder_revision
+from cogx_runs.system.hardware import GIB, gpu
 from cogx_runs.tracking.provenance import PACKAGES
-from cogx_runs.weights import folder_revision
 
 LOW_DISK_GIB = 20
 LOW_RAM_GIB = 13

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, sync_playwright
 
-from cogx_runs import dashboard, write_report
+from cogx_runs import open_dashboard, write_report
 
 SWEEPS = ["exp1_guidance_scale", "exp2_steps", "exp3_seed", "exp4_frames"]
 IMAGES = Path(__file__).parent / "images"
@@ -23,7 +23,7 @@ def shoot_view(browser: Browser) -> None:
     context = browser.new_context(viewport={"width": 1500, "height": 1080})
     context.add_init_script(WITHOUT_ASSISTANT)
     page = context.new_page()
-    with dashboard(["exp2_steps"]) as server:
+    with open_dashboard(["exp2_steps"]) as server:
         page.goto(server.address)
         page.wait_for_selector("img[src*='images%2Fclip']")
         page.wait_for_timeout(SETTLED_MS)

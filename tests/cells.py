@@ -1,6 +1,6 @@
 """One resolved cell, from which tests make theirs."""
 
-from cogx_runs.spec import RunSpec
+from cogx_runs.definitions.spec import RunSpec
 
 SPEC = RunSpec(
     sweep="exp",

@@ -8,7 +8,7 @@ import cells
 import pandas as pd
 
 from cogx_runs.analysis.frame import _typed
-from cogx_runs.record import params
+from cogx_runs.tracking.record import params
 
 
 def run(tags: Mapping[str, str] | None = None, status: str = "FINISHED", **given: Any) -> dict[str, Any]:

@@ -15,7 +15,9 @@ from fsync import do_without_fsync
 from cogx_runs.cli import main
 
 _FORKING = multiprocessing.get_context("forkserver")
-_FORKING.set_forkserver_preload(["cogx_runs.study", "cogx_runs.runner", "mlflow.store.tracking.sqlalchemy_store"])
+_FORKING.set_forkserver_preload(
+    ["cogx_runs.api", "cogx_runs.execution.local", "mlflow.store.tracking.sqlalchemy_store"]
+)
 
 Death = tuple[str, str, int]
 """Kill itself with SIGKILL "before" or "after" the N-th call of this method of MlflowClient."""

@@ -10,9 +10,9 @@ from typing import Any
 import cells
 import numpy as np
 
-from cogx_runs.record import params, spec_metrics
-from cogx_runs.spec import RunSpec
-from cogx_runs.sweep import Parameters, Sweep
+from cogx_runs.definitions.spec import RunSpec
+from cogx_runs.definitions.sweep import Parameters, Sweep
+from cogx_runs.tracking.record import params, spec_metrics
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.video import contact_sheet, write_mp4
 

@@ -13,17 +13,17 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
-from cogx_runs import advice
-from cogx_runs.actions import PastRun, choose_actions
-from cogx_runs.advice import advise, advise_rescoring, schedule_faults, timesteps
-from cogx_runs.cells import resolve_cells
-from cogx_runs.hardware import Device, Gpu
-from cogx_runs.memory import Budget
-from cogx_runs.models import HUB_MODELS
-from cogx_runs.plan import Advice, Estimate, PlannedRun
-from cogx_runs.prompts import Prompt, PromptLibrary
-from cogx_runs.spec import RunSpec
-from cogx_runs.sweep import Parameters, Sweep
+from cogx_runs.definitions.prompts import Prompt, PromptLibrary
+from cogx_runs.definitions.spec import RunSpec
+from cogx_runs.definitions.sweep import Parameters, Sweep
+from cogx_runs.models.cards import HUB_MODELS
+from cogx_runs.models.memory import Budget
+from cogx_runs.planning import advice
+from cogx_runs.planning.actions import PastRun, choose_actions
+from cogx_runs.planning.advice import advise, advise_rescoring, schedule_faults, timesteps
+from cogx_runs.planning.cells import resolve_cells
+from cogx_runs.planning.plan import Advice, Estimate, PlannedRun
+from cogx_runs.system.hardware import Device, Gpu
 
 SPACINGS = ["trailing", "leading", "linspace"]
 

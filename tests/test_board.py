@@ -13,15 +13,15 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from cogx_runs.dashboard.board import Boards, refresh, show
+from cogx_runs.dashboard.notes import LIMIT, NOTE, RUN_LIMIT, escaped, run_note
+from cogx_runs.dashboard.view import Only
+from cogx_runs.definitions.ranges import OptunaSearch
+from cogx_runs.definitions.spec import RunSpec
+from cogx_runs.definitions.sweep import Parameters, Sweep
 from cogx_runs.errors import CogxError
-from cogx_runs.record import known_params, spec_metrics
-from cogx_runs.space import OptunaSearch
-from cogx_runs.spec import RunSpec
-from cogx_runs.sweep import Parameters, Sweep
-from cogx_runs.tracking.board import Boards, refresh, show
-from cogx_runs.tracking.notes import LIMIT, NOTE, RUN_LIMIT, escaped, run_note
+from cogx_runs.tracking.record import known_params, spec_metrics
 from cogx_runs.tracking.store import RunStore
-from cogx_runs.tracking.view import Only
 
 SWEEP = Sweep(
     name="exp", file="exp.yaml", description="Does *guidance* | matter?", prompts=("panda",), base=Parameters(),

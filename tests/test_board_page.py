@@ -12,7 +12,7 @@ import yaml
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from cogx_runs import dashboard, load_runs, run_sweeps
+from cogx_runs import load_runs, open_dashboard, run_sweeps
 
 HOSTILE = "<script>alert(1)</script> <img src=x onerror=alert(2)> [a](javascript:alert(3))"
 SWEEPS = {
@@ -45,7 +45,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iter
         patch.chdir(folder)
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
         run_sweeps(["guidance.yaml", "hostile.yaml"], device="cpu", tracking_uri=store)
-        with dashboard(["guidance"], tracking_uri=store) as server:
+        with open_dashboard(["guidance"], tracking_uri=store) as server:
             yield f"{store} {server.address}"
 
 
@@ -136,7 +136,7 @@ def test_a_video_plays_in_the_artifact_viewer(page: Page, address: str, store: s
 
 
 def test_several_sweeps_open_the_comparison(page: Page, address: str, store: str) -> None:
-    from cogx_runs.tracking.dashboard import comparison
+    from cogx_runs.dashboard.server import comparison
     from cogx_runs.tracking.store import RunStore
 
     known = RunStore(store)

@@ -5,7 +5,7 @@ from typing import Any
 
 from frames import frame_of, run
 
-from cogx_runs.analysis.chosen import without_chosen
+from cogx_runs.analysis.promotion.chosen import without_chosen
 
 
 def candidates_and_finals(final_seeds: Sequence[int], prompt: str = "panda") -> list[dict[str, Any]]:

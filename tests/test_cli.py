@@ -13,10 +13,11 @@ from cells import SPEC
 from click.testing import CliRunner, Result
 from report_runs import make_run
 
-from cogx_runs import hardware, shipped
 from cogx_runs.cli import cli
 from cogx_runs.cli.json_output import print_json
-from cogx_runs.hardware import GIB, Gpu
+from cogx_runs.definitions import shipped
+from cogx_runs.system import hardware
+from cogx_runs.system.hardware import GIB, Gpu
 from cogx_runs.tracking.store import RunStore
 
 CONTRACT = [
@@ -176,7 +177,7 @@ def test_what_was_not_expected_keeps_its_traceback(project: Path, monkeypatch: p
     def broken(*arguments: object, **options: object) -> None:
         raise ZeroDivisionError("not expected")
 
-    monkeypatch.setattr("cogx_runs.study.plan_sweeps", broken)
+    monkeypatch.setattr("cogx_runs.api.plan_sweeps", broken)
 
     with pytest.raises(ZeroDivisionError, match="not expected"):
         CliRunner().invoke(cli, ["plan", "guidance"], catch_exceptions=False)

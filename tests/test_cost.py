@@ -6,11 +6,11 @@ from typing import Any
 import cells
 import pytest
 
-from cogx_runs.actions import Decision, PastRun
-from cogx_runs.cost import TOKENS_EXPONENT, CostModel
-from cogx_runs.hardware import device_name
-from cogx_runs.plan import Estimate
-from cogx_runs.spec import RunSpec
+from cogx_runs.definitions.spec import RunSpec
+from cogx_runs.planning.actions import Decision, PastRun
+from cogx_runs.planning.cost import TOKENS_EXPONENT, CostModel
+from cogx_runs.planning.plan import Estimate
+from cogx_runs.system.hardware import device_name
 
 SPEC = replace(cells.SPEC, num_inference_steps=10, device="cpu", dtype="float32", placement="resident")
 

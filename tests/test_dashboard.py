@@ -17,11 +17,11 @@ import psutil
 import pytest
 from test_tracking import SPEC, SWEEP, finish
 
+from cogx_runs.api import open_dashboard
+from cogx_runs.dashboard.server import running, serve
+from cogx_runs.dashboard.view import page
 from cogx_runs.errors import CogxError
-from cogx_runs.study import dashboard
-from cogx_runs.tracking.dashboard import running, serve
 from cogx_runs.tracking.store import RunStore
-from cogx_runs.tracking.view import page
 
 VIEW = "&compareRunsMode=CHART&viewStateShareKey=cogx"
 
@@ -79,7 +79,7 @@ def test_a_store_that_is_a_server_is_pointed_at_and_not_started_again() -> None:
 
 def test_a_sweep_that_was_not_run_is_told_before_a_server_is_started(project: Path) -> None:
     with pytest.raises(CogxError, match="exp1_guidance_scale has not been run yet; `cogx-runs sweep guidance` does it"):
-        dashboard(["guidance"]).__enter__()
+        open_dashboard(["guidance"]).__enter__()
 
 
 def test_a_port_in_use_is_refused_before_a_server_is_started(project: Path) -> None:
@@ -102,7 +102,7 @@ def test_two_servers_started_at_once_serve_each_its_own_store(
     uris = [f"sqlite:///{tmp_path}/{name}/mlflow.db" for name in ("a", "b")]
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        monkeypatch.setattr("cogx_runs.tracking.dashboard.USUAL_PORT", probe.getsockname()[1])
+        monkeypatch.setattr("cogx_runs.dashboard.server.USUAL_PORT", probe.getsockname()[1])
 
     with ExitStack() as stack, ThreadPoolExecutor(2) as pool:
         first, second = pool.map(lambda uri: stack.enter_context(serve(uri=uri)), uris)

@@ -14,9 +14,15 @@ from click.testing import CliRunner
 from diffusers import AutoencoderKLCogVideoX, CogVideoXPipeline
 from test_generation import load, make_spec
 
-from cogx_runs import load_runs, making, plan_sweeps
+from cogx_runs import load_runs, plan_sweeps
 from cogx_runs.cli import cli
+from cogx_runs.definitions.spec import RunSpec
+from cogx_runs.definitions.sweep import Scheduler
 from cogx_runs.errors import DegenerateError
+from cogx_runs.execution import inference
+from cogx_runs.execution.local import Runner
+from cogx_runs.execution.outcomes import Outcome, SilentReporter
+from cogx_runs.execution.session import Workbench
 from cogx_runs.generation.generate import Denoised, OnClean, denoise
 from cogx_runs.generation.text import TextEncoding
 from cogx_runs.metrics.degenerate import (
@@ -37,17 +43,12 @@ from cogx_runs.metrics.degenerate import (
     refuse_degenerate,
 )
 from cogx_runs.metrics.subject import frame_changes
-from cogx_runs.models import resolve_model
-from cogx_runs.outcomes import Outcome, SilentReporter
-from cogx_runs.plan import Plan
-from cogx_runs.record import failure_tags
+from cogx_runs.models.cards import resolve_model
+from cogx_runs.planning.plan import Plan
 from cogx_runs.report.folder import write_report
-from cogx_runs.runner import Runner
-from cogx_runs.spec import RunSpec
-from cogx_runs.sweep import Scheduler
+from cogx_runs.tracking.record import failure_tags
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.video import Frames
-from cogx_runs.workbench import Workbench
 
 GOOD_FRAMES = FrameMeasures(spread=50, across=0.6, later=0.9, change=0.05)
 GOOD_LATENTS = LatentMeasures(spread=0.5, across=0.6, later=0.9)
@@ -287,7 +288,7 @@ def run(plan: Plan) -> tuple[list[Outcome], list[str]]:
 def test_a_run_that_denoises_to_noise_is_ended_early_as_failed_and_the_sweep_goes_on(
     sweep: Callable[..., Plan], tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(making, "decode", lambda *_: pytest.fail("decoded"))
+    monkeypatch.setattr(inference, "decode", lambda *_: pytest.fail("decoded"))
 
     outcomes, _ = run(sweep("exp", tiny_model, abort_degenerate=True))
 
@@ -309,8 +310,8 @@ def test_without_the_switch_nothing_is_looked_at_and_the_identity_of_a_cell_is_t
     sweep: Callable[..., Plan], tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[object] = []
-    works = making.denoise
-    monkeypatch.setattr(making, "denoise", lambda *all_of_it: given.append(all_of_it[-1]) or works(*all_of_it))
+    works = inference.denoise
+    monkeypatch.setattr(inference, "denoise", lambda *all_of_it: given.append(all_of_it[-1]) or works(*all_of_it))
     monkeypatch.setattr("cogx_runs.generation.generate.predicting_clean", lambda _: pytest.fail("looked at"))
     without, with_it = sweep("exp", tiny_model), sweep("exp", tiny_model, abort_degenerate=True)
 

@@ -9,8 +9,8 @@ import pytest
 
 import cogx_runs
 from cogx_runs.cli import cli
+from cogx_runs.definitions.sweep import Parameters
 from cogx_runs.metrics.registry import cards
-from cogx_runs.sweep import Parameters
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])

@@ -10,7 +10,9 @@ import pytest
 import torch
 from diffusers import CogVideoXPipeline
 
-from cogx_runs.cells import resolve_cell
+from cogx_runs.definitions.prompts import Prompt
+from cogx_runs.definitions.spec import RunSpec
+from cogx_runs.definitions.sweep import Parameters, Sweep
 from cogx_runs.errors import CogxError
 from cogx_runs.generation.generate import (
     Decoded,
@@ -24,11 +26,9 @@ from cogx_runs.generation.generate import (
 from cogx_runs.generation.measure import IdleTime
 from cogx_runs.generation.pipeline import PipelineKey, load_pipeline, load_vae
 from cogx_runs.generation.text import TextEncoding
-from cogx_runs.hardware import cache_directory
-from cogx_runs.models import resolve_model
-from cogx_runs.prompts import Prompt
-from cogx_runs.spec import RunSpec
-from cogx_runs.sweep import Parameters, Sweep
+from cogx_runs.models.cards import resolve_model
+from cogx_runs.planning.cells import resolve_cell
+from cogx_runs.system.disk import cache_directory
 
 TEXT = "A panda plays the guitar in a bamboo forest."
 

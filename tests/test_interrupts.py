@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cogx_runs.interrupts import INTERRUPTS, Undisturbed, install, undisturbed
+from cogx_runs.system.signals import INTERRUPTS, Undisturbed, install, undisturbed
 
 
 @pytest.fixture(autouse=True)

@@ -161,8 +161,8 @@ def test_two_sweeps_at_once_in_a_folder_without_a_store_finish_each_cell_exactly
 def test_an_interrupt_that_python_drops_comes_again() -> None:
     script = """
 import os, signal, subprocess, time
-from cogx_runs import interrupts
-interrupts.install()
+from cogx_runs.system import signals
+signals.install()
 os.register_at_fork(after_in_parent=lambda: os.kill(os.getpid(), signal.SIGTERM))
 subprocess.run(["true"], preexec_fn=os.setpgrp)
 try:
@@ -178,8 +178,8 @@ except KeyboardInterrupt:
 def test_an_interrupt_that_falls_on_the_release_of_the_lock_of_logging_does_not_leave_it_held() -> None:
     script = """
 import logging, sys, threading, time, types
-from cogx_runs import interrupts
-interrupts.install()
+from cogx_runs.system import signals
+signals.install()
 logging._acquireLock()
 sys.unraisablehook(types.SimpleNamespace(exc_type=KeyboardInterrupt, object=logging._releaseLock))
 try:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from cogx_runs import hardware
-from cogx_runs.hardware import GIB, Gpu
-from cogx_runs.memory import (
+from cogx_runs.definitions.sweep import Placement
+from cogx_runs.models.cards import HUB_MODELS, ModelCard
+from cogx_runs.models.memory import (
     CONTEXT_GIB,
     RAM_RESERVE_GIB,
     Budget,
@@ -22,8 +22,8 @@ from cogx_runs.memory import (
     text_shortage,
     text_vram_gib,
 )
-from cogx_runs.models import HUB_MODELS, ModelCard
-from cogx_runs.sweep import Placement
+from cogx_runs.system import hardware
+from cogx_runs.system.hardware import GIB, Gpu
 
 SMALL, LARGE = HUB_MODELS["2b"], HUB_MODELS["5b"]
 OWN = Workload("float16", num_frames=49, height=480, width=720, guided=True, vae_tiling=True)

@@ -13,8 +13,8 @@ from safetensors import safe_open
 from transformers import T5Config, T5EncoderModel
 
 from cogx_runs.errors import CogxError
-from cogx_runs.models import HUB_MODELS, ModelCard, resolve_model
-from cogx_runs.weights import weights_sha256
+from cogx_runs.models.cards import HUB_MODELS, ModelCard, resolve_model
+from cogx_runs.models.weights import weights_sha256
 
 WEIGHTS = "transformer/diffusion_pytorch_model.safetensors"
 

@@ -8,17 +8,18 @@ from typing import Any
 import pytest
 from cells import SPEC
 
-from cogx_runs import hardware, shipped
-from cogx_runs.actions import Action, Decision, PastRun, choose_actions
-from cogx_runs.cells import resolve_cells
+from cogx_runs.api import plan_sweeps
+from cogx_runs.definitions import shipped
+from cogx_runs.definitions.prompts import Prompt, PromptLibrary
+from cogx_runs.definitions.spec import PIXEL_FIELDS, RunSpec
+from cogx_runs.definitions.sweep import Parameters, RandomDraw, Sweep, Vary
 from cogx_runs.errors import CogxError, InputError, Mistake
-from cogx_runs.hardware import GIB, Device, Gpu
-from cogx_runs.memory import Budget
-from cogx_runs.plan import Advice
-from cogx_runs.prompts import Prompt, PromptLibrary
-from cogx_runs.spec import PIXEL_FIELDS, RunSpec
-from cogx_runs.study import plan_sweeps
-from cogx_runs.sweep import Parameters, RandomDraw, Sweep, Vary
+from cogx_runs.models.memory import Budget
+from cogx_runs.planning.actions import Action, Decision, PastRun, choose_actions
+from cogx_runs.planning.cells import resolve_cells
+from cogx_runs.planning.plan import Advice
+from cogx_runs.system import hardware
+from cogx_runs.system.hardware import GIB, Device, Gpu
 
 CHANGES_PIXELS = {
     "model_revision": "8d6ea3f8",

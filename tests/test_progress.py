@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 from cells import SPEC
 
-from cogx_runs.actions import Decision
 from cogx_runs.cli.progress import reporter
-from cogx_runs.outcomes import Outcome
-from cogx_runs.plan import Estimate, Plan, PlannedRun
+from cogx_runs.execution.outcomes import Outcome
+from cogx_runs.planning.actions import Decision
+from cogx_runs.planning.plan import Estimate, Plan, PlannedRun
 
 
 def test_a_video_that_ends_after_the_next_has_begun_is_told_under_its_own_name(

@@ -14,18 +14,20 @@ import yaml
 from click.testing import CliRunner
 from scipy import stats
 
-from cogx_runs import load_runs, making, plan_sweeps, promote, promotion
-from cogx_runs.analysis.agreement import Agreement, agreement
+from cogx_runs import load_runs, plan_sweeps, promote
 from cogx_runs.analysis.frame import _typed
 from cogx_runs.analysis.intervals import Sample
-from cogx_runs.analysis.previews import previews, ranked
-from cogx_runs.analysis.promoted import compare, metric_to_check_by, promoted
-from cogx_runs.analysis.promotion import Candidate, Choice, choose
-from cogx_runs.analysis.promotion_wording import no_agreement, say_agreement, say_comparison
+from cogx_runs.analysis.promotion.agreement import Agreement, agreement
+from cogx_runs.analysis.promotion.choice import Candidate, Choice, choose
+from cogx_runs.analysis.promotion.finals import compare, metric_to_check_by, promoted
+from cogx_runs.analysis.promotion.previews import previews, ranked
+from cogx_runs.analysis.promotion.wording import no_agreement, say_agreement, say_comparison
 from cogx_runs.cli import cli
 from cogx_runs.errors import CogxError
-from cogx_runs.promotion import carry_out, lineage, plan_promotion
-from cogx_runs.record import METRICS_TAG, params, spec_metrics, write_definition
+from cogx_runs.execution import inference
+from cogx_runs.search import promotion
+from cogx_runs.search.promotion import carry_out, lineage, plan_promotion
+from cogx_runs.tracking.record import METRICS_TAG, params, spec_metrics, write_definition
 from cogx_runs.tracking.store import RunStore
 
 OTHER = "clip_score.other"
@@ -440,7 +442,7 @@ def test_winners_are_made_again_once_with_their_lineage_wherever_it_was_stopped(
     candidates: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     best = candidates[candidates["metrics.clip_score"].isin([22.0, 7.5])].set_index("params.prompt_name")
-    denoise, made = making.denoise, []
+    denoise, made = inference.denoise, []
 
     def stopped_at_the_second(pipe: Any, spec: Any, *others: Any) -> Any:
         made.append(spec.run_name)
@@ -449,7 +451,7 @@ def test_winners_are_made_again_once_with_their_lineage_wherever_it_was_stopped(
         return denoise(pipe, spec, *others)
 
     Path("prompts/fox.txt").write_text("Another text than the candidates had.", encoding="utf-8")
-    monkeypatch.setattr(making, "denoise", stopped_at_the_second)
+    monkeypatch.setattr(inference, "denoise", stopped_at_the_second)
     with pytest.raises(KeyboardInterrupt):
         promote("exp", by="clip_score", steps=4, device="cpu")
     done = promote("exp", by="clip_score", steps=4, device="cpu")

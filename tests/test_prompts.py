@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from cogx_runs import shipped
+from cogx_runs.definitions import shipped
+from cogx_runs.definitions.prompts import Prompt, PromptLibrary
 from cogx_runs.errors import CogxError, InputError, Mistake
-from cogx_runs.models import OPENAI_CLIP
-from cogx_runs.prompts import Prompt, PromptLibrary
-from cogx_runs.tokens import CLIP_CONTEXT_LENGTH, count_clip_tokens
+from cogx_runs.models.cards import OPENAI_CLIP
+from cogx_runs.models.tokens import CLIP_CONTEXT_LENGTH, count_clip_tokens
 
 SHIPPED = [
     "astronauta_luna",

@@ -16,6 +16,7 @@ from report_runs import SMALL, make_axis, make_run, sweep_of
 from cogx_runs.analysis.effects import Margin
 from cogx_runs.analysis.frame import load_runs
 from cogx_runs.cli import cli
+from cogx_runs.definitions.ranges import OptunaSearch
 from cogx_runs.errors import CogxError
 from cogx_runs.report.cells import Cell, cells_of
 from cogx_runs.report.comparisons import Comparisons, compare
@@ -25,7 +26,6 @@ from cogx_runs.report.grids import Grid, grids_of
 from cogx_runs.report.page import Media, render_page
 from cogx_runs.report.sentences import about_grid, warnings_about
 from cogx_runs.report.votes import report_id, tally, votes_in
-from cogx_runs.space import OptunaSearch
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.tracking.uri import tracking_uri
 

@@ -18,18 +18,18 @@ from click.testing import CliRunner
 from cogx_runs import load_runs, plan_sweeps
 from cogx_runs.cli import cli
 from cogx_runs.errors import CogxError, WeightsUnavailableError
+from cogx_runs.execution.local import Runner
+from cogx_runs.execution.outcomes import SilentReporter
+from cogx_runs.execution.session import Workbench
 from cogx_runs.metrics import registry, subject
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.failure import REASON_LIMIT, Failure, attempt
 from cogx_runs.metrics.metric import MeanMetric, Measured, Metric
 from cogx_runs.metrics.subject import Subject
-from cogx_runs.outcomes import SilentReporter
 from cogx_runs.rescore.decoder import Decoder
 from cogx_runs.rescore.finished import finished_runs
-from cogx_runs.runner import Runner
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.video import Frames
-from cogx_runs.workbench import Workbench
 
 BRIGHTNESS = MetricCard(name="brightness", title="Brightness", definition="mean of all pixels", source="a test")
 WORKING = MeanMetric(BRIGHTNESS, lambda video: video.frames.mean())

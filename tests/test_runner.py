@@ -13,17 +13,18 @@ import torch
 import yaml
 from mlflow import MlflowClient
 
-from cogx_runs import completing, load_runs, making, plan_sweeps, workbench
+from cogx_runs import load_runs, plan_sweeps
 from cogx_runs.errors import CogxError
-from cogx_runs.finishing import Finishing
-from cogx_runs.generation import loader, step_down
+from cogx_runs.execution import inference, postprocess, session
+from cogx_runs.execution.background import Finishing
+from cogx_runs.execution.local import Runner
+from cogx_runs.execution.outcomes import Outcome, SilentReporter
+from cogx_runs.execution.session import Workbench
+from cogx_runs.generation import loader, oom_fallback
 from cogx_runs.generation.measure import Peak
-from cogx_runs.memory import Budget
-from cogx_runs.outcomes import Outcome, SilentReporter
-from cogx_runs.plan import Plan
-from cogx_runs.runner import Runner
+from cogx_runs.models.memory import Budget
+from cogx_runs.planning.plan import Plan
 from cogx_runs.tracking.store import RunStore
-from cogx_runs.workbench import Workbench
 
 Run = Callable[..., list[Outcome]]
 
@@ -58,7 +59,7 @@ def test_videos_are_finished_by_other_threads_while_the_next_ones_are_denoised(
 ) -> None:
     events: list[str] = []
     second_has_begun = threading.Event()
-    denoise, write_mp4 = making.denoise, completing.write_mp4
+    denoise, write_mp4 = inference.denoise, postprocess.write_mp4
 
     def told(pipe: Any, spec: Any, *others: Any) -> Any:
         events.append(f"denoise {spec.seed}")
@@ -71,8 +72,8 @@ def test_videos_are_finished_by_other_threads_while_the_next_ones_are_denoised(
         assert threading.current_thread().name.startswith("finishing")
         write_mp4(*arguments)
 
-    monkeypatch.setattr(making, "denoise", told)
-    monkeypatch.setattr(completing, "write_mp4", slow)
+    monkeypatch.setattr(inference, "denoise", told)
+    monkeypatch.setattr(postprocess, "write_mp4", slow)
 
     assert run(plan, finish_beside=True) == ["finished"] * 4
     assert events == [f"denoise {seed}" for seed in (1, 2, 3, 4)]
@@ -99,9 +100,9 @@ def test_the_same_values_are_tracked_whichever_thread_finishes(plan: Plan) -> No
 def test_plans_that_follow_each_other_on_a_workbench_load_the_model_and_its_metrics_once(
     plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load, scorer, loaded = loader.load_pipeline, workbench.Scorer, []
+    load, scorer, loaded = loader.load_pipeline, session.Scorer, []
     monkeypatch.setattr(loader, "load_pipeline", lambda *given: loaded.append("model") or load(*given))
-    monkeypatch.setattr(workbench, "Scorer", lambda clip: loaded.append("metrics") or scorer(clip))
+    monkeypatch.setattr(session, "Scorer", lambda clip: loaded.append("metrics") or scorer(clip))
 
     with Workbench() as bench:
         for cells in (plan.runs[:1], plan.runs[1:2]):
@@ -114,7 +115,7 @@ def test_plans_that_follow_each_other_on_a_workbench_load_the_model_and_its_metr
 
 
 def test_an_error_in_finishing_fails_its_own_run_only(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    pictures = completing.write_pictures
+    pictures = postprocess.write_pictures
     calls = 0
 
     def broken(*arguments: Any) -> Any:
@@ -124,7 +125,7 @@ def test_an_error_in_finishing_fails_its_own_run_only(plan: Plan, monkeypatch: p
             raise ZeroDivisionError("broken on purpose")
         return pictures(*arguments)
 
-    monkeypatch.setattr(completing, "write_pictures", broken)
+    monkeypatch.setattr(postprocess, "write_pictures", broken)
 
     statuses = run(plan, finish_beside=True)
 
@@ -136,7 +137,7 @@ def test_an_error_in_finishing_fails_its_own_run_only(plan: Plan, monkeypatch: p
 def test_ctrl_c_kills_the_cell_at_work_and_lets_the_waiting_videos_be_finished(
     plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    denoise, write_mp4 = making.denoise, completing.write_mp4
+    denoise, write_mp4 = inference.denoise, postprocess.write_mp4
     interrupted = threading.Event()
 
     def interrupt(pipe: Any, spec: Any, *others: Any) -> Any:
@@ -149,8 +150,8 @@ def test_ctrl_c_kills_the_cell_at_work_and_lets_the_waiting_videos_be_finished(
         assert interrupted.wait(60)
         write_mp4(*arguments)
 
-    monkeypatch.setattr(making, "denoise", interrupt)
-    monkeypatch.setattr(completing, "write_mp4", slow)
+    monkeypatch.setattr(inference, "denoise", interrupt)
+    monkeypatch.setattr(postprocess, "write_mp4", slow)
 
     with pytest.raises(KeyboardInterrupt):
         run(plan, finish_beside=True)
@@ -168,7 +169,7 @@ def test_ctrl_c_while_a_video_is_finished_or_waited_for_leaves_no_run_open(
     if beside:
         monkeypatch.setattr(Finishing, "make_room", interrupt)
     else:
-        monkeypatch.setattr(completing, "write_pictures", interrupt)
+        monkeypatch.setattr(postprocess, "write_pictures", interrupt)
 
     with pytest.raises(KeyboardInterrupt):
         run(plan, finish_beside=beside)
@@ -259,7 +260,7 @@ def out_of_memory_at(
     """Make a phase run out of memory in these placements; returns the calls of both phases as they come."""
     calls: list[tuple[str, int, str]] = []
     for name in ("denoise", "decode"):
-        works = getattr(making, name)
+        works = getattr(inference, name)
 
         def watched(model: Any, spec: Any, *others: Any, name: str = name, works: Any = works) -> Any:
             calls.append((name, spec.seed, spec.placement))
@@ -267,7 +268,7 @@ def out_of_memory_at(
                 raise torch.OutOfMemoryError("CUDA out of memory")
             return works(model, spec, *others)
 
-        monkeypatch.setattr(making, name, watched)
+        monkeypatch.setattr(inference, name, watched)
     return calls
 
 
@@ -360,7 +361,7 @@ def test_the_gpu_is_capped_before_anything_is_loaded_and_not_left_so(
     plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     events: list[Any] = []
-    monkeypatch.setattr(workbench, "cap_memory", events.append)
+    monkeypatch.setattr(session, "cap_memory", events.append)
     monkeypatch.setattr(
         "cogx_runs.generation.loader.load_pipeline", lambda *_: events.append("load") or pytest.fail("stop here")
     )
@@ -376,9 +377,9 @@ def test_latents_of_a_run_that_failed_in_decoding_are_decoded_by_the_next_one(
 ) -> None:
     with monkeypatch.context() as small:
         out_of_memory_at(small, "decode", ("resident", "group", "sequential"))
-        small.setitem(step_down.LESS_MEMORY, "group", None)  # type: ignore[arg-type]
+        small.setitem(oom_fallback.LESS_MEMORY, "group", None)  # type: ignore[arg-type]
         assert run(replace(plan, runs=plan.runs[:1])) == ["failed"]
-    monkeypatch.delattr(making, "denoise")
+    monkeypatch.delattr(inference, "denoise")
 
     assert run(replace(again(retry_failed=True), runs=again(retry_failed=True).runs[:1])) == ["finished"]
 
@@ -392,15 +393,15 @@ def test_latents_of_a_run_that_failed_in_decoding_are_decoded_by_the_next_one(
 def test_the_peak_of_a_run_decoded_from_kept_latents_is_that_of_both_phases(
     plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decode = making.decode
-    monkeypatch.setattr(making, "decode", lambda *_: pytest.fail("as if killed here"))
+    decode = inference.decode
+    monkeypatch.setattr(inference, "decode", lambda *_: pytest.fail("as if killed here"))
     with pytest.raises(pytest.fail.Exception):
         run(replace(plan, runs=plan.runs[:1]))
 
     def measured(*arguments: Any) -> Any:
         return replace(decode(*arguments), peak=Peak(99.0, 4.2, 6.0))
 
-    monkeypatch.setattr(making, "decode", measured)
+    monkeypatch.setattr(inference, "decode", measured)
     assert run(replace(again(), runs=again().runs[:1])) == ["finished"]
 
     made = load_runs("exp", where=["status=FINISHED"]).iloc[0]

@@ -9,12 +9,12 @@ import torch
 from diffusers import CogVideoXDDIMScheduler, CogVideoXDPMScheduler, CogVideoXPipeline
 from test_generation import load, make_spec
 
+from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.generation.generate import denoise
 from cogx_runs.generation.pipeline import set_scheduler
 from cogx_runs.generation.schedulers import MatchedDDIMScheduler, MatchedDPMScheduler
 from cogx_runs.generation.text import TextEncoding
-from cogx_runs.models import resolve_model
-from cogx_runs.spec import RunSpec
+from cogx_runs.models.cards import resolve_model
 
 CONFIG = {
     "beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "prediction_type": "v_prediction",

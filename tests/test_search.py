@@ -19,22 +19,22 @@ from click.testing import CliRunner, Result
 from processes import Death, ended, start
 
 from cogx_runs import best_trials, load_runs, plan_sweeps
-from cogx_runs.actions import PastRun
+from cogx_runs.api import _search
 from cogx_runs.cli import cli
 from cogx_runs.cli.progress import reporter
+from cogx_runs.definitions.prompts import PromptLibrary
+from cogx_runs.definitions.ranges import OptunaSearch
+from cogx_runs.definitions.spec import RunSpec
+from cogx_runs.definitions.sweep import Sweep, load_sweeps
 from cogx_runs.errors import CogxError, InputError, Mistake
+from cogx_runs.execution.outcomes import Outcome, SilentReporter
 from cogx_runs.generation import loader
-from cogx_runs.outcomes import Outcome, SilentReporter
-from cogx_runs.plan import Conditions, Plan
-from cogx_runs.prompts import PromptLibrary
-from cogx_runs.search.outlook import advise_search, outlook
-from cogx_runs.search.proposals import Told, propose
-from cogx_runs.search.results import SearchResult, result_of
-from cogx_runs.search.trials import Search
-from cogx_runs.space import OptunaSearch
-from cogx_runs.spec import RunSpec
-from cogx_runs.study import _search
-from cogx_runs.sweep import Sweep, load_sweeps
+from cogx_runs.planning.actions import PastRun
+from cogx_runs.planning.plan import Conditions, Plan
+from cogx_runs.search.optuna.forecast import advise_search, outlook
+from cogx_runs.search.optuna.proposals import Told, propose
+from cogx_runs.search.optuna.results import SearchResult, result_of
+from cogx_runs.search.optuna.trials import Search
 
 AXES = {"guidance_scale": {"low": 1, "high": 12}, "num_inference_steps": [10, 20, 25, 40, 50]}
 Numbers = Callable[[RunSpec], Mapping[str, float]]
@@ -196,7 +196,7 @@ def test_a_trial_that_was_begun_keeps_its_values_whatever_would_be_proposed_now(
     begun = json.loads(store.runs[2].trial_tags["cogx.trial.parameters"])
 
     monkeypatch.setattr(
-        "cogx_runs.search.trials.propose", lambda *_: {"guidance_scale": 2.0, "num_inference_steps": 50}
+        "cogx_runs.search.optuna.trials.propose", lambda *_: {"guidance_scale": 2.0, "num_inference_steps": 50}
     )
     store.killed_after = 4
     with pytest.raises(KilledError):

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from cogx_runs import shipped
+from cogx_runs.definitions import shipped
+from cogx_runs.definitions.sweep import Parameters, RandomDraw, Sweep, load_sweeps
 from cogx_runs.errors import InputError, Mistake
-from cogx_runs.sweep import Parameters, RandomDraw, Sweep, load_sweeps
 
 NO_SUCH_FILE = "no such sweep file; shipped: {names} (`cogx-runs init .` lays them out)"
 

@@ -172,7 +172,7 @@ def test_another_fps_is_made_from_the_kept_latents_without_denoising(
 ) -> None:
     invoke("sweep", "seed.yaml")
     made = load_runs("exp_seed", where=["seed=7"]).iloc[0]
-    monkeypatch.delattr("cogx_runs.making.denoise")
+    monkeypatch.delattr("cogx_runs.execution.inference.denoise")
 
     result = invoke("sweep", "seed.yaml", "--fps", "16", "--json")
 
@@ -226,16 +226,16 @@ def test_fail_fast_stops_at_the_first_failure_but_not_at_one_from_before(
 
 
 def break_at_guidance_1(monkeypatch: pytest.MonkeyPatch) -> None:
-    from cogx_runs import making
+    from cogx_runs.execution import inference
 
-    works = making.denoise
+    works = inference.denoise
 
     def broken(pipe: Any, spec: Any, *others: Any) -> Any:
         if spec.guidance_scale == 1:
             raise ZeroDivisionError("broken on purpose")
         return works(pipe, spec, *others)
 
-    monkeypatch.setattr(making, "denoise", broken)
+    monkeypatch.setattr(inference, "denoise", broken)
 
 
 def test_a_missing_clip_leaves_the_score_out_and_rescore_adds_it_from_the_latents(
@@ -542,7 +542,7 @@ def test_artifacts_that_somebody_deleted_are_made_again(invoke: Invoke) -> None:
 def test_a_nearly_full_disk_stops_the_sweep_with_one_line_before_a_run_is_begun(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cogx_runs.disk.FREE_DISK_GIB", 10**9)
+    monkeypatch.setattr("cogx_runs.system.disk.FREE_DISK_GIB", 10**9)
 
     result = invoke("sweep", "guidance.yaml")
 
@@ -558,7 +558,7 @@ def test_a_disk_that_fills_up_stops_the_sweep_and_the_cell_is_taken_up_again_in_
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as broken:
-        broken.setattr("cogx_runs.completing.write_mp4", full)
+        broken.setattr("cogx_runs.execution.postprocess.write_mp4", full)
         stopped = invoke("sweep", "guidance.yaml")
     again = invoke("sweep", "guidance.yaml", "--json")
 
@@ -576,7 +576,7 @@ def test_a_cell_for_which_the_gpu_is_too_small_fails_alone(invoke: Invoke, monke
             raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr("cogx_runs.generation.loader.warm_up_denoising", too_small)
-    monkeypatch.setattr("cogx_runs.generation.step_down.LESS_MEMORY", {})
+    monkeypatch.setattr("cogx_runs.generation.oom_fallback.LESS_MEMORY", {})
 
     result = invoke("sweep", "guidance.yaml", "--json")
 

@@ -25,11 +25,11 @@ from cogx_runs.analysis.threshold import (
 )
 from cogx_runs.cli import cli
 from cogx_runs.errors import CogxError, InputError
+from cogx_runs.execution.session import Workbench
 from cogx_runs.generation import loader
-from cogx_runs.plan import Plan
-from cogx_runs.threshold import ThresholdSearch, find_threshold
+from cogx_runs.planning.plan import Plan
+from cogx_runs.search.threshold import ThresholdSearch, find_threshold
 from cogx_runs.tracking.store import RunStore
-from cogx_runs.workbench import Workbench
 
 SHORT = (10, 20, 40, 50)
 
@@ -443,7 +443,7 @@ def test_the_command_says_bad_input_in_one_line_and_ends_with_1_where_nothing_is
     wrong = CliRunner().invoke(cli, ["threshold", "found.yaml", "--ladder", "5;10"])
     unsettled = judged({20: GOOD})
     search = ThresholdSearch("exp_found", unsettled, (50,), (20,), "1 of 4 cells at 10 steps are not finished")
-    monkeypatch.setattr("cogx_runs.threshold.find_threshold", lambda *_, **__: search)
+    monkeypatch.setattr("cogx_runs.search.threshold.find_threshold", lambda *_, **__: search)
     stopped = CliRunner().invoke(cli, ["threshold", "found.yaml"])
 
     assert (wrong.exit_code, wrong.stderr) == (2, "--ladder 5;10: write it as 5,10,25,50\n")

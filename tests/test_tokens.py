@@ -14,9 +14,9 @@ from tokenizers.pre_tokenizers import Punctuation, Sequence, WhitespaceSplit
 from tokenizers.processors import TemplateProcessing
 from transformers import T5Tokenizer
 
-from cogx_runs import shipped
-from cogx_runs.models import HUB_MODELS, OPENAI_CLIP, resolve_model
-from cogx_runs.tokens import TokenCount, count_clip_tokens, count_t5_tokens
+from cogx_runs.definitions import shipped
+from cogx_runs.models.cards import HUB_MODELS, OPENAI_CLIP, resolve_model
+from cogx_runs.models.tokens import TokenCount, count_clip_tokens, count_t5_tokens
 
 AWKWARD = {
     "empty": "",

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cogx_runs import load_runs, plan_sweeps, run_sweeps, toy
-from cogx_runs.models import resolve_model
+from cogx_runs.models.cards import resolve_model
 
 ROOT = Path(__file__).parent.parent
 SHORT = {"model": "toy", "num_inference_steps": 2, "num_frames": 9}

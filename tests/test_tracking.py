@@ -11,9 +11,9 @@ import psutil
 import pytest
 from mlflow import MlflowClient
 
+from cogx_runs.definitions.sweep import Parameters, Sweep
 from cogx_runs.errors import CogxError
-from cogx_runs.record import known_params
-from cogx_runs.sweep import Parameters, Sweep
+from cogx_runs.tracking.record import known_params
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.tracking.uri import tracking_uri
 

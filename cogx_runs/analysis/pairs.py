@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from cogx_runs.analysis.kinds import NEVER_MIXED, card_column, check_not_mixed, is_of_the_clip, with_cards
+from cogx_runs.definitions.spec import PIXEL_FIELDS
 from cogx_runs.errors import CogxError, did_you_mean
-from cogx_runs.spec import PIXEL_FIELDS
 
 AXES = (*(name for name in PIXEL_FIELDS if name not in {"model_revision", "prompt", "seed"}), "fps", "video_quality")
 """What two runs can differ in and still be compared."""

@@ -13,7 +13,7 @@ from cogx_runs.cli.results import export, rescore, runs, ui
 from cogx_runs.cli.setup import doctor, init
 from cogx_runs.cli.threshold import threshold
 from cogx_runs.errors import CogxError, InputError
-from cogx_runs.interrupts import install
+from cogx_runs.system.signals import install
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130

@@ -11,9 +11,9 @@ from cogx_runs.cli.json_output import print_json, told_as_json
 from cogx_runs.cli.options import cell_options, files_argument, json_option, sweep_argument, take_overrides
 
 if TYPE_CHECKING:
-    from cogx_runs.outcomes import Outcome
-    from cogx_runs.plan import Plan
-    from cogx_runs.search.results import SearchResult
+    from cogx_runs.execution.outcomes import Outcome
+    from cogx_runs.planning.plan import Plan
+    from cogx_runs.search.optuna.results import SearchResult
 
 
 @click.command()
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 @json_option
 def plan(files: tuple[str, ...], no_store: bool, as_json: bool, **options: Any) -> None:
     """Show what each run of FILE... would do, what it costs, and what the model's rules say of it. Loads no model."""
+    from cogx_runs.api import plan_sweeps
     from cogx_runs.cli.tables import print_plan
-    from cogx_runs.study import plan_sweeps
 
     with told_as_json(as_json):
         planned = plan_sweeps(files, overrides=take_overrides(options), use_store=not no_store, **options)
@@ -44,7 +44,7 @@ def plan(files: tuple[str, ...], no_store: bool, as_json: bool, **options: Any) 
 @json_option
 def sweep(files: tuple[str, ...], fail_fast: bool, as_json: bool, **options: Any) -> None:
     """Run every cell of FILE... that is not finished, and track it. The same command goes on where it was stopped."""
-    from cogx_runs.study import plan_sweeps, search_results
+    from cogx_runs.api import plan_sweeps, search_results
 
     with told_as_json(as_json):
         planned = plan_sweeps(files, overrides=take_overrides(options), **options)
@@ -61,8 +61,8 @@ def sweep(files: tuple[str, ...], fail_fast: bool, as_json: bool, **options: Any
 @json_option
 def generate(prompt: str, output: Path | None, as_json: bool, **options: Any) -> None:
     """Make one video of PROMPT, a prompt's name or a text, and track it in the experiment `generate`."""
+    from cogx_runs.api import plan_one, video_of
     from cogx_runs.errors import CogxError
-    from cogx_runs.study import plan_one, video_of
 
     with told_as_json(as_json):
         if output is not None and not output.parent.is_dir():
@@ -97,7 +97,7 @@ def promote(sweep: str, top: str, dry_run: bool, as_json: bool, **options: Any) 
     from cogx_runs.cli.promoted import choice_dict, print_choice, print_promotion, promotion_dict
     from cogx_runs.cli.tables import print_advice, print_plan
     from cogx_runs.errors import CogxError
-    from cogx_runs.promotion import carry_out, plan_promotion
+    from cogx_runs.search.promotion import carry_out, plan_promotion
 
     with told_as_json(as_json):
         if top != "all" and not top.isdecimal():
@@ -144,9 +144,9 @@ def _tell(planned: "Plan", outcomes: "list[Outcome]", as_json: bool, searches: "
 
 def _run(planned: "Plan", fail_fast: bool = False) -> "list[Outcome]":
     """Run a plan with its advice and progress shown."""
+    from cogx_runs.api import execute
     from cogx_runs.cli.progress import reporter
     from cogx_runs.cli.tables import print_advice
-    from cogx_runs.study import execute
 
     print_advice([advice for advice in planned.advice if advice.level != "error"])
     with reporter(planned) as progress:

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from cogx_runs.outcomes import Outcome, Reporter
-from cogx_runs.plan import Plan
-from cogx_runs.spec import RunSpec
+from cogx_runs.definitions.spec import RunSpec
+from cogx_runs.execution.outcomes import Outcome, Reporter
+from cogx_runs.planning.plan import Plan
 
 PLAIN_STEP_INTERVAL_S = 15
 

@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cogx_runs.cli.tables import stdout
-from cogx_runs.promotion import PlannedPromotion, Promotion
+from cogx_runs.search.promotion import PlannedPromotion, Promotion
 
 
 def print_choice(planned: PlannedPromotion) -> None:

@@ -79,11 +79,11 @@ def export(sweep: str, directory: Path) -> None:
 @click.option("--browser/--no-browser", default=True, help="Open the address in a browser.")
 def ui(sweeps: tuple[str, ...], model: str | None, prompt: str | None, port: int | None, browser: bool) -> None:
     """Start MLflow's server on 127.0.0.1 and open the view of SWEEP, or compare several; Ctrl-C ends it."""
-    from cogx_runs.study import dashboard
+    from cogx_runs.api import open_dashboard
 
     click.echo("asking for MLflow's server", err=True)
     try:
-        with dashboard(sweeps, model=model, prompt=prompt, port=port) as server:
+        with open_dashboard(sweeps, model=model, prompt=prompt, port=port) as server:
             click.echo(server.address)
             if server.process is not None:
                 click.echo("Ctrl-C ends the server", err=True)

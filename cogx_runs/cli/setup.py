@@ -12,7 +12,7 @@ from cogx_runs.cli.options import json_option
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
 def init(directory: Path) -> None:
     """Lay out the shipped sweeps and prompts in DIR."""
-    from cogx_runs.shipped import init as lay_out
+    from cogx_runs.definitions.shipped import init as lay_out
 
     written = lay_out(directory)
     for path in written:

@@ -8,14 +8,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cogx_runs.definitions.ranges import WINNERS_CURSE
+from cogx_runs.definitions.spec import SHORT_NAMES, RunSpec
 from cogx_runs.doctor import Check
+from cogx_runs.execution.outcomes import Outcome
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.registry import SHOWN, card_of, shown_cards
-from cogx_runs.outcomes import Outcome
-from cogx_runs.plan import Advice, Plan
-from cogx_runs.search.results import SearchResult
-from cogx_runs.space import WINNERS_CURSE
-from cogx_runs.spec import SHORT_NAMES, RunSpec
+from cogx_runs.planning.plan import Advice, Plan
+from cogx_runs.search.optuna.results import SearchResult
 
 if TYPE_CHECKING:
     import pandas as pd

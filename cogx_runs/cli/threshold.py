@@ -9,9 +9,9 @@ from cogx_runs.cli.json_output import print_json, told_as_json
 from cogx_runs.cli.options import cell_options, json_option, take_overrides
 
 if TYPE_CHECKING:
-    from cogx_runs.plan import Plan
-    from cogx_runs.threshold import ThresholdSearch
-    from cogx_runs.workbench import Workbench
+    from cogx_runs.execution.session import Workbench
+    from cogx_runs.planning.plan import Plan
+    from cogx_runs.search.threshold import ThresholdSearch
 
 
 @click.command()
@@ -29,7 +29,7 @@ def threshold(file: str, ladder: str | None, as_json: bool, **options: Any) -> N
 
     The same command goes on where it was stopped. Exits with 1 where cells failed and nothing is settled.
     """
-    from cogx_runs.threshold import find_threshold
+    from cogx_runs.search.threshold import find_threshold
 
     with told_as_json(as_json):
         search = find_threshold(
@@ -56,9 +56,9 @@ class _Rounds:
         self._said: set[str] = set()
 
     def __call__(self, planned: "Plan", bench: "Workbench") -> None:
+        from cogx_runs.api import execute
         from cogx_runs.cli.progress import reporter
         from cogx_runs.cli.tables import print_advice
-        from cogx_runs.study import execute
 
         print_advice([advice for advice in planned.advice if advice.message not in self._said])
         self._said |= {advice.message for advice in planned.advice}

@@ -11,13 +11,13 @@ import torch
 from diffusers import AutoencoderKLCogVideoX, CogVideoXPipeline
 from diffusers.utils.torch_utils import randn_tensor
 
+from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import DegenerateError
-from cogx_runs.generation.clean import Clean, OnClean, predicting_clean
 from cogx_runs.generation.measure import Peak, PeakMemory, timed
 from cogx_runs.generation.pipeline import DTYPES, set_scheduler
 from cogx_runs.generation.text import Embeddings
-from cogx_runs.hardware import Device
-from cogx_runs.spec import RunSpec
+from cogx_runs.generation.x0_prediction import Clean, OnClean, predicting_clean
+from cogx_runs.system.hardware import Device
 from cogx_runs.video import Frames
 
 OnStep = Callable[[int, int], None]

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from diffusers import AutoencoderKLCogVideoX, CogVideoXPipeline
 
+from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.generation.generate import warm_up_decoding, warm_up_denoising
 from cogx_runs.generation.measure import IdleTime, free_memory
 from cogx_runs.generation.pipeline import PipelineKey, load_pipeline, load_vae
 from cogx_runs.generation.text import TextEncoding
-from cogx_runs.models import ModelCard
-from cogx_runs.spec import RunSpec
-from cogx_runs.weights import weights_sha256
+from cogx_runs.models.cards import ModelCard
+from cogx_runs.models.weights import weights_sha256
 
 
 class Loader:

@@ -11,7 +11,7 @@ from types import TracebackType
 import psutil
 import torch
 
-from cogx_runs.hardware import GIB, Device
+from cogx_runs.system.hardware import GIB, Device
 
 SAMPLE_INTERVAL_S = 0.05
 

@@ -9,15 +9,15 @@ from diffusers import AutoencoderKLCogVideoX, CogVideoXPipeline
 from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
-from cogx_runs import hub
+from cogx_runs.definitions.spec import RunSpec
+from cogx_runs.definitions.sweep import Dtype, Placement, Scheduler
 from cogx_runs.errors import CogxError, first_line
 from cogx_runs.generation.placement import compile_blocks, place, place_vae
 from cogx_runs.generation.schedulers import SCHEDULERS
-from cogx_runs.hardware import GIB, Device, available_memory
-from cogx_runs.memory import gib_of, text_weights_gib
-from cogx_runs.models import ModelCard
-from cogx_runs.spec import RunSpec
-from cogx_runs.sweep import Dtype, Placement, Scheduler
+from cogx_runs.models import hub
+from cogx_runs.models.cards import ModelCard
+from cogx_runs.models.memory import gib_of, text_weights_gib
+from cogx_runs.system.hardware import GIB, Device, available_memory
 
 DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
 

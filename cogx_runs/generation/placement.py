@@ -5,8 +5,8 @@ from accelerate import cpu_offload
 from diffusers import AutoencoderKLCogVideoX, CogVideoXPipeline
 from diffusers.hooks import apply_group_offloading
 
-from cogx_runs.hardware import GIB, Device
-from cogx_runs.sweep import Placement
+from cogx_runs.definitions.sweep import Placement
+from cogx_runs.system.hardware import GIB, Device
 
 RECOMPILE_LIMIT = 64
 """Shapes that one process may compile the blocks for; torch's own limit is 8, past which it goes on uncompiled."""

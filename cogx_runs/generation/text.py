@@ -15,13 +15,14 @@ import transformers
 from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 
+from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import CogxError
 from cogx_runs.generation.measure import Peak, PeakMemory, free_memory, timed
 from cogx_runs.generation.pipeline import load_text_encoder
-from cogx_runs.hardware import ANOTHER_CACHE, cache_directory, device_name
-from cogx_runs.memory import Budget, TextPlacement, choose_text_placement
-from cogx_runs.models import ModelCard
-from cogx_runs.spec import RunSpec
+from cogx_runs.models.cards import ModelCard
+from cogx_runs.models.memory import Budget, TextPlacement, choose_text_placement
+from cogx_runs.system.disk import ANOTHER_CACHE, cache_directory
+from cogx_runs.system.hardware import device_name
 
 TOO_LARGE = "the text encoder of {}: out of the GPU's memory even layer by layer; close what else uses the GPU"
 

@@ -16,10 +16,10 @@ from open_clip import constants
 from PIL import Image
 from transformers.initialization import no_init_weights
 
-from cogx_runs import hub
 from cogx_runs.errors import CogxError, WeightsUnavailableError, did_you_mean
 from cogx_runs.metrics.vbench_pixels import vbench_pixels
-from cogx_runs.models import clip_folder
+from cogx_runs.models import hub
+from cogx_runs.models.cards import clip_folder
 from cogx_runs.video import Frames
 
 BATCH_SIZE = 16

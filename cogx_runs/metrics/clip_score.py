@@ -6,7 +6,7 @@ import numpy.typing as npt
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.metric import MeanMetric
 from cogx_runs.metrics.subject import Subject
-from cogx_runs.tokens import count_clip_tokens
+from cogx_runs.models.tokens import count_clip_tokens
 
 CARD = MetricCard(
     name="clip_score",

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
-from cogx_runs.disk import is_disk_full
 from cogx_runs.errors import CogxError, first_line
 from cogx_runs.metrics.metric import Measured, finite
+from cogx_runs.system.disk import is_disk_full
 
 REASON_LIMIT = 500
 """Characters of a reason, which is a tag of the run; the traceback has the rest."""

@@ -9,11 +9,11 @@ from urllib.error import URLError
 import numpy as np
 import numpy.typing as npt
 
-from cogx_runs import hub
 from cogx_runs.errors import WeightsUnavailableError
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.fidelity import require_same_shape
 from cogx_runs.metrics.metric import Measured
+from cogx_runs.models import hub
 from cogx_runs.video import Frames
 
 if TYPE_CHECKING:

@@ -8,12 +8,12 @@ from dataclasses import replace
 from functools import cache
 from importlib.metadata import entry_points
 
+from cogx_runs.definitions.ranges import Direction
 from cogx_runs.errors import CogxError
 from cogx_runs.metrics import clip_score, consistency, fidelity, image, perceptual, temporal
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.measured import ALWAYS_MEASURED, MEASURED
 from cogx_runs.metrics.metric import Comparison, Metric
-from cogx_runs.space import Direction
 
 GROUP = "cogx_runs.metrics"
 BUILT_IN: tuple[Metric, ...] = (clip_score.METRIC, *consistency.METRICS, *temporal.METRICS, *image.METRICS)

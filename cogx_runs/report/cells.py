@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from cogx_runs.analysis.wording import write_value
-from cogx_runs.spec import PIXEL_FIELDS, RunSpec
+from cogx_runs.definitions.spec import PIXEL_FIELDS, RunSpec
 
 _NOT_SAID = {"prompt", "max_sequence_length"}
 CONFIG = tuple(dict.fromkeys((

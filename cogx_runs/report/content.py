@@ -6,14 +6,16 @@ from dataclasses import dataclass, field, replace
 import pandas as pd
 from markupsafe import Markup
 
-from cogx_runs.analysis.chosen import without_chosen
 from cogx_runs.analysis.effects import Effect, Margin
+from cogx_runs.analysis.promotion.chosen import without_chosen
 from cogx_runs.analysis.seeds import SeedSpread
+from cogx_runs.definitions.ranges import Direction
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.report.cells import Cell
 from cogx_runs.report.comparisons import SEED, Comparisons, compare, constant
 from cogx_runs.report.environments import Environment, definitions_of, environments_of
 from cogx_runs.report.grids import Grid, grids_of
+from cogx_runs.report.overview import Together, together
 from cogx_runs.report.plots import plot, plot_effects, plot_trials
 from cogx_runs.report.quantities import PLOTTED
 from cogx_runs.report.sentences import (
@@ -25,10 +27,8 @@ from cogx_runs.report.sentences import (
     about_seeds,
     warnings_about,
 )
-from cogx_runs.report.together import Together, together
 from cogx_runs.report.trials import Trials, trials_of
 from cogx_runs.report.votes import Tally, Vote, tally
-from cogx_runs.space import Direction
 
 
 @dataclass(frozen=True)

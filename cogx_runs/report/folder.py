@@ -9,6 +9,9 @@ from pathlib import Path
 from cogx_runs.analysis.effects import Margin
 from cogx_runs.analysis.frame import load_runs
 from cogx_runs.analysis.wording import write_value
+from cogx_runs.api import experiments_of
+from cogx_runs.dashboard.board import show
+from cogx_runs.dashboard.view import Only
 from cogx_runs.errors import CogxError, did_you_mean
 from cogx_runs.export import make_folder
 from cogx_runs.report.cells import CONFIG, Cell, cells_of
@@ -18,11 +21,8 @@ from cogx_runs.report.content import Experiment, content_of
 from cogx_runs.report.grids import is_written, values_of
 from cogx_runs.report.page import Media, render_page
 from cogx_runs.report.votes import report_id, votes_in
-from cogx_runs.study import experiments_of
-from cogx_runs.tracking.board import show
 from cogx_runs.tracking.store import AXES_TAG, OBJECTIVES_TAG, RunStore
 from cogx_runs.tracking.uri import store_exists
-from cogx_runs.tracking.view import Only
 
 PAGE = "report.html"
 

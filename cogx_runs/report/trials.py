@@ -7,10 +7,10 @@ from statistics import fmean
 from typing import Any
 
 from cogx_runs.analysis.wording import count, write_value
+from cogx_runs.definitions.ranges import WINNERS_CURSE, Direction, front
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.registry import card_of
 from cogx_runs.report.cells import Cell
-from cogx_runs.space import WINNERS_CURSE, Direction, front
 
 NUMBER, SEARCH, PARAMETERS = "trial", "trial.search", "trial.parameters"
 """Tags of a cell."""

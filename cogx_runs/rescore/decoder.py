@@ -9,15 +9,15 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from cogx_runs.definitions.sweep import Dtype
 from cogx_runs.errors import CogxError
 from cogx_runs.generation.generate import decode_latents
 from cogx_runs.generation.pipeline import load_vae
-from cogx_runs.hardware import choose_device
 from cogx_runs.metrics.subject import Subject
-from cogx_runs.models import HUB_MODELS, NAMES, ModelCard, resolve_model
+from cogx_runs.models.cards import HUB_MODELS, NAMES, ModelCard, resolve_model
 from cogx_runs.rescore.finished import FinishedRun
-from cogx_runs.sweep import Dtype
-from cogx_runs.tracking.stored import LATENTS, StoredRuns
+from cogx_runs.system.hardware import choose_device
+from cogx_runs.tracking.reader import LATENTS, StoredRuns
 from cogx_runs.video import Frames
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from cogx_runs.definitions.spec import PIXEL_FIELDS, output_hash
 from cogx_runs.metrics.registry import versions
-from cogx_runs.record import METRICS_TAG
-from cogx_runs.spec import PIXEL_FIELDS, output_hash
-from cogx_runs.tracking.stored import StoredRuns
+from cogx_runs.tracking.reader import StoredRuns
+from cogx_runs.tracking.record import METRICS_TAG
 
 
 @dataclass(frozen=True)

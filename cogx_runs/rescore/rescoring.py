@@ -8,12 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cogx_runs.cells import resolve_clip
+from cogx_runs.api import experiments_of
+from cogx_runs.dashboard.board import show
+from cogx_runs.dashboard.view import Only
 from cogx_runs.errors import CogxError, WeightsUnavailableError, first_line
 from cogx_runs.metrics.failure import Attempt
 from cogx_runs.metrics.registry import metrics
 from cogx_runs.metrics.scoring import Scores, by_reason
-from cogx_runs.record import (
+from cogx_runs.planning.cells import resolve_clip
+from cogx_runs.rescore.decoder import Decoder
+from cogx_runs.rescore.finished import FinishedRun, finished_runs
+from cogx_runs.rescore.wanted import Wanted, lacking, reference_values
+from cogx_runs.tracking.record import (
     METRICS_FILE,
     METRICS_TAG,
     frame_series,
@@ -22,13 +28,7 @@ from cogx_runs.record import (
     write_cards,
     write_failures,
 )
-from cogx_runs.rescore.decoder import Decoder
-from cogx_runs.rescore.finished import FinishedRun, finished_runs
-from cogx_runs.rescore.wanted import Wanted, lacking, reference_values
-from cogx_runs.study import experiments_of
-from cogx_runs.tracking.board import show
 from cogx_runs.tracking.store import RunStore
-from cogx_runs.tracking.view import Only
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from cogx_runs.definitions.spec import PIXEL_FIELDS
+from cogx_runs.definitions.sweep import Parameters, parameters_of
 from cogx_runs.errors import InputError
 from cogx_runs.metrics import clip_score
 from cogx_runs.metrics.failure import Attempt, attempt
@@ -14,8 +16,6 @@ from cogx_runs.metrics.metric import Comparison, Metric
 from cogx_runs.metrics.registry import COMPARISONS, metrics
 from cogx_runs.rescore.decoder import Decoder
 from cogx_runs.rescore.finished import FinishedRun
-from cogx_runs.spec import PIXEL_FIELDS
-from cogx_runs.sweep import Parameters, parameters_of
 
 _OTHER_SHAPES = frozenset({"num_frames", "height", "width"})
 """Videos that differ in these are not compared frame by frame."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from cogx_runs.hardware import Device, device_name, gpu
+from cogx_runs.system.hardware import Device, device_name, gpu
 
 PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "open_clip_torch", "mlflow", "imageio-ffmpeg")
 

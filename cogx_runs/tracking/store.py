@@ -12,13 +12,13 @@ from typing import Any
 from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 
+from cogx_runs.definitions.ranges import Direction, OptunaSearch
+from cogx_runs.definitions.spec import RunSpec
+from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.errors import CogxError, first_line
 from cogx_runs.metrics.registry import aim, cards
-from cogx_runs.space import Direction, OptunaSearch
-from cogx_runs.spec import RunSpec
-from cogx_runs.sweep import Sweep
 from cogx_runs.tracking.provenance import is_dead, is_own, process_tags
-from cogx_runs.tracking.stored import KIND_FILTER, StoredRuns
+from cogx_runs.tracking.reader import KIND_FILTER, StoredRuns
 from cogx_runs.tracking.uri import sqlite_path
 
 TAG_LIMIT = 7900

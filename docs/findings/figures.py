@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from cogx_runs.analysis.effects import Effect
-from cogx_runs.analysis.previews import previews
+from cogx_runs.analysis.promotion.previews import previews
 from cogx_runs.analysis.threshold import Threshold
 from cogx_runs.report.plots import COLOURS
 from cogx_runs.report.sentences import VERDICTS

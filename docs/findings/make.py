@@ -25,8 +25,8 @@ from writing import (
 )
 
 import cogx_runs
-from cogx_runs.analysis.agreement import agreement
 from cogx_runs.analysis.correlations import RankCorrelation
+from cogx_runs.analysis.promotion.agreement import agreement
 from cogx_runs.analysis.verdict import Verdict
 from cogx_runs.analysis.wording import signed
 

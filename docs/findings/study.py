@@ -11,8 +11,8 @@ from cogx_runs.analysis.effects import Effect
 from cogx_runs.analysis.pairs import finished_cells, pair_cells
 from cogx_runs.analysis.seeds import SeedSpread
 from cogx_runs.analysis.threshold import Threshold, judge_threshold
+from cogx_runs.definitions.sweep import load_sweeps
 from cogx_runs.metrics.registry import card_of
-from cogx_runs.sweep import load_sweeps
 
 SWEEPS = Path(__file__).parent.parent.parent / "sweeps" / "findings"
 GUIDANCE, STEPS, FRAMES = AXES = ("guidance_scale", "num_inference_steps", "num_frames")

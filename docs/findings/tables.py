@@ -10,12 +10,12 @@ from study import FRAMES, GUIDANCE, QUALITIES, SCORE, STEPS, VALUES, Study
 from writing import as_table, bullets, cell_of, interval_of, mean_of, number, signed_number, title, verdict_of
 
 import cogx_runs
-from cogx_runs.analysis.agreement import agreement
 from cogx_runs.analysis.interactions import Interaction
 from cogx_runs.analysis.intervals import Sample
-from cogx_runs.analysis.promoted import compare
-from cogx_runs.analysis.promotion import choose
-from cogx_runs.analysis.promotion_wording import say_comparison
+from cogx_runs.analysis.promotion.agreement import agreement
+from cogx_runs.analysis.promotion.choice import choose
+from cogx_runs.analysis.promotion.finals import compare
+from cogx_runs.analysis.promotion.wording import say_comparison
 from cogx_runs.analysis.threshold import threshold_sentence
 from cogx_runs.analysis.wording import signed, yardstick
 from cogx_runs.metrics.fidelity import psnr

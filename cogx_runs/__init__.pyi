@@ -1,0 +1,43 @@
+from .analysis.correlations import rank_correlations
+from .analysis.effects import Margin, effects, effects_frame, rank_parameters
+from .analysis.frame import load_runs
+from .analysis.interactions import interactions
+from .analysis.promotion.chosen import without_chosen
+from .analysis.seeds import seed_spreads
+from .analysis.timing import fit_time
+from .api import best_trials, generate, open_dashboard, plan_sweeps, run_sweeps
+from .definitions.shipped import init
+from .doctor import examine
+from .errors import CogxError, InputError
+from .export import export_runs
+from .report.folder import write_report
+from .rescore.rescoring import rescore_runs
+from .search.promotion import promote
+from .search.threshold import find_threshold
+
+__all__ = [
+    "CogxError",
+    "InputError",
+    "Margin",
+    "best_trials",
+    "effects",
+    "effects_frame",
+    "examine",
+    "export_runs",
+    "find_threshold",
+    "fit_time",
+    "generate",
+    "init",
+    "interactions",
+    "load_runs",
+    "open_dashboard",
+    "plan_sweeps",
+    "promote",
+    "rank_correlations",
+    "rank_parameters",
+    "rescore_runs",
+    "run_sweeps",
+    "seed_spreads",
+    "without_chosen",
+    "write_report",
+]

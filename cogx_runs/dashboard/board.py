@@ -1,0 +1,217 @@
+"""An experiment's views and description, written from the runs that it has, and kept current while they change."""
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from statistics import fmean
+
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
+
+from cogx_runs.dashboard.notes import DEGENERATE, NOTE, PROMOTED_FROM, escaped, experiment_note
+from cogx_runs.dashboard.server import comparison, running
+from cogx_runs.dashboard.view import MARKS, TABLE, Only, Shown, chosen_key, page, view_tags
+from cogx_runs.definitions.ranges import Direction, front
+from cogx_runs.errors import CogxError, did_you_mean, first_line
+from cogx_runs.planning.actions import TRIAL
+from cogx_runs.tracking.store import AXES_TAG, NUMBER, OBJECTIVES_TAG, RunStore
+
+INTERVAL_S = 10.0
+"""A board is written again no sooner than this after the last time,"""
+SHARE = 20
+"""and no sooner than this many times what writing it took."""
+OWN_NOTE = "cogx.note_sha256"
+"""The hash of the description that was written here: one that a user wrote is left alone."""
+
+
+def show(store: RunStore, name: str, only: Only) -> str:
+    """Bring an experiment's board up to date, where it can be written, and return the page of a view.
+
+    Raises CogxError where the experiment has no run of that model or prompt, or no view and none can be written.
+    """
+    try:
+        return refresh(store, name, only)
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        experiment_id = store.experiment_id(name)
+        if not any(key.endswith(f".{only.key}") for key in store.experiment_tags(experiment_id)):
+            raise CogxError(f"the view of {name} cannot be written: {first_line(error)}") from error
+        return page(experiment_id, only.key)
+
+
+def refresh(store: RunStore, name: str, only: Only = Only(), cells: int = 0) -> str:  # noqa: B008 (frozen)
+    """Write the views and the description of an experiment anew, for the runs that it has now and the `cells` that it
+    will have. Returns the page of the view of `only`.
+
+    Raises CogxError where the experiment has no run of that model or prompt.
+    """
+    experiment_id = store.experiment_id(name)
+    tags = store.experiment_tags(experiment_id)
+    axes: dict[str, str] = json.loads(tags.get(AXES_TAG, "{}"))
+    objectives: dict[str, Direction] = json.loads(tags.get(OBJECTIVES_TAG, "{}"))
+    runs = list(store.runs([name]))
+    latest = _latest(runs)
+    best = _best(latest, objectives)
+    chosen = {
+        "best trials": [run.info.run_id for trial in best for run in latest if _trial(run) == trial],
+        "promoted": _promoted(runs),
+    }
+    models = _values(runs, "model")
+    prompts = tuple(sorted(_values(runs, "prompt_name")))
+    for asked, known, what in ((only.model, models, "model"), (only.prompt, prompts, "prompt")):
+        if asked is not None and asked not in known:
+            raise CogxError(f"{name} has no run of {what} {asked!r}; {did_you_mean(asked, known)}")
+    by_prompt = [Only(prompt=prompt) for prompt in prompts] if len(prompts) > 1 else []
+    views = [*(Only(model=model) for model in models[1:] if "model" not in axes), *by_prompt]
+    shown = Shown(
+        axes=tuple(axes),
+        numbers=frozenset(axis for axis, kind in axes.items() if kind == NUMBER),
+        metrics=frozenset(metric for run in runs for metric in run.data.metrics),
+        models=models,
+        model_of={prompt: _values(runs, "model", prompt)[0] for prompt in prompts},
+        runs=max(cells, len(runs)),
+        objectives=objectives,
+        marks=tuple(mark for mark in MARKS if any(mark in run.data.tags for run in runs)),
+        chosen={title: run_ids for title, run_ids in chosen.items() if run_ids},
+    )
+    links = [f"[clips and charts]({page(experiment_id)})", f"[table]({page(experiment_id, TABLE)})"]
+    report = store.find_report(experiment_id)
+    if report is not None:
+        links.append(
+            f"[report](/#/experiments/{experiment_id}/runs/{report}/artifacts/report.html?workflowType=machine_learning)"
+        )
+    links += [f"[{title}]({page(experiment_id, chosen_key(title))})" for title in shown.chosen]
+    links += [f"[{escaped(view.title)}]({page(experiment_id, view.key)})" for view in views]
+    ordered = _in_order(latest, tuple(axes), best)
+    note = experiment_note(name, tags.get("cogx.question", ""), tuple(axes), ordered, links)
+    written = view_tags(shown, [Only(), *views, only], store.created_ms(experiment_id))
+    if NOTE not in tags or _digest(tags[NOTE]) == tags.get(OWN_NOTE):
+        written |= {NOTE: note, OWN_NOTE: _digest(note)}
+    store.tag_experiment(experiment_id, written)
+    return page(experiment_id, only.key)
+
+
+class Boards:
+    """Keeps the boards of a sweep's experiments current while it runs, and tells the steps of the run at work.
+
+    What cannot be written stops nothing: it is written again at the next change, and at the end.
+    """
+
+    def __init__(self, store: RunStore) -> None:
+        self._store = store
+        self._cells: Mapping[str, int] = {}
+        self._due: dict[str, float] = {}
+        self._problems: dict[str, str] = {}
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="boards")
+        self._last: Future[None] | None = None
+
+    def open(self, experiments: Mapping[str, str], cells: Mapping[str, int]) -> str | None:
+        """Write all boards, by name with their ids and numbers of cells. Returns where they can be watched; None where
+        no server runs."""
+        self._cells = cells
+        for name in experiments:
+            self._write(name)
+        url = running(self._store.uri)
+        if url is None or not experiments:
+            return None
+        ids = list(experiments.values())
+        return url + (page(ids[0]) if len(ids) == 1 else comparison(ids))
+
+    def changed(self, name: str, beside: bool) -> None:
+        """A run of this experiment has ended. With `beside`, its board is written by another thread."""
+        if time.monotonic() < self._due.get(name, math.inf):
+            return
+        if beside:
+            self._tell(partial(self._write, name))
+        else:
+            self._write(name)
+
+    def step(self, run_id: str, done: int) -> None:
+        """An open run has done so many steps. Told by another thread; not at all while that is still at something."""
+        self._tell(partial(self._store.log_step, run_id, done))
+
+    def close(self) -> list[str]:
+        """Write all boards for the last time. Returns what could not be, as clauses."""
+        self._pool.shutdown(cancel_futures=True)
+        for name in self._due:
+            self._write(name)
+        return [f"the view of {name} could not be written: {problem}" for name, problem in self._problems.items()]
+
+    def _tell(self, work: Callable[[], None]) -> None:
+        if self._last is None or self._last.done():
+            self._last = self._pool.submit(work)
+
+    def _write(self, name: str) -> None:
+        began = time.monotonic()
+        self._problems.pop(name, None)
+        try:
+            refresh(self._store, name, cells=self._cells[name])
+        except Exception as error:
+            self._problems[name] = first_line(error)
+        ended = time.monotonic()
+        self._due[name] = ended + max(INTERVAL_S, SHARE * (ended - began))
+
+
+def _values(runs: Sequence[Run], parameter: str, prompt: str | None = None) -> tuple[str, ...]:
+    """The distinct values of a parameter, of one prompt's runs where it is given, that of the newest run first."""
+    of = [run.data.params for run in runs if prompt is None or run.data.params.get("prompt_name") == prompt]
+    return tuple(dict.fromkeys(params[parameter] for params in of if parameter in params))
+
+
+def _promoted(runs: Sequence[Run]) -> list[str]:
+    """The runs that were promoted, each with the one that it was made from."""
+    known = {run.info.run_id for run in runs}
+    pairs = ((run.data.tags.get(PROMOTED_FROM, ""), run.info.run_id) for run in runs)
+    return list(dict.fromkeys(run_id for pair in pairs if pair[0] in known for run_id in pair))
+
+
+def _trial(run: Run) -> tuple[str, int]:
+    """Of which search and trial a run is."""
+    return run.data.tags.get(f"{TRIAL}.search", ""), int(run.data.tags.get(TRIAL, 0))
+
+
+def _best(runs: Sequence[Run], objectives: Mapping[str, Direction]) -> list[tuple[str, int]]:
+    """The finished trials that no other one beats, the best in the first objective first."""
+    of: dict[tuple[str, int], list[Run]] = {}
+    for run in runs:
+        if TRIAL in run.data.tags and objectives:
+            of.setdefault(_trial(run), []).append(run)
+    cells = max(map(len, of.values()), default=0)
+    finished = {
+        trial: found
+        for trial, found in sorted(of.items())
+        if len(found) == cells and all(objectives.keys() <= run.data.metrics.keys() for run in found)
+    }
+    means = {
+        trial: [fmean(run.data.metrics[objective] for run in found) for objective in objectives]
+        for trial, found in finished.items()
+    }
+    degenerate = {trial: sum(DEGENERATE in run.data.tags for run in found) for trial, found in finished.items()}
+    return front(means, list(objectives.values()), degenerate)
+
+
+def _latest(runs: Sequence[Run]) -> list[Run]:
+    """Cells that were begun again count once."""
+    latest: dict[str, Run] = {}
+    for run in sorted(runs, key=lambda run: (run.info.status == "FINISHED", run.info.start_time)):
+        latest[run.data.tags.get("cogx.output_hash", run.info.run_id)] = run
+    return list(latest.values())
+
+
+def _in_order(runs: Sequence[Run], axes: Sequence[str], best: Sequence[tuple[str, int]]) -> list[Run]:
+    """By prompt and by the swept values, numbers as numbers; the best trials of a search first."""
+
+    def place(run: Run) -> tuple[object, ...]:
+        values = [(run.data.metrics.get(f"axis.{axis}", 0.0), run.data.params.get(axis, "")) for axis in axes]
+        rank = best.index(_trial(run)) if _trial(run) in best else len(best)
+        return (rank, run.data.params.get("prompt_name", ""), *values, int(run.data.params.get("seed", 0)))
+
+    return sorted(runs, key=place)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

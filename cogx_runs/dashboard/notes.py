@@ -1,0 +1,114 @@
+"""What MLflow shows as the description of an experiment and of a run: Markdown, with pictures."""
+
+import html
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from urllib.parse import quote
+
+from mlflow.entities import Run
+
+from cogx_runs.metrics.card import MetricCard
+from cogx_runs.metrics.registry import shown_cards
+from cogx_runs.planning.actions import TRIAL
+
+NOTE = "mlflow.note.content"
+LIMIT = 18_000
+"""Characters of an experiment's note; MLflow refuses a tag of more than 20,000."""
+RUN_LIMIT = 7_500
+"""Of a run's, of 8,000."""
+PICTURE = "cogx.picture"
+"""The tag that names the artifact which stands for a run."""
+DEGENERATE = "cogx.degenerate"
+"""The tag that says what a degenerate video is: `noise`, `flat`, `frozen` or `nan`."""
+PROMOTED_FROM, PROMOTED_BY, PROMOTED_RANK = "cogx.promoted_from", "cogx.promoted_by", "cogx.promoted_rank"
+"""Tags of a run that was chosen at fewer steps: the candidate's run, the metric that chose it, and `1 of 8`. Where
+several metrics chose the same one, the last two name them all, in the same order."""
+MOST_LINKS = 60
+
+
+def experiment_note(name: str, question: str, axes: Sequence[str], runs: Sequence[Run], links: Iterable[str]) -> str:
+    """The question, and a table of the results as far as they fit. `runs` are in the order of the table; `links` are
+    Markdown links to views."""
+    shown_links = list(links)
+    more = f" and {len(shown_links) - MOST_LINKS} more" if len(shown_links) > MOST_LINKS else ""
+    head = f"{_cut(escaped(question), 4000)}\n\n{' · '.join(shown_links[:MOST_LINKS])}{more}\n\n"
+    varied = [*axes, *(column for column in ("prompt_name", "seed") if column not in axes and _varies(column, runs))]
+    metrics = [card for card in shown_cards() if any(card.name in run.data.metrics for run in runs)]
+    trials = ["trial"] if any(TRIAL in run.data.tags for run in runs) else []
+    titles = ["", *trials, *varied, *(card.heading for card in metrics), ""]
+    names = {run.info.run_id: run.info.run_name for run in runs}
+    table = f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}\n"
+    rest = "\n{} more runs: `cogx-runs runs " + name + "`\n"
+    for number, run in enumerate(runs):
+        row = _row(run, [run.data.tags.get(TRIAL, "") for _ in trials], varied, metrics, names)
+        if len(head) + len(table) + len(row) + len(rest) + 8 > LIMIT:
+            return head + table + rest.format(len(runs) - number)
+        table += row
+    return head + table
+
+
+def _row(
+    run: Run, trial: Sequence[str], varied: Sequence[str], metrics: Sequence[MetricCard], names: Mapping[str, str]
+) -> str:
+    values, tags = run.data.metrics, run.data.tags
+    numbers = [card.number(values[card.name]) if card.name in values else "" for card in metrics]
+    settings = [_value(run, column) for column in varied]
+    if run.info.status == "FINISHED":
+        last = f"[video](/get-artifact?path=video.mp4&run_uuid={run.info.run_id})"
+        first = picture(run.info.run_id, tags.get(PICTURE, ""))
+    else:
+        last, first = run.info.status.lower(), ""
+    if DEGENERATE in tags:
+        last += f" **{tags[DEGENERATE]}**"
+    last += f" {_link('run', run.info.run_id, run.info.experiment_id)}"
+    if PROMOTED_FROM in tags:
+        candidate = tags[PROMOTED_FROM]
+        name = _link(escaped(names.get(candidate, "another run")), candidate, run.info.experiment_id)
+        last += f", promoted from {name}: {_chosen(tags)}"
+    return f"| {' | '.join([first, *trial, *settings, *numbers, last])} |\n"
+
+
+def _link(text: str, run_id: str, experiment_id: str) -> str:
+    return f"[{text}](/#/experiments/{experiment_id}/runs/{run_id}?workflowType=machine_learning)"
+
+
+def _chosen(tags: Mapping[str, str]) -> str:
+    """`1 of 8 by clip_score, 2 of 8 by sharpness`"""
+    ranks, metrics = tags.get(PROMOTED_RANK, "").split(", "), tags.get(PROMOTED_BY, "").split(", ")
+    return ", ".join(f"{rank} by {escaped(metric)}" for rank, metric in zip(ranks, metrics, strict=False))
+
+
+def run_note(what: str, prompt: str, run_id: str, metrics: Mapping[str, float], command: str) -> str:
+    """What a run is in one line, its picture, its numbers, and the command that makes it again."""
+    numbers = [f"{card.title} {card.write(metrics[card.name])}" for card in shown_cards() if card.name in metrics]
+    head = f"{escaped(what)}\n\n> {_cut(escaped(prompt), 1500)}\n\n{', '.join(numbers)}\n\n"
+    head += f"{picture(run_id, 'contact_sheet.png')}\n\n"
+    fence = "`" * (1 + max((len(found) for found in re.findall("`+", command)), default=0))
+    again = f"Make it again: {fence} {command} {fence}\n"  # not a block, which MLflow makes as wide as its longest line
+    if len(head) + len(again) > RUN_LIMIT:
+        again = "The command that makes it again is in the tag `cogx.command`.\n"
+    return head + again
+
+
+def picture(run_id: str, artifact: str) -> str:
+    """An image of a run in Markdown; empty where it has none."""
+    return f"![](/get-artifact?path={quote(artifact, safe='')}&run_uuid={run_id})" if artifact else ""
+
+
+def escaped(text: str) -> str:
+    """Text that stands for itself in Markdown, in a table too."""
+    plain = html.escape(" ".join(text.split()), quote=False)
+    return re.sub(r"([\\`*_\[\]{}()#+!|~-])", r"\\\1", plain)
+
+
+def _value(run: Run, parameter: str) -> str:
+    number = run.data.metrics.get(f"axis.{parameter}")
+    return escaped(run.data.params.get(parameter, "")) if number is None else f"{number:.12g}"
+
+
+def _cut(text: str, characters: int) -> str:
+    return text if len(text) <= characters else text[:characters].rstrip("\\") + " …"
+
+
+def _varies(column: str, runs: Sequence[Run]) -> bool:
+    return len({run.data.params.get(column) for run in runs if column in run.data.params}) > 1

@@ -1,0 +1,213 @@
+"""MLflow's server as the dashboard, and the addresses in it."""
+
+import ctypes
+import hashlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from typing import IO
+from urllib.parse import quote, urlencode
+
+import psutil
+
+from cogx_runs.errors import CogxError
+from cogx_runs.system.disk import cache_directory
+from cogx_runs.tracking.provenance import is_dead, process_tags
+from cogx_runs.tracking.reader import KIND_FILTER
+from cogx_runs.tracking.uri import is_server, tracking_uri
+
+READY_WITHIN_S = 90
+USUAL_PORT = 5050
+PR_SET_PDEATHSIG = 1
+ALL_EXPERIMENTS = "/#/experiments"
+LIGHT = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+"""Without its job runners and their processes the server takes a fifth of the memory."""
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Never by a proxy to this very host."""
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """A server that answers."""
+
+    address: str
+    """The page to open."""
+    url: str
+    """That of the server."""
+    process: subprocess.Popen[bytes] | None
+    """None for a server that was there already."""
+
+    def wait(self) -> None:
+        """Return when the server has ended; at once for one that was there already."""
+        if self.process is not None:
+            self.process.wait()
+
+
+@contextmanager
+def serve(page: str = ALL_EXPERIMENTS, *, uri: str | None = None, port: int | None = None) -> Iterator[Dashboard]:
+    """MLflow's server for a tracking store, on 127.0.0.1, ended with the block; a store that is itself a server is
+    only pointed at.
+
+    Its `address` is that of the page. Raises CogxError where it does not answer.
+    """
+    resolved = tracking_uri(uri)
+    if is_server(resolved):
+        url = resolved.rstrip("/")
+        yield Dashboard(url + page, url, None)
+        return
+    with tempfile.TemporaryFile() as said:
+        process, url = _start(resolved, port, said)
+        record = json.dumps({"url": url, **process_tags()})
+        try:
+            _record(resolved).write_text(record, encoding="utf-8")
+            yield Dashboard(url + page, url, process)
+        finally:
+            if _read(resolved) == record:  # not that of another server for the same store
+                _record(resolved).unlink(missing_ok=True)
+            _end(process)
+
+
+def running(uri: str) -> str | None:
+    """The address of a server for this store: the store itself, or one that a living process of `serve` has started."""
+    if is_server(uri):
+        return uri.rstrip("/")
+    try:
+        record = json.loads(_read(uri))
+        return None if is_dead(record) else str(record["url"])
+    except (ValueError, KeyError):
+        return None
+
+
+def _start(uri: str, port: int | None, said: IO[bytes]) -> tuple[subprocess.Popen[bytes], str]:
+    """Start a server that answers, on this port or a free one, and return it with its address."""
+    ports = [_free_port(USUAL_PORT), _free_port(0)] if port is None else [_check_port(port)]
+    for chosen in ports:
+        arguments = ["--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(chosen), "--workers", "1"]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mlflow", "server", *arguments],
+            env=os.environ | LIGHT,
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
+            preexec_fn=_end_with_parent,
+        )
+        url = f"http://127.0.0.1:{chosen}"
+        try:
+            _wait_until_ready(process, url, said)
+        except BaseException as error:
+            _end(process)
+            if not isinstance(error, CogxError) or chosen == ports[-1] or _is_free(chosen):
+                raise
+        else:
+            return process, url
+    raise AssertionError("the last port was tried")
+
+
+def comparison(experiment_ids: Sequence[str]) -> str:
+    """The page of the runs of several experiments, best CLIP score first, after the address of the server. MLflow keeps
+    views for single experiments only."""
+    asked = {
+        "experiments": json.dumps(list(experiment_ids)),
+        "searchFilter": KIND_FILTER,
+        "orderByKey": "metrics.`clip_score`",
+        "orderByAsc": "false",
+        "startTime": "ALL",
+        "compareRunsMode": "CHART",
+        "workflowType": "machine_learning",
+    }
+    return f"/#/compare-experiments/s?{urlencode(asked, quote_via=quote)}"
+
+
+def _read(uri: str) -> str:
+    try:
+        return _record(uri).read_text(encoding="utf-8")
+    except OSError:
+        return ""
+
+
+def _record(uri: str) -> Path:
+    """Where the address of the store's server is kept while it runs."""
+    folder = cache_directory() / "servers"
+    folder.mkdir(exist_ok=True)
+    return folder / hashlib.sha256(uri.encode()).hexdigest()[:16]
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], url: str, said: IO[bytes]) -> None:
+    deadline = time.monotonic() + READY_WITHIN_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            said.seek(0)
+            lines = said.read().decode(errors="replace").strip().splitlines()
+            raise CogxError(f"mlflow server ended at once: {lines[-1] if lines else 'it said nothing'}")
+        try:
+            with _DIRECT.open(f"{url}/health", timeout=2):
+                if _listens(process, url):
+                    return
+        except (OSError, HTTPException):
+            pass
+        time.sleep(0.1)
+    raise CogxError(f"mlflow server did not answer within {READY_WITHIN_S} s")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the server and the workers that it started, which share its session."""
+    for signal_number in (15, 9):
+        try:
+            os.killpg(process.pid, signal_number)
+            process.wait(timeout=10)
+        except ProcessLookupError:
+            return
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def _end_with_parent() -> None:
+    """Have Linux end this process when the thread that has started it is gone, however it died (prctl(2))."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _listens(process: subprocess.Popen[bytes], url: str) -> bool:
+    """Whether it is this process, or one that it has started, that answers there, and not another server."""
+    port = int(url.rpartition(":")[2])
+    with suppress(psutil.Error):
+        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        return any(found.laddr.port == port for member in family for found in member.net_connections("tcp"))
+    return False
+
+
+def _free_port(usual: int) -> int:
+    """The usual one where it is free, since browsers keep what a user closed or chose for an address."""
+    if usual and _is_free(usual):
+        return usual
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _is_free(port: int) -> bool:
+    with suppress(CogxError):
+        _check_port(port)
+        return True
+    return False
+
+
+def _check_port(port: int) -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise CogxError(f"--port {port}: cannot be used ({error.strerror}); leave it out for a free one") from error
+    return port

@@ -1,0 +1,279 @@
+"""A ready view in MLflow's UI for each sweep: which columns, in which order, and which charts.
+
+MLflow keeps a shared view as an experiment's tag: JSON whose `state` is deflated. The UI opens it by its key. A metric
+or picture that no card names gets a card of its own, so that what is not wanted is named by a deleted one.
+"""
+
+import base64
+import json
+import math
+import uuid
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cogx_runs.dashboard.images import CLIP, STILLS
+from cogx_runs.dashboard.notes import DEGENERATE, PROMOTED_BY, PROMOTED_RANK
+from cogx_runs.definitions.ranges import Direction
+from cogx_runs.metrics.registry import SHOWN, cards
+from cogx_runs.planning.actions import TRIAL
+from cogx_runs.tracking.reader import KIND_FILTER
+
+CHARTS, TABLE = "cogx", "cogx-table"
+"""The keys of the two views of all runs of a sweep: clips and charts, and the table."""
+_TAG = "mlflow.sharedViewState."
+CLIPS_A_CARD = 10
+"""MLflow shows no more pictures in a card: those of the first runs in the table."""
+CLIPS_A_ROW = 3
+"""In a window of usual width."""
+_LINES = ("by_frame.clip_score", "by_frame.change", "by_step.latent_std")
+MARKS = (TRIAL, DEGENERATE, PROMOTED_BY, PROMOTED_RANK)
+"""Tags that have a column where a run has them."""
+MOST_NAMED = 100
+"""Runs that a view can name one by one."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a view is of."""
+
+    axes: tuple[str, ...]
+    numbers: frozenset[str]
+    """Those of the axes whose values are numbers: the UI sorts by `metrics.axis.*`, since it sorts params as text."""
+    metrics: frozenset[str]
+    """All that the runs have."""
+    models: tuple[str, ...]
+    """The last one first; only its runs are shown unless another is asked for."""
+    model_of: Mapping[str, str]
+    """The last model of each prompt."""
+    runs: int
+    """How many there are or will be."""
+    objectives: Mapping[str, Direction]
+    """What a search is for, and which is better; empty where it is none."""
+    marks: tuple[str, ...]
+    """Those of MARKS that a run has."""
+    chosen: Mapping[str, Sequence[str]]
+    """Runs, by id, that have a view of their own, by its title: such as those that were promoted."""
+
+
+@dataclass(frozen=True)
+class Only:
+    """Which runs a view is of: those of a model, of a prompt, or both; None for the last model, and for all prompts."""
+
+    model: str | None = None
+    prompt: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The key of the view with clips and charts."""
+        if self == Only():
+            return CHARTS
+        return f"{CHARTS}-{uuid.uuid5(uuid.NAMESPACE_OID, json.dumps([self.model, self.prompt])).hex[:8]}"
+
+    @property
+    def title(self) -> str:
+        """What MLflow's list of views calls it."""
+        return " ".join(name for name in (self.model, self.prompt) if name is not None) or "clips and charts"
+
+
+def view_tags(shown: Shown, of: Iterable[Only], made_at_ms: int) -> dict[str, str]:
+    """The tags of the views of a sweep: clips and charts of each choice of runs, and the table of all.
+
+    The clips stand in the reverse of the table's order, so that the views with clips sort their runs downwards. Those
+    of a search have the best run in front.
+    """
+    layout = _cards(shown)
+    ascending = "minimize" in [*shown.objectives.values()][:1]
+    views = {
+        TABLE: (
+            "table",
+            _state(shown, _filter(shown, Only()), _order(shown), ascending or not shown.objectives, layout),
+        )
+    }
+    for only in of:
+        state = _state(shown, _filter(shown, only), _order(shown, only.prompt), ascending, layout)
+        views[only.key] = (only.title, state)
+    for title, run_ids in shown.chosen.items():
+        named = ", ".join(f"'{run_id}'" for run_id in run_ids[:MOST_NAMED])
+        chosen = f"{KIND_FILTER} and attributes.run_id IN ({named})"
+        views[chosen_key(title)] = (title, _state(shown, chosen, "params.`prompt_name`", False, layout))
+    return {_TAG + key: _tag(title, state, made_at_ms) for key, (title, state) in views.items()}
+
+
+def page(experiment_id: str, key: str = CHARTS) -> str:
+    """The address of a view, after that of the server."""
+    mode = "" if key == TABLE else "&compareRunsMode=CHART"
+    return f"/#/experiments/{experiment_id}/runs?workflowType=machine_learning{mode}&viewStateShareKey={key}"
+
+
+def chosen_key(title: str) -> str:
+    """The key of a view of chosen runs."""
+    return f"{CHARTS}-{title.replace(' ', '-')}"
+
+
+def _tag(title: str, state: dict[str, Any], made_at_ms: int) -> str:
+    deflated = base64.b64encode(zlib.compress(json.dumps(state).encode(), 9)).decode()
+    content = {"name": title, "createdAt": made_at_ms, "updatedAt": made_at_ms, "state": f"deflate;{deflated}"}
+    return json.dumps(content)
+
+
+def _filter(shown: Shown, only: Only) -> str:
+    """Which runs there are, in MLflow's language: those of one model, unless models are what is compared."""
+    model = only.model
+    if model is None and len(shown.models) > 1 and "model" not in shown.axes:
+        model = shown.models[0] if only.prompt is None else shown.model_of[only.prompt]
+    wanted = {"params.`model`": model, "params.`prompt_name`": only.prompt}
+    chosen = [f"{column} = {_quoted(value)}" for column, value in wanted.items() if value is not None]
+    return " and ".join([KIND_FILTER, *chosen])
+
+
+def _state(
+    shown: Shown,
+    chosen: str,
+    order: str,
+    ascending: bool,
+    layout: tuple[list[dict[str, Any]], list[dict[str, Any]]],
+) -> dict[str, Any]:
+    sections, charts = layout
+    return {
+        "searchFilter": chosen,
+        "orderByKey": order,
+        "orderByAsc": ascending,
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "datasetsFilter": [],
+        "modelVersionFilter": "All Runs",
+        "selectedColumns": list(_columns(shown)),
+        "columnOrder": [],
+        "columnWidths": {},
+        "runsHiddenMode": "FIRST_20_RUNS",
+        "runsHidden": [],
+        "runsVisibilityMap": {},
+        "runsPinned": [],
+        "runsExpanded": {},
+        "compareRunCharts": charts,
+        "compareRunSections": sections,
+        "viewMaximized": True,
+        "runListHidden": False,
+        "isAccordionReordered": True,
+        "useGroupedValuesInCharts": True,
+        "hideEmptyCharts": True,
+        "groupBy": None,
+        "groupsExpanded": {},
+        "autoRefreshEnabled": True,
+        "globalLineChartConfig": {"xAxisKey": "step", "lineSmoothness": 0, "selectedXAxisMetricKey": ""},
+    }
+
+
+def _order(shown: Shown, prompt: str | None = None) -> str:
+    """What the runs are sorted by: what a search is for, else the swept number, else the swept word, else the
+    prompt."""
+    for objective in shown.objectives:
+        return f"metrics.`{objective}`"
+    for axis in shown.axes:
+        return _swept(axis, shown)
+    return "params.`seed`" if prompt is not None else "params.`prompt_name`"
+
+
+def _columns(shown: Shown) -> Iterator[str]:
+    yield from (_swept(axis, shown) for axis in shown.axes)
+    for name, several in (("prompt_name", shown.model_of), ("model", shown.models)):
+        if len(several) > 1 and name not in shown.axes:
+            yield f"params.`{name}`"
+    yield from (f"metrics.`{name}`" for name in dict.fromkeys([*shown.objectives, *SHOWN]))
+    yield "metrics.`current_step`"
+    yield from (f"tags.`{mark}`" for mark in shown.marks)
+
+
+def _swept(axis: str, shown: Shown) -> str:
+    return f"metrics.`axis.{axis}`" if axis in shown.numbers else f"params.`{axis}`"
+
+
+def _cards(shown: Shown) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Sections and the cards in them."""
+    measures = tuple(shown.objectives) or ("clip_score", "wall_time_s")
+    effects = [
+        _card("SCATTER", xaxis=_axis(axis, shown), yaxis=_metric(metric)) for metric in measures for axis in shown.axes
+    ] or [_card("BAR", metricKey=metric) for metric in measures]
+    quality, *cost = measures
+    effects.append(_card("SCATTER", xaxis=_metric([*cost, "wall_time_s"][0]), yaxis=_metric(quality)))
+    if shown.objectives:
+        effects.append(
+            _card("PARALLEL", selectedParams=list(shown.axes), selectedMetrics=list(measures), showAllRuns=True)
+        )
+    lines = [_line(metric) for metric in _LINES]
+    axes = {f"axis.{axis}" for axis in shown.numbers}
+    named = {*_LINES, *(card["metricKey"] for card in effects if "metricKey" in card)}
+    # Cards also of what runs will have that have not begun: the UI keeps a view as it was when it was opened.
+    unwanted = [
+        _card("BAR", metricKey=metric, deleted=True)
+        for metric in sorted((shown.metrics | cards().keys() | {"current_step"} | axes) - named)
+    ]
+    unwanted += [_card("IMAGE", imageKeys=[key], step=0, deleted=True) for key in STILLS]
+    layout = [
+        (
+            "Clips",
+            1,
+            120 + 306 * math.ceil(min(max(shown.runs, 1), CLIPS_A_CARD) / CLIPS_A_ROW),
+            [_card("IMAGE", imageKeys=[CLIP], step=0, showRunParams=False), *unwanted],
+        ),
+        ("Effects and trade-off", 3, 320, effects),
+        ("By frame and by step", 3, 320, lines),
+        ("Stills of the same frames", 1, 900, [_card("IMAGE", imageKeys=list(STILLS), step=0, showRunParams=False)]),
+    ]
+    sections = [
+        {
+            "uuid": _uuid(name),
+            "name": name,
+            "display": True,
+            "isReordered": True,
+            "deleted": False,
+            "isGenerated": False,
+            "columns": columns,
+            "cardHeight": height,
+        }
+        for name, columns, height, _ in layout
+    ]
+    charts = [card | {"metricSectionId": _uuid(name)} for name, _, _, held in layout for card in held]
+    return sections, [card | {"uuid": _uuid(json.dumps(card, sort_keys=True))} for card in charts]
+
+
+def _card(kind: str, **content: Any) -> dict[str, Any]:
+    return {"type": kind, "runsCountToCompare": CLIPS_A_CARD, "deleted": False, "isGenerated": False} | content
+
+
+def _line(metric: str) -> dict[str, Any]:
+    return _card(
+        "LINE",
+        metricKey=metric,
+        selectedMetricKeys=[metric],
+        xAxisKey="step",
+        selectedXAxisMetricKey="",
+        lineSmoothness=0,
+        useGlobalLineSmoothing=True,
+        useGlobalXaxisKey=True,
+        scaleType="linear",
+        xAxisScaleType="linear",
+        yAxisKey="metric",
+        yAxisExpressions=[],
+        range={},
+    )
+
+
+def _axis(axis: str, shown: Shown) -> dict[str, str]:
+    return _metric(f"axis.{axis}") if axis in shown.numbers else {"key": axis, "type": "PARAM"}
+
+
+def _metric(name: str) -> dict[str, str]:
+    return {"key": name, "type": "METRIC"}
+
+
+def _uuid(text: str) -> str:
+    """The same for the same text, so that a view that is written again is the same view."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, text))
+
+
+def _quoted(text: str) -> str:
+    """A string of MLflow's filter language, which has no escapes; what holds both quotes is cut before the second."""
+    return f'"{text.partition(chr(34))[0]}"' if "'" in text else f"'{text}'"

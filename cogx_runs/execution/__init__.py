@@ -1,0 +1,1 @@
+"""Brings a plan's cells to their end: the executor, its worker, and what they share."""

@@ -1,0 +1,182 @@
+"""Models by name or folder, and the rules that their configurations set."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cogx_runs import toy
+from cogx_runs.definitions.sweep import Dtype, Scheduler
+from cogx_runs.errors import CogxError, did_you_mean
+from cogx_runs.models.weights import folder_revision, parameter_count, read_json
+
+OPENAI_CLIP = "ViT-B-32:openai"
+SCHEDULER_CLASSES: dict[str, Scheduler] = {"CogVideoXDDIMScheduler": "ddim", "CogVideoXDPMScheduler": "dpm"}
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a plan has to know of a model, without loading it."""
+
+    name: str
+    """As the user gave it."""
+    source: str
+    """Hub id, or the absolute path of a folder."""
+    revision: str
+    """Commit on the hub, or a hash of a folder's content as its headers, sizes and times show it."""
+    dtype: Dtype
+    """What it was trained for and runs in on a GPU."""
+    scheduler: Scheduler
+    height: int
+    width: int
+    size_multiple: int
+    """Height and width must be multiples of this many pixels."""
+    max_frames: int
+    temporal_compression: int
+    max_sequence_length: int
+    """Tokens to which the text is padded or cut."""
+    num_train_timesteps: int
+    timestep_spacing: str
+    hidden_size: int
+    """Of the transformer: values that a token is while it is denoised."""
+    transformer_parameters: int
+    text_encoder_parameters: int
+    vae_parameters: int
+    clip_model: str = OPENAI_CLIP
+    """The CLIP that scores its videos unless another is named."""
+
+    @property
+    def is_local(self) -> bool:
+        return Path(self.source).is_absolute()
+
+    @property
+    def parameters(self) -> int:
+        """Of transformer, text encoder and VAE together."""
+        return self.transformer_parameters + self.text_encoder_parameters + self.vae_parameters
+
+    def decoded_frames(self, num_frames: int) -> int:
+        """How many frames come back when `num_frames` are asked for.
+
+        The VAE decodes latent frames in pairs, and only in the first batch, when their number is odd, does one of
+        them give a single frame (`AutoencoderKLCogVideoX._decode` in diffusers).
+        """
+        latent_frames = (num_frames - 1) // self.temporal_compression + 1
+        return self.temporal_compression * (latent_frames - latent_frames % 2) + latent_frames % 2
+
+    @property
+    def frame_multiple(self) -> int:
+        """Valid frame counts are one more than a multiple of this: 8N+1 for CogVideoX."""
+        return 2 * self.temporal_compression
+
+    def valid_frames(self) -> list[int]:
+        """The frame counts that the model was trained for and that come back as asked for."""
+        return list(range(1 + self.frame_multiple, self.max_frames + 1, self.frame_multiple))
+
+
+_2B = ModelCard(
+    name="2b",
+    source="zai-org/CogVideoX-2b",
+    revision="1137dacfc2c9c012bed6a0793f4ecf2ca8e7ba01",
+    dtype="float16",
+    scheduler="ddim",
+    height=480,
+    width=720,
+    size_multiple=16,
+    max_frames=49,
+    temporal_compression=4,
+    max_sequence_length=226,
+    num_train_timesteps=1000,
+    timestep_spacing="trailing",
+    hidden_size=1920,
+    transformer_parameters=1_693_783_872,
+    text_encoder_parameters=4_762_310_656,
+    vae_parameters=215_583_907,
+)
+HUB_MODELS = {
+    "2b": _2B,
+    "5b": replace(
+        _2B,
+        name="5b",
+        source="zai-org/CogVideoX-5b",
+        revision="8d6ea3f817438460b25595a120f109b88d5fdfad",
+        dtype="bfloat16",
+        scheduler="dpm",
+        hidden_size=3072,
+        transformer_parameters=5_570_283_072,
+    ),
+}
+
+NAMES = (*HUB_MODELS, "toy")
+"""The models that a name stands for; any other is a folder."""
+
+
+def resolve_model(name: str, revision: str | None = None) -> ModelCard:
+    """The card of `2b`, `5b`, `toy`, or of a folder in diffusers' format.
+
+    Raises CogxError for an unknown name, and for a folder that is unreadable, incomplete or truncated.
+    """
+    for card in HUB_MODELS.values():
+        if name in (card.name, card.source):
+            return replace(card, revision=revision or card.revision)
+    folder = toy.pipeline_dir() if name == "toy" else Path(name).expanduser()
+    if not folder.is_dir():
+        raise CogxError(f"no model {name!r}: neither a known name nor a folder here; {did_you_mean(name, NAMES)}")
+    if revision is not None:
+        raise CogxError(f"{name}: has no revisions to choose from; leave `revision` out")
+    card = _read_folder(name, folder.absolute())
+    return replace(card, revision=toy.revision(), clip_model="toy") if name == "toy" else card
+
+
+def clip_folder(clip_model: str) -> Path | None:
+    """The folder of a CLIP that is one, the toy's among them; None for one that open_clip knows by name.
+
+    Raises CogxError when the toy's files are not as shipped.
+    """
+    if clip_model == "toy":
+        return toy.clip_dir()
+    return Path(clip_model).absolute() if Path(clip_model).is_dir() else None
+
+
+_TRANSFORMER_KEYS = (
+    "sample_height", "sample_width", "patch_size", "sample_frames", "max_text_seq_length", "num_attention_heads",
+    "attention_head_dim",
+)  # fmt: skip
+_VAE_KEYS = ("block_out_channels", "temporal_compression_ratio")
+_SCHEDULER_KEYS = ("num_train_timesteps", "timestep_spacing")
+
+
+def _read_folder(name: str, folder: Path) -> ModelCard:
+    index = read_json(folder / "model_index.json")
+    if index.get("_class_name") != "CogVideoXPipeline":
+        raise CogxError(f"{folder}: is a {index.get('_class_name')}, not a CogVideoXPipeline")
+    transformer = read_json(folder / "transformer" / "config.json")
+    scheduler = read_json(folder / "scheduler" / "scheduler_config.json")
+    vae = read_json(folder / "vae" / "config.json")
+    kind = SCHEDULER_CLASSES.get(str(scheduler.get("_class_name")))
+    if kind is None:
+        raise CogxError(f"{folder}/scheduler: is a {scheduler.get('_class_name')}, which CogVideoX does not use")
+    for component, config, keys in (
+        ("transformer/config.json", transformer, _TRANSFORMER_KEYS),
+        ("vae/config.json", vae, _VAE_KEYS),
+        ("scheduler/scheduler_config.json", scheduler, _SCHEDULER_KEYS),
+    ):
+        if missing := [key for key in keys if key not in config]:
+            raise CogxError(f"{folder / component}: has no {', '.join(missing)}; copy or download it again")
+    spatial = 2 ** (len(vae["block_out_channels"]) - 1)
+    return ModelCard(
+        name=name,
+        source=str(folder),
+        revision=folder_revision(folder),
+        dtype="bfloat16" if transformer.get("use_rotary_positional_embeddings") else "float16",
+        scheduler=kind,
+        height=transformer["sample_height"] * spatial,
+        width=transformer["sample_width"] * spatial,
+        size_multiple=spatial * transformer["patch_size"],
+        max_frames=transformer["sample_frames"],
+        temporal_compression=vae["temporal_compression_ratio"],
+        max_sequence_length=transformer["max_text_seq_length"],
+        num_train_timesteps=scheduler["num_train_timesteps"],
+        timestep_spacing=scheduler["timestep_spacing"],
+        hidden_size=transformer["num_attention_heads"] * transformer["attention_head_dim"],
+        transformer_parameters=parameter_count(folder / "transformer"),
+        text_encoder_parameters=parameter_count(folder / "text_encoder"),
+        vae_parameters=parameter_count(folder / "vae"),
+    )

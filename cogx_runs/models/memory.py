@@ -1,0 +1,218 @@
+"""How much memory each phase of a cell needs, and which placement fits: a model fitted to measurements.
+
+The text encoder is loaded, used and freed before transformer and VAE are loaded, so that they never share the GPU.
+Each phase needs the weights that its placement keeps on the GPU, and its activations.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from cogx_runs.definitions.spec import Workload
+from cogx_runs.definitions.sweep import Dtype, Placement
+from cogx_runs.models.cards import ModelCard
+from cogx_runs.system import hardware
+from cogx_runs.system.hardware import GIB, Device
+
+# Fitted to peaks of torch's allocator on one H100 at 49 frames, 480x720 (docs/measurements.md). 2b in float16, VAE
+# tiled, without the text encoder: resident 5.40 GiB while denoising and 7.61 while decoding, group 2.04 (1.25 without
+# guidance) and 4.22, sequential 4.08 while decoding; the VAE alone untiled 15.4; text encoder resident 10.84. 5b in
+# bfloat16: resident 13.50 and 14.60, its blocks streamed 3.64 while denoising. What 2b takes beyond the fit when
+# resident, 0.1 GiB, is in the margin.
+DENOISE_VALUES = 13.5
+"""Activations of denoising: values held at once for each token, video of the batch and unit of the hidden size."""
+DECODE_VALUES = 23_000
+"""Activations of decoding: values held at once for each pixel of the tile, or of the frame without tiling."""
+DECODED_COPIES = 3
+"""Of the decoded video, held at once while it is put together."""
+TEXT_GIB = 0.1
+"""Activations of encoding a text."""
+TEXT_FLOAT32_SHARE = 0.2114
+"""Of the text encoder's weights, what transformers keeps in float32 where the rest is float16: T5's `wo` layers."""
+STREAMED_SHARE = 0.07
+"""Of a component's weights, on the GPU at once while they are streamed: two of the 30 blocks of 2b's transformer."""
+PINNED_COPIES = 2
+"""Host memory of a transformer in group placement, in its own size: its weights and their pinned copies."""
+
+MARGIN_GIB = 0.3
+"""Added to what a phase needs, for what the allocator loses to fragmentation."""
+CONTEXT_GIB = 0.5
+"""Taken off the GPU's free memory, for CUDA's context and kernels, which the allocator does not see."""
+RAM_RESERVE_GIB = 2.0
+"""Taken off the host's available memory, for Python, the libraries and the rest of the machine."""
+
+AUTO: tuple[Placement, ...] = ("resident", "group", "sequential")
+"""What `auto` chooses from, fastest first."""
+TextPlacement = Literal["resident", "sequential"]
+_BYTES = {"float16": 2, "bfloat16": 2, "float32": 4}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The memory that weights and activations of a run on a GPU can have."""
+
+    vram_gib: float
+    ram_gib: float
+    max_vram_gib: float | None = None
+    """`--max-vram`, where that is what limits `vram_gib`."""
+
+    @classmethod
+    def of(cls, free_bytes: int, available_bytes: int, max_vram_gib: float | None = None) -> "Budget":
+        """What is left of the GPU's free and the host's available memory."""
+        vram, ram = free_bytes / GIB - CONTEXT_GIB, available_bytes / GIB - RAM_RESERVE_GIB
+        if max_vram_gib is not None and max_vram_gib < vram:
+            return cls(max_vram_gib, ram, max_vram_gib)
+        return cls(vram, ram)
+
+    @classmethod
+    def here(cls, device: Device, max_vram_gib: float | None = None) -> "Budget | None":
+        """What this machine has; None on a CPU, where everything is resident."""
+        found = hardware.gpu() if device == "cuda" else None
+        if found is None:
+            return None
+        return cls.of(found.free_bytes, hardware.available_memory(), max_vram_gib)
+
+    def lacks(self, vram_gib: float, host_gib: float) -> str:
+        """What is too little for these needs, as a clause; empty where nothing is."""
+        if vram_gib > self.vram_gib:
+            cap = "" if self.max_vram_gib is None else f" (--max-vram {self.max_vram_gib:g})"
+            return f"needs {_up(vram_gib)} GiB of VRAM and {_down(self.vram_gib)} can be used{cap}"
+        if host_gib > self.ram_gib:
+            return f"needs {_up(host_gib)} GiB of host memory and {_down(self.ram_gib)} can be used"
+        return ""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """The memory that transformer and VAE take in one placement."""
+
+    denoise_gib: float
+    """Of the GPU, as torch's allocator counts it."""
+    decode_gib: float
+    """Of the GPU, likewise."""
+    host_gib: float
+
+    @property
+    def vram_gib(self) -> float:
+        """What the GPU must have for both phases, one after the other."""
+        return max(self.denoise_gib, self.decode_gib) + MARGIN_GIB
+
+    def shortage(self, budget: Budget) -> str:
+        """What the budget has too little of, as a clause; empty where everything fits."""
+        return budget.lacks(self.vram_gib, self.host_gib)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What `auto` is here, and why."""
+
+    placement: Placement
+    reason: str
+    needs: Needs
+    shortage: str
+    """What there is too little of even so; empty where it fits."""
+
+
+def needs(card: ModelCard, placement: Placement, workload: Workload) -> Needs:
+    """The memory that one cell's transformer and VAE take in this placement."""
+    dtype = workload.dtype
+    transformer, vae = gib_of(card.transformer_parameters, dtype), gib_of(card.vae_parameters, dtype)
+    denoising = gib_of(DENOISE_VALUES * card.hidden_size * _tokens(card, workload), dtype)
+    decoding = gib_of(_values_while_decoding(card, workload), dtype)
+    both = transformer + vae
+    match placement:
+        case "resident":
+            return Needs(both + denoising, both + decoding, both)
+        case "model":
+            return Needs(transformer + denoising, vae + decoding, both)
+        case "group":
+            return Needs(STREAMED_SHARE * transformer + vae + denoising, vae + decoding, PINNED_COPIES * transformer)
+        case "sequential":
+            return Needs(STREAMED_SHARE * transformer + denoising, STREAMED_SHARE * vae + decoding, both)
+        case "auto":
+            raise AssertionError("auto is resolved before its needs are asked for")
+
+
+def largest_needs(card: ModelCard, placement: Placement, workloads: Iterable[Workload]) -> Needs:
+    """What suffices for each of several cells."""
+    each = [needs(card, placement, workload) for workload in workloads]
+    return Needs(
+        max(need.denoise_gib for need in each),
+        max(need.decode_gib for need in each),
+        max(need.host_gib for need in each),
+    )
+
+
+def choose_placement(card: ModelCard, workloads: Iterable[Workload], budget: Budget) -> Choice:
+    """The fastest placement in which each of several cells fits; `sequential`, with its shortage, where none does.
+
+    Host memory does not count against `resident`, which gives it back once it has loaded: where it is too little for
+    that, it is too little for every placement.
+    """
+    workloads = list(workloads)
+    passed_over: list[str] = []
+    for placement in AUTO:
+        need = largest_needs(card, placement, workloads)
+        shortage = need.shortage(budget)
+        fits = not shortage or (placement == "resident" and need.vram_gib <= budget.vram_gib)
+        if fits or placement == AUTO[-1]:
+            break
+        passed_over.append(f"{placement} {shortage}")
+    reason = "; ".join(passed_over) or f"it needs {_up(need.vram_gib)} of {_down(budget.vram_gib)} GiB of VRAM"
+    return Choice(placement, reason, need, shortage)
+
+
+def choose_text_placement(card: ModelCard, dtype: Dtype, budget: Budget | None) -> TextPlacement:
+    """Where the text encoder's weights live while it is loaded, alone; `resident` on a CPU, where `budget` is None."""
+    if budget is None or text_vram_gib(card, dtype, "resident") <= budget.vram_gib:
+        return "resident"
+    return "sequential"
+
+
+def text_vram_gib(card: ModelCard, dtype: Dtype, placement: TextPlacement) -> float:
+    """What the GPU must have while texts are encoded."""
+    share = 1 if placement == "resident" else STREAMED_SHARE
+    return share * text_weights_gib(card, dtype) + TEXT_GIB + MARGIN_GIB
+
+
+def text_weights_gib(card: ModelCard, dtype: Dtype) -> float:
+    """The size of the text encoder as it is loaded."""
+    wider = TEXT_FLOAT32_SHARE if dtype == "float16" else 0
+    return (1 + wider) * gib_of(card.text_encoder_parameters, dtype)
+
+
+def text_shortage(card: ModelCard, dtype: Dtype, budget: Budget) -> str:
+    """What there is too little of to encode texts, as a clause; the whole encoder is loaded into host memory first."""
+    placement = choose_text_placement(card, dtype, budget)
+    return budget.lacks(text_vram_gib(card, dtype, placement), text_weights_gib(card, dtype))
+
+
+def _tokens(card: ModelCard, workload: Workload) -> int:
+    """Of all videos in the batch, which guidance doubles."""
+    latent_frames = (workload.num_frames - 1) // card.temporal_compression + 1
+    patches = (workload.height // card.size_multiple) * (workload.width // card.size_multiple)
+    return (latent_frames * patches + card.max_sequence_length) * (2 if workload.guided else 1)
+
+
+def _values_while_decoding(card: ModelCard, workload: Workload) -> float:
+    """A few latent frames are decoded at a time, tile by tile; a tile is half the model's own height and width."""
+    height, width = workload.height, workload.width
+    video = 3 * workload.num_frames * height * width
+    if workload.vae_tiling:
+        height, width = min(height, card.height // 2), min(width, card.width // 2)
+    return DECODE_VALUES * height * width + DECODED_COPIES * video
+
+
+def gib_of(values: float, dtype: Dtype) -> float:
+    """The size of so many values."""
+    return values * _BYTES[dtype] / GIB
+
+
+def _up(gib: float) -> str:
+    return f"{math.ceil(gib * 10) / 10:.1f}"
+
+
+def _down(gib: float) -> str:
+    """Rounded the other way, so that what does not fit never looks as if it did."""
+    return f"{max(0, math.floor(gib * 10) / 10):.1f}"

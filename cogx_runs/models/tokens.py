@@ -1,0 +1,159 @@
+"""How many tokens a prompt has for CLIP and for T5, counted without torch."""
+
+import gzip
+import html
+import importlib.util
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import ftfy
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+
+from cogx_runs.models.cards import ModelCard, clip_folder
+from cogx_runs.models.hub import cached_file
+
+CLIP_CONTEXT_LENGTH = 77
+_CLIP_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+
+
+@dataclass(frozen=True)
+class TokenCount:
+    """Tokens of a text, special tokens included."""
+
+    tokens: int
+    limit: int
+    """What is beyond this is cut."""
+    exact: bool
+    """False where the tokenizer is not at hand and the count is estimated from the words."""
+    unknown_words: tuple[str, ...] = ()
+    """Words that the tokenizer has no token for."""
+
+    @property
+    def is_cut(self) -> bool:
+        return self.tokens > self.limit
+
+
+def count_clip_tokens(text: str, clip_model: str) -> TokenCount:
+    """Tokens of `text` for a CLIP: its folder's tokenizer, else OpenAI's BPE as open_clip ships it.
+
+    Architectures with a tokenizer of their own are counted by OpenAI's BPE and marked as not exact.
+    """
+    folder = clip_folder(clip_model)
+    if folder is not None:
+        config = _clip_text_config(folder / "open_clip_config.json")
+    else:
+        config = _clip_text_config(_open_clip() / "model_configs" / f"{clip_model.partition(':')[0]}.json")
+    limit = config.get("context_length", CLIP_CONTEXT_LENGTH)
+    if folder is not None and (folder / "tokenizer.json").is_file():
+        return _count(_tokenizer_file(folder / "tokenizer.json"), text, limit)
+    cleaned = " ".join(html.unescape(html.unescape(ftfy.fix_text(text))).split()).strip()
+    return TokenCount(len(_openai_bpe().encode(cleaned).ids), limit, exact="hf_tokenizer_name" not in config)
+
+
+@cache
+def clip_architectures() -> list[str]:
+    """The architectures that open_clip knows."""
+    return sorted(path.stem for path in (_open_clip() / "model_configs").glob("*.json"))
+
+
+def _clip_text_config(path: Path) -> dict[str, Any]:
+    """The `text_cfg` of a CLIP's configuration file; empty where there is no such file."""
+    config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    text: dict[str, Any] = config.get("model_cfg", config).get("text_cfg", {})
+    return text
+
+
+def _open_clip() -> Path:
+    """open_clip's folder, found without importing it."""
+    spec = importlib.util.find_spec("open_clip")
+    assert spec is not None, "open_clip_torch is a dependency"
+    assert spec.submodule_search_locations is not None, "open_clip is a package"
+    return Path(spec.submodule_search_locations[0])
+
+
+def count_t5_tokens(text: str, card: ModelCard) -> TokenCount:
+    """Tokens of `text` for the model's text encoder, exactly where its tokenizer is on this machine."""
+    folder = _tokenizer_folder(card)
+    if folder is not None and (folder / "tokenizer.json").is_file():
+        return _count(_tokenizer_file(folder / "tokenizer.json"), text, card.max_sequence_length)
+    if folder is not None and (folder / "spiece.model").is_file():
+        return TokenCount(len(_sentencepiece(folder / "spiece.model").encode(text)) + 1, card.max_sequence_length, True)
+    return TokenCount(round(len(text.split()) * 1.5) + 1, card.max_sequence_length, exact=False)
+
+
+def _count(tokenizer: Tokenizer, text: str, limit: int) -> TokenCount:
+    encoding = tokenizer.encode(text)
+    ids = [token for token, mask in zip(encoding.ids, encoding.attention_mask, strict=True) if mask]
+    unknown = tokenizer.token_to_id("<unk>")
+    words = {
+        text[start:end]
+        for token, (start, end) in zip(encoding.ids, encoding.offsets, strict=True)
+        if unknown is not None and token == unknown
+    }
+    return TokenCount(len(ids), limit, True, tuple(sorted(words)))
+
+
+@cache
+def _tokenizer_file(path: Path) -> Tokenizer:
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+@cache
+def _sentencepiece(path: Path) -> Any:
+    import sentencepiece
+
+    return sentencepiece.SentencePieceProcessor(model_file=str(path))
+
+
+def _tokenizer_folder(card: ModelCard) -> Path | None:
+    if card.is_local:
+        return Path(card.source) / "tokenizer"
+    found = cached_file(card.source, "tokenizer/spiece.model", card.revision)
+    return found.parent if found else None
+
+
+@cache
+def _openai_bpe() -> Tokenizer:
+    """OpenAI's CLIP tokenizer, as `open_clip.tokenizer.SimpleTokenizer` builds it from the same file."""
+    with gzip.open(_open_clip() / "bpe_simple_vocab_16e6.txt.gz", "rt", encoding="utf-8") as file:
+        lines = file.read().split("\n")
+    merges = [(left, right) for left, right in (line.split() for line in lines[1 : 49152 - 256 - 2 + 1])]
+    letters = list(_byte_letters())
+    vocabulary = [*letters, *(f"{letter}</w>" for letter in letters), *(left + right for left, right in merges)]
+    vocabulary += ["<start_of_text>", "<end_of_text>"]
+    tokenizer = Tokenizer(
+        models.BPE(
+            {token: index for index, token in enumerate(vocabulary)},
+            merges,
+            end_of_word_suffix="</w>",
+            continuing_subword_prefix="",
+        )
+    )
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(_CLIP_PATTERN), behavior="removed", invert=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(word, normalized=True) for word in vocabulary[-2:]])
+    start, end = len(vocabulary) - 2, len(vocabulary) - 1
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<start_of_text> $A <end_of_text>",
+        special_tokens=[("<start_of_text>", start), ("<end_of_text>", end)],
+    )
+    return tokenizer
+
+
+def _byte_letters() -> list[str]:
+    """The letters that stand for the 256 bytes, in the order of OpenAI's vocabulary."""
+    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return [chr(byte) for byte in printable] + [chr(256 + index) for index in range(len(others))]

@@ -1,0 +1,137 @@
+"""Seconds and GiB of a cell before it runs, learned from finished runs."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from statistics import median
+from typing import Any
+
+from cogx_runs.definitions.spec import RunSpec
+from cogx_runs.planning.actions import Decision, PastRun
+from cogx_runs.planning.plan import Estimate
+from cogx_runs.system.hardware import device_name
+
+TOKENS_EXPONENT = 1.45
+"""How a step's time grows with the number of tokens: 2b took 0.265 s at 25 frames (9,676 tokens) and 0.642 s at 49
+(17,776) on one H100, all resident."""
+
+LATEST_RUNS = 50
+"""Of runs of one shape only the latest so many count, so that a plan over a long history stays fast."""
+
+_RUN = Decision("run")
+
+
+@dataclass(frozen=True)
+class _Observation:
+    """What one finished run tells about cost."""
+
+    key: tuple[str, ...]
+    num_frames: int
+    guided: bool
+    num_inference_steps: int
+    encode_text_s: float
+    step_s: float
+    decode_s: float
+    encode_video_s: float
+    wall_time_s: float
+    peak_vram_gib: float | None
+
+
+class CostModel:
+    """Medians of finished runs on the same device, model, size, precision and placement."""
+
+    def __init__(self, history: Sequence[PastRun]) -> None:
+        self._observations: dict[tuple[str, ...], list[_Observation]] = {}
+        shapes: Counter[tuple[tuple[str, ...], int, bool]] = Counter()
+        for run in sorted(history, key=lambda run: run.start_time_ms, reverse=True):
+            seen = _observe(run)
+            if seen is None:
+                continue
+            shapes[seen.key, seen.num_frames, seen.guided] += 1
+            if shapes[seen.key, seen.num_frames, seen.guided] <= LATEST_RUNS:
+                self._observations.setdefault(seen.key, []).append(seen)
+
+    def estimate(self, spec: RunSpec, decision: Decision = _RUN) -> Estimate:
+        """Seconds and peak VRAM of a cell; 0 s for one that is done or taken over, null where nothing is known."""
+        if decision.action != "run" and not decision.decodes:
+            basis = {"reuse": "taken over", "done": "finished", "failed": "not tried again"}[decision.action]
+            return Estimate(0.0, None, basis)
+        known = self._observations.get(_key(device_name(spec.device), vars(spec)), [])
+        if not known:
+            return Estimate(None, None, f"no finished run of {spec.model} with {spec.placement} on this device yet")
+        if decision.decodes:
+            seconds = median((seen.decode_s + seen.encode_video_s) / seen.num_frames for seen in known)
+            return Estimate(round(seconds * spec.num_frames, 2), None, "kept latents are decoded again")
+        guided = spec.guidance_scale > 1
+        seconds, alike = _predict(known, spec.num_frames, guided, spec.num_inference_steps)
+        peaks = [seen.peak_vram_gib for seen in alike if seen.peak_vram_gib is not None]
+        basis = f"median of {len(alike)} finished run{'s' * (len(alike) > 1)} like it"
+        if alike[0].num_frames != spec.num_frames or alike[0].guided != guided:
+            basis = (
+                f"scaled from {len(alike)} finished at {alike[0].num_frames} frames, "
+                f"guidance {'on' if alike[0].guided else 'off'}"
+            )
+        if self.error is not None:
+            basis += f"; such estimates were off by {self.error:.0%} (median, each run left out in turn)"
+        return Estimate(round(seconds, 2), max(peaks, default=None), basis)
+
+    @cached_property
+    def error(self) -> float | None:
+        """Median relative error of the estimate of each finished run from the others; None below two."""
+        errors = []
+        for known in self._observations.values():
+            for index, seen in enumerate(known):
+                others = known[:index] + known[index + 1 :]
+                if others:
+                    predicted, _ = _predict(others, seen.num_frames, seen.guided, seen.num_inference_steps)
+                    errors.append(abs(predicted - seen.wall_time_s) / seen.wall_time_s)
+        return median(errors) if errors else None
+
+
+def _predict(
+    known: Sequence[_Observation], num_frames: int, guided: bool, steps: int
+) -> tuple[float, list[_Observation]]:
+    """Seconds of a cell, and the observations that they rest on: those of its own shape, else of the nearest."""
+
+    def distance(seen: _Observation) -> tuple[int, bool]:
+        return abs(seen.num_frames - num_frames), seen.guided != guided
+
+    nearest = min(distance(seen) for seen in known)
+    alike = [seen for seen in known if distance(seen) == nearest]
+    frames = num_frames / alike[0].num_frames
+    batch = (2 if guided else 1) / (2 if alike[0].guided else 1)
+    return (
+        median(seen.encode_text_s for seen in alike)
+        + steps * median(seen.step_s for seen in alike) * batch * frames**TOKENS_EXPONENT
+        + median(seen.decode_s for seen in alike) * frames
+        + median(seen.encode_video_s for seen in alike) * frames
+    ), alike
+
+
+def _key(device: str, configuration: Mapping[str, Any]) -> tuple[str, ...]:
+    """What must be the same for one cell's time to tell about another's."""
+    names = ("model_revision", "dtype", "placement", "height", "width", "scheduler", "vae_tiling", "compile")
+    return (device, *(str(configuration[name]) for name in names))
+
+
+def _observe(run: PastRun) -> _Observation | None:
+    """The observation in a finished run that was generated with the device to itself; None for any other."""
+    if run.status != "FINISHED" or run.reused_from is not None or run.beside is not None:
+        return None
+    p, m = run.params, run.metrics
+    try:
+        return _Observation(
+            key=_key(run.device_name, p),
+            num_frames=int(p["num_frames"]),
+            guided=float(p["guidance_scale"]) > 1,
+            num_inference_steps=int(p["num_inference_steps"]),
+            encode_text_s=m["encode_text_s"],
+            step_s=m["step_s"],
+            decode_s=m["decode_s"],
+            encode_video_s=m["encode_video_s"],
+            wall_time_s=m["wall_time_s"],
+            peak_vram_gib=m.get("peak_vram_gib"),
+        )
+    except (KeyError, ValueError):
+        return None

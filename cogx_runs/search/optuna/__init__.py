@@ -1,0 +1,1 @@
+"""Searches by Optuna, the only room that imports it."""

@@ -1,0 +1,130 @@
+"""What Optuna proposes next: a function of the search and of its trials so far, and of nothing else."""
+
+import hashlib
+import itertools
+import math
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cogx_runs.definitions.ranges import Direction, Range
+from cogx_runs.definitions.sweep import Sweep
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+ATTEMPTS = 100
+"""Proposals that repeat an earlier trial, after which one that is left is drawn at random."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What Optuna is told of a trial."""
+
+    parameters: Mapping[str, Any]
+    """The value of each axis."""
+    values: Sequence[float] | None
+    """Of each objective; None for a trial that failed."""
+    degenerate: int = 0
+    """Videos of it that are degenerate: a trial with more of them is worse, whatever its values."""
+
+
+def propose(sweep: Sweep, directions: Sequence[Direction], told: Sequence[Told]) -> dict[str, Any] | None:
+    """The parameters of the next trial, which none so far had; None where all of a finite space have been tried.
+
+    Each trial has a sampler of its own, seeded with the search's seed and the trial's number, and a study that is
+    made anew of the trials before it. So a search that was stopped proposes what it would have proposed.
+    """
+    assert sweep.optuna is not None, "only a search proposes"
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # else each study is told on stderr
+    axes = [_Axis.of(sweep, name) for name in sweep.axes]
+    tried = [dict(trial.parameters) for trial in told]
+    if size(sweep) <= len({repr(parameters) for parameters in tried}):
+        return None
+    distributions = {axis.name: axis.distribution() for axis in axes}
+    study = optuna.create_study(directions=list(directions))
+    for trial in told:
+        study.add_trial(
+            optuna.trial.create_trial(
+                state=optuna.trial.TrialState.FAIL if trial.values is None else optuna.trial.TrialState.COMPLETE,
+                params={axis.name: axis.inner(trial.parameters[axis.name]) for axis in axes},
+                distributions=distributions,
+                values=trial.values,
+                constraints={"degenerate": float(trial.degenerate)},
+            )
+        )
+    for attempt in range(ATTEMPTS):
+        seed = _seed(sweep.optuna.seed, len(told), attempt)
+        study.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=sweep.optuna.startup_trials)
+        asked = study.ask(distributions)
+        parameters = {axis.name: axis.outer(asked.params[axis.name]) for axis in axes}
+        if parameters not in tried:
+            return parameters
+    if size(sweep) == math.inf:
+        return None  # all that its four digits can tell apart
+    combinations = itertools.product(*(axis.values or () for axis in axes))
+    everything = (dict(zip(sweep.axes, combination, strict=True)) for combination in combinations)
+    left = [parameters for parameters in everything if parameters not in tried]
+    return random.Random(_seed(sweep.optuna.seed, len(told), ATTEMPTS)).choice(left)
+
+
+def size(sweep: Sweep) -> float:
+    """How many configurations a search can choose from; infinite with a range of any numbers."""
+    counts = [_Axis.of(sweep, name).values for name in sweep.axes]
+    return math.prod(math.inf if values is None else len(values) for values in counts)
+
+
+def values_of(sweep: Sweep, axis: str) -> tuple[Any, ...]:
+    """Each value that a search may choose for an axis; of a range of any numbers, its ends."""
+    return _Axis.of(sweep, axis).values or sweep.axes[axis]
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """A parameter as Optuna sees it: a list of numbers by their places in order, so that neighbours are neighbours."""
+
+    name: str
+    values: tuple[Any, ...] | None
+    """Those it has; None for any number of a range."""
+    range: Range | None
+
+    @classmethod
+    def of(cls, sweep: Sweep, name: str) -> "_Axis":
+        if name in sweep.ranges:
+            return cls(name, sweep.ranges[name].values(), sweep.ranges[name])
+        values = sweep.axes[name]
+        return cls(name, tuple(sorted(values)) if _are_numbers(values) else values, None)
+
+    def distribution(self) -> "BaseDistribution":
+        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+        if self.range is None:
+            assert self.values is not None, "a list has its values"
+            last = len(self.values) - 1
+            return IntDistribution(0, last) if _are_numbers(self.values) else CategoricalDistribution(range(last + 1))
+        low, high, step, log = self.range.low, self.range.high, self.range.step, self.range.log
+        if self.range.whole:
+            return IntDistribution(int(low), int(high), log=log, step=int(step or 1))
+        return FloatDistribution(low, high, log=log, step=step)
+
+    def inner(self, value: Any) -> Any:
+        """A value as Optuna has it."""
+        return value if self.range is not None or self.values is None else self.values.index(value)
+
+    def outer(self, proposed: Any) -> Any:
+        """The value that Optuna means."""
+        if self.range is None:
+            assert self.values is not None, "a list has its values"
+            return self.values[proposed]
+        return proposed if self.range.whole else self.range.rounded(proposed)
+
+
+def _are_numbers(values: Sequence[Any]) -> bool:
+    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+
+
+def _seed(*numbers: int) -> int:
+    return int.from_bytes(hashlib.sha256(repr(numbers).encode()).digest()[:4], "big")

@@ -1,0 +1,281 @@
+"""The trials of a search, told from the tracked runs alone: which are finished, which is next, which are best."""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from statistics import fmean
+from typing import Any, Literal, Protocol
+
+from cogx_runs.definitions.ranges import Direction, front
+from cogx_runs.definitions.spec import SHORT_NAMES
+from cogx_runs.definitions.sweep import NOT_SWEPT, Sweep
+from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
+from cogx_runs.execution.outcomes import Outcome, Reporter, known_outcome
+from cogx_runs.metrics.registry import aim, card_of, of_every_cell
+from cogx_runs.planning.actions import TRIAL, Decision, PastRun
+from cogx_runs.planning.plan import Estimate, Plan, PlannedRun
+from cogx_runs.search.optuna.proposals import Told, propose, size, values_of
+
+OF, PARAMETERS = f"{TRIAL}.search", f"{TRIAL}.parameters"
+"""The tags of a run that say, beside TRIAL, its trial's number from 1, of which search it is, and with which values."""
+
+
+class Planner(Protocol):
+    """Plans sweeps, given what the tracking store remembers."""
+
+    def __call__(self, sweeps: Sequence[Sweep], history: Sequence[PastRun], retry_failed: bool) -> Plan: ...
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One configuration of a search, made of every prompt and with every seed."""
+
+    number: int
+    """Counted from 1."""
+    parameters: Mapping[str, Any]
+    """The value of each axis."""
+    plan: Plan
+    """Its cells."""
+    state: Literal["finished", "failed", "open"]
+    """`open`: cells are still to be made."""
+    values: tuple[float, ...] | None = None
+    """Of each objective the mean over the cells, where it is finished."""
+    error: str | None = None
+    """Why it failed."""
+
+    @property
+    def degenerate(self) -> int:
+        """Finished videos of it that are noise, one flat colour or frozen."""
+        made = [run.decision.finished for run in self.plan.runs]
+        return sum(run is not None and run.degenerate is not None for run in made)
+
+    @property
+    def what(self) -> str:
+        """`guidance=7.343 steps=25`"""
+        return " ".join(f"{SHORT_NAMES.get(axis, axis)}={value}" for axis, value in self.parameters.items())
+
+
+class Search:
+    """A sweep whose cells are proposed trial by trial."""
+
+    def __init__(self, sweep: Sweep, plan: Planner) -> None:
+        """Raises InputError for an objective that is not measured of every cell, or has no direction."""
+        assert sweep.optuna is not None, "only a search has trials"
+        self.sweep = sweep
+        self.settings = sweep.optuna
+        self.directions = directions(sweep)
+        self.seeds = tuple(self.settings.seeds or (sweep.base.seed,))
+        self._plan = plan
+
+    @cached_property
+    def key(self) -> str:
+        """What tells its trials from those of another search in the experiment: the space, what stays the same in it,
+        and the seeds. Budget, objectives and prompts may change, and the search goes on."""
+        searched = {name: values_of(self.sweep, name) for name in self.sweep.axes}
+        ranges = {name: found.model_dump() for name, found in self.sweep.ranges.items()}
+        base = self.sweep.base.model_dump(exclude={*NOT_SWEPT, *self.sweep.axes, "seed"})
+        content = [searched, ranges, base, self.seeds, self.settings.seed]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def budget(self) -> int:
+        """How many trials there will be: the space may hold fewer than were asked for."""
+        return int(min(self.settings.trials, size(self.sweep)))
+
+    @cached_property
+    def of_values(self) -> Plan:
+        """Cells that hold each value that may be chosen, and the largest ones together."""
+        plain = self.sweep.model_copy(update={"vary": "zip", "ranges": {}, "optuna": None})
+        values = {axis: values_of(self.sweep, axis) for axis in self.sweep.axes}
+        alone = [plain.model_copy(update={"axes": {axis: found}}) for axis, found in values.items()]
+        together = plain.model_copy(update={"axes": {axis: (_largest(found),) for axis, found in values.items()}})
+        return self._plan([*alone, together], [], False)
+
+    def choose_placement(self) -> None:
+        """Choose the placement of all trials, by the memory that is free now."""
+        _ = self.of_values
+
+    def next(self, trials: Sequence[Trial], history: Sequence[PastRun], retry_failed: bool = False) -> Trial | None:
+        """The trial after these, with the values that its runs were begun with, else those that Optuna proposes; None
+        after the last.
+
+        Raises CogxError where a cell that is finished lacks an objective.
+        """
+        number = len(trials) + 1
+        if number > self.budget:
+            return None
+        told = [Told(trial.parameters, trial.values, trial.degenerate) for trial in trials]
+        parameters = self._begun(number, history) or propose(self.sweep, self.directions, told)
+        return None if parameters is None else self.look(number, parameters, history, retry_failed)
+
+    def known(self, history: Sequence[PastRun], retry_failed: bool = False) -> list[Trial]:
+        """The trials in order, up to the first that is open."""
+        trials: list[Trial] = []
+        while not (trials and trials[-1].state == "open"):
+            trial = self.next(trials, history, retry_failed)
+            if trial is None:
+                break
+            trials.append(trial)
+        return trials
+
+    def look(
+        self, number: int, parameters: Mapping[str, Any], history: Sequence[PastRun], retry_failed: bool = False
+    ) -> Trial:
+        """A trial of these parameters as the store has it. One with a failed cell has failed as a whole."""
+        axes: dict[str, tuple[Any, ...]] = {name: (value,) for name, value in parameters.items()}
+        shown = self.sweep
+        if len(self.seeds) > 1:
+            axes |= {"seed": self.seeds}
+            shown = shown.model_copy(update={"axes": {**shown.axes, "seed": self.seeds}})
+        planned = self._plan([self._sweep_of(axes)], history, retry_failed)
+        tags = {TRIAL: str(number), OF: self.key, PARAMETERS: json.dumps(dict(parameters))}
+        runs = tuple(replace(run, tags={**run.tags, **tags}) for run in planned.runs)
+        failed = sum(run.action == "failed" for run in runs)
+        error = None
+        if planned.errors:
+            error = f"cannot be made: {planned.errors[0].message}"
+        elif failed:
+            error = f"{failed} of its {len(runs)} cells failed; --retry-failed tries again"
+        if error is not None:
+            runs = tuple(run if run.action == "done" else _given_up(run) for run in runs)
+        plan = replace(planned, sweeps=(shown,), runs=runs)
+        if error is not None:
+            return Trial(number, parameters, plan, "failed", error=error)
+        if any(run.action != "done" for run in runs):
+            return Trial(number, parameters, plan, "open")
+        for metric in self.settings.objectives:
+            if error := self._lacking(number, plan, metric, history):
+                return Trial(number, parameters, plan, "failed", error=error)
+        made = [run.decision.finished for run in plan.runs if run.decision.finished is not None]
+        values = tuple(fmean(run.metrics[metric] for run in made) for metric in self.settings.objectives)
+        if not all(math.isfinite(value) for value in values):
+            return Trial(number, parameters, plan, "failed", error="an objective is no finite number")
+        return Trial(number, parameters, plan, "finished", values)
+
+    def best(self, trials: Iterable[Trial]) -> list[Trial]:
+        """The finished trials that no other one beats: the best, or those that tie; of two objectives the Pareto front,
+        in the order of the first one, the best first.
+
+        Only those with the fewest degenerate videos are compared: some metrics take a video that stands still for the
+        best of all.
+        """
+        finished = {trial.number: trial for trial in trials if trial.values is not None}
+        values = {number: trial.values for number, trial in finished.items() if trial.values is not None}
+        degenerate = {number: trial.degenerate for number, trial in finished.items()}
+        return [finished[number] for number in front(values, self.directions, degenerate)]
+
+    def run(
+        self,
+        execute: Callable[[Plan], list[Outcome]],
+        history: Callable[[], Sequence[PastRun]],
+        reporter: Reporter,
+        *,
+        retry_failed: bool = False,
+        fail_fast: bool = False,
+    ) -> list[Outcome]:
+        """Make the trials that are not finished, one after the other. Returns what became of each cell.
+
+        `execute` brings a plan's cells to their end and leaves the rest of them where one fails; what they came to is
+        read from `history`, so that it makes no difference in which process they were made. With `fail_fast` the first
+        trial that fails is the last.
+        """
+        outcomes: list[Outcome] = []
+        trials: list[Trial] = []
+        past = history()
+        while (trial := self.next(trials, past, retry_failed)) is not None:
+            if trial.state == "open":
+                reporter.trial_started(trial.number, self.budget, trial.what)
+                made = execute(trial.plan)
+                for outcome in made:
+                    if outcome.status == "skipped":
+                        reporter.run_ended(outcome)
+                outcomes += made
+                past = history()
+                trial = self.look(trial.number, trial.parameters, past)
+                if trial.state == "open":
+                    reporter.note(f"trial {trial.number} waits for cells that another host makes; start again then")
+                    break
+                if trial.state == "failed" and fail_fast:
+                    break
+            else:
+                known = (known_outcome(run, "its trial failed") for run in trial.plan.runs)
+                outcomes += [outcome for outcome in known if outcome is not None]
+                if trial.state == "failed":
+                    reporter.note(f"trial {trial.number} ({trial.what}) counts as failed: {trial.error}")
+            trials.append(trial)
+        return outcomes
+
+    def _begun(self, number: int, history: Sequence[PastRun]) -> dict[str, Any] | None:
+        """The parameters of a trial that has runs."""
+        wanted = {TRIAL: str(number), OF: self.key}
+        runs = [
+            run for run in history if run.experiment == self.sweep.name and wanted.items() <= run.trial_tags.items()
+        ]
+        if not runs:
+            return None
+        first = min(runs, key=lambda run: (run.start_time_ms, run.run_id))
+        found: dict[str, Any] = json.loads(first.trial_tags[PARAMETERS])
+        return found
+
+    def _sweep_of(self, axes: Mapping[str, tuple[Any, ...]]) -> Sweep:
+        """The grid of these values, around the search's base."""
+        base: dict[str, Any] = {"seed": self.seeds[0]}
+        if self.of_values.placement is not None:  # one for all trials, or their times would not compare
+            base["placement"] = self.of_values.placement
+        return self.sweep.model_copy(
+            update={
+                "base": self.sweep.base.model_copy(update=base),
+                "axes": dict(axes),
+                "vary": "grid",
+                "ranges": {},
+                "optuna": None,
+            }
+        )
+
+    def _lacking(self, number: int, plan: Plan, metric: str, history: Sequence[PastRun]) -> str | None:
+        """Why a trial of finished cells has no value of an objective, as where the metric raised on one of its videos;
+        None where it has. Raises CogxError where no run of the experiment has one: no trial would."""
+        made = [run.decision.finished for run in plan.runs if run.decision.finished is not None]
+        missing = sum(metric not in run.metrics for run in made)
+        if not missing:
+            return None
+        lacking = f"{missing} of its {len(made)} cells have no {metric}"
+        advised = f"`cogx-runs rescore {self.sweep.name}` adds what can be measured here"
+        if any(run.experiment == self.sweep.name and metric in run.metrics for run in history):
+            return f"{lacking}; {advised}"
+        raise CogxError(
+            f"{self.sweep.name}: trial {number}: {lacking}, which the search is for, nor has any other; {advised}"
+        )
+
+
+def directions(sweep: Sweep) -> tuple[Direction, ...]:
+    """Which way each objective becomes better. Raises InputError for one that is not measured of every cell, or
+    that has no direction."""
+    assert sweep.optuna is not None, "only a search has objectives"
+    given, mistakes, found = sweep.optuna.directions, [], []
+    usable = of_every_cell()
+    for index, name in enumerate(sweep.optuna.objectives):
+        card, where = usable.get(name), f"{sweep.file}:optuna.objectives.{index}"
+        if card is None:
+            wrong = f"no metric {name!r}" if card_of(name) is None else f"not every cell of a sweep has {name}"
+            mistakes.append(Mistake(where, f"{wrong}; {did_you_mean(name, usable)}"))
+        elif card.direction is None and given is None:
+            mistakes.append(Mistake(where, f"{name} is better in neither direction; name them in `optuna.directions`"))
+        else:
+            found.append(aim(card))
+    if mistakes:
+        raise InputError(mistakes)
+    return tuple(given or found)
+
+
+def _largest(values: Sequence[Any]) -> Any:
+    """What of an axis takes most memory, as far as its values have an order."""
+    numbers = [value for value in values if isinstance(value, int | float)]
+    return max(numbers) if len(numbers) == len(values) else values[0]
+
+
+def _given_up(run: PlannedRun) -> PlannedRun:
+    return replace(run, decision=Decision("failed"), estimate=Estimate(0.0, None, "its trial failed"))

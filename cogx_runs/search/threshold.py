@@ -1,0 +1,275 @@
+"""The smallest step count that is not inferior to a reference, found by running as few counts as bisection needs."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy.typing as npt
+import pandas as pd
+
+from cogx_runs.analysis.frame import load_runs
+from cogx_runs.analysis.pairs import pair_cells
+from cogx_runs.analysis.promotion.previews import STEPS
+from cogx_runs.analysis.threshold import LADDER, Threshold, check_ladder, judge_threshold, looks
+from cogx_runs.analysis.wording import signed
+from cogx_runs.api import execute, plan_sweeps, workbench
+from cogx_runs.definitions.sweep import MATCHED, Sweep, load_sweeps
+from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
+from cogx_runs.metrics.card import MetricCard
+from cogx_runs.metrics.registry import qualities
+from cogx_runs.planning.advice import goes_right
+from cogx_runs.planning.plan import Plan
+
+if TYPE_CHECKING:
+    from cogx_runs.execution.session import Workbench
+
+
+@dataclass(frozen=True)
+class ThresholdSearch:
+    """A search for the smallest step count, as far as it came."""
+
+    experiment: str
+    threshold: Threshold
+    known: tuple[int, ...]
+    """The counts of the ladder, the reference among them, that were finished before."""
+    measured: tuple[int, ...]
+    """The counts that were run, in that order; the reference is first where it was."""
+    stopped: str | None
+    """Why an unsettled search ended; None for a settled one."""
+
+
+def find_threshold(
+    file: str | Path,
+    *,
+    metric: str = "clip_score",
+    margin: float | None = None,
+    ladder: Sequence[int] | None = None,
+    reference: int | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    prompts: Path | None = None,
+    device: str = "auto",
+    tracking_uri: str | None = None,
+    retry_failed: bool = False,
+    max_vram: float | None = None,
+    run: "Callable[[Plan, Workbench], object] | None" = None,
+    report: Callable[[str], None] = lambda _: None,
+) -> ThresholdSearch:
+    """The smallest step count whose `metric` is not inferior to that at `reference` by `margin`, over the prompts and
+    seeds of a sweep file.
+
+    `margin` is in the metric's unit, its card's by default; `reference` is the file's base value unless given, 50 by
+    default; `ladder` holds the counts to choose from, and is the file's axis `num_inference_steps` unless given, else
+    analysis.threshold.LADDER up to the reference. Counts whose cells are all finished, in any experiment, are used
+    first and cost nothing; then each round runs the one count that bisection asks for, with `run` (study.execute
+    unless given), in the file's experiment. A search that was ended anywhere goes on when it is called again.
+
+    Raises InputError or CogxError, before anything runs, for a file with other axes than seed and
+    num_inference_steps, a single prompt, a ladder without the reference, counts that the scheduler does wrongly, and
+    a metric that no sweep measures. Where cells fail or have no value of the metric the search ends unsettled.
+    """
+    card = _card(metric)
+    better, margin = card.direction, _margin(card, margin)
+    assert better is not None, "a measure of quality has a direction"
+    sweep, counts = _searched(file, overrides, ladder, reference)
+    plan = partial(
+        plan_sweeps,
+        prompts=prompts,
+        device=device,
+        tracking_uri=tracking_uri,
+        retry_failed=retry_failed,
+        max_vram=max_vram,
+    )
+    whole = plan([sweep])
+    _check(whole, sweep, counts)
+    if whole.placement is not None:
+        # One for all rounds: the first one's model takes the memory that later ones would plan with.
+        base = sweep.base.model_copy(update={"placement": whole.placement})
+        sweep = sweep.model_copy(update={"base": base})
+    run = run or (lambda planned, bench: execute(planned, tracking_uri=tracking_uri, bench=bench))
+    cells = _Cells(whole, metric)
+    known = cells.finished()
+    report(_beginning(counts, known, cells))
+    differences: dict[int, npt.ArrayLike] = {}
+    measured: list[int] = []
+    wanted = [counts[-1], *(count for count in known if count != counts[-1])]
+    with ExitStack() as kept:
+        bench: Workbench | None = None
+        while True:
+            planned = plan([sweep.model_copy(update={"axes": {**sweep.axes, STEPS: tuple(wanted)}})])
+            if planned.count("done") < len(planned.runs):
+                bench = bench or kept.enter_context(workbench())
+                run(planned, bench)
+            measured += [count for count in wanted if count not in known]
+            frame = load_runs(sweep.name, tracking_uri=tracking_uri)
+            stopped = cells.lacking(frame, wanted)
+            if stopped is None:
+                differences |= {count: cells.differences(frame, count) for count in wanted if count != counts[-1]}
+            threshold = judge_threshold(
+                differences, counts, margin=margin, better=better, metric=metric, seeds=cells.seeds
+            )
+            if stopped is not None or threshold.next_count is None:
+                return ThresholdSearch(sweep.name, threshold, known, tuple(measured), stopped)
+            report(_said(threshold, wanted))
+            wanted = [threshold.next_count]
+
+
+class _Cells:
+    """The cells of a search, and what their runs say; other runs of the experiment are not of it."""
+
+    def __init__(self, whole: Plan, metric: str) -> None:
+        self._whole = whole
+        self._metric = metric
+        self._reference = max(planned.spec.num_inference_steps for planned in whole.runs)
+        self.seeds = len({planned.spec.seed for planned in whole.runs})
+        self.prompts = len({planned.spec.prompt_name for planned in whole.runs})
+
+    @property
+    def each(self) -> int:
+        """Cells of one count."""
+        return self.seeds * self.prompts
+
+    def finished(self) -> tuple[int, ...]:
+        """The counts that had nothing left to run or to decode when the search began, in order."""
+        counts = {planned.spec.num_inference_steps for planned in self._whole.runs}
+        unfinished = {
+            planned.spec.num_inference_steps
+            for planned in self._whole.runs
+            if planned.action not in {"done", "reuse"} or planned.decision.decodes
+        }
+        return tuple(sorted(counts - unfinished))
+
+    def lacking(self, frame: pd.DataFrame, counts: Sequence[int]) -> str | None:
+        """What keeps one of these counts from being compared; None where all cells are finished and have the metric."""
+        column = f"metrics.{self._metric}"
+        for count in counts:
+            runs = self._runs(frame, [count])
+            scored = runs[runs[column].notna()] if column in runs.columns else runs[:0]
+            finished, with_metric = (found["tags.cogx.output_hash"].nunique() for found in (runs, scored))
+            if finished < self.each:
+                return (
+                    f"{self.each - finished} of {self.each} cells at {count} steps are not finished; --retry-failed "
+                    "takes up those that failed"
+                )
+            if with_metric < self.each:
+                return (
+                    f"{self.each - with_metric} of {self.each} cells at {count} steps have no {self._metric}; "
+                    f"`cogx-runs rescore {self._whole.sweeps[0].name}` measures it where that can be done here"
+                )
+        return None
+
+    def differences(self, frame: pd.DataFrame, count: int) -> npt.ArrayLike:
+        """The metric at a count less at the reference: one value a prompt, averaged over seeds. Raises CogxError where
+        not every cell has its counterpart."""
+        runs = self._runs(frame, [count, self._reference])
+        found = pair_cells(runs, STEPS, [count], self._reference, self._metric)
+        together = found[0][1].pairs if found else 0
+        if together != self.each:
+            raise CogxError(
+                f"{self._whole.sweeps[0].name}: {together} of {self.each} cells at {count} steps pair with one at "
+                f"{self._reference}; a prompt that was renamed in between, or scores of two definitions, do this"
+            )
+        return found[0][1].by_prompt
+
+    def _runs(self, frame: pd.DataFrame, counts: Sequence[int]) -> pd.DataFrame:
+        """The finished runs of these counts' cells."""
+        hashes = {run.spec.output_hash for run in self._whole.runs if run.spec.num_inference_steps in counts}
+        return frame[(frame["status"] == "FINISHED") & frame["tags.cogx.output_hash"].isin(hashes)]
+
+
+def _card(metric: str) -> MetricCard:
+    """The card of a metric. Raises CogxError for what is no measure of quality that a sweep takes."""
+    known = {card.name: card for card in qualities()}
+    if metric not in known:
+        raise CogxError(
+            f"--metric {metric}: is no measure of quality that a sweep takes; {did_you_mean(metric, known)}"
+        )
+    return known[metric]
+
+
+def _margin(card: MetricCard, margin: float | None) -> float:
+    if margin is None and card.margin is not None:
+        return card.margin
+    if margin is None:
+        raise CogxError(f"--margin: say how much worse a {card.name} still does not matter, in its own unit")
+    if not 0 < margin < math.inf:
+        raise CogxError(f"--margin {margin:g}: must be above 0, in the metric's unit")
+    return margin
+
+
+def _searched(
+    file: str | Path, overrides: Mapping[str, Any] | None, ladder: Sequence[int] | None, reference: int | None
+) -> tuple[Sweep, tuple[int, ...]]:
+    """The file as the grid of counts and seeds that is searched, and the counts in order, the reference last."""
+    sweeps = load_sweeps([file], overrides)
+    if len(sweeps) != 1:
+        names = ", ".join(sweep.file for sweep in sweeps)
+        raise InputError.single(f"{file}:include", f"a search takes one sweep; name one of {names}")
+    (sweep,) = sweeps
+    others = [axis for axis in sweep.axes if axis not in {STEPS, "seed"}]
+    if others:
+        raise InputError(
+            Mistake(sweep.where(axis), f"a search varies {STEPS} and seed alone; put one value into base")
+            for axis in others
+        )
+    if sweep.vary in {"zip", "random"}:
+        raise InputError.single(f"{sweep.file}:vary", f"a search runs every seed at a count; {sweep.vary} does not")
+    reference = sweep.base.num_inference_steps if reference is None else reference
+    if ladder is not None:
+        counts = check_ladder(ladder, reference, "--ladder")
+    elif STEPS in sweep.axes:
+        counts = check_ladder(sweep.axes[STEPS], reference, sweep.where(STEPS))
+    else:
+        below = [count for count in LADDER if count < reference]
+        counts = check_ladder([*below, reference], reference, "--reference")
+    seeds = {"seed": sweep.axes["seed"]} if "seed" in sweep.axes else {}
+    searched = sweep.model_copy(
+        update={
+            "base": sweep.base.model_copy(update={STEPS: reference}),
+            "axes": {STEPS: counts, **seeds},
+            "vary": "grid",
+            "overridden": sweep.overridden - {STEPS},
+        }
+    )
+    return searched, counts
+
+
+def _check(whole: Plan, sweep: Sweep, counts: Sequence[int]) -> None:
+    """Raise for what would make a search worthless, before anything runs."""
+    spec = whole.runs[0].spec
+    card = whole.cards[spec.model_key]
+    wrong = [count for count in counts if not goes_right(count, spec.scheduler, card)]
+    if wrong:
+        right = [str(count) for count in counts if count not in wrong]
+        instead = f", or --ladder {','.join(right)}" if len(right) > 1 else ""
+        raise InputError.single(
+            sweep.where("scheduler"),
+            f"{spec.scheduler} goes wrong at {', '.join(map(str, wrong))} steps, and a search would measure that; give "
+            f"--set scheduler={MATCHED[spec.scheduler]}, which is right at any count{instead}",
+        )
+    if whole.errors:
+        raise InputError(Mistake(advice.where, advice.message) for advice in whole.errors)
+    if len({planned.spec.prompt_name for planned in whole.runs}) < 2:
+        raise InputError.single(
+            f"{sweep.file}:prompts",
+            "one prompt gives no interval, and nothing could be concluded; name several, as `all`",
+        )
+
+
+def _beginning(counts: Sequence[int], known: Sequence[int], cells: _Cells) -> str:
+    said = (
+        f"{len(counts)} counts, {cells.prompts} prompts, {cells.seeds} seed{'s' * (cells.seeds > 1)}: beside the "
+        f"reference {counts[-1]} at most {looks(len(counts) - 1)} counts of {cells.each} cells are run"
+    )
+    return said + (f"; finished already: {', '.join(map(str, known))}" if known else "")
+
+
+def _said(threshold: Threshold, counts: Sequence[int]) -> str:
+    points = [point for count in sorted(counts) if (point := threshold.point(count)) is not None]
+    said = [f"{point.count} steps: {signed(point.mean)}, {point.verdict}" for point in points]
+    said = said or [f"{threshold.reference} steps, the reference, is there"]
+    following = "settled" if threshold.settled else f"next is {threshold.next_count}"
+    return "; ".join([*said, following])

@@ -1,0 +1,44 @@
+"""Room on the disk: asked before a cell is begun, and told from other errors where it runs out."""
+
+import errno
+import os
+import shutil
+from pathlib import Path
+
+from cogx_runs.errors import CogxError
+from cogx_runs.system.hardware import GIB
+
+ANOTHER_CACHE = "set XDG_CACHE_HOME to a folder that can be"
+DISK_FULL = "no space left on the disk; free some and start again"
+FREE_DISK_GIB = 0.25
+"""Below this much free space no further cell is begun."""
+
+
+def check_disk(folder: Path) -> None:
+    """Raise CogxError where too little is free on the disk of a folder, or of the working one."""
+    for place in (folder, Path.cwd()):
+        free = shutil.disk_usage(place).free / GIB
+        if free < FREE_DISK_GIB:
+            raise CogxError(f"{free:.2f} GiB left on the disk of {place}; free some and start again")
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether an error, or what caused it, is that of a full disk: the system's, SQLite's or ffmpeg's."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            return True
+        if any(text in str(error) for text in ("No space left on device", "database or disk is full")):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def cache_directory() -> Path:
+    """Where this tool keeps what can be made again, for one user of one machine. Raises CogxError where it cannot be
+    made."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cogx-runs"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CogxError(f"{folder}: cannot be made ({error.strerror}); {ANOTHER_CACHE}") from error
+    return folder

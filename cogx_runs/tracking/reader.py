@@ -1,0 +1,210 @@
+"""Runs in MLflow, read: listed, found again, taken out of the store."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+from urllib.request import urlopen
+
+import mlflow.artifacts
+from filelock import FileLock
+from mlflow import MlflowClient
+from mlflow.entities import Run, ViewType
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
+
+from cogx_runs.errors import CogxError, did_you_mean, first_line
+from cogx_runs.planning.actions import TRIAL, PastRun
+from cogx_runs.system.disk import cache_directory
+from cogx_runs.system.signals import Undisturbed, undisturbed
+from cogx_runs.tracking.uri import SQLITE, is_server, sqlite_path, tracking_uri
+
+KIND_FILTER = "tags.`cogx.kind` = 'run'"
+"""Cells, and no reports."""
+PAGE = 1000
+LATENTS = "latents.safetensors"
+
+
+class StoredRuns:
+    """The runs of one MLflow tracking store, as they are."""
+
+    def __init__(self, uri: str | None = None) -> None:
+        """Open a store, and create it where it is a SQLite file that is not there yet.
+
+        Raises CogxError where it cannot be reached or opened.
+        """
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for every file
+        self.uri = tracking_uri(uri)
+        self._lock = FileLock(_lock_file(self.uri))
+        try:
+            if is_server(self.uri):
+                urlopen(f"{self.uri.rstrip('/')}/health", timeout=10).close()  # MLflow would try for minutes
+            with self._lock:
+                _create_sqlite(sqlite_path(self.uri))
+                client = MlflowClient(tracking_uri=self.uri)
+                # An interrupted transaction would keep SQLite locked while its exception is being handled.
+                self._client = cast(MlflowClient, Undisturbed(client))
+                self._client.search_experiments(max_results=1)
+        except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
+            raise CogxError(f"tracking store {self.uri}: {first_line(error)}") from error
+
+    def experiment_id(self, name: str) -> str:
+        """The id of an experiment. Raises CogxError with the nearest name where there is none."""
+        found = self._client.get_experiment_by_name(name)
+        if found is None:
+            raise CogxError(f"no experiment {name!r} in {self.uri}; {did_you_mean(name, self.experiment_names())}")
+        return str(found.experiment_id)
+
+    def experiment_names(self) -> list[str]:
+        """The names of the experiments that hold runs of this tool or could."""
+        return [experiment.name for experiment in self._client.search_experiments() if experiment.name != "Default"]
+
+    def experiment_tags(self, experiment_id: str) -> dict[str, str]:
+        """The tags of an experiment."""
+        return dict(self._client.get_experiment(experiment_id).tags)
+
+    def created_ms(self, experiment_id: str) -> int:
+        """When an experiment was made, in ms since 1970."""
+        return int(self._client.get_experiment(experiment_id).creation_time)
+
+    def find_report(self, experiment_id: str) -> str | None:
+        """The id of the run that keeps an experiment's report; None where there is none."""
+        found = next(self._search([experiment_id], "tags.`cogx.kind` = 'report'"), None)
+        return None if found is None else str(found.info.run_id)
+
+    def series(self, run: Run) -> dict[str, list[float]]:
+        """What a run has a value of for each frame or step; of a step that was written twice, the later."""
+        found = {}
+        for key in run.data.metrics:
+            if is_series(key):
+                points = sorted(
+                    self._client.get_metric_history(run.info.run_id, key), key=lambda point: point.timestamp
+                )
+                by_step = {point.step: point.value for point in points}
+                found[key] = [by_step[step] for step in sorted(by_step)]
+        return found
+
+    def runs(self, experiments: Sequence[str] | None = None, finished_only: bool = False) -> Iterator[Run]:
+        """The runs of the named experiments, or of all, newest first."""
+        ids = self._all_experiments() if experiments is None else [self.experiment_id(name) for name in experiments]
+        status = " and attributes.status = 'FINISHED'" if finished_only else ""
+        yield from self._search(ids, KIND_FILTER + status)
+
+    def rows(self, experiments: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+        """Each run flat: `run_id`, `run_name`, `experiment`, `status`, `start_time` (ms), `params.*`, ..."""
+        names = {item.experiment_id: item.name for item in self._client.search_experiments()}
+        for run in self.runs(experiments):
+            yield {
+                "run_id": run.info.run_id,
+                "run_name": run.info.run_name,
+                "experiment": names[run.info.experiment_id],
+                "status": run.info.status,
+                "start_time": run.info.start_time,
+                **{f"params.{key}": value for key, value in run.data.params.items()},
+                **{f"metrics.{key}": value for key, value in scalars(run).items()},
+                **{f"tags.{key}": value for key, value in run.data.tags.items() if key.startswith("cogx.")},
+            }
+
+    def history(self) -> list[PastRun]:
+        """What every run of the store was and came to."""
+        names = {item.experiment_id: item.name for item in self._client.search_experiments()}
+        return [_past_run(run, names[run.info.experiment_id]) for run in self._search(list(names), KIND_FILTER)]
+
+    def find_finished(self, output_hash: str) -> Run | None:
+        """A finished run of any experiment with this output hash; one that was generated rather than reused where
+        there is one."""
+        query = f"{KIND_FILTER} and attributes.status = 'FINISHED' and tags.`cogx.output_hash` = '{output_hash}'"
+        found = list(self._search(self._all_experiments(), query))
+        return min(found, key=lambda run: "cogx.reused_from" in run.data.tags, default=None)
+
+    def last_run(self, experiment_id: str, output_hash: str) -> Run | None:
+        """A cell's finished run in one experiment, else its latest; None where it has not been begun."""
+        found = list(self._search([experiment_id], f"{KIND_FILTER} and tags.`cogx.output_hash` = '{output_hash}'"))
+        return min(found, key=lambda run: (run.info.status != "FINISHED", -run.info.start_time), default=None)
+
+    def find_latents(self, signature: str) -> Run | None:
+        """A run of any experiment that keeps the latents of this signature, however it ended; the one that made them
+        where it is there."""
+        query = f"{KIND_FILTER} and tags.`cogx.signature` = '{signature}' and tags.`cogx.latents` = 'kept'"
+        found = list(self._search(self._all_experiments(), query))
+        return found[-1] if found else None
+
+    def download(self, run_id: str, artifact: str, folder: Path) -> Path:
+        """Copy an artifact, or with `""` all of them, into `folder`. Raises CogxError where it is not there."""
+        try:
+            with undisturbed():
+                path = mlflow.artifacts.download_artifacts(
+                    run_id=run_id, artifact_path=artifact, dst_path=str(folder), tracking_uri=self.uri
+                )
+        except (MlflowException, OSError) as error:
+            raise CogxError(f"run {run_id}: artifact {artifact or 'folder'} cannot be read: {error}") from error
+        return Path(path)
+
+    def _all_experiments(self) -> list[str]:
+        return [experiment.experiment_id for experiment in self._client.search_experiments()]
+
+    def _search(self, experiment_ids: Sequence[str], query: str) -> Iterator[Run]:
+        token = None
+        while experiment_ids:
+            page = self._client.search_runs(
+                list(experiment_ids), query, ViewType.ACTIVE_ONLY, max_results=PAGE, page_token=token
+            )
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+
+def is_series(metric: str) -> bool:
+    """Whether a metric has a value for each frame or step, so that the one that MLflow lists is only the last."""
+    return metric.startswith("by_")
+
+
+def scalars(run: Run) -> dict[str, float]:
+    """A run's metrics without those that have a value for each frame or step."""
+    return {key: value for key, value in run.data.metrics.items() if not is_series(key)}
+
+
+def _past_run(run: Run, experiment: str) -> PastRun:
+    return PastRun(
+        run_id=run.info.run_id,
+        experiment=experiment,
+        status=run.info.status,
+        signature=run.data.tags.get("cogx.signature", ""),
+        output_hash=run.data.tags.get("cogx.output_hash", ""),
+        start_time_ms=run.info.start_time,
+        reused_from=run.data.tags.get("cogx.reused_from", run.data.tags.get("cogx.latents_from")),
+        beside=run.data.tags.get("cogx.beside"),
+        device_name=run.data.tags.get("cogx.env.device_name", ""),
+        params=run.data.params,
+        metrics=scalars(run),
+        definitions=json.loads(run.data.tags.get("cogx.metrics", "{}")),
+        degenerate=run.data.tags.get("cogx.degenerate"),
+        trial_tags={key: value for key, value in run.data.tags.items() if key.startswith(TRIAL)},
+    )
+
+
+def _create_sqlite(path: Path | None) -> None:
+    """Make MLflow's tables where there is no file yet: beside it first, so that a death on the way leaves none half
+    made."""
+    if path is None or path.exists():
+        return
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    try:  # MLflow would try for minutes
+        unfinished.unlink(missing_ok=True)
+        unfinished.touch()
+    except OSError as error:
+        raise CogxError(
+            f"{path.parent}: cannot be written ({error.strerror}); work in another folder, or set MLFLOW_TRACKING_URI"
+        ) from error
+    MlflowClient(tracking_uri=f"{SQLITE}{unfinished}").search_experiments(max_results=1)
+    unfinished.replace(path)
+
+
+def _lock_file(uri: str) -> Path:
+    """A lock that all processes of this host share for one store."""
+    path = cache_directory() / "locks" / f"{hashlib.sha256(uri.encode()).hexdigest()[:16]}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path

@@ -1,0 +1,148 @@
+"""What is tracked of a cell beside its measurements: parameters, tags, the command that makes it again."""
+
+import json
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cogx_runs.dashboard.images import CLIP, IMAGES, LOGGED_IMAGES
+from cogx_runs.dashboard.notes import DEGENERATE, NOTE, PICTURE, run_note
+from cogx_runs.definitions.spec import RunSpec
+from cogx_runs.definitions.sweep import Parameters
+from cogx_runs.errors import DegenerateError
+from cogx_runs.metrics.degenerate import RULE_VERSION
+from cogx_runs.metrics.failure import Failure
+from cogx_runs.metrics.metric import Measured
+from cogx_runs.metrics.registry import card_of
+from cogx_runs.models.cards import HUB_MODELS, NAMES
+
+METRICS_TAG = "cogx.metrics"
+METRICS_FILE = "metrics.yaml"
+"""The artifact that says what each number of a run means."""
+METRIC_ERRORS = "metric_errors.txt"
+"""The artifact that says where a metric raised an exception, when the reasons last changed."""
+
+
+def params(spec: RunSpec) -> dict[str, Any]:
+    """What is logged as a run's parameters: all of them as resolved; the prompt is a tag and an artifact."""
+    return {name: value for name, value in spec.config.items() if name != "prompt"}
+
+
+def known_params(spec: RunSpec) -> dict[str, Any]:
+    """The parameters that are certain before a cell is made; a reused one was measured elsewhere."""
+    return {name: value for name, value in params(spec).items() if name not in {"device", "placement"}}
+
+
+def shown(
+    spec: RunSpec, run_id: str, folder: Path, metrics: Mapping[str, float], tags: Mapping[str, str]
+) -> dict[str, str]:
+    """The tags by which MLflow's UI shows a finished run: its pictures, which are in `folder`, and its description.
+
+    `tags` are those that it has.
+    """
+    picture = next((folder / IMAGES).glob(f"{CLIP}+*+compressed.webp"))
+    what = f"{spec.run_name}: {spec.num_inference_steps} steps, guidance {spec.guidance_scale:g}, "
+    what += f"{spec.num_frames} frames, seed {spec.seed}, {spec.model}, in {spec.sweep}."
+    if DEGENERATE in tags:
+        what += f" Degenerate: {tags[DEGENERATE]} ({tags[f'{DEGENERATE}.rule']})."
+    note = run_note(what, spec.prompt, run_id, metrics, command(spec))
+    return {**LOGGED_IMAGES, PICTURE: f"{IMAGES}/{picture.name}", NOTE: note}
+
+
+def spec_metrics(spec: RunSpec) -> dict[str, float]:
+    """Each swept number again as a metric, by which MLflow's UI can sort."""
+    return {f"axis.{axis}": value for axis, value in spec.axis_values.items()}
+
+
+def score_tags(scores: Mapping[str, Measured]) -> dict[str, str]:
+    """What the values depend on beside their definitions, as tags of the run."""
+    return {
+        f"cogx.{metric}.{name}": value
+        for metric, measured in scores.items()
+        for name, value in measured.conditions.items()
+    }
+
+
+def missing_tags(reasons: Mapping[str, str]) -> dict[str, str]:
+    """Why a run has no value of these metrics, as tags of it."""
+    return {f"cogx.{metric}.missing": reason for metric, reason in reasons.items()}
+
+
+def beginning_with(tags: Mapping[str, str], beginnings: tuple[str, ...]) -> dict[str, str]:
+    """The tags whose names begin so."""
+    return {key: value for key, value in tags.items() if key.startswith(beginnings)}
+
+
+def frame_series(scores: Mapping[str, Measured]) -> dict[str, Sequence[float]]:
+    """The values of single frames, of the metrics that keep them."""
+    return {f"by_frame.{metric}": measured.by_frame for metric, measured in scores.items() if measured.by_frame}
+
+
+def identities(metrics: Iterable[str], clip_model: str) -> dict[str, str]:
+    """Of each metric that has a card: what values must have in common to be compared. Kept in the tag METRICS_TAG."""
+    return {name: card.identity(clip_model) for name in metrics if (card := card_of(name)) is not None}
+
+
+def write_cards(folder: Path, identities: Mapping[str, str], scores: Mapping[str, Measured]) -> None:
+    """Write the definitions of these metrics into METRICS_FILE; what it says of others stays."""
+    file = folder / METRICS_FILE
+    known: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    for name, identity in identities.items():
+        card = card_of(name)
+        assert card is not None, "what has an identity has a card"
+        known[name] = card.logged(identity, scores[name].conditions if name in scores else {})
+    file.write_text(yaml.safe_dump(known, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+def write_failures(folder: Path, failures: Mapping[str, Failure]) -> None:
+    """Write where these metrics raised an exception into METRIC_ERRORS; no file where none did."""
+    if failures:
+        told = (f"{metric}: {failure.reason}\n\n{failure.traceback}" for metric, failure in failures.items())
+        (folder / METRIC_ERRORS).write_text("\n".join(told), encoding="utf-8")
+
+
+def degenerate_tags(kind: str, reason: str) -> dict[str, str]:
+    """What a degenerate video is, and the quantity, its value and the threshold by which it was found."""
+    return {DEGENERATE: kind, f"{DEGENERATE}.rule": f"{reason}; version {RULE_VERSION}"}
+
+
+def failure_tags(error: Exception) -> dict[str, str]:
+    """What is told of a failed run beside its traceback."""
+    return degenerate_tags(error.kind, error.reason) if isinstance(error, DegenerateError) else {}
+
+
+def command(spec: RunSpec) -> str:
+    """The command line that makes this cell again, with nothing left to a default."""
+    short = {
+        "--model": spec.model if spec.model in NAMES else spec.model_source,
+        "--steps": spec.num_inference_steps,
+        "--guidance": repr(spec.guidance_scale).removesuffix(".0"),
+        "--frames": spec.num_frames,
+        "--fps": spec.fps,
+        "--seed": spec.seed,
+        "--device": spec.device,
+    }
+    given = {"model", "num_inference_steps", "guidance_scale", "num_frames", "fps", "seed"}
+    parts = ["cogx-runs", "generate", spec.prompt]
+    if " " not in spec.prompt:
+        parts.append("--as-text")
+    for flag, value in short.items():
+        parts += [flag, str(value)]
+    for name in Parameters.model_fields:
+        if name in given or (name == "revision" and spec.model not in HUB_MODELS):
+            continue
+        value = spec.model_revision if name == "revision" else getattr(spec, name)
+        if value != Parameters.model_fields[name].default:
+            parts += ["--set", f"{name}={json.dumps(value)}"]
+    return shlex.join(parts)
+
+
+def write_definition(spec: RunSpec, folder: Path) -> None:
+    (folder / "prompt.txt").write_text(spec.prompt + "\n", encoding="utf-8")
+    definition = {"sweep": spec.sweep, "axes": list(spec.axes), "signature": spec.signature, **spec.config}
+    (folder / "config.yaml").write_text(
+        yaml.safe_dump(definition, sort_keys=False, allow_unicode=True), encoding="utf-8"
+    )
