@@ -25,6 +25,7 @@ from cogx_runs.search.optuna.forecast import advise_search, outlook
 from cogx_runs.search.optuna.results import SearchResult, result_of
 from cogx_runs.search.optuna.trials import Search
 from cogx_runs.system.hardware import avoid_fragmentation, choose_device
+from cogx_runs.tracking.experiments import experiments_of
 from cogx_runs.tracking.uri import store_exists
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
     from cogx_runs.dashboard.server import Dashboard
     from cogx_runs.execution.session import Workbench
-    from cogx_runs.tracking.store import RunStore
 
 
 def plan_sweeps(
@@ -242,27 +242,6 @@ def video_of(outcome: Outcome, target: str | Path, *, tracking_uri: str | None =
             return Path(shutil.copy(video, target))
         except OSError as error:
             raise CogxError(f"--output {target}: cannot be written ({error.strerror})") from error
-
-
-def experiments_of(name: str, store: "RunStore") -> list[str]:
-    """The experiments that a SWEEP names: an experiment itself, or those of a sweep file that the store knows.
-
-    Raises CogxError with the nearest name where it is neither.
-    """
-    known = store.experiment_names()
-    if name in known:
-        return [name]
-    try:
-        named = [found.name for found in load_sweeps([name])]
-    except InputError:
-        if Path(name).suffix == ".yaml":
-            raise
-        store.experiment_id(name)
-        raise
-    present = [experiment for experiment in named if experiment in known]
-    if not present:
-        raise CogxError(f"{name}: {', '.join(named)} has not been run yet; `cogx-runs sweep {name}` does it")
-    return present
 
 
 @contextmanager

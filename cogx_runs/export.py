@@ -1,6 +1,5 @@
 """Videos and numbers in the folder layout that the old scripts wrote."""
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -9,6 +8,7 @@ import pandas as pd
 
 from cogx_runs.analysis.frame import load_runs
 from cogx_runs.errors import CogxError
+from cogx_runs.system.disk import make_folder
 from cogx_runs.tracking.store import RunStore
 
 SUFFIXES = {"guidance_scale": "gs", "num_inference_steps": "steps", "seed": "seed", "num_frames": "frames"}
@@ -39,18 +39,6 @@ def export_runs(sweep: str, directory: Path, *, tracking_uri: str | None = None)
             group.dropna(axis="columns", how="all").to_csv(table, index=False)
             written.append(Path(shutil.move(table, folder / "runs.csv")))
     return written
-
-
-def make_folder(directory: Path) -> None:
-    """Make the folder that a command is to write into. Raises CogxError where it cannot be made or written."""
-    if directory.exists() and not directory.is_dir():
-        raise CogxError(f"{directory}: is a file; name a folder")
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CogxError(f"{directory}: cannot be made ({error.strerror}); name another folder") from error
-    if not os.access(directory, os.W_OK):
-        raise CogxError(f"{directory}: cannot be written; name another folder")
 
 
 def _file_names(runs: pd.DataFrame) -> list[str]:

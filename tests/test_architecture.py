@@ -11,7 +11,8 @@ import cogx_runs
 
 PACKAGE = Path(cogx_runs.__file__).parent
 LEVELS = (
-    {"errors", "formatting", "progress", "system"},
+    {"errors", "formatting"},
+    {"progress", "system"},
     {"definitions", "video", "toy"},
     {"models"},
     {"metrics"},

@@ -8,10 +8,10 @@ from typing import Any, get_type_hints
 
 import pandas as pd
 
-from cogx_runs.api import experiments_of
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import CogxError, did_you_mean
 from cogx_runs.metrics.registry import cards
+from cogx_runs.tracking.experiments import experiments_of
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.tracking.uri import store_exists
 

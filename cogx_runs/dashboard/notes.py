@@ -3,13 +3,17 @@
 import html
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from urllib.parse import quote
 
 from mlflow.entities import Run
 
+from cogx_runs.dashboard.images import CLIP, IMAGES, LOGGED_IMAGES
+from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.registry import shown_cards
 from cogx_runs.planning.actions import TRIAL
+from cogx_runs.tracking.record import command
 
 NOTE = "mlflow.note.content"
 LIMIT = 18_000
@@ -88,6 +92,22 @@ def run_note(what: str, prompt: str, run_id: str, metrics: Mapping[str, float], 
     if len(head) + len(again) > RUN_LIMIT:
         again = "The command that makes it again is in the tag `cogx.command`.\n"
     return head + again
+
+
+def run_tags(
+    spec: RunSpec, run_id: str, folder: Path, metrics: Mapping[str, float], tags: Mapping[str, str]
+) -> dict[str, str]:
+    """The tags by which MLflow's UI shows a finished run: its pictures, which are in `folder`, and its description.
+
+    `tags` are those that it has.
+    """
+    picture = next((folder / IMAGES).glob(f"{CLIP}+*+compressed.webp"))
+    what = f"{spec.run_name}: {spec.num_inference_steps} steps, guidance {spec.guidance_scale:g}, "
+    what += f"{spec.num_frames} frames, seed {spec.seed}, {spec.model}, in {spec.sweep}."
+    if DEGENERATE in tags:
+        what += f" Degenerate: {tags[DEGENERATE]} ({tags[f'{DEGENERATE}.rule']})."
+    note = run_note(what, spec.prompt, run_id, metrics, command(spec))
+    return {**LOGGED_IMAGES, PICTURE: f"{IMAGES}/{picture.name}", NOTE: note}
 
 
 def picture(run_id: str, artifact: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from threading import Lock
 
 from cogx_runs.dashboard.images import IMAGES
+from cogx_runs.dashboard.notes import run_tags
 from cogx_runs.dashboard.pictures import write_pictures
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import CogxError
@@ -29,7 +30,6 @@ from cogx_runs.tracking.record import (
     missing_tags,
     params,
     score_tags,
-    shown,
     spec_metrics,
     write_cards,
     write_failures,
@@ -81,7 +81,7 @@ class Completer:
         tags = tags | self._judged(cell.spec, subject)
         if made.latents_kept is not None:
             made.latents_kept.result()
-        tags = tags | shown(cell.spec, cell.run_id, cell.folder, metrics, tags)
+        tags = tags | run_tags(cell.spec, cell.run_id, cell.folder, metrics, tags)
         self._store.finish(cell.run_id, cell.folder, made.params, metrics, tags, series=series)
         return Outcome(cell.spec, "finished", cell.run_id, metrics)
 
@@ -107,7 +107,7 @@ class Completer:
             cell.folder,
             params(cell.spec) | _measured_on(made.data.params),
             metrics,
-            tags | shown(cell.spec, cell.run_id, cell.folder, metrics, tags),
+            tags | run_tags(cell.spec, cell.run_id, cell.folder, metrics, tags),
             series=self._store.series(made),
         )
         return Outcome(cell.spec, "reused", cell.run_id, metrics)

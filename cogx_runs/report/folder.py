@@ -9,11 +9,9 @@ from pathlib import Path
 from cogx_runs.analysis.effects import Margin
 from cogx_runs.analysis.frame import load_runs
 from cogx_runs.analysis.wording import write_value
-from cogx_runs.api import experiments_of
 from cogx_runs.dashboard.board import show
 from cogx_runs.dashboard.view import Only
 from cogx_runs.errors import CogxError, did_you_mean
-from cogx_runs.export import make_folder
 from cogx_runs.report.cells import CONFIG, Cell, cells_of
 from cogx_runs.report.clips import EMBED_LIMIT_MB, are_embedded, collect_clips, error_of, still_of, write_beside
 from cogx_runs.report.comparisons import QUANTITIES, SEED
@@ -21,6 +19,8 @@ from cogx_runs.report.content import Experiment, content_of
 from cogx_runs.report.grids import is_written, values_of
 from cogx_runs.report.page import Media, render_page
 from cogx_runs.report.votes import report_id, votes_in
+from cogx_runs.system.disk import make_folder
+from cogx_runs.tracking.experiments import experiments_of
 from cogx_runs.tracking.store import AXES_TAG, OBJECTIVES_TAG, RunStore
 from cogx_runs.tracking.uri import store_exists
 

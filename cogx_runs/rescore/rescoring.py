@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cogx_runs.api import experiments_of
 from cogx_runs.dashboard.board import show
 from cogx_runs.dashboard.view import Only
 from cogx_runs.errors import CogxError, WeightsUnavailableError, first_line
@@ -19,6 +18,7 @@ from cogx_runs.planning.cells import resolve_clip
 from cogx_runs.rescore.decoder import Decoder
 from cogx_runs.rescore.finished import FinishedRun, finished_runs
 from cogx_runs.rescore.wanted import Wanted, lacking, reference_values
+from cogx_runs.tracking.experiments import experiments_of
 from cogx_runs.tracking.record import (
     METRICS_FILE,
     METRICS_TAG,

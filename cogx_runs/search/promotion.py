@@ -15,7 +15,7 @@ from cogx_runs.analysis.promotion.choice import Candidate, Choice, choose, direc
 from cogx_runs.analysis.promotion.finals import Comparison, Promoted, compare, metric_to_check_by, promoted
 from cogx_runs.analysis.promotion.previews import STEPS, of_newest_texts
 from cogx_runs.analysis.promotion.wording import no_agreement, say_agreement, say_comparison
-from cogx_runs.api import execute, experiments_of, plan_sweeps
+from cogx_runs.api import execute, plan_sweeps
 from cogx_runs.dashboard.notes import PROMOTED_BY, PROMOTED_FROM, PROMOTED_RANK
 from cogx_runs.definitions.spec import PIXEL_FIELDS
 from cogx_runs.definitions.sweep import Parameters, Sweep, parameters_of
@@ -23,6 +23,7 @@ from cogx_runs.errors import CogxError
 from cogx_runs.execution.outcomes import Outcome, Reporter
 from cogx_runs.models.cards import HUB_MODELS, NAMES
 from cogx_runs.planning.plan import Advice, Plan, PlannedRun
+from cogx_runs.tracking.experiments import experiments_of
 from cogx_runs.tracking.store import AXES_TAG, RunStore
 from cogx_runs.tracking.uri import store_exists
 

@@ -42,3 +42,15 @@ def cache_directory() -> Path:
     except OSError as error:
         raise CogxError(f"{folder}: cannot be made ({error.strerror}); {ANOTHER_CACHE}") from error
     return folder
+
+
+def make_folder(directory: Path) -> None:
+    """Make the folder that a command is to write into. Raises CogxError where it cannot be made or written."""
+    if directory.exists() and not directory.is_dir():
+        raise CogxError(f"{directory}: is a file; name a folder")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CogxError(f"{directory}: cannot be made ({error.strerror}); name another folder") from error
+    if not os.access(directory, os.W_OK):
+        raise CogxError(f"{directory}: cannot be written; name another folder")

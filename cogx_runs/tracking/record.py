@@ -8,8 +8,6 @@ from typing import Any
 
 import yaml
 
-from cogx_runs.dashboard.images import CLIP, IMAGES, LOGGED_IMAGES
-from cogx_runs.dashboard.notes import DEGENERATE, NOTE, PICTURE, run_note
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.definitions.sweep import Parameters
 from cogx_runs.errors import DegenerateError
@@ -18,6 +16,7 @@ from cogx_runs.metrics.failure import Failure
 from cogx_runs.metrics.metric import Measured
 from cogx_runs.metrics.registry import card_of
 from cogx_runs.models.cards import HUB_MODELS, NAMES
+from cogx_runs.tracking.tags import DEGENERATE
 
 METRICS_TAG = "cogx.metrics"
 METRICS_FILE = "metrics.yaml"
@@ -34,22 +33,6 @@ def params(spec: RunSpec) -> dict[str, Any]:
 def known_params(spec: RunSpec) -> dict[str, Any]:
     """The parameters that are certain before a cell is made; a reused one was measured elsewhere."""
     return {name: value for name, value in params(spec).items() if name not in {"device", "placement"}}
-
-
-def shown(
-    spec: RunSpec, run_id: str, folder: Path, metrics: Mapping[str, float], tags: Mapping[str, str]
-) -> dict[str, str]:
-    """The tags by which MLflow's UI shows a finished run: its pictures, which are in `folder`, and its description.
-
-    `tags` are those that it has.
-    """
-    picture = next((folder / IMAGES).glob(f"{CLIP}+*+compressed.webp"))
-    what = f"{spec.run_name}: {spec.num_inference_steps} steps, guidance {spec.guidance_scale:g}, "
-    what += f"{spec.num_frames} frames, seed {spec.seed}, {spec.model}, in {spec.sweep}."
-    if DEGENERATE in tags:
-        what += f" Degenerate: {tags[DEGENERATE]} ({tags[f'{DEGENERATE}.rule']})."
-    note = run_note(what, spec.prompt, run_id, metrics, command(spec))
-    return {**LOGGED_IMAGES, PICTURE: f"{IMAGES}/{picture.name}", NOTE: note}
 
 
 def spec_metrics(spec: RunSpec) -> dict[str, float]:

@@ -1,0 +1,31 @@
+"""The experiments that a SWEEP names."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cogx_runs.definitions.sweep import load_sweeps
+from cogx_runs.errors import CogxError, InputError
+
+if TYPE_CHECKING:
+    from cogx_runs.tracking.reader import StoredRuns
+
+
+def experiments_of(name: str, store: "StoredRuns") -> list[str]:
+    """The experiments that a SWEEP names: an experiment itself, or those of a sweep file that the store knows.
+
+    Raises CogxError with the nearest name where it is neither.
+    """
+    known = store.experiment_names()
+    if name in known:
+        return [name]
+    try:
+        named = [found.name for found in load_sweeps([name])]
+    except InputError:
+        if Path(name).suffix == ".yaml":
+            raise
+        store.experiment_id(name)
+        raise
+    present = [experiment for experiment in named if experiment in known]
+    if not present:
+        raise CogxError(f"{name}: {', '.join(named)} has not been run yet; `cogx-runs sweep {name}` does it")
+    return present

@@ -1,0 +1,104 @@
+"""A tracked run as a record, the same for planning, dashboard, report and rescoring."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from types import MappingProxyType
+
+from cogx_runs.tracking import tags
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class RunState(StrEnum):
+    """How far a run has come, by MLflow's names."""
+
+    RUNNING = "RUNNING"
+    SCHEDULED = "SCHEDULED"
+    FINISHED = "FINISHED"
+    FAILED = "FAILED"
+    KILLED = "KILLED"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run has all that it was to have."""
+        return self is RunState.FINISHED
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the cell has a result, good or bad; a killed or open run has none."""
+        return self in {RunState.FINISHED, RunState.FAILED}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackedRun:
+    """One run of a cell as the tracking store has it."""
+
+    run_id: str
+    name: str
+    experiment: str
+    """Name of the experiment."""
+    experiment_id: str = ""
+    state: RunState
+    start_time_ms: int
+    """Milliseconds since 1970."""
+    params: Mapping[str, str] = _NOTHING
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """Those with one value; those by step or frame are `series`."""
+    series: tuple[str, ...] = ()
+    """Names of the metrics that have a value for each step or frame."""
+    tags: Mapping[str, str] = _NOTHING
+
+    @property
+    def signature(self) -> str:
+        """Identity of the pixels; empty where the run does not say."""
+        return self.tags.get(tags.SIGNATURE, "")
+
+    @property
+    def output_hash(self) -> str:
+        """Identity of pixels, file and scores; empty where the run does not say."""
+        return self.tags.get(tags.OUTPUT_HASH, "")
+
+    @property
+    def prompt(self) -> str:
+        """The prompt's text."""
+        return self.tags.get(tags.PROMPT, "")
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether the run is a copy of a finished one."""
+        return tags.REUSED_FROM in self.tags
+
+    @property
+    def pixels_from(self) -> str | None:
+        """The run that this one took its pixels from; None where it denoised them."""
+        return self.tags.get(tags.REUSED_FROM, self.tags.get(tags.LATENTS_FROM))
+
+    @property
+    def beside(self) -> str | None:
+        """What ran on the device at the same time; None where the run had it to itself."""
+        return self.tags.get(tags.BESIDE)
+
+    @property
+    def device_name(self) -> str:
+        """Product name of the device; empty where the run does not say."""
+        return self.tags.get(tags.DEVICE_NAME, "")
+
+    @cached_property
+    def definitions(self) -> dict[str, str]:
+        """Of each metric the definition by which it was measured: version, CLIP, reference."""
+        found: dict[str, str] = json.loads(self.tags.get(tags.METRICS, "{}"))
+        return found
+
+    @property
+    def degenerate(self) -> str | None:
+        """What the video is where it is degenerate: `noise`, `flat`, `frozen` or `nan`."""
+        return self.tags.get(tags.DEGENERATE)
+
+    @property
+    def was_aborted(self) -> bool:
+        """Whether `abort_degenerate` ended it before it was whole."""
+        is_aborting = self.params.get("abort_degenerate") == str(True)
+        return self.state is RunState.FAILED and self.degenerate is not None and is_aborting
