@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from filelock import FileLock
-from fsync import do_without_fsync
+
+from tests.support.fsync import do_without_fsync
+from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when huggingface_hub is imported
 # Read once too, when torch is: further threads find no work in models this small, and wait by spinning.
 os.environ["OMP_NUM_THREADS"] = "1"
-ROOT = Path(__file__).parent.parent
 do_without_fsync()
 
 
@@ -50,7 +51,7 @@ def tiny_model(shared: Path) -> Path:
     """A CogVideoXPipeline folder with random weights, 32x32, up to 17 frames."""
 
     def make(folder: Path) -> None:
-        from random_model import save_random_model
+        from benchmarks.random_model import save_random_model
 
         save_random_model(folder, "tiny", ROOT / "prompts")
 

@@ -1,0 +1,451 @@
+"""The search for the smallest step count: on simulated curves, on made-up runs in a real store, and for real."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from click.testing import CliRunner
+from scipy import stats
+
+from benchmarks.threshold_accuracy import CURVES, NOISES, Noise, accuracy, scores, search
+from cogx_runs.analysis.threshold import (
+    LADDER,
+    Threshold,
+    ThresholdPoint,
+    check_ladder,
+    judge_threshold,
+    looks,
+    threshold_sentence,
+)
+from cogx_runs.cli import cli
+from cogx_runs.errors import CogxError, InputError
+from cogx_runs.generation import loader
+from cogx_runs.plan import Plan
+from cogx_runs.threshold import ThresholdSearch, find_threshold
+from cogx_runs.tracking.store import RunStore
+from cogx_runs.workbench import Workbench
+from tests.support.runs import make_run
+
+SHORT = (10, 20, 40, 50)
+
+
+def judged(differences: Mapping[int, Sequence[float]], ladder: Sequence[int] = SHORT, **given: Any) -> Threshold:
+    options = {"margin": 1.0, "better": "higher", "metric": "clip_score", "seeds": 2, **given}
+    return judge_threshold(differences, ladder, **options)
+
+
+GOOD, BAD, UNSURE = [-0.1, 0.1, 0.0, 0.05], [-3.1, -2.9, -3.0, -3.05], [-3.0, 0.0, 1.0, -1.0]
+
+
+@pytest.mark.parametrize("true", LADDER)
+def test_every_threshold_of_the_ladder_is_found_with_four_counts_at_most(true: int) -> None:
+    rng = np.random.default_rng(true)
+
+    def cliff(steps: np.ndarray) -> np.ndarray:
+        return np.where(steps < true, -2.0, 0.0)
+
+    found = accuracy(cliff, NOISES["low"], prompts=9, seeds=5, replications=25, rng=rng)
+
+    assert (found.right, found.wrong) == (1.0, 0.0)
+    assert found.most_new <= 4
+
+
+@pytest.mark.parametrize("name", [name for name in CURVES if "at the margin" not in name])
+def test_curves_of_every_shape_are_searched_right_where_noise_is_small(name: str) -> None:
+    rng = np.random.default_rng(1)
+
+    found = accuracy(CURVES[name], Noise(0.002, 0.005), prompts=9, seeds=5, replications=20, rng=rng)
+
+    assert (found.right, found.wrong) == (1.0, 0.0)
+    assert found.most_new <= 4
+
+
+@pytest.mark.parametrize("known", [(), (20,), (10, 25), LADDER[:-1]])
+def test_an_inferior_count_is_given_in_at_most_5_percent_even_where_all_lie_at_the_margin(
+    known: tuple[int, ...],
+) -> None:
+    rng = np.random.default_rng(3)
+
+    found = accuracy(
+        CURVES["all below 50 at the margin"],
+        NOISES["middle"],
+        prompts=9,
+        seeds=5,
+        replications=2000,
+        rng=rng,
+        known=known,
+    )
+
+    assert 0.002 < found.wrong < 0.05
+
+
+def test_what_is_measured_already_narrows_the_bracket_first() -> None:
+    flat = scores(CURVES["a cliff of 2 margins at 12"], NOISES["low"], 9, 5, np.random.default_rng(0))
+
+    runs = {known: search(flat, known) for known in ((), (10, 15), (10, 12), LADDER[:-1])}
+
+    assert {threshold.found for threshold, _ in runs.values()} == {12}
+    assert {known: new for known, (_, new) in runs.items()} == {
+        (): (15, 8, 12, 10), (10, 15): (12,), (10, 12): (), LADDER[:-1]: (),
+    }  # fmt: skip
+
+
+def test_a_search_that_is_stopped_anywhere_goes_on_to_the_same_answer() -> None:
+    rng = np.random.default_rng(5)
+    for curve in CURVES.values():
+        made = scores(curve, NOISES["middle"], 9, 5, rng)
+        whole, measured = search(made)
+        for stop in range(len(measured) + 1):
+            assert search(made, measured[:stop]) == (whole, measured[stop:])
+
+
+def test_a_verdict_is_the_one_sided_t_bound_at_the_searchs_level() -> None:
+    differences = [-0.5, 0.2, -0.9, -0.1, 0.4, -0.3, -0.6, 0.0, -0.2]
+
+    threshold = judged({20: differences}, LADDER, seeds=5)
+
+    assert threshold.alpha == 0.05 / 4
+    low, high = stats.ttest_1samp(differences, 0).confidence_interval(0.975)
+    assert threshold.curve == (
+        ThresholdPoint(
+            count=20, mean=pytest.approx(np.mean(differences)), low=pytest.approx(low), high=pytest.approx(high),
+            prompts=9, seeds=5, verdict="not inferior",
+        ),
+    )  # fmt: skip
+    at_the_bound = judged({20: differences}, LADDER, margin=-low - 1e-9)
+    assert at_the_bound.curve[0].verdict == "undecided"
+    assert stats.ttest_1samp(differences, low, alternative="greater").pvalue == pytest.approx(0.05 / 4)
+
+
+def test_undecided_counts_as_not_shown() -> None:
+    assert judged({20: UNSURE}).curve[0].verdict == "undecided"
+    assert judged({20: UNSURE}).next_count == judged({20: BAD}).next_count == 40
+    assert judged({20: GOOD}).next_count == 10
+
+
+def test_where_lower_is_better_the_same_differences_turned_round_give_the_same() -> None:
+    higher = judged({10: BAD, 20: UNSURE, 40: GOOD})
+    lower = judged(
+        {count: [-value for value in values] for count, values in ((10, BAD), (20, UNSURE), (40, GOOD))}, better="lower"
+    )
+
+    assert [point.verdict for point in lower.curve] == [point.verdict for point in higher.curve]
+    assert [point.verdict for point in lower.curve] == ["inferior", "undecided", "not inferior"]
+    assert (lower.found, lower.not_shown, lower.settled) == (40, 20, True)
+
+
+def test_where_nothing_is_shown_the_answer_is_the_reference() -> None:
+    threshold = judged({20: BAD, 40: UNSURE})
+
+    assert (threshold.found, threshold.not_shown, threshold.settled) == (50, 40, True)
+    assert threshold_sentence(threshold) == (
+        "No step count below 50 is shown not inferior to 50 steps in clip_score, by a margin of 1. "
+        "40 is undecided (−0.750, 95% interval −3.47 to +1.97): more prompts may show it not inferior."
+    )
+
+
+def test_the_sentence_says_the_answer_what_it_rests_on_and_what_lies_below() -> None:
+    assert threshold_sentence(judged({10: GOOD, 20: GOOD})) == (
+        "10 is the smallest step count shown not inferior to 50 steps in clip_score, by a margin of 1: +0.0125 on "
+        "average (95% interval −0.123 to +0.148; 4 prompts, 2 seeds). The ladder has no smaller count."
+    )
+    assert threshold_sentence(judged({10: BAD, 20: GOOD})).endswith(
+        "10 is inferior (−3.01, 95% interval −3.15 to −2.88)."
+    )
+    assert threshold_sentence(judged({20: GOOD})).endswith("Not settled: 10 would be measured next.")
+
+
+def test_counts_that_are_out_of_order_are_said_and_not_built_upon() -> None:
+    threshold = judged({10: GOOD, 20: BAD, 40: GOOD})
+
+    assert (threshold.found, threshold.out_of_order, threshold.settled) == (40, (10,), True)
+    assert "Out of order: 10 shown not inferior as well, below 20, which is not" in threshold_sentence(threshold)
+
+
+def test_bisection_takes_as_many_looks_as_it_says_and_meets_no_more_inferior_counts() -> None:
+    for counts in range(1, 13):
+        ladder = tuple(range(1, counts + 2))
+        looked, met = [], []
+        for true in ladder:
+            curve = {count: GOOD if count >= true else UNSURE for count in ladder[:-1]}
+            for known in [(), *((count,) for count in ladder[:-1])]:
+                measured = {count: curve[count] for count in known}
+                order = list(known)
+                while (following := judged(measured, ladder).next_count) is not None:
+                    measured[following] = curve[following]
+                    order.append(following)
+                looked.append(len(order) - len(known))
+                met.append(sum(count < true for count in order))
+                assert judged(measured, ladder).found == true
+        assert max(looked) <= looks(counts)
+        assert max(met) <= looks(counts)
+
+
+@pytest.mark.parametrize(
+    ("ladder", "message"),
+    [
+        ([5, 10], "--ladder: lacks the reference 50; add 50 to it, or give --reference one of its counts"),
+        ([5, 50, 60], "--ladder: 60 is above the reference 50; leave it out, or make it that"),
+        ([50], "--ladder: must be whole numbers above 0, at least one below the reference 50"),
+        ([0, 50], "--ladder: must be whole numbers above 0, at least one below the reference 50"),
+    ],
+)
+def test_a_ladder_that_cannot_be_searched_is_refused(ladder: list[int], message: str) -> None:
+    with pytest.raises(CogxError, match=f"^{message}$"):
+        check_ladder(ladder, 50, "--ladder")
+
+
+def test_a_ladder_may_come_in_any_order() -> None:
+    assert check_ladder([50, 5, 10, 5], 50, "--ladder") == (5, 10, 50)
+
+
+def test_one_prompt_is_refused() -> None:
+    with pytest.raises(CogxError, match="^20 steps: one prompt has no interval, and nothing can be concluded"):
+        judged({20: [0.1]})
+
+
+# Made-up runs in a real store
+
+Quality = Callable[[int], float]
+PROMPTS = ("cat", "dog")
+
+
+@pytest.fixture
+def study(project: Path, tiny_model: Path, tiny_clip: Path) -> Callable[..., Path]:
+    """Writes a sweep file of two prompts with what it is given."""
+    (project / "prompts").mkdir()
+    for name in PROMPTS:
+        (project / "prompts" / f"{name}.txt").write_text(f"A {name} plays the guitar.\n", encoding="utf-8")
+    base = {
+        "model": str(tiny_model), "clip_model": str(tiny_clip), "num_frames": 9, "scheduler": "ddim_matched",
+        "guidance_scale": 1,
+    }  # fmt: skip
+
+    def write(**content: Any) -> Path:
+        content["base"] = {**base, **content.get("base", {})}
+        file = project / "found.yaml"
+        file.write_text(yaml.safe_dump({"name": "exp_found", "prompts": list(PROMPTS), **content}), encoding="utf-8")
+        return file
+
+    return write
+
+
+class Runs:
+    """Stands in for running: finishes each cell of a plan with a score made up from its step count."""
+
+    def __init__(self, quality: Quality, fails_at: int | None = None) -> None:
+        self.rounds: list[list[int]] = []
+        self.placements: set[str] = set()
+        self._quality = quality
+        self._fails_at = fails_at
+
+    def __call__(self, plan: Plan, bench: Workbench) -> None:  # noqa: ARG002
+        store = RunStore()
+        todo = [planned.spec for planned in plan.runs if planned.action != "done"]
+        self.rounds.append(sorted({spec.num_inference_steps for spec in todo}))
+        self.placements.add(plan.sweeps[0].base.placement)
+        for spec in todo:
+            place = PROMPTS.index(spec.prompt_name)
+            score = 25 + place + 0.01 * place * spec.num_inference_steps / 50 + self._quality(spec.num_inference_steps)
+            failed = spec.num_inference_steps == self._fails_at and place == 1
+            make_run(
+                store, spec, metrics={"clip_score": score}, error="broken" if failed else None,
+                tags={"cogx.signature": spec.signature, "cogx.prompt": spec.prompt},
+            )  # fmt: skip
+
+
+def cliff_at(count: int) -> Quality:
+    return lambda steps: 0.0 if steps >= count else -2.0
+
+
+def test_each_round_runs_one_count_and_a_second_search_runs_nothing(study: Callable[..., Path]) -> None:
+    file = study()
+    runs, again = Runs(cliff_at(12)), Runs(cliff_at(12))
+    told: list[str] = []
+
+    found = find_threshold(file, run=runs, report=told.append)
+    same = find_threshold(file, run=again)
+
+    assert runs.rounds == [[50], [15], [8], [12], [10]]
+    assert found.threshold.found == 12
+    assert (found.known, found.measured, found.stopped) == ((), (50, 15, 8, 12, 10), None)
+    assert again.rounds == []
+    assert runs.placements == {"resident"}, "chosen once, before a model takes the memory that it is chosen by"
+    assert same == replace(found, known=(8, 10, 12, 15, 50), measured=())
+    assert told == [
+        "12 counts, 2 prompts, 1 seed: beside the reference 50 at most 4 counts of 2 cells are run",
+        "50 steps, the reference, is there; next is 15",
+        "15 steps: −0.00350, not inferior; next is 8",
+        "8 steps: −2.00, inferior; next is 12",
+        "12 steps: −0.00380, not inferior; next is 10",
+    ]
+
+
+def test_a_search_that_died_in_a_round_goes_on_with_what_is_missing(study: Callable[..., Path]) -> None:
+    file = study(axes={"num_inference_steps": [5, 10, 25, 50], "seed": [1, 2]})
+
+    class Dies(Runs):
+        def __call__(self, plan: Plan, bench: Workbench) -> None:
+            if self.rounds:
+                super().__call__(replace(plan, runs=plan.runs[:3]), bench)
+                raise KeyboardInterrupt
+            super().__call__(plan, bench)
+
+    with pytest.raises(KeyboardInterrupt):
+        find_threshold(file, run=Dies(cliff_at(25)))
+    runs = Runs(cliff_at(25))
+    found = find_threshold(file, run=runs)
+
+    assert runs.rounds == [[10], [25]]
+    assert (found.threshold.found, found.known, found.measured) == (25, (50,), (10, 25))
+    assert {(point.prompts, point.seeds) for point in found.threshold.curve} == {(2, 2)}
+
+
+def test_failed_cells_end_the_search_unsettled_and_say_how_to_go_on(study: Callable[..., Path]) -> None:
+    file = study(axes={"num_inference_steps": [5, 10, 25, 50]})
+
+    found = find_threshold(file, run=Runs(cliff_at(25), fails_at=10))
+
+    assert found.stopped == "1 of 2 cells at 10 steps are not finished; --retry-failed takes up those that failed"
+    assert (found.threshold.found, found.threshold.settled) == (50, False)
+    retried = find_threshold(file, run=Runs(cliff_at(25)), retry_failed=True)
+    assert (retried.threshold.found, retried.stopped) == (25, None)
+
+
+def test_cells_without_the_metric_end_the_search_and_say_what_measures_it(study: Callable[..., Path]) -> None:
+    file = study(axes={"num_inference_steps": [5, 10, 25, 50]})
+
+    found = find_threshold(file, metric="sharpness", margin=1.0, run=Runs(cliff_at(25)))
+
+    assert found.stopped == (
+        "2 of 2 cells at 50 steps have no sharpness; `cogx-runs rescore exp_found` measures it where that can be done "
+        "here"
+    )
+
+
+def test_other_runs_of_the_experiment_are_not_of_the_search(study: Callable[..., Path]) -> None:
+    find_threshold(study(base={"guidance_scale": 3}), run=Runs(cliff_at(40)))
+
+    found = find_threshold(study(), run=Runs(cliff_at(12)))
+
+    assert (found.threshold.found, found.known) == (12, ())
+    assert {point.prompts for point in found.threshold.curve} == {2}
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "message"),
+    [
+        ({"prompts": ["cat"]}, {}, "found.yaml:prompts: one prompt gives no interval, and nothing could be concluded"),
+        (
+            {"axes": {"guidance_scale": [1, 6]}},
+            {},
+            "found.yaml:axes.guidance_scale: a search varies num_inference_steps and seed alone; put one value into",
+        ),
+        ({}, {"ladder": [5, 10]}, "--ladder: lacks the reference 50; add 50 to it"),
+        (
+            {"axes": {"num_inference_steps": [5, 10]}},
+            {},
+            "found.yaml:axes.num_inference_steps: lacks the reference 50; add 50 to it",
+        ),
+        (
+            {"axes": {"seed": [1]}, "vary": "zip"},
+            {},
+            "found.yaml:vary: a search runs every seed at a count; zip does not",
+        ),
+        ({}, {"metric": "psnr"}, "--metric psnr: is no measure of quality that a sweep takes"),
+        ({}, {"metric": "sharpness"}, "--margin: say how much worse a sharpness still does not matter"),
+        ({}, {"metric": "wall_time_s"}, "--metric wall_time_s: is no measure of quality that a sweep takes"),
+        ({}, {"margin": 0.0}, "--margin 0: must be above 0"),
+        (
+            {"base": {"scheduler": "ddim"}},
+            {},
+            "found.yaml:base.scheduler: ddim goes wrong at 6, 12, 15, 30, 35 steps, and a search would measure that; "
+            "give --set scheduler=ddim_matched, which is right at any count, or --ladder 5,8,10,20,25,40,50",
+        ),
+        ({"base": {"num_frames": 29}}, {}, "found.yaml:base.num_frames: 29 frames are beyond the 17"),
+    ],
+)
+def test_what_would_make_a_search_worthless_is_one_line_before_anything_runs(
+    content: dict[str, Any], options: dict[str, Any], message: str, study: Callable[..., Path], project: Path
+) -> None:
+    runs = Runs(cliff_at(10))
+    study(**content)
+
+    with pytest.raises(CogxError) as error:
+        find_threshold("found.yaml", run=runs, **options)
+
+    assert str(error.value).startswith(message)
+    assert len(str(error.value).splitlines()) == 1
+    assert runs.rounds == []
+
+
+def test_the_models_own_scheduler_will_do_where_it_is_right(study: Callable[..., Path]) -> None:
+    file = study(base={"scheduler": None})
+
+    with pytest.raises(InputError, match="ddim goes wrong at 6, 12"):
+        find_threshold(file)
+    found = find_threshold(file, ladder=[5, 10, 20, 25, 40, 50], run=Runs(cliff_at(20)))
+
+    assert found.threshold.found == 20
+
+
+def test_the_reference_is_the_files_base_or_the_one_given(study: Callable[..., Path]) -> None:
+    file = study(base={"num_inference_steps": 20})
+
+    by_file = find_threshold(file, run=Runs(cliff_at(12)))
+    given = find_threshold(file, reference=25, run=Runs(cliff_at(12)))
+
+    assert [(one.threshold.reference, one.threshold.found) for one in (by_file, given)] == [(20, 12), (25, 12)]
+    assert given.known == (10, 12, 15, 20)
+
+
+# For real
+
+
+@pytest.mark.slow
+def test_the_command_runs_a_search_and_prints_the_curve_and_goes_on_from_there(
+    study: Callable[..., Path], project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study(axes={"num_inference_steps": [1, 2, 3, 5]}, base={"num_inference_steps": 5})
+    load, loads = loader.load_pipeline, []
+    monkeypatch.setattr(loader, "load_pipeline", lambda *given: loads.append(given) or load(*given))
+
+    first = CliRunner().invoke(cli, ["threshold", "found.yaml", "--margin", "1000"], catch_exceptions=False)
+    again = CliRunner().invoke(cli, ["threshold", "found.yaml", "--margin", "1000", "--json"], catch_exceptions=False)
+
+    assert (first.exit_code, again.exit_code) == (0, 0)
+    lines = first.stdout.splitlines()
+    assert [line.split()[0] for line in lines[:4]] == ["steps", "1", "2", "5"]
+    assert [line.split()[-1] for line in lines[:4]] == ["verdict", "inferior", "inferior", "reference"]
+    assert lines[4].startswith("1 is the smallest step count shown not inferior to 5 steps in clip_score, by a margin")
+    assert "2 steps: " in first.stderr
+    assert "next is 1" in first.stderr
+    found = json.loads(again.stdout)
+    assert (found["known"], found["measured"], found["settled"]) == ([1, 2, 5], [], True)
+    assert len(loads) == 1
+    assert found["threshold"]["found"] == 1
+    store = RunStore()
+    tags = store.experiment_tags(store.experiment_id("exp_found"))
+    assert json.loads(tags["cogx.axes"]) == {"num_inference_steps": "number"}
+    assert len(list(store.runs(["exp_found"]))) == 6
+
+
+def test_the_command_says_bad_input_in_one_line_and_ends_with_1_where_nothing_is_settled(
+    study: Callable[..., Path], project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study()
+
+    wrong = CliRunner().invoke(cli, ["threshold", "found.yaml", "--ladder", "5;10"])
+    unsettled = judged({20: GOOD})
+    search = ThresholdSearch("exp_found", unsettled, (50,), (20,), "1 of 4 cells at 10 steps are not finished")
+    monkeypatch.setattr("cogx_runs.threshold.find_threshold", lambda *_, **__: search)
+    stopped = CliRunner().invoke(cli, ["threshold", "found.yaml"])
+
+    assert (wrong.exit_code, wrong.stderr) == (2, "--ladder 5;10: write it as 5,10,25,50\n")
+    assert (stopped.exit_code, stopped.stderr) == (1, "1 of 4 cells at 10 steps are not finished\n")
+    assert stopped.stdout.endswith("Not settled: 10 would be measured next.\n")
