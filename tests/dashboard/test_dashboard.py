@@ -21,7 +21,7 @@ from cogx_runs.study import dashboard
 from cogx_runs.tracking.dashboard import running, serve
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.tracking.view import page
-from tests.tracking.test_tracking import SPEC, SWEEP, finish
+from tests.support.tracked import SPEC, SWEEP, finish
 
 VIEW = "&compareRunsMode=CHART&viewStateShareKey=cogx"
 

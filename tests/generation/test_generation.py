@@ -10,7 +10,6 @@ import pytest
 import torch
 from diffusers import CogVideoXPipeline
 
-from cogx_runs.cells import resolve_cell
 from cogx_runs.errors import CogxError
 from cogx_runs.generation.generate import (
     Decoded,
@@ -26,21 +25,8 @@ from cogx_runs.generation.pipeline import PipelineKey, load_pipeline, load_vae
 from cogx_runs.generation.text import TextEncoding
 from cogx_runs.hardware import cache_directory
 from cogx_runs.models import resolve_model
-from cogx_runs.prompts import Prompt
 from cogx_runs.spec import RunSpec
-from cogx_runs.sweep import Parameters, Sweep
-
-TEXT = "A panda plays the guitar in a bamboo forest."
-
-
-def make_spec(model: Path, **changes: object) -> RunSpec:
-    base = Parameters.model_validate({"model": str(model), "num_inference_steps": 3, "num_frames": 9, **changes})
-    sweep = Sweep(name="exp", file="exp.yaml", description="", prompts=None, base=base, axes={}, vary="one_at_a_time")
-    return resolve_cell(sweep, base.model_dump(), Prompt("p", TEXT, ""), resolve_model(str(model)), "cpu", {})
-
-
-def load(spec: RunSpec) -> CogVideoXPipeline:
-    return load_pipeline(resolve_model(spec.model), PipelineKey.of(spec))
+from tests.support.pipelines import TEXT, load, make_spec
 
 
 def make(

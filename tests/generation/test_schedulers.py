@@ -14,7 +14,7 @@ from cogx_runs.generation.schedulers import MatchedDDIMScheduler, MatchedDPMSche
 from cogx_runs.generation.text import TextEncoding
 from cogx_runs.models import resolve_model
 from cogx_runs.spec import RunSpec
-from tests.generation.test_generation import load, make_spec
+from tests.support.pipelines import load, make_spec
 
 CONFIG = {
     "beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012, "prediction_type": "v_prediction",

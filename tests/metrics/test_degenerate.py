@@ -47,7 +47,7 @@ from cogx_runs.sweep import Scheduler
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.video import Frames
 from cogx_runs.workbench import Workbench
-from tests.generation.test_generation import load, make_spec
+from tests.support.pipelines import load, make_spec
 
 GOOD_FRAMES = FrameMeasures(spread=50, across=0.6, later=0.9, change=0.05)
 GOOD_LATENTS = LatentMeasures(spread=0.5, across=0.6, later=0.9)

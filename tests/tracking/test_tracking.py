@@ -12,28 +12,15 @@ from mlflow import MlflowClient
 
 from cogx_runs.errors import CogxError
 from cogx_runs.record import known_params
-from cogx_runs.sweep import Parameters, Sweep
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.tracking.uri import tracking_uri
-from tests.support import specs
 from tests.support.paths import ROOT
-
-SPEC = replace(specs.SPEC, prompt="A panda plays.")
-SWEEP = Sweep(
-    name="exp", file="exp.yaml", description="Why.", prompts=("panda",), base=Parameters(), axes={},
-    vary="one_at_a_time",
-)  # fmt: skip
+from tests.support.tracked import SPEC, SWEEP, finish
 
 
 @pytest.fixture
 def store(project: Path) -> RunStore:
     return RunStore()
-
-
-def finish(store: RunStore, run_id: str, folder: Path) -> None:
-    folder.mkdir(exist_ok=True)
-    (folder / "video.mp4").write_bytes(b"video")
-    store.finish(run_id, folder, {"seed": 42}, {"clip_score": 30.0}, {"cogx.clip_score.model": "tiny"})
 
 
 def test_a_claimed_run_is_running_and_names_its_cell_and_process(store: RunStore) -> None:
@@ -82,7 +69,7 @@ def test_finishing_writes_the_values_the_artifacts_and_last_the_status(store: Ru
 
 def test_the_run_of_a_dead_process_is_killed_at_once_and_can_be_claimed(store: RunStore) -> None:
     script = (
-        "from tests.tracking.test_tracking import SPEC, SWEEP; from cogx_runs.tracking.store import RunStore;"
+        "from tests.support.tracked import SPEC, SWEEP; from cogx_runs.tracking.store import RunStore;"
         "s = RunStore(); print(s.claim(s.open_experiment(SWEEP), SPEC, {}))"
     )
     done = subprocess.run(
