@@ -5,11 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from types import MappingProxyType
 
 from cogx_runs.tracking import tags
-
-_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class RunState(StrEnum):
@@ -44,12 +41,12 @@ class TrackedRun:
     state: RunState
     start_time_ms: int
     """Milliseconds since 1970."""
-    params: Mapping[str, str] = _NOTHING
+    params: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     """Those with one value; those by step or frame are `series`."""
     series: tuple[str, ...] = ()
     """Names of the metrics that have a value for each step or frame."""
-    tags: Mapping[str, str] = _NOTHING
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def signature(self) -> str:
@@ -89,7 +86,7 @@ class TrackedRun:
     @cached_property
     def definitions(self) -> dict[str, str]:
         """Of each metric the definition by which it was measured: version, CLIP, reference."""
-        found: dict[str, str] = json.loads(self.tags.get(tags.METRICS, "{}"))
+        found: dict[str, str] = json.loads(self.tags.get(tags.DEFINITIONS, "{}"))
         return found
 
     @property

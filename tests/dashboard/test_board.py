@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from cogx_runs.dashboard.board import Boards, refresh, show
-from cogx_runs.dashboard.notes import LIMIT, NOTE, RUN_LIMIT, escaped, run_note
+from cogx_runs.dashboard.notes import LIMIT, RUN_LIMIT, escaped, run_note
 from cogx_runs.dashboard.view import Only
 from cogx_runs.definitions.ranges import OptunaSearch
 from cogx_runs.definitions.spec import RunSpec
@@ -21,6 +21,7 @@ from cogx_runs.definitions.sweep import Parameters, Sweep
 from cogx_runs.errors import CogxError
 from cogx_runs.tracking.record import known_params, spec_metrics
 from cogx_runs.tracking.store import RunStore
+from cogx_runs.tracking.tags import MLFLOW_NOTE
 from tests.support.specs import SPEC
 
 SWEEP = Sweep(
@@ -58,7 +59,7 @@ def state(experiment: str, key: str) -> dict[str, Any]:
 
 
 def note(experiment: str) -> str:
-    return str(MlflowClient().get_experiment(experiment).tags[NOTE])
+    return str(MlflowClient().get_experiment(experiment).tags[MLFLOW_NOTE])
 
 
 def test_a_view_sorts_by_the_swept_number_and_names_every_metric_in_a_card(store: RunStore, tmp_path: Path) -> None:
@@ -255,7 +256,7 @@ def test_many_prompts_and_a_long_question_stay_within_mlflows_limits(store: RunS
 def test_a_description_that_a_user_wrote_is_left_alone(store: RunStore) -> None:
     experiment = store.open_experiment(SWEEP)
     refresh(store, "exp")
-    MlflowClient().set_experiment_tag(experiment, NOTE, "My own words.")
+    MlflowClient().set_experiment_tag(experiment, MLFLOW_NOTE, "My own words.")
 
     refresh(store, "exp")
 
