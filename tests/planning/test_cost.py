@@ -40,7 +40,7 @@ def finished(
     metrics["wall_time_s"] = encode_text_s + metrics["denoise_s"] + decode_s + encode_video_s
     if peak_vram_gib is not None:
         metrics["peak_vram_gib"] = peak_vram_gib
-    return tracked(spec, metrics=metrics, **{"tags": HERE, **changes})
+    return tracked(spec, **{"metrics": metrics, "tags": HERE, **changes})
 
 
 NOTHING_YET = Estimate(None, None, "no finished run of 2b with resident on this device yet")
