@@ -97,7 +97,7 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
             types[column] = "string"
     for column, kind in types.items():
         if kind == "boolean":
-            frame[column] = frame[column].map({"True": True, "False": False})
+            frame[column] = frame[column].map({str(True): True, str(False): False})
     frame["start_time"] = pd.to_datetime(frame["start_time"], unit="ms", utc=True)
     return frame.astype(types)
 

@@ -11,7 +11,6 @@ from cogx_runs.analysis.promotion.chosen import without_chosen
 from cogx_runs.analysis.seeds import SeedSpread
 from cogx_runs.definitions.ranges import Direction
 from cogx_runs.metrics.card import MetricCard
-from cogx_runs.report.cells import Cell
 from cogx_runs.report.comparisons import SEED, Comparisons, compare, constant
 from cogx_runs.report.environments import Environment, definitions_of, environments_of
 from cogx_runs.report.grids import Grid, grids_of
@@ -29,6 +28,7 @@ from cogx_runs.report.sentences import (
 )
 from cogx_runs.report.trials import Trials, trials_of
 from cogx_runs.report.votes import Tally, Vote, tally
+from cogx_runs.tracking.run import TrackedRun
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Section:
     key: str
     experiment: str
     question: str
-    cells: tuple[Cell, ...]
+    cells: tuple[TrackedRun, ...]
     summary: str
     searches: tuple[TrialsContent, ...]
     """Empty where the experiment is none."""
@@ -96,7 +96,7 @@ class Content:
     votes: tuple[Vote, ...]
 
     @property
-    def cells(self) -> list[Cell]:
+    def cells(self) -> list[TrackedRun]:
         return [cell for section in self.sections for cell in section.cells]
 
 
@@ -107,7 +107,7 @@ class Experiment:
     name: str
     question: str
     """What its sweep is for; may be empty."""
-    cells: tuple[Cell, ...]
+    cells: tuple[TrackedRun, ...]
     unfinished: int
     """Cells that have neither finished nor failed."""
     axes: tuple[str, ...]

@@ -16,10 +16,10 @@ from cogx_runs.analysis.effects import Effect
 from cogx_runs.analysis.verdict import Verdict
 from cogx_runs.analysis.wording import write_value
 from cogx_runs.metrics.card import MetricCard
-from cogx_runs.report.cells import Cell
 from cogx_runs.report.grids import Grid, Row
 from cogx_runs.report.sentences import VERDICTS
 from cogx_runs.report.trials import Trials, Tried
+from cogx_runs.tracking.run import TrackedRun
 
 COLOURS = ("#4c8bf5", "#e2703a", "#35a06b", "#b667d6", "#c99a1e", "#d9536f", "#2ba3b5", "#8a8f98")
 """Told apart on white and on black."""
@@ -168,11 +168,11 @@ def _effect(axes: Axes, place: int, effect: Effect, scale: float) -> None:
     )  # fmt: skip
 
 
-def _has(cell: Cell | None, quantity: MetricCard) -> bool:
-    return cell is not None and cell.is_finished and quantity.name in cell.metrics
+def _has(cell: TrackedRun | None, quantity: MetricCard) -> bool:
+    return cell is not None and cell.state.is_finished and quantity.name in cell.metrics
 
 
-def _by_prompt(axes: Axes, cells: Sequence[Cell], quantity: MetricCard) -> None:
+def _by_prompt(axes: Axes, cells: Sequence[TrackedRun], quantity: MetricCard) -> None:
     names = list(dict.fromkeys(cell.prompt_name for cell in cells))
     heights = [cell.metrics[quantity.name] / quantity.scale for cell in cells]
     axes.plot(
@@ -210,7 +210,7 @@ def _by_value(axes: Axes, grid: Grid, points: Sequence[tuple[Row, Any]], quantit
         axes.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
-def _alternative(grid: Grid, cells: Sequence[Cell], quantity: MetricCard) -> str:
+def _alternative(grid: Grid, cells: Sequence[TrackedRun], quantity: MetricCard) -> str:
     values = [cell.metrics[quantity.name] for cell in cells]
     against = "each prompt" if grid.axis is None else grid.axis
     return (

@@ -10,6 +10,7 @@ from cogx_runs.report.content import Experiment, content_of
 from cogx_runs.report.page import Media, render_page
 from tests.support.frames import frame_of, run
 from tests.support.reports import page_of, rows_of
+from tests.support.tracked_runs import tracked_in
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +114,7 @@ def test_parameters_of_two_models_in_two_sweeps_are_ranked_apart() -> None:
     experiments = []
     for name, axis, found in (("small", "guidance_scale", small), ("large", "num_inference_steps", rows)):
         runs = frame_of(found)
-        experiments.append(Experiment(name, "", tuple(cells_of(runs)[0]), 0, (axis,), runs))
+        experiments.append(Experiment(name, "", tuple(cells_of(tracked_in(runs))[0]), 0, (axis,), runs))
 
     ranking = content_of("id", experiments, {}, {}, []).together.ranking
 
@@ -133,7 +134,7 @@ def test_a_metric_that_only_one_of_two_sweeps_has_is_compared_there_and_needs_no
     experiments = []
     for name, axis, found in (("seeds", "seed", seeds), ("steps", "num_inference_steps", steps)):
         runs = frame_of(found)
-        experiments.append(Experiment(name, "", tuple(cells_of(runs)[0]), 0, (axis,), runs))
+        experiments.append(Experiment(name, "", tuple(cells_of(tracked_in(runs))[0]), 0, (axis,), runs))
 
     content = content_of("id", experiments, {}, {}, [])
 

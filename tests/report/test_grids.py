@@ -9,12 +9,13 @@ from cogx_runs.report.grids import Grid, grids_of
 from cogx_runs.report.sentences import about_grid, warnings_about
 from tests.support.frames import frame_of, run
 from tests.support.reports import cell, experiment_of, grid_of, page_of, rows_of
+from tests.support.tracked_runs import tracked_in
 
 
 def compared(rows: list[dict[str, Any]], axis: str = "guidance_scale") -> tuple[Grid, Comparisons]:
     """The grid along an axis of runs as the store gives them, and what they are compared by."""
     runs = frame_of(rows)
-    (grid,) = grids_of("exp", cells_of(runs)[0], [axis], {})
+    (grid,) = grids_of("exp", cells_of(tracked_in(runs))[0], [axis], {})
     return grid, compare(runs, [grid], {}, runs)
 
 
@@ -194,9 +195,9 @@ def test_what_cannot_be_compared_is_said_in_a_line_and_the_page_is_there() -> No
 
 def test_what_must_not_be_compared_is_warned_of() -> None:
     mixed = [
-        cell(tags={"clip_score.model": "toy"}),
-        cell(model="5b", model_revision="other", tags={"clip_score.model": "ViT", "env.device_name": "H100"}),
-        cell(seed=1, tags={"clip_score.prompt_truncated": "True"}),
+        cell(tags={"cogx.clip_score.model": "toy"}),
+        cell(model="5b", model_revision="other", tags={"cogx.clip_score.model": "ViT", "cogx.env.device_name": "H100"}),
+        cell(seed=1, tags={"cogx.clip_score.prompt_truncated": "True"}),
     ]
 
     said = warnings_about(mixed)
