@@ -27,7 +27,7 @@ screenshots: setup ## The pictures of the README, of the study's sweeps of one p
 	$(BIN)/python docs/screenshots.py
 
 bench: setup ## The old loop against cogx-runs, both with the toy model on a CPU
-	$(BIN)/python benchmarks/bench.py --model toy --device cpu --sweeps sweeps/guidance.yaml sweeps/steps.yaml
+	$(BIN)/python -m benchmarks.bench --model toy --device cpu --sweeps sweeps/guidance.yaml sweeps/steps.yaml
 
 format: setup ## Lay out the code and mend what ruff can mend
 	$(BIN)/ruff check --fix .

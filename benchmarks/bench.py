@@ -1,8 +1,8 @@
 """The old loop and `cogx-runs sweep` on one machine: the same model folder, the same videos, the same seeds.
 
-    python benchmarks/bench.py                                       # toy
-    python benchmarks/bench.py --model 2b --records bench-2b         # the real weights
-    python benchmarks/bench.py --model 2b --records bench-2b --report
+    python -m benchmarks.bench                                       # toy
+    python -m benchmarks.bench --model 2b --records bench-2b         # the real weights
+    python -m benchmarks.bench --model 2b --records bench-2b --report
 
 The old loop makes each video that the sweep files ask for in a process of its own (`old_loop.py`); `cogx-runs sweep`
 runs in a fresh folder, with an empty tracking store and empty caches, and its whole process is timed. Each part that
@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from bench_parts import environment, key_of, make_new, make_old, warm_page_cache
-from bench_records import Asked, Cell, NewSweep, OldVideo, Part, Records
-from bench_report import report
 
 import cogx_runs
+from benchmarks.bench_parts import environment, key_of, make_new, make_old, warm_page_cache
+from benchmarks.bench_records import Asked, Cell, NewSweep, OldVideo, Part, Records
+from benchmarks.bench_report import report
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import CogxError
 from cogx_runs.models.cards import ModelCard

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench_records import PACKAGE, NewRun, NewSweep, OldVideo, code
-
 import cogx_runs
+from benchmarks.bench_records import PACKAGE, NewRun, NewSweep, OldVideo, code
 from cogx_runs.definitions.prompts import PromptLibrary
 from cogx_runs.definitions.spec import RunSpec
 

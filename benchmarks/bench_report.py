@@ -6,7 +6,7 @@ from itertools import pairwise
 from statistics import median, median_low
 from typing import TypeVar
 
-from bench_records import Cell, NewRun, NewSweep, OldVideo
+from benchmarks.bench_records import Cell, NewRun, NewSweep, OldVideo
 
 PEAK_TFLOP_S = 800.0
 """Of an H100 in float16, by which the floor of a step is told."""

@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 from filelock import FileLock
-from fsync import do_without_fsync
+
+from tests.support.fsync import do_without_fsync
+from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
+    from click.testing import Result
     from playwright.sync_api import Browser
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when huggingface_hub is imported
 # Read once too, when torch is: further threads find no work in models this small, and wait by spinning.
 os.environ["OMP_NUM_THREADS"] = "1"
-ROOT = Path(__file__).parent.parent
 do_without_fsync()
 
 
@@ -50,7 +53,7 @@ def tiny_model(shared: Path) -> Path:
     """A CogVideoXPipeline folder with random weights, 32x32, up to 17 frames."""
 
     def make(folder: Path) -> None:
-        from random_model import save_random_model
+        from benchmarks.random_model import save_random_model
 
         save_random_model(folder, "tiny", ROOT / "prompts")
 
@@ -120,3 +123,34 @@ def project(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) 
     shutil.copy(empty_store / "mlflow.db", folder / "mlflow.db")
     monkeypatch.chdir(folder)
     return folder
+
+
+@pytest.fixture
+def invoke(project: Path, tiny_model: Path, tiny_clip: Path) -> "Callable[..., Result]":
+    """Run `cogx-runs` with these arguments in a project that holds a guidance and a seed sweep."""
+    from click.testing import CliRunner
+
+    from cogx_runs.cli import cli
+
+    (project / "prompts").mkdir()
+    (project / "prompts" / "panda.txt").write_text("A panda plays the guitar.\n", encoding="utf-8")
+    (project / "prompts" / "cat.txt").write_text("A cat at a keyboard.\n", encoding="utf-8")
+    base = {
+        "model": str(tiny_model), "clip_model": str(tiny_clip), "num_inference_steps": 2, "num_frames": 9,
+        "guidance_scale": 6, "seed": 42,
+    }  # fmt: skip
+    sweeps = {
+        "guidance": {"name": "exp_guidance", "description": "Why.", "axes": {"guidance_scale": [1, 6]}},
+        "seed": {"name": "exp_seed", "axes": {"seed": [42, 7]}},
+    }
+    for name, content in sweeps.items():
+        text = yaml.safe_dump({"prompts": ["panda"], "base": base, **content})
+        (project / f"{name}.yaml").write_text(text, encoding="utf-8")
+
+    def call(*arguments: object) -> "Result":
+        result = CliRunner().invoke(cli, [str(argument) for argument in arguments])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return call

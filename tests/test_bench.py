@@ -5,10 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from bench import parts, step_tflop, unrecorded
-from bench_records import Asked, Cell, NewRun, NewSweep, OldVideo, Part, Records, code
-from bench_report import equal_latents, new_idle_share, old_loop, report
-from cells import SPEC
+
+from benchmarks.bench import parts, step_tflop, unrecorded
+from benchmarks.bench_records import Asked, Cell, NewRun, NewSweep, OldVideo, Part, Records, code
+from benchmarks.bench_report import equal_latents, new_idle_share, old_loop, report
+from tests.support.specs import SPEC
 
 GUIDED = Cell("panda g6", "exp: g6", num_inference_steps=50, num_frames=49, guided=True, step_tflop=240.0)
 STRONGER = replace(GUIDED, key="panda g12", name="exp: g12")

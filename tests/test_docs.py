@@ -11,8 +11,8 @@ import cogx_runs
 from cogx_runs.cli import cli
 from cogx_runs.definitions.sweep import Parameters
 from cogx_runs.metrics.registry import cards
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 
 

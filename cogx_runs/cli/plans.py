@@ -113,7 +113,7 @@ def promote(sweep: str, top: str, dry_run: bool, as_json: bool, **options: Any) 
     with told_as_json(as_json):
         print_advice([advice for advice in planned.plan.advice if advice.level != "error"])
         with reporter(planned.plan) as progress:
-            done = carry_out(planned, reporter=progress)
+            done = carry_out(planned, progress=progress)
     if as_json:
         runs = [_outcome_dict(outcome) for outcome in done.outcomes]
         advice = planned.plan.as_dict()["advice"]
@@ -150,7 +150,7 @@ def _run(planned: "Plan", fail_fast: bool = False) -> "list[Outcome]":
 
     print_advice([advice for advice in planned.advice if advice.level != "error"])
     with reporter(planned) as progress:
-        return execute(planned, fail_fast=fail_fast, reporter=progress)
+        return execute(planned, fail_fast=fail_fast, progress=progress)
 
 
 def _outcome_dict(outcome: "Outcome") -> dict[str, Any]:

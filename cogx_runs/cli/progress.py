@@ -5,35 +5,34 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from rich import progress as bars
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from cogx_runs.definitions.spec import RunSpec
-from cogx_runs.execution.outcomes import Outcome, Reporter
 from cogx_runs.planning.plan import Plan
+from cogx_runs.progress import Progress
 
 PLAIN_STEP_INTERVAL_S = 15
 
 
 @contextmanager
-def reporter(plan: Plan) -> Iterator[Reporter]:
+def reporter(plan: Plan) -> Iterator[Progress]:
     """A reporter for this plan's sweep, as the terminal allows."""
     console = Console(stderr=True, highlight=False)
     total = plan.count("run") + plan.count("reuse") + plan.cells_to_come
     if not console.is_terminal:
         yield _PlainLines(console, total)
         return
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
+    with bars.Progress(
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.MofNCompleteColumn(),
+        bars.TimeElapsedColumn(),
+        bars.TimeRemainingColumn(),
         console=console,
         transient=True,
-    ) as progress:
-        yield _Bars(progress, total)
+    ) as shown:
+        yield _Bars(shown, total)
 
 
 def _place(sweeps: Sequence[str], address: str | None) -> str:
@@ -43,10 +42,10 @@ def _place(sweeps: Sequence[str], address: str | None) -> str:
 class _Bars:
     """One bar for the sweep with time left, one for the steps of the current run."""
 
-    def __init__(self, progress: Progress, total: int) -> None:
-        self._progress = progress
-        self._sweep = progress.add_task("sweep", total=total)
-        self._steps = progress.add_task("starting", total=None)
+    def __init__(self, shown: bars.Progress, total: int) -> None:
+        self._progress = shown
+        self._sweep = shown.add_task("sweep", total=total)
+        self._steps = shown.add_task("starting", total=None)
         self._trial = ""
         self._told: set[str] = set()
 
@@ -59,9 +58,9 @@ class _Bars:
     def trial_started(self, number: int, total: int, what: str) -> None:  # noqa: ARG002 (cells are named by it)
         self._trial = f"trial {number} of {total}: "
 
-    def run_started(self, spec: RunSpec) -> None:
-        self._progress.update(self._sweep, description=escape(self._trial + spec.run_name))
-        self._progress.reset(self._steps, total=spec.num_inference_steps, description="")
+    def cell_started(self, name: str, steps: int) -> None:
+        self._progress.update(self._sweep, description=escape(self._trial + name))
+        self._progress.reset(self._steps, total=steps, description="")
 
     def phase(self, name: str) -> None:
         self._progress.update(self._steps, description=escape(name))
@@ -69,12 +68,10 @@ class _Bars:
     def step(self, done: int, total: int) -> None:
         self._progress.update(self._steps, completed=done, total=total)
 
-    def run_ended(self, outcome: Outcome) -> None:
+    def cell_ended(self, name: str, status: str, error: str | None = None) -> None:
         self._progress.advance(self._sweep)
-        if outcome.status == "failed":
-            self._progress.console.print(
-                f"[red]failed[/] {escape(outcome.spec.run_name)}: {escape(outcome.error or '')}"
-            )
+        if status == "failed":
+            self._progress.console.print(f"[red]failed[/] {escape(name)}: {escape(error or '')}")
 
     def _once(self, text: str, soft_wrap: bool = False) -> None:
         """Each trial of a search would say it again."""
@@ -103,11 +100,11 @@ class _PlainLines:
     def trial_started(self, number: int, total: int, what: str) -> None:
         self._line(f"trial {number} of {total}: {what}")
 
-    def run_started(self, spec: RunSpec) -> None:
+    def cell_started(self, name: str, steps: int) -> None:  # noqa: ARG002 (a line a cell, none a step)
         if self._begun == 0:
             self._started = time.monotonic()
         self._begun += 1
-        self._name = f"[{self._begun}/{self._total}] {spec.run_name}"
+        self._name = f"[{self._begun}/{self._total}] {name}"
         self._line(self._name)
 
     def phase(self, name: str) -> None:
@@ -118,13 +115,15 @@ class _PlainLines:
         if time.monotonic() - self._last >= PLAIN_STEP_INTERVAL_S:
             self._line(f"{self._name}: step {done} of {total}")
 
-    def run_ended(self, outcome: Outcome) -> None:
+    def cell_ended(self, name: str, status: str, error: str | None = None) -> None:
         self._ended += 1
         seconds = time.monotonic() - self._started
         left = seconds / self._ended * (self._total - self._ended)
-        detail = f": {outcome.error}" if outcome.error else ""
-        name = f"{outcome.spec.run_name}: {outcome.status}{detail}"
-        self._line(f"{self._ended} of {self._total} ended, {name}; {seconds:.0f} s gone, about {left:.0f} s left")
+        detail = f": {error}" if error else ""
+        self._line(
+            f"{self._ended} of {self._total} ended, {name}: {status}{detail}; "
+            f"{seconds:.0f} s gone, about {left:.0f} s left"
+        )
 
     def _once(self, text: str) -> None:
         """Each trial of a search would say it again."""

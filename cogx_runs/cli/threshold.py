@@ -1,6 +1,8 @@
 """threshold: the smallest step count that is good enough."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,8 +11,8 @@ from cogx_runs.cli.json_output import print_json, told_as_json
 from cogx_runs.cli.options import cell_options, json_option, take_overrides
 
 if TYPE_CHECKING:
-    from cogx_runs.execution.session import Workbench
     from cogx_runs.planning.plan import Plan
+    from cogx_runs.progress import Progress
     from cogx_runs.search.threshold import ThresholdSearch
 
 
@@ -36,7 +38,7 @@ def threshold(file: str, ladder: str | None, as_json: bool, **options: Any) -> N
             file,
             ladder=None if ladder is None else _counts(ladder),
             overrides=take_overrides(options),
-            run=_Rounds(),
+            open_progress=_Rounds(),
             report=lambda message: click.echo(message, err=True),
             **options,
         )
@@ -50,20 +52,20 @@ def threshold(file: str, ladder: str | None, as_json: bool, **options: Any) -> N
 
 
 class _Rounds:
-    """Runs each round's plan with its progress shown; advice is said once."""
+    """Shows each round's progress; advice that several rounds share is printed once."""
 
     def __init__(self) -> None:
-        self._said: set[str] = set()
+        self._printed: set[str] = set()
 
-    def __call__(self, planned: "Plan", bench: "Workbench") -> None:
-        from cogx_runs.api import execute
+    @contextmanager
+    def __call__(self, planned: "Plan") -> "Iterator[Progress]":
         from cogx_runs.cli.progress import reporter
         from cogx_runs.cli.tables import print_advice
 
-        print_advice([advice for advice in planned.advice if advice.message not in self._said])
-        self._said |= {advice.message for advice in planned.advice}
+        print_advice([advice for advice in planned.advice if advice.message not in self._printed])
+        self._printed |= {advice.message for advice in planned.advice}
         with reporter(planned) as progress:
-            execute(planned, reporter=progress, bench=bench)
+            yield progress
 
 
 def _counts(ladder: str) -> list[int]:

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from cogx_runs.dashboard.board import Boards
+from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import CogxError, first_line
 from cogx_runs.execution.background import Finishing, FinishingError
 from cogx_runs.execution.inference import Cell, Made, Maker
@@ -18,6 +19,7 @@ from cogx_runs.execution.outcomes import Outcome, Reporter, known_outcome
 from cogx_runs.execution.postprocess import Completer
 from cogx_runs.execution.session import Workbench
 from cogx_runs.planning.plan import Plan
+from cogx_runs.progress import Progress
 from cogx_runs.system.disk import DISK_FULL, check_disk, is_disk_full
 from cogx_runs.tracking.reader import scalars
 from cogx_runs.tracking.record import command, failure_tags, known_params, params, spec_metrics, write_definition
@@ -202,3 +204,37 @@ class Runner:
             self._report.phase("waiting for another sweep that makes the same video")
             time.sleep(WAIT_S)
         return self._completer.take_over(cell)
+
+
+class LocalExecutor:
+    """Adapter."""
+
+    def __init__(self, tracking_uri: str | None = None) -> None:
+        from cogx_runs.system.hardware import avoid_fragmentation
+
+        avoid_fragmentation()
+        self._uri = tracking_uri
+        self._bench = Workbench()
+
+    def __enter__(self) -> "LocalExecutor":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bench.loader.close()
+
+    def run(self, plan: Plan, progress: Progress, *, fail_fast: bool = False) -> list[Outcome]:
+        return Runner(plan, RunStore(self._uri), _Adapter(progress), self._bench).run(fail_fast)
+
+
+class _Adapter:
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._progress, name)
+
+    def run_started(self, spec: RunSpec) -> None:
+        self._progress.cell_started(spec.run_name, spec.num_inference_steps)
+
+    def run_ended(self, outcome: Outcome) -> None:
+        self._progress.cell_ended(outcome.spec.run_name, outcome.status, outcome.error)

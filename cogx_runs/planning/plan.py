@@ -7,6 +7,7 @@ from typing import Any, Literal
 from cogx_runs.definitions.prompts import PromptLibrary
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.definitions.sweep import Placement, Sweep
+from cogx_runs.errors import InputError, Mistake
 from cogx_runs.models.cards import ModelCard
 from cogx_runs.planning.actions import Action, Decision
 
@@ -88,6 +89,11 @@ class Plan:
     @property
     def errors(self) -> list[Advice]:
         return [advice for advice in self.advice if advice.level == "error"]
+
+    def check(self) -> None:
+        """Raises InputError, naming each of them, where the advice holds errors."""
+        if self.errors:
+            raise InputError(Mistake(advice.where, advice.message) for advice in self.errors)
 
     def count(self, action: Action) -> int:
         return sum(run.action == action for run in self.runs)

@@ -3,6 +3,7 @@
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,17 @@ from cogx_runs.analysis.promotion.choice import Candidate, Choice, choose, direc
 from cogx_runs.analysis.promotion.finals import Comparison, Promoted, compare, metric_to_check_by, promoted
 from cogx_runs.analysis.promotion.previews import STEPS, of_newest_texts
 from cogx_runs.analysis.promotion.wording import no_agreement, say_agreement, say_comparison
-from cogx_runs.api import execute, plan_sweeps
 from cogx_runs.dashboard.notes import PROMOTED_BY, PROMOTED_FROM, PROMOTED_RANK
+from cogx_runs.definitions.prompts import PromptLibrary
 from cogx_runs.definitions.spec import PIXEL_FIELDS
 from cogx_runs.definitions.sweep import Parameters, Sweep, parameters_of
 from cogx_runs.errors import CogxError
-from cogx_runs.execution.outcomes import Outcome, Reporter
+from cogx_runs.execution.executor import Executor
+from cogx_runs.execution.outcomes import Outcome
 from cogx_runs.models.cards import HUB_MODELS, NAMES
-from cogx_runs.planning.plan import Advice, Plan, PlannedRun
+from cogx_runs.planning.plan import Advice, Conditions, Plan, PlannedRun
+from cogx_runs.planning.planner import Planner
+from cogx_runs.progress import Progress, SilentProgress
 from cogx_runs.tracking.experiments import experiments_of
 from cogx_runs.tracking.store import AXES_TAG, RunStore
 from cogx_runs.tracking.uri import store_exists
@@ -59,14 +63,20 @@ class Promotion:
 
 
 def promote(
-    sweep: str, *, by: str, tracking_uri: str | None = None, reporter: Reporter | None = None, **options: Any
+    sweep: str,
+    *,
+    by: str,
+    tracking_uri: str | None = None,
+    progress: Progress | None = None,
+    executor: Executor | None = None,
+    **options: Any,
 ) -> Promotion:
-    """Make the best candidates of each prompt again at more steps, in the experiment that they are of.
+    """Makes the best candidates of each prompt again at more steps, in the experiment that they are of.
 
     Takes the options of `plan_promotion`, and raises what it raises.
     """
     planned = plan_promotion(sweep, by=by, tracking_uri=tracking_uri, **options)
-    return carry_out(planned, tracking_uri=tracking_uri, reporter=reporter)
+    return carry_out(planned, tracking_uri=tracking_uri, progress=progress, executor=executor)
 
 
 def plan_promotion(
@@ -82,8 +92,8 @@ def plan_promotion(
     retry_failed: bool = False,
     tracking_uri: str | None = None,
 ) -> PlannedPromotion:
-    """Choose the `top` best candidates of each prompt of an experiment, or of a sweep file's, and plan them at `steps`.
-    Loads no model.
+    """Chooses the `top` best candidates of each prompt of an experiment, or of a sweep file's, and plans them at
+    `steps`. Loads no model.
 
     Candidates are the finished cells at `from_steps`, by default the one count below `steps` that is there; `top` None
     takes all of them. `check` is a metric that does not choose, by default the first that every candidate has. All
@@ -112,10 +122,21 @@ def plan_promotion(
 
 
 def carry_out(
-    planned: PlannedPromotion, *, tracking_uri: str | None = None, reporter: Reporter | None = None
+    planned: PlannedPromotion,
+    *,
+    tracking_uri: str | None = None,
+    progress: Progress | None = None,
+    executor: Executor | None = None,
 ) -> Promotion:
-    """Run the plan of a promotion, tag what it made or found with its lineage, and look at the result."""
-    outcomes = execute(planned.plan, tracking_uri=tracking_uri, reporter=reporter)
+    """Runs the plan of a promotion, tags its runs with their lineage, and compares previews with finals.
+
+    Raises InputError where the plan's advice holds errors, CogxError where no cell can run.
+    """
+    from cogx_runs.execution.local import LocalExecutor
+
+    planned.plan.check()
+    with LocalExecutor(tracking_uri) if executor is None else nullcontext(executor) as used:
+        outcomes = used.run(planned.plan, progress or SilentProgress())
     choice, check = planned.choice, planned.check
     _tag(RunStore(tracking_uri), planned, outcomes)
     frame = load_runs(planned.experiment, tracking_uri=tracking_uri)
@@ -152,14 +173,8 @@ def _plan(
     with tempfile.TemporaryDirectory(prefix="cogx-runs-") as folder:  # the library's own texts may have changed since
         for config in configs.values():
             (Path(folder) / f"{config['prompt_name']}.txt").write_text(config["prompt"], encoding="utf-8")
-        planned = plan_sweeps(
-            cells,
-            prompts=Path(folder),
-            device=device,
-            max_vram=max_vram,
-            retry_failed=retry_failed,
-            tracking_uri=store.uri,
-        )
+        conditions = Conditions(PromptLibrary.find(Path(folder)), device, retry_failed, max_vram)
+        planned = Planner(conditions, store.uri).plan(cells)
     runs = []
     for run in planned.runs:
         candidate = next((one for one in choice.promoted if _is_same(run, configs[one.run_id])), None)

@@ -2,9 +2,8 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,16 +15,18 @@ from cogx_runs.analysis.pairs import pair_cells
 from cogx_runs.analysis.promotion.previews import STEPS
 from cogx_runs.analysis.threshold import LADDER, Threshold, check_ladder, judge_threshold, looks
 from cogx_runs.analysis.wording import signed
-from cogx_runs.api import execute, plan_sweeps, workbench
+from cogx_runs.definitions.prompts import PromptLibrary
 from cogx_runs.definitions.sweep import MATCHED, Sweep, load_sweeps
 from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.registry import qualities
 from cogx_runs.planning.advice import goes_right
-from cogx_runs.planning.plan import Plan
+from cogx_runs.planning.plan import Conditions, Plan
+from cogx_runs.planning.planner import Planner
+from cogx_runs.progress import Progress, SilentProgress
 
 if TYPE_CHECKING:
-    from cogx_runs.execution.session import Workbench
+    from cogx_runs.execution.executor import Executor
 
 
 @dataclass(frozen=True)
@@ -55,17 +56,19 @@ def find_threshold(
     tracking_uri: str | None = None,
     retry_failed: bool = False,
     max_vram: float | None = None,
-    run: "Callable[[Plan, Workbench], object] | None" = None,
+    executor: "Executor | None" = None,
+    open_progress: Callable[[Plan], AbstractContextManager[Progress]] = lambda _: nullcontext(SilentProgress()),
     report: Callable[[str], None] = lambda _: None,
 ) -> ThresholdSearch:
-    """The smallest step count whose `metric` is not inferior to that at `reference` by `margin`, over the prompts and
-    seeds of a sweep file.
+    """Finds the smallest step count whose `metric` is not inferior to that at `reference` by `margin`, over the prompts
+    and seeds of a sweep file.
 
     `margin` is in the metric's unit, its card's by default; `reference` is the file's base value unless given, 50 by
     default; `ladder` holds the counts to choose from, and is the file's axis `num_inference_steps` unless given, else
     analysis.threshold.LADDER up to the reference. Counts whose cells are all finished, in any experiment, are used
-    first and cost nothing; then each round runs the one count that bisection asks for, with `run` (study.execute
-    unless given), in the file's experiment. A search that was ended anywhere goes on when it is called again.
+    first and cost nothing; then each round runs the one count that bisection asks for, in the file's experiment, by an
+    executor on this machine unless one is given; `open_progress` is entered for each round's plan. A search that was
+    ended anywhere goes on when it is called again.
 
     Raises InputError or CogxError, before anything runs, for a file with other axes than seed and
     num_inference_steps, a single prompt, a ladder without the reference, counts that the scheduler does wrongly, and
@@ -75,21 +78,13 @@ def find_threshold(
     better, margin = card.direction, _margin(card, margin)
     assert better is not None, "a measure of quality has a direction"
     sweep, counts = _searched(file, overrides, ladder, reference)
-    plan = partial(
-        plan_sweeps,
-        prompts=prompts,
-        device=device,
-        tracking_uri=tracking_uri,
-        retry_failed=retry_failed,
-        max_vram=max_vram,
-    )
-    whole = plan([sweep])
+    planner = Planner(Conditions(PromptLibrary.find(prompts), device, retry_failed, max_vram), tracking_uri)
+    whole = planner.plan([sweep])
     _check(whole, sweep, counts)
     if whole.placement is not None:
         # One for all rounds: the first one's model takes the memory that later ones would plan with.
         base = sweep.base.model_copy(update={"placement": whole.placement})
         sweep = sweep.model_copy(update={"base": base})
-    run = run or (lambda planned, bench: execute(planned, tracking_uri=tracking_uri, bench=bench))
     cells = _Cells(whole, metric)
     known = cells.finished()
     report(_beginning(counts, known, cells))
@@ -97,12 +92,13 @@ def find_threshold(
     measured: list[int] = []
     wanted = [counts[-1], *(count for count in known if count != counts[-1])]
     with ExitStack() as kept:
-        bench: Workbench | None = None
         while True:
-            planned = plan([sweep.model_copy(update={"axes": {**sweep.axes, STEPS: tuple(wanted)}})])
+            planned = planner.plan([sweep.model_copy(update={"axes": {**sweep.axes, STEPS: tuple(wanted)}})])
             if planned.count("done") < len(planned.runs):
-                bench = bench or kept.enter_context(workbench())
-                run(planned, bench)
+                planned.check()
+                executor = executor or kept.enter_context(_local_executor(tracking_uri))
+                with open_progress(planned) as progress:
+                    executor.run(planned, progress)
             measured += [count for count in wanted if count not in known]
             frame = load_runs(sweep.name, tracking_uri=tracking_uri)
             stopped = cells.lacking(frame, wanted)
@@ -115,6 +111,12 @@ def find_threshold(
                 return ThresholdSearch(sweep.name, threshold, known, tuple(measured), stopped)
             report(_said(threshold, wanted))
             wanted = [threshold.next_count]
+
+
+def _local_executor(tracking_uri: str | None) -> "Executor":
+    from cogx_runs.execution.local import LocalExecutor  # torch, which a settled search does without
+
+    return LocalExecutor(tracking_uri)
 
 
 class _Cells:
@@ -250,8 +252,7 @@ def _check(whole: Plan, sweep: Sweep, counts: Sequence[int]) -> None:
             f"{spec.scheduler} goes wrong at {', '.join(map(str, wrong))} steps, and a search would measure that; give "
             f"--set scheduler={MATCHED[spec.scheduler]}, which is right at any count{instead}",
         )
-    if whole.errors:
-        raise InputError(Mistake(advice.where, advice.message) for advice in whole.errors)
+    whole.check()
     if len({planned.spec.prompt_name for planned in whole.runs}) < 2:
         raise InputError.single(
             f"{sweep.file}:prompts",

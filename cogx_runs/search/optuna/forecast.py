@@ -1,10 +1,11 @@
-"""What can be told of a search beside its trials: of its space, of what is to come, of how well its figures compare."""
+"""What can be said of a search before it runs: its advice, and the trials and cells to come."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean
 
-from cogx_runs.planning.plan import Advice
+from cogx_runs.planning.actions import PastRun
+from cogx_runs.planning.plan import Advice, Plan
 from cogx_runs.search.optuna.proposals import values_of
 from cogx_runs.search.optuna.trials import Search, Trial
 
@@ -15,7 +16,7 @@ def advise_search(search: Search) -> list[Advice]:
     Of a range, what is said of several values is said once. What only a combination of values breaks fails the
     trials that have it, and stops no search.
     """
-    found = dict.fromkeys(search.of_values.advice)
+    found = dict.fromkeys(search.value_cells.advice)
     for axis in search.sweep.ranges:
         for level in ("error", "warning"):
             said = [item for item in found if item.level == level and item.where == search.sweep.where(axis)]
@@ -33,15 +34,15 @@ def advise_search(search: Search) -> list[Advice]:
             f"all {search.budget} trials are drawn at random: Optuna learns after {search.settings.startup_trials}"
         )
         found[Advice("note", f"{where}.startup_trials", message)] = None
-    on_cpu = any(run.spec.device == "cpu" for run in search.of_values.runs)
+    on_cpu = any(run.spec.device == "cpu" for run in search.value_cells.runs)
     for index, metric in enumerate(search.settings.objectives):
         if on_cpu and metric.startswith("peak_vram"):
             found[Advice("error", f"{where}.objectives.{index}", f"{metric} is not measured on a CPU")] = None
     return list(found)
 
 
-def outlook(search: Search, trials: Sequence[Trial]) -> tuple[Advice, int]:
-    """What can be told of the trials after the known ones, and how many cells they are."""
+def forecast(search: Search, trials: Sequence[Trial]) -> tuple[Advice, int]:
+    """Forecasts the trials after the known ones: a note on them, and how many cells they are."""
     counts = {state: sum(trial.state == state for trial in trials) for state in ("finished", "failed", "open")}
     cells = max((len(trial.plan.runs) for trial in trials), default=0)
     to_come = search.budget - len(trials)
@@ -56,6 +57,21 @@ def outlook(search: Search, trials: Sequence[Trial]) -> tuple[Advice, int]:
         if seconds is not None:
             message += f", about {seconds * cells * to_come:,.0f} s if they take what those known take"
     return Advice("note", f"{search.sweep.file}:optuna.trials", message), to_come * cells
+
+
+def add_search(plan: Plan, search: Search, history: Sequence[PastRun], retry_failed: bool = False) -> Plan:
+    """Adds to a plan what is known of a search beforehand: its cells up to the next trial, advice and forecast."""
+    advice = advise_search(search)
+    if any(item.level == "error" for item in advice):
+        return replace(plan, advice=tuple(dict.fromkeys((*plan.advice, *advice))))
+    trials = search.known(history, retry_failed)
+    to_come, cells = forecast(search, trials)
+    return replace(
+        plan,
+        runs=(*plan.runs, *(run for trial in trials for run in trial.plan.runs)),
+        advice=tuple(dict.fromkeys((*plan.advice, *advice, to_come))),
+        cells_to_come=plan.cells_to_come + cells,
+    )
 
 
 def _seconds_a_cell(trials: Sequence[Trial]) -> float | None:

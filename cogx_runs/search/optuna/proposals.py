@@ -19,8 +19,8 @@ ATTEMPTS = 100
 
 
 @dataclass(frozen=True)
-class Told:
-    """What Optuna is told of a trial."""
+class CompletedTrial:
+    """A trial that has ended, as Optuna takes it."""
 
     parameters: Mapping[str, Any]
     """The value of each axis."""
@@ -30,7 +30,9 @@ class Told:
     """Videos of it that are degenerate: a trial with more of them is worse, whatever its values."""
 
 
-def propose(sweep: Sweep, directions: Sequence[Direction], told: Sequence[Told]) -> dict[str, Any] | None:
+def propose(
+    sweep: Sweep, directions: Sequence[Direction], completed: Sequence[CompletedTrial]
+) -> dict[str, Any] | None:
     """The parameters of the next trial, which none so far had; None where all of a finite space have been tried.
 
     Each trial has a sampler of its own, seeded with the search's seed and the trial's number, and a study that is
@@ -41,12 +43,12 @@ def propose(sweep: Sweep, directions: Sequence[Direction], told: Sequence[Told])
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # else each study is told on stderr
     axes = [_Axis.of(sweep, name) for name in sweep.axes]
-    tried = [dict(trial.parameters) for trial in told]
+    tried = [dict(trial.parameters) for trial in completed]
     if size(sweep) <= len({repr(parameters) for parameters in tried}):
         return None
     distributions = {axis.name: axis.distribution() for axis in axes}
     study = optuna.create_study(directions=list(directions))
-    for trial in told:
+    for trial in completed:
         study.add_trial(
             optuna.trial.create_trial(
                 state=optuna.trial.TrialState.FAIL if trial.values is None else optuna.trial.TrialState.COMPLETE,
@@ -57,7 +59,7 @@ def propose(sweep: Sweep, directions: Sequence[Direction], told: Sequence[Told])
             )
         )
     for attempt in range(ATTEMPTS):
-        seed = _seed(sweep.optuna.seed, len(told), attempt)
+        seed = _seed(sweep.optuna.seed, len(completed), attempt)
         study.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=sweep.optuna.startup_trials)
         asked = study.ask(distributions)
         parameters = {axis.name: axis.outer(asked.params[axis.name]) for axis in axes}
@@ -68,7 +70,7 @@ def propose(sweep: Sweep, directions: Sequence[Direction], told: Sequence[Told])
     combinations = itertools.product(*(axis.values or () for axis in axes))
     everything = (dict(zip(sweep.axes, combination, strict=True)) for combination in combinations)
     left = [parameters for parameters in everything if parameters not in tried]
-    return random.Random(_seed(sweep.optuna.seed, len(told), ATTEMPTS)).choice(left)
+    return random.Random(_seed(sweep.optuna.seed, len(completed), ATTEMPTS)).choice(left)
 
 
 def size(sweep: Sweep) -> float:

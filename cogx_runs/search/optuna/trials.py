@@ -3,30 +3,27 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from statistics import fmean
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from cogx_runs.definitions.ranges import Direction, front
 from cogx_runs.definitions.spec import SHORT_NAMES
 from cogx_runs.definitions.sweep import NOT_SWEPT, Sweep
 from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
-from cogx_runs.execution.outcomes import Outcome, Reporter, known_outcome
+from cogx_runs.execution.executor import Executor
+from cogx_runs.execution.outcomes import Outcome, known_outcome
 from cogx_runs.metrics.registry import aim, card_of, of_every_cell
 from cogx_runs.planning.actions import TRIAL, Decision, PastRun
 from cogx_runs.planning.plan import Estimate, Plan, PlannedRun
-from cogx_runs.search.optuna.proposals import Told, propose, size, values_of
+from cogx_runs.planning.planner import Planner
+from cogx_runs.progress import Progress
+from cogx_runs.search.optuna.proposals import CompletedTrial, propose, size, values_of
 
 OF, PARAMETERS = f"{TRIAL}.search", f"{TRIAL}.parameters"
 """The tags of a run that say, beside TRIAL, its trial's number from 1, of which search it is, and with which values."""
-
-
-class Planner(Protocol):
-    """Plans sweeps, given what the tracking store remembers."""
-
-    def __call__(self, sweeps: Sequence[Sweep], history: Sequence[PastRun], retry_failed: bool) -> Plan: ...
 
 
 @dataclass(frozen=True)
@@ -61,14 +58,17 @@ class Trial:
 class Search:
     """A sweep whose cells are proposed trial by trial."""
 
-    def __init__(self, sweep: Sweep, plan: Planner) -> None:
-        """Raises InputError for an objective that is not measured of every cell, or has no direction."""
+    def __init__(self, sweep: Sweep, planner: Planner) -> None:
+        """Takes the planner of its trials.
+
+        Raises InputError for an objective that is not measured of every cell, or has no direction.
+        """
         assert sweep.optuna is not None, "only a search has trials"
         self.sweep = sweep
         self.settings = sweep.optuna
         self.directions = directions(sweep)
         self.seeds = tuple(self.settings.seeds or (sweep.base.seed,))
-        self._plan = plan
+        self.planner = planner
 
     @cached_property
     def key(self) -> str:
@@ -86,17 +86,17 @@ class Search:
         return int(min(self.settings.trials, size(self.sweep)))
 
     @cached_property
-    def of_values(self) -> Plan:
+    def value_cells(self) -> Plan:
         """Cells that hold each value that may be chosen, and the largest ones together."""
         plain = self.sweep.model_copy(update={"vary": "zip", "ranges": {}, "optuna": None})
         values = {axis: values_of(self.sweep, axis) for axis in self.sweep.axes}
         alone = [plain.model_copy(update={"axes": {axis: found}}) for axis, found in values.items()]
         together = plain.model_copy(update={"axes": {axis: (_largest(found),) for axis, found in values.items()}})
-        return self._plan([*alone, together], [], False)
+        return self.planner.plan_cells([*alone, together], [], False)
 
     def choose_placement(self) -> None:
         """Choose the placement of all trials, by the memory that is free now."""
-        _ = self.of_values
+        _ = self.value_cells
 
     def next(self, trials: Sequence[Trial], history: Sequence[PastRun], retry_failed: bool = False) -> Trial | None:
         """The trial after these, with the values that its runs were begun with, else those that Optuna proposes; None
@@ -107,9 +107,9 @@ class Search:
         number = len(trials) + 1
         if number > self.budget:
             return None
-        told = [Told(trial.parameters, trial.values, trial.degenerate) for trial in trials]
-        parameters = self._begun(number, history) or propose(self.sweep, self.directions, told)
-        return None if parameters is None else self.look(number, parameters, history, retry_failed)
+        completed = [CompletedTrial(trial.parameters, trial.values, trial.degenerate) for trial in trials]
+        parameters = self._begun(number, history) or propose(self.sweep, self.directions, completed)
+        return None if parameters is None else self.trial(number, parameters, history, retry_failed)
 
     def known(self, history: Sequence[PastRun], retry_failed: bool = False) -> list[Trial]:
         """The trials in order, up to the first that is open."""
@@ -121,16 +121,16 @@ class Search:
             trials.append(trial)
         return trials
 
-    def look(
+    def trial(
         self, number: int, parameters: Mapping[str, Any], history: Sequence[PastRun], retry_failed: bool = False
     ) -> Trial:
-        """A trial of these parameters as the store has it. One with a failed cell has failed as a whole."""
+        """Reads a trial of these parameters from the history. One with a failed cell has failed as a whole."""
         axes: dict[str, tuple[Any, ...]] = {name: (value,) for name, value in parameters.items()}
         shown = self.sweep
         if len(self.seeds) > 1:
             axes |= {"seed": self.seeds}
             shown = shown.model_copy(update={"axes": {**shown.axes, "seed": self.seeds}})
-        planned = self._plan([self._sweep_of(axes)], history, retry_failed)
+        planned = self.planner.plan_cells([self._sweep_of(axes)], history, retry_failed)
         tags = {TRIAL: str(number), OF: self.key, PARAMETERS: json.dumps(dict(parameters))}
         runs = tuple(replace(run, tags={**run.tags, **tags}) for run in planned.runs)
         failed = sum(run.action == "failed" for run in runs)
@@ -140,7 +140,7 @@ class Search:
         elif failed:
             error = f"{failed} of its {len(runs)} cells failed; --retry-failed tries again"
         if error is not None:
-            runs = tuple(run if run.action == "done" else _given_up(run) for run in runs)
+            runs = tuple(run if run.action == "done" else _not_tried(run) for run in runs)
         plan = replace(planned, sweeps=(shown,), runs=runs)
         if error is not None:
             return Trial(number, parameters, plan, "failed", error=error)
@@ -168,35 +168,28 @@ class Search:
         return [finished[number] for number in front(values, self.directions, degenerate)]
 
     def run(
-        self,
-        execute: Callable[[Plan], list[Outcome]],
-        history: Callable[[], Sequence[PastRun]],
-        reporter: Reporter,
-        *,
-        retry_failed: bool = False,
-        fail_fast: bool = False,
+        self, executor: Executor, progress: Progress, *, retry_failed: bool = False, fail_fast: bool = False
     ) -> list[Outcome]:
-        """Make the trials that are not finished, one after the other. Returns what became of each cell.
+        """Runs the trials that are not finished, one after the other. Returns the outcome of each cell.
 
-        `execute` brings a plan's cells to their end and leaves the rest of them where one fails; what they came to is
-        read from `history`, so that it makes no difference in which process they were made. With `fail_fast` the first
-        trial that fails is the last.
+        What the cells came to is read from the store, so that it makes no difference in which process they were run.
+        A trial ends at its first cell that fails; with `fail_fast` the first trial that fails is the last.
         """
         outcomes: list[Outcome] = []
         trials: list[Trial] = []
-        past = history()
-        while (trial := self.next(trials, past, retry_failed)) is not None:
+        history = self.planner.history()
+        while (trial := self.next(trials, history, retry_failed)) is not None:
             if trial.state == "open":
-                reporter.trial_started(trial.number, self.budget, trial.what)
-                made = execute(trial.plan)
-                for outcome in made:
+                progress.trial_started(trial.number, self.budget, trial.what)
+                ended = executor.run(trial.plan, progress, fail_fast=True)
+                for outcome in ended:
                     if outcome.status == "skipped":
-                        reporter.run_ended(outcome)
-                outcomes += made
-                past = history()
-                trial = self.look(trial.number, trial.parameters, past)
+                        progress.cell_ended(outcome.spec.run_name, outcome.status)
+                outcomes += ended
+                history = self.planner.history()
+                trial = self.trial(trial.number, trial.parameters, history)
                 if trial.state == "open":
-                    reporter.note(f"trial {trial.number} waits for cells that another host makes; start again then")
+                    progress.note(f"trial {trial.number} waits for cells that another host runs; start again then")
                     break
                 if trial.state == "failed" and fail_fast:
                     break
@@ -204,7 +197,7 @@ class Search:
                 known = (known_outcome(run, "its trial failed") for run in trial.plan.runs)
                 outcomes += [outcome for outcome in known if outcome is not None]
                 if trial.state == "failed":
-                    reporter.note(f"trial {trial.number} ({trial.what}) counts as failed: {trial.error}")
+                    progress.note(f"trial {trial.number} ({trial.what}) counts as failed: {trial.error}")
             trials.append(trial)
         return outcomes
 
@@ -223,8 +216,8 @@ class Search:
     def _sweep_of(self, axes: Mapping[str, tuple[Any, ...]]) -> Sweep:
         """The grid of these values, around the search's base."""
         base: dict[str, Any] = {"seed": self.seeds[0]}
-        if self.of_values.placement is not None:  # one for all trials, or their times would not compare
-            base["placement"] = self.of_values.placement
+        if self.value_cells.placement is not None:  # one for all trials, or their times would not compare
+            base["placement"] = self.value_cells.placement
         return self.sweep.model_copy(
             update={
                 "base": self.sweep.base.model_copy(update=base),
@@ -277,5 +270,5 @@ def _largest(values: Sequence[Any]) -> Any:
     return max(numbers) if len(numbers) == len(values) else values[0]
 
 
-def _given_up(run: PlannedRun) -> PlannedRun:
+def _not_tried(run: PlannedRun) -> PlannedRun:
     return replace(run, decision=Decision("failed"), estimate=Estimate(0.0, None, "its trial failed"))

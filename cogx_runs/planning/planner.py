@@ -1,0 +1,70 @@
+"""Sweeps, conditions and what the tracking store remembers, made a plan."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from cogx_runs.definitions.sweep import Sweep
+from cogx_runs.errors import CogxError
+from cogx_runs.metrics.registry import versions
+from cogx_runs.models.memory import Budget
+from cogx_runs.planning.actions import PastRun, choose_actions
+from cogx_runs.planning.advice import advise, advise_rescoring
+from cogx_runs.planning.cells import resolve_cells
+from cogx_runs.planning.cost import CostModel
+from cogx_runs.planning.plan import Advice, Conditions, Plan, PlannedRun
+from cogx_runs.system.hardware import choose_device
+from cogx_runs.tracking.uri import store_exists
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Plans sweeps under one set of conditions. Loads no model and creates no tracking store."""
+
+    conditions: Conditions
+    tracking_uri: str | None = None
+    """The store that is asked; None for the usual one."""
+    use_store: bool = True
+    """Whether a store is asked at all."""
+
+    def history(self) -> list[PastRun]:
+        """Reads what every run of the store was and came to; nothing where there is no store."""
+        if not self.use_store or not store_exists(self.tracking_uri):
+            return []
+        from cogx_runs.tracking.store import RunStore
+
+        return RunStore(self.tracking_uri).history()
+
+    def plan(self, sweeps: Sequence[Sweep]) -> Plan:
+        """Plans sweeps whose cells are known, with the store asked anew. Raises InputError naming every mistake."""
+        history = self.history()
+        return self.with_rescoring(self.plan_cells(sweeps, history), history)
+
+    def plan_cells(self, sweeps: Sequence[Sweep], history: Sequence[PastRun], retry_failed: bool | None = None) -> Plan:
+        """Plans sweeps whose cells are known, given what the store remembers.
+
+        `retry_failed` replaces that of the conditions. Raises InputError naming every prompt and model that cannot be
+        had, CogxError for conditions that no machine has.
+        """
+        conditions = self.conditions if retry_failed is None else replace(self.conditions, retry_failed=retry_failed)
+        max_vram = conditions.max_vram_gib
+        if max_vram is not None and not 0 < max_vram < math.inf:
+            raise CogxError(f"--max-vram {max_vram:g}: must be a number of GiB above 0")
+        device = choose_device(conditions.device)
+        budget = Budget.here(device, max_vram)
+        specs, cards = resolve_cells(sweeps, conditions.library, device, versions(), budget)
+        costs = CostModel(history)
+        decisions = choose_actions(specs, history, conditions.retry_failed)
+        runs = tuple(
+            PlannedRun(spec, decision, costs.estimate(spec, decision))
+            for spec, decision in zip(specs, decisions, strict=True)
+        )
+        advice = advise(specs, sweeps, cards, budget)
+        if max_vram is not None and device == "cpu":
+            advice.append(Advice("note", "(command line):max_vram", "has no effect on a CPU"))
+        capped = None if budget is None else max_vram
+        return Plan(tuple(sweeps), runs, tuple(advice), cards, capped, conditions)
+
+    def with_rescoring(self, plan: Plan, history: Sequence[PastRun]) -> Plan:
+        """The plan with a note on each sweep that `rescore` would serve better."""
+        return replace(plan, advice=(*plan.advice, *advise_rescoring(plan.runs, plan.sweeps, history)))

@@ -1,0 +1,28 @@
+"""Progress as plain lines: which cell each line is of, also where videos end after the next has begun."""
+
+from dataclasses import replace
+
+import pytest
+
+from cogx_runs.cli.progress import reporter
+from cogx_runs.planning.actions import Decision
+from cogx_runs.planning.plan import Estimate, Plan, PlannedRun
+from tests.support.specs import SPEC
+
+
+def test_a_video_that_ends_after_the_next_has_begun_is_told_under_its_own_name(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    specs = [replace(SPEC, seed=seed, axes=("seed",)) for seed in (1, 2)]
+    runs = tuple(PlannedRun(spec, Decision("run"), Estimate(None, None, "")) for spec in specs)
+
+    with reporter(Plan((), runs)) as told:
+        for spec in specs:
+            told.cell_started(spec.run_name, spec.num_inference_steps)
+        told.cell_ended(specs[0].run_name, "failed", "broken")
+        told.cell_ended(specs[1].run_name, "finished")
+
+    first, second, third, fourth = capsys.readouterr().err.splitlines()
+    assert (first, second) == ("[1/2] seed=1 panda", "[2/2] seed=2 panda")
+    assert third.startswith("1 of 2 ended, seed=1 panda: failed: broken; 0 s gone")
+    assert fourth.startswith("2 of 2 ended, seed=2 panda: finished; 0 s gone, about 0 s left")

@@ -1,0 +1,196 @@
+"""Advice: what the model's own rules say of a plan."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cogx_runs.definitions.prompts import Prompt, PromptLibrary
+from cogx_runs.definitions.spec import RunSpec
+from cogx_runs.models.cards import HUB_MODELS
+from cogx_runs.planning.actions import PastRun, choose_actions
+from cogx_runs.planning.advice import advise, advise_rescoring
+from cogx_runs.planning.cells import resolve_cells
+from cogx_runs.planning.plan import Advice, Estimate, PlannedRun
+from tests.support.advice import advice_on, make_sweep
+
+
+@pytest.mark.parametrize("model", ["2b", "5b"])
+@pytest.mark.parametrize("steps", [10, 25, 50])
+def test_nothing_is_said_of_a_plain_plan(model: str, steps: int) -> None:
+    assert advice_on(model=model, num_inference_steps=steps) == []
+
+
+def test_a_frame_count_that_comes_back_as_another_is_an_error() -> None:
+    assert advice_on(num_frames=29) == [
+        Advice("error", "exp.yaml:base.num_frames", "29 frames would come back as 32; use 25 or 33")
+    ]
+
+
+@pytest.mark.parametrize("frames", [1, 24])
+def test_a_frame_count_of_another_form_than_the_training_had_is_an_error_even_where_it_comes_back(frames: int) -> None:
+    (error,) = advice_on(num_frames=frames)
+
+    assert (error.level, error.where) == ("error", "exp.yaml:base.num_frames")
+    assert error.message.startswith(f"{frames} frames are not 8N+1; use ")
+
+
+def test_more_frames_than_the_model_makes_are_an_error() -> None:
+    assert advice_on(num_frames=57) == [
+        Advice("error", "exp.yaml:base.num_frames", "57 frames are beyond the 49 that 2b makes; use 41 or 49")
+    ]
+
+
+def test_a_size_that_does_not_fit_the_patches_is_an_error() -> None:
+    assert advice_on(height=472, width=720) == [
+        Advice("error", "exp.yaml:base.height", "height 472 is no multiple of 16; use 480")
+    ]
+
+
+def test_another_size_than_that_of_the_training_is_a_warning() -> None:
+    assert advice_on(height=480, width=640) == [
+        Advice("warning", "exp.yaml:base.width", "2b was trained at width 720; 640 may look worse")
+    ]
+
+
+def test_dynamic_guidance_in_a_sweep_over_steps_or_guidance_is_a_warning() -> None:
+    axes = {"guidance_scale": (3.0, 6.0), "num_inference_steps": (25, 50)}
+
+    assert advice_on(use_dynamic_cfg=True, axes=axes) == [
+        Advice(
+            "warning",
+            "exp.yaml:base.use_dynamic_cfg",
+            f"dynamic guidance is a jumpy function of the step count: a sweep over {axis} would compare that",
+        )
+        for axis in ("guidance_scale", "num_inference_steps")
+    ]
+    assert advice_on(use_dynamic_cfg=True, axes={"seed": (42, 43)}) == []
+
+
+def test_an_axis_without_the_base_value_is_noted_when_one_axis_is_varied_at_a_time() -> None:
+    axes = {"guidance_scale": (1.0, 12.0), "seed": (42, 43)}
+    sweep = make_sweep(axes).model_copy(update={"vary": "one_at_a_time"})
+
+    assert advise([], [sweep], HUB_MODELS) == [
+        Advice(
+            "note",
+            "exp.yaml:axes.guidance_scale",
+            "the base value 6.0 is not among the values, so that this sweep holds no baseline to compare with",
+        )
+    ]
+    assert advise([], [make_sweep(axes)], HUB_MODELS) == []
+
+
+def test_an_override_of_what_is_swept_is_noted() -> None:
+    sweep = make_sweep({"seed": (42, 43)}).model_copy(update={"overridden": frozenset({"seed", "fps"})})
+
+    assert advise([], [sweep], HUB_MODELS) == [
+        Advice("note", "exp.yaml:axes.seed", "is swept, so that seed given on the command line changes nothing")
+    ]
+
+
+def test_what_the_command_line_set_is_named_as_the_place() -> None:
+    sweep = make_sweep(num_frames=29).model_copy(update={"overridden": frozenset({"num_frames"})})
+    library = PromptLibrary(Path("nowhere"), Prompt("p", "A cat.", "(test)"))
+    specs, cards = resolve_cells([sweep], library, "cpu", {})
+
+    assert [found.where for found in advise(specs, [sweep], cards)] == ["(command line):base.num_frames"]
+
+
+def test_errors_come_first_and_notes_last() -> None:
+    axes = {"num_inference_steps": (12, 17), "num_frames": (49, 29)}
+    sweep = make_sweep(axes).model_copy(update={"vary": "one_at_a_time"})
+    library = PromptLibrary(Path("nowhere"), Prompt("p", "A cat.", "(test)"))
+    specs, cards = resolve_cells([sweep], library, "cpu", {})
+
+    assert [found.level for found in advise(specs, [sweep], cards)] == ["error", "error", "warning", "note"]
+
+
+def test_advice_is_said_once_in_a_grid_of_10_000_cells() -> None:
+    axes = {
+        "seed": tuple(range(100)),
+        "guidance_scale": tuple(2.0 + i / 10 for i in range(50)),
+        "num_inference_steps": (17, 12),
+    }
+
+    found = advice_on("cat " * 76, axes=axes)
+
+    assert [(advice.level, advice.where) for advice in found] == [
+        ("error", "exp.yaml:axes.num_inference_steps"),
+        ("warning", "exp.yaml:prompts.p"),
+        ("warning", "exp.yaml:axes.num_inference_steps"),
+    ]
+
+
+def test_two_sweeps_with_one_fault_are_each_told(tmp_path: Path) -> None:
+    (tmp_path / "p.txt").write_text("A cat.", encoding="utf-8")
+    sweeps = [
+        make_sweep(num_frames=29),
+        make_sweep(num_frames=29).model_copy(update={"name": "other", "file": "other.yaml"}),
+    ]
+    specs, cards = resolve_cells(sweeps, PromptLibrary(tmp_path), "cpu", {})
+
+    assert [found.where for found in advise(specs, sweeps, cards)] == [
+        "exp.yaml:base.num_frames",
+        "other.yaml:base.num_frames",
+    ]
+
+
+def test_a_clip_that_open_clip_does_not_know_is_an_error_with_the_nearest_name() -> None:
+    messages = [found.message for name in ("ViT-B-31:openai", "ViT-B-32") for found in advice_on(clip_model=name)]
+
+    assert messages == [
+        "no such folder or architecture: 'ViT-B-31'; did you mean 'ViT-B-32'?",
+        "names no weights; write it as ViT-B-32:openai",
+    ]
+
+
+def test_a_revision_that_can_move_is_a_warning() -> None:
+    (found,) = advice_on(revision="main")
+
+    assert (found.level, found.where) == ("warning", "exp.yaml:base.revision")
+    assert found.message.startswith("'main' can come to mean other weights; name a commit")
+
+
+def test_finished_cells_that_lack_metrics_alone_are_to_be_rescored_first() -> None:
+    sweep = make_sweep({"seed": (1, 2, 3, 4, 5)})
+    library = PromptLibrary(Path("nowhere"), Prompt("p", "A panda.", "(test)"))
+    specs, _ = resolve_cells([sweep], library, "cpu", {"clip_score": "2", "motion": "1", "sharpness": "1"})
+
+    def past(spec: RunSpec, definitions: Mapping[str, str], **changed: Any) -> PastRun:
+        params = {name: str(value) for name, value in spec.config.items()} | changed
+        return PastRun(
+            run_id=spec.run_name, experiment="exp", status="FINISHED", signature=spec.signature, output_hash="old",
+            start_time_ms=0, reused_from=None, beside=None, device_name="A chip", params=params, metrics={},
+            definitions=definitions,
+        )  # fmt: skip
+
+    def advised(history: list[PastRun]) -> list[Advice]:
+        decisions = choose_actions(specs, history)
+        runs = [PlannedRun(*both, Estimate(None, None, "")) for both in zip(specs, decisions, strict=True)]
+        return advise_rescoring(runs, [sweep, sweep], history)  # as `promote` does, a sweep a cell
+
+    one, two, three, four, five = specs
+    old, current = {"clip_score": "1 toy", "sharpness": "1"}, {"clip_score": "2 toy", "motion": "1", "sharpness": "1"}
+    history = [
+        past(one, old),
+        past(two, old, fps="16"),
+        past(two, {**current, "sharpness": "0"}),
+        replace(past(three, old), experiment="other"),
+        replace(past(four, current), output_hash=four.output_hash),
+        past(five, old, clip_model="other"),
+    ]
+
+    assert advised(history) == [
+        Advice(
+            "note",
+            "exp.yaml:name",
+            "2 finished cells lack clip_score (version 2, measured by 1), motion, sharpness (version 1, measured by 0)"
+            ": first `cogx-runs rescore exp`, which measures that in place; without it each gets a second run",
+        )
+    ]
+    assert advised(history[3:]) == []
+    (single,) = advised(history[:1])
+    assert single.message.startswith("1 finished cell lacks clip_score (version 2, measured by 1), motion: first ")

@@ -1,0 +1,104 @@
+"""Advice on the device: precision, placement and memory."""
+
+from typing import Any
+
+import pytest
+
+from cogx_runs.models.memory import Budget
+from cogx_runs.planning import advice
+from cogx_runs.planning.plan import Advice
+from cogx_runs.system.hardware import Gpu
+from tests.support.advice import advice_on
+
+
+def test_a_bfloat16_model_in_float16_is_an_error() -> None:
+    assert advice_on(device="cuda", model="5b", dtype="float16") == [
+        Advice("error", "exp.yaml:base.dtype", "5b in float16 gives NaN or black frames; use bfloat16")
+    ]
+
+
+def test_half_precision_on_a_cpu_is_a_warning() -> None:
+    assert advice_on(dtype="bfloat16") == [
+        Advice("warning", "exp.yaml:base.dtype", "bfloat16 is slow on a CPU; float32 is what null gives")
+    ]
+
+
+def test_bfloat16_on_a_gpu_without_it_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    turing = Gpu("Tesla T4", "550.54", 15 * 2**30, 15 * 2**30, (7, 5))
+    monkeypatch.setattr(advice, "gpu", lambda: turing)
+
+    assert advice_on(device="cuda", model="5b") == [
+        Advice("warning", "exp.yaml:base.dtype", "Tesla T4 has no native bfloat16; 5b will be very slow on it")
+    ]
+    assert advice_on(device="cuda", model="2b") == []
+
+
+@pytest.mark.parametrize("placement", ["model", "sequential"])
+def test_a_placement_that_needs_a_gpu_is_an_error_on_a_cpu(placement: str) -> None:
+    assert advice_on(placement=placement) == [
+        Advice(
+            "error",
+            "exp.yaml:base.placement",
+            f"{placement} moves weights between the host and a GPU, and this runs on a CPU; use auto",
+        )
+    ]
+    assert advice_on(device="cuda", placement=placement) == []
+
+
+def test_what_auto_is_and_why_is_noted_once_for_each_model() -> None:
+    found = advice_on(
+        device="cuda",
+        budget=Budget(vram_gib=12, ram_gib=14),
+        axes={"model": ("2b", "5b"), "seed": (1, 2), "vae_tiling": (True,)},
+    )
+
+    assert found == [
+        Advice(
+            "note",
+            "exp.yaml:base.placement",
+            "auto for 2b is resident: it needs 7.9 of 12.0 GiB of VRAM; text encoder resident",
+        ),
+        Advice(
+            "note",
+            "exp.yaml:base.placement",
+            "auto for 5b is sequential: resident needs 15.1 GiB of VRAM and 12.0 can be used; group needs 20.8 GiB of "
+            "host memory and 14.0 can be used; text encoder resident",
+        ),
+    ]
+
+
+def test_a_placement_that_does_not_fit_is_a_warning() -> None:
+    small = Budget(vram_gib=6, ram_gib=30, max_vram_gib=6)
+
+    assert advice_on(device="cuda", budget=small, placement="resident", axes={"num_frames": (25, 49)}) == [
+        Advice(
+            "warning",
+            "exp.yaml:base.placement",
+            "resident needs 7.9 GiB of VRAM and 6.0 can be used (--max-vram 6)",
+        )
+    ]
+    assert advice_on(device="cuda", budget=small, placement="group") == []
+
+
+def test_what_is_short_where_nothing_fits_is_a_warning() -> None:
+    found = advice_on(device="cuda", budget=Budget(vram_gib=3, ram_gib=7))
+
+    assert [(advice.level, advice.message) for advice in found] == [
+        ("warning", "sequential needs 4.4 GiB of VRAM and 3.0 can be used"),
+        ("warning", "the text encoder of 2b needs 10.8 GiB of host memory and 7.0 can be used"),
+        (
+            "note",
+            "auto for 2b is sequential: resident needs 7.9 GiB of VRAM and 3.0 can be used; group needs 4.7 GiB of "
+            "VRAM and 3.0 can be used; text encoder sequential",
+        ),
+    ]
+
+
+@pytest.mark.parametrize("compiled", [{"compile": True}, {"axes": {"compile": (False, True)}}])
+def test_compiled_blocks_whose_layers_move_are_an_error(compiled: dict[str, Any]) -> None:
+    errors = [found for found in advice_on(device="cuda", placement="sequential", **compiled) if found.level == "error"]
+
+    assert [found.message for found in errors] == [
+        "placement sequential moves the layers inside a compiled block; use resident or group"
+    ]
+    assert advice_on(device="cuda", placement="group", **compiled) == []

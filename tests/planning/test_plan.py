@@ -1,0 +1,143 @@
+"""Plans: of the shipped sweeps, as JSON, and their placements."""
+
+from pathlib import Path
+
+import pytest
+
+from cogx_runs.api import plan_sweeps
+from cogx_runs.definitions import shipped
+from cogx_runs.definitions.sweep import Parameters
+from cogx_runs.errors import CogxError
+from cogx_runs.models.memory import Budget
+from cogx_runs.planning.plan import Advice
+from cogx_runs.system import hardware
+from cogx_runs.system.hardware import GIB, Gpu
+from tests.support.planning import make_sweep, resolve, values_of
+
+
+def test_the_study_is_20_cells_of_which_4_are_reused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    planned = plan_sweeps(["study"], use_store=False, device="cpu")
+
+    assert [(run.spec.sweep, run.spec.run_name, run.action) for run in planned.runs] == [
+        *(("baseline", path.stem, "run") for path in sorted(shipped.PROMPTS.glob("*.txt"))),
+        ("exp1_guidance_scale", "guidance=1 panda_guitar", "run"),
+        ("exp1_guidance_scale", "guidance=6 panda_guitar", "reuse"),
+        ("exp1_guidance_scale", "guidance=12 panda_guitar", "run"),
+        ("exp2_steps", "steps=10 panda_guitar", "run"),
+        ("exp2_steps", "steps=25 panda_guitar", "run"),
+        ("exp2_steps", "steps=50 panda_guitar", "reuse"),
+        ("exp3_seed", "seed=42 panda_guitar", "reuse"),
+        ("exp3_seed", "seed=123 panda_guitar", "run"),
+        ("exp3_seed", "seed=999 panda_guitar", "run"),
+        ("exp4_frames", "frames=25 panda_guitar", "run"),
+        ("exp4_frames", "frames=49 panda_guitar", "reuse"),
+    ]
+    assert (len(planned.runs), planned.count("run"), planned.count("reuse")) == (20, 16, 4)
+    assert (len({run.spec.signature for run in planned.runs}), planned.advice, planned.errors) == (16, (), [])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "path", sorted(shipped.SWEEPS.rglob("*.yaml")), ids=lambda path: f"{path.parent.name}/{path.stem}"
+)
+def test_each_shipped_sweep_plans_without_advice(path: Path) -> None:
+    planned = plan_sweeps([path], use_store=False, device="cpu")
+
+    assert planned.advice == ()
+    assert len(planned.runs) >= 2
+
+
+def test_a_plan_as_json_has_the_promised_keys_and_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "s.yaml").write_text(
+        "name: s\nprompts: [panda_guitar]\nbase: {num_frames: 29}\naxes: {seed: [1]}\n", encoding="utf-8"
+    )
+
+    planned = plan_sweeps(["s.yaml"], use_store=False, device="cpu")
+
+    (run,) = planned.runs
+    assert planned.as_dict() == {
+        "runs": [
+            {
+                "sweep": "s",
+                "signature": run.spec.signature,
+                "action": "run",
+                "config": run.spec.config,
+                "estimated_s": None,
+                "estimated_vram_gib": None,
+                "estimate_basis": run.estimate.basis,
+            }
+        ],
+        "advice": [
+            {
+                "level": "error",
+                "where": "s.yaml:base.num_frames",
+                "message": "29 frames would come back as 32; use 25 or 33",
+            },
+            {
+                "level": "note",
+                "where": "s.yaml:axes.seed",
+                "message": "the base value 42 is not among the values, so that this sweep holds no baseline to "
+                "compare with",
+            },
+        ],
+    }
+    assert "no finished run" in run.estimate.basis
+    assert planned.errors == [planned.advice[0]]
+
+
+def test_all_cells_of_a_model_have_the_placement_in_which_the_largest_of_them_fits() -> None:
+    untiled = make_sweep({"vae_tiling": (True, False), "model": ("2b", "5b")})
+    asked = make_sweep({}, name="asked", base=Parameters(placement="model"))
+
+    specs = resolve(untiled, asked, device="cuda", budget=Budget(vram_gib=16, ram_gib=30))
+
+    assert values_of(specs, "model", "vae_tiling", "placement") == [
+        ("2b", True, "group"), ("2b", False, "group"), ("5b", True, "group"), ("5b", False, "group"),
+        ("2b", True, "model"),
+    ]  # fmt: skip
+
+
+def test_a_placement_is_chosen_for_each_model_by_itself() -> None:
+    specs = resolve(make_sweep({"model": ("2b", "5b")}), device="cuda", budget=Budget(vram_gib=12, ram_gib=14))
+
+    assert values_of(specs, "model", "placement") == [("2b", "resident"), ("5b", "sequential")]
+
+
+def test_a_plan_on_a_gpu_says_what_auto_chose_and_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(hardware, "gpu", lambda: Gpu("NVIDIA", "580", 80 * GIB, 80 * GIB, (9, 0)))
+    monkeypatch.setattr(hardware, "available_memory", lambda: 32 * GIB)
+
+    free, capped = (plan_sweeps(["guidance"], use_store=False, max_vram=cap) for cap in (None, 6))
+
+    where = f"{shipped.SWEEPS}/guidance.yaml:base.placement"
+    assert [(planned.runs[0].spec.placement, planned.max_vram_gib) for planned in (free, capped)] == [
+        ("resident", None), ("group", 6),
+    ]  # fmt: skip
+    assert [planned.advice for planned in (free, capped)] == [
+        (Advice("note", where, "auto for 2b is resident: it needs 7.9 of 79.5 GiB of VRAM; text encoder resident"),),
+        (
+            Advice(
+                "note",
+                where,
+                "auto for 2b is group: resident needs 7.9 GiB of VRAM and 6.0 can be used (--max-vram 6); "
+                "text encoder sequential",
+            ),
+        ),
+    ]
+
+
+@pytest.mark.parametrize("cap", [0, -1, float("nan"), float("inf")])
+def test_a_cap_on_the_gpus_memory_is_above_0(cap: float) -> None:
+    with pytest.raises(CogxError, match="--max-vram .*: must be a number of GiB above 0"):
+        plan_sweeps(["guidance"], use_store=False, device="cpu", max_vram=cap)
+
+
+def test_a_cap_on_the_gpus_memory_has_no_effect_on_a_cpu() -> None:
+    planned = plan_sweeps(["guidance"], use_store=False, device="cpu", max_vram=6)
+
+    assert planned.advice == (Advice("note", "(command line):max_vram", "has no effect on a CPU"),)
+    assert planned.max_vram_gib is None

@@ -1,0 +1,190 @@
+"""Trials: what is proposed, what the store alone tells of them, and that being killed changes nothing."""
+
+import json
+import math
+from collections import Counter
+
+import pytest
+
+from cogx_runs.definitions.spec import RunSpec
+from cogx_runs.search.optuna.forecast import advise_search
+from tests.support.searches import AXES, FakeStore, KilledError, Make, measured, run, told
+
+
+def test_each_trial_is_one_new_configuration_of_every_prompt_in_tagged_runs(make: Make) -> None:
+    search, store = make(), FakeStore()
+
+    assert run(search, store) == ["finished"] * 12
+
+    trials = search.known(store.history())
+    assert [trial.number for trial in trials] == [1, 2, 3, 4, 5, 6]
+    assert len({json.dumps(dict(trial.parameters)) for trial in trials}) == 6
+    assert all(1 <= trial.parameters["guidance_scale"] <= 12 for trial in trials)
+    assert {trial.parameters["num_inference_steps"] for trial in trials} <= set(AXES["num_inference_steps"])
+    for trial in trials:
+        runs = [found for found in store.runs if found.trial_tags["cogx.trial"] == str(trial.number)]
+        specs = [planned.spec for planned in trial.plan.runs]
+        assert [spec.prompt_name for spec in specs] == ["panda", "cat"]
+        assert {spec.axes for spec in specs} == {("guidance_scale", "num_inference_steps")}
+        assert [found.output_hash for found in runs] == [spec.output_hash for spec in specs]
+        assert {found.trial_tags["cogx.trial.parameters"] for found in runs} == {json.dumps(dict(trial.parameters))}
+        assert trial.values == (pytest.approx(sum(measured(spec)["clip_score"] for spec in specs) / 2),)
+
+
+@pytest.mark.parametrize("objectives", [["clip_score"], ["clip_score", "denoise_s"]])
+def test_a_search_killed_at_any_moment_ends_with_the_trials_of_one_that_was_not_each_cell_finished_once(
+    make: Make, objectives: list[str]
+) -> None:
+    whole = FakeStore()
+    run(make(objectives=objectives), whole)
+    expected = told(make(objectives=objectives), whole)
+
+    for moment in range(24):
+        store = FakeStore()
+        store.killed_after = moment
+        with pytest.raises(KilledError):
+            run(make(objectives=objectives), store)
+        store.killed_after = math.inf
+        run(make(objectives=objectives), store)
+
+        assert told(make(objectives=objectives), store) == expected
+        finished = Counter(found.output_hash for found in store.runs if found.status == "FINISHED")
+        assert set(finished.values()) == {1}
+        assert len(finished) == 12
+
+
+def test_a_trial_that_was_begun_keeps_its_values_whatever_would_be_proposed_now(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = FakeStore()
+    store.killed_after = 5  # in the first cell of the second trial
+    with pytest.raises(KilledError):
+        run(make(), store)
+    begun = json.loads(store.runs[2].trial_tags["cogx.trial.parameters"])
+
+    monkeypatch.setattr(
+        "cogx_runs.search.optuna.trials.propose", lambda *_: {"guidance_scale": 2.0, "num_inference_steps": 50}
+    )
+    store.killed_after = 4
+    with pytest.raises(KilledError):
+        run(make(), store)
+
+    assert [dict(trial.parameters) for trial in make().known(store.history())][1:] == [
+        begun,
+        {"guidance_scale": 2.0, "num_inference_steps": 50},
+    ]
+
+
+def test_optuna_learns_from_what_it_is_told_after_the_random_beginning(make: Make) -> None:
+    def worse(spec: RunSpec) -> dict[str, float]:
+        return {name: -value for name, value in measured(spec).items()}
+
+    high, low = FakeStore(), FakeStore(worse)
+    run(make(), high)
+    run(make(), low)
+
+    proposed = [[trial[1] for trial in told(make(), store)] for store in (high, low)]
+    assert proposed[0][:3] == proposed[1][:3]
+    assert proposed[0][3:] != proposed[1][3:]
+
+
+def test_another_seed_of_optuna_is_another_search(make: Make) -> None:
+    stores = [FakeStore(), FakeStore()]
+    for seed, store in enumerate(stores):
+        run(make(seed=seed), store)
+
+    assert told(make(seed=0), stores[0])[0][1] != told(make(seed=1), stores[1])[0][1]
+    assert told(make(seed=1), stores[0])[0][2] == "open"
+
+
+def test_a_trial_with_a_failed_cell_fails_leaves_its_other_cells_and_the_search_goes_on(make: Make) -> None:
+    first = make().known([])[0].parameters
+    store = FakeStore(fails=lambda spec: spec.guidance_scale == first["guidance_scale"])
+
+    assert run(make(), store) == ["failed", "skipped", *["finished"] * 10]
+
+    assert [trial[2] for trial in told(make(), store)] == ["failed", *["finished"] * 5]
+    assert run(make(), store) == ["failed", "failed", *["done"] * 10]
+    assert store.ran().count("FAILED") == 1
+    store.fails = lambda _: False
+    assert run(make(), store, retry_failed=True) == ["finished", "finished", *["done"] * 10]
+
+
+def test_a_cell_that_fails_again_is_tried_once_a_start(make: Make) -> None:
+    store = FakeStore(fails=lambda _: True)
+    run(make(trials=2), store)
+
+    assert run(make(trials=2), store, retry_failed=True) == ["failed", "skipped"] * 2
+    assert store.ran() == ["FAILED"] * 4
+
+
+def test_fail_fast_ends_the_search_at_the_first_trial_that_fails(make: Make) -> None:
+    store = FakeStore(fails=lambda _: True)
+
+    assert run(make(), store, fail_fast=True) == ["failed", "skipped"]
+
+
+def test_no_configuration_is_tried_twice_and_a_space_that_is_used_up_ends_the_search(make: Make) -> None:
+    axes = {"num_inference_steps": [10, 20], "scheduler": [None, "dpm"]}
+    search, store = make(axes, trials=50, startup_trials=0), FakeStore()
+
+    run(search, store)
+
+    tried = {(trial["num_inference_steps"], trial["scheduler"]) for _, trial, _, _ in told(search, store)}
+    assert tried == {(10, None), (10, "dpm"), (20, None), (20, "dpm")}
+    assert len(store.runs) == 8
+    assert [item.message for item in advise_search(search) if item.level == "note"] == [
+        "is more than the 4 configurations that there are; all of them are made"
+    ]
+
+
+def test_seeds_are_averaged_over_and_never_searched(make: Make) -> None:
+    search, store = make(seeds=[1, 2, 3], prompts=["panda"], trials=2), FakeStore()
+
+    run(search, store)
+
+    for trial in search.known(store.history()):
+        specs = [planned.spec for planned in trial.plan.runs]
+        assert [spec.seed for spec in specs] == [1, 2, 3]
+        assert specs[0].run_name.endswith("seed=1 panda")
+        assert trial.values == (pytest.approx(sum(measured(spec)["clip_score"] for spec in specs) / 3),)
+
+
+def test_more_trials_other_objectives_and_more_prompts_go_on_with_the_search_that_is_there(make: Make) -> None:
+    store = FakeStore()
+    run(make(trials=3), store)
+    before = [trial[1] for trial in told(make(trials=3), store)]
+
+    assert run(make(trials=4, objectives=["denoise_s"]), store).count("finished") == 2
+    assert run(make(trials=3, prompts=["panda", "cat", "dog"]), store) == ["done", "done", "finished"] * 3
+    assert [trial[1] for trial in told(make(trials=3), store)] == before
+
+
+def test_another_space_or_base_begins_a_search_of_its_own_in_the_experiment(make: Make) -> None:
+    store = FakeStore()
+    run(make(trials=2), store)
+
+    others = [make({**AXES, "guidance_scale": {"low": 1, "high": 8}}), make(base={"num_frames": 25})]
+
+    assert len({make().key, make(base={"placement": "resident"}).key, *(other.key for other in others)}) == 3
+    assert [[trial.state for trial in other.known(store.history())] for other in others] == [["open"], ["open"]]
+
+
+def test_ranges_give_whole_stepped_and_logarithmic_numbers(make: Make) -> None:
+    axes = {
+        "num_frames": {"low": 9, "high": 49, "step": 8},
+        "guidance_scale": {"low": 1, "high": 2, "step": 0.1},
+        "video_quality": {"low": 1, "high": 10, "log": True},
+        "fps": {"low": 4, "high": 16},
+    }
+    search, store = make(axes, trials=12, prompts=["panda"]), FakeStore()
+
+    assert not [item for item in advise_search(search) if item.level == "error"]
+    run(search, store)
+
+    for _, parameters, state, _ in told(search, store):
+        assert state == "finished"
+        assert parameters["num_frames"] in {9, 17, 25, 33, 41, 49}
+        assert parameters["guidance_scale"] in {round(1 + index / 10, 1) for index in range(11)}
+        assert len(str(parameters["video_quality"])) <= 5
+        assert isinstance(parameters["fps"], int)

@@ -1,0 +1,259 @@
+"""The search for the smallest step count: on made-up runs in a real store, and for real."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from cogx_runs.cli import cli
+from cogx_runs.errors import CogxError, InputError
+from cogx_runs.execution.outcomes import Outcome
+from cogx_runs.generation import loader
+from cogx_runs.planning.plan import Plan
+from cogx_runs.search.threshold import ThresholdSearch, find_threshold
+from cogx_runs.tracking.store import RunStore
+from tests.support.executors import FakeExecutor
+from tests.support.runs import make_run
+from tests.support.thresholds import GOOD, judged
+
+Quality = Callable[[int], float]
+PROMPTS = ("cat", "dog")
+
+
+@pytest.fixture
+def study(project: Path, tiny_model: Path, tiny_clip: Path) -> Callable[..., Path]:
+    """Writes a sweep file of two prompts with what it is given."""
+    (project / "prompts").mkdir()
+    for name in PROMPTS:
+        (project / "prompts" / f"{name}.txt").write_text(f"A {name} plays the guitar.\n", encoding="utf-8")
+    base = {
+        "model": str(tiny_model), "clip_model": str(tiny_clip), "num_frames": 9, "scheduler": "ddim_matched",
+        "guidance_scale": 1,
+    }  # fmt: skip
+
+    def write(**content: Any) -> Path:
+        content["base"] = {**base, **content.get("base", {})}
+        file = project / "found.yaml"
+        file.write_text(yaml.safe_dump({"name": "exp_found", "prompts": list(PROMPTS), **content}), encoding="utf-8")
+        return file
+
+    return write
+
+
+class Runs(FakeExecutor):
+    """Finishes each cell of a plan with a score made up from its step count."""
+
+    def __init__(self, quality: Quality, fails_at: int | None = None) -> None:
+        self.rounds: list[list[int]] = []
+        self.placements: set[str] = set()
+        self._quality = quality
+        self._fails_at = fails_at
+
+    def finish(self, plan: Plan) -> list[Outcome]:
+        store = RunStore()
+        todo = [planned.spec for planned in plan.runs if planned.action != "done"]
+        self.rounds.append(sorted({spec.num_inference_steps for spec in todo}))
+        self.placements.add(plan.sweeps[0].base.placement)
+        for spec in todo:
+            place = PROMPTS.index(spec.prompt_name)
+            score = 25 + place + 0.01 * place * spec.num_inference_steps / 50 + self._quality(spec.num_inference_steps)
+            failed = spec.num_inference_steps == self._fails_at and place == 1
+            make_run(
+                store, spec, metrics={"clip_score": score}, error="broken" if failed else None,
+                tags={"cogx.signature": spec.signature, "cogx.prompt": spec.prompt},
+            )  # fmt: skip
+        return []
+
+
+def cliff_at(count: int) -> Quality:
+    return lambda steps: 0.0 if steps >= count else -2.0
+
+
+def test_each_round_runs_one_count_and_a_second_search_runs_nothing(study: Callable[..., Path]) -> None:
+    file = study()
+    runs, again = Runs(cliff_at(12)), Runs(cliff_at(12))
+    told: list[str] = []
+
+    found = find_threshold(file, executor=runs, report=told.append)
+    same = find_threshold(file, executor=again)
+
+    assert runs.rounds == [[50], [15], [8], [12], [10]]
+    assert found.threshold.found == 12
+    assert (found.known, found.measured, found.stopped) == ((), (50, 15, 8, 12, 10), None)
+    assert again.rounds == []
+    assert runs.placements == {"resident"}, "chosen once, before a model takes the memory that it is chosen by"
+    assert same == replace(found, known=(8, 10, 12, 15, 50), measured=())
+    assert told == [
+        "12 counts, 2 prompts, 1 seed: beside the reference 50 at most 4 counts of 2 cells are run",
+        "50 steps, the reference, is there; next is 15",
+        "15 steps: −0.00350, not inferior; next is 8",
+        "8 steps: −2.00, inferior; next is 12",
+        "12 steps: −0.00380, not inferior; next is 10",
+    ]
+
+
+def test_a_search_that_died_in_a_round_goes_on_with_what_is_missing(study: Callable[..., Path]) -> None:
+    file = study(axes={"num_inference_steps": [5, 10, 25, 50], "seed": [1, 2]})
+
+    class Dies(Runs):
+        def finish(self, plan: Plan) -> list[Outcome]:
+            if self.rounds:
+                super().finish(replace(plan, runs=plan.runs[:3]))
+                raise KeyboardInterrupt
+            return super().finish(plan)
+
+    with pytest.raises(KeyboardInterrupt):
+        find_threshold(file, executor=Dies(cliff_at(25)))
+    runs = Runs(cliff_at(25))
+    found = find_threshold(file, executor=runs)
+
+    assert runs.rounds == [[10], [25]]
+    assert (found.threshold.found, found.known, found.measured) == (25, (50,), (10, 25))
+    assert {(point.prompts, point.seeds) for point in found.threshold.curve} == {(2, 2)}
+
+
+def test_failed_cells_end_the_search_unsettled_and_say_how_to_go_on(study: Callable[..., Path]) -> None:
+    file = study(axes={"num_inference_steps": [5, 10, 25, 50]})
+
+    found = find_threshold(file, executor=Runs(cliff_at(25), fails_at=10))
+
+    assert found.stopped == "1 of 2 cells at 10 steps are not finished; --retry-failed takes up those that failed"
+    assert (found.threshold.found, found.threshold.settled) == (50, False)
+    retried = find_threshold(file, executor=Runs(cliff_at(25)), retry_failed=True)
+    assert (retried.threshold.found, retried.stopped) == (25, None)
+
+
+def test_cells_without_the_metric_end_the_search_and_say_what_measures_it(study: Callable[..., Path]) -> None:
+    file = study(axes={"num_inference_steps": [5, 10, 25, 50]})
+
+    found = find_threshold(file, metric="sharpness", margin=1.0, executor=Runs(cliff_at(25)))
+
+    assert found.stopped == (
+        "2 of 2 cells at 50 steps have no sharpness; `cogx-runs rescore exp_found` measures it where that can be done "
+        "here"
+    )
+
+
+def test_other_runs_of_the_experiment_are_not_of_the_search(study: Callable[..., Path]) -> None:
+    find_threshold(study(base={"guidance_scale": 3}), executor=Runs(cliff_at(40)))
+
+    found = find_threshold(study(), executor=Runs(cliff_at(12)))
+
+    assert (found.threshold.found, found.known) == (12, ())
+    assert {point.prompts for point in found.threshold.curve} == {2}
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "message"),
+    [
+        ({"prompts": ["cat"]}, {}, "found.yaml:prompts: one prompt gives no interval, and nothing could be concluded"),
+        (
+            {"axes": {"guidance_scale": [1, 6]}},
+            {},
+            "found.yaml:axes.guidance_scale: a search varies num_inference_steps and seed alone; put one value into",
+        ),
+        ({}, {"ladder": [5, 10]}, "--ladder: lacks the reference 50; add 50 to it"),
+        (
+            {"axes": {"num_inference_steps": [5, 10]}},
+            {},
+            "found.yaml:axes.num_inference_steps: lacks the reference 50; add 50 to it",
+        ),
+        (
+            {"axes": {"seed": [1]}, "vary": "zip"},
+            {},
+            "found.yaml:vary: a search runs every seed at a count; zip does not",
+        ),
+        ({}, {"metric": "psnr"}, "--metric psnr: is no measure of quality that a sweep takes"),
+        ({}, {"metric": "sharpness"}, "--margin: say how much worse a sharpness still does not matter"),
+        ({}, {"metric": "wall_time_s"}, "--metric wall_time_s: is no measure of quality that a sweep takes"),
+        ({}, {"margin": 0.0}, "--margin 0: must be above 0"),
+        (
+            {"base": {"scheduler": "ddim"}},
+            {},
+            "found.yaml:base.scheduler: ddim goes wrong at 6, 12, 15, 30, 35 steps, and a search would measure that; "
+            "give --set scheduler=ddim_matched, which is right at any count, or --ladder 5,8,10,20,25,40,50",
+        ),
+        ({"base": {"num_frames": 29}}, {}, "found.yaml:base.num_frames: 29 frames are beyond the 17"),
+    ],
+)
+def test_what_would_make_a_search_worthless_is_one_line_before_anything_runs(
+    content: dict[str, Any], options: dict[str, Any], message: str, study: Callable[..., Path], project: Path
+) -> None:
+    runs = Runs(cliff_at(10))
+    study(**content)
+
+    with pytest.raises(CogxError) as error:
+        find_threshold("found.yaml", executor=runs, **options)
+
+    assert str(error.value).startswith(message)
+    assert len(str(error.value).splitlines()) == 1
+    assert runs.rounds == []
+
+
+def test_the_models_own_scheduler_will_do_where_it_is_right(study: Callable[..., Path]) -> None:
+    file = study(base={"scheduler": None})
+
+    with pytest.raises(InputError, match="ddim goes wrong at 6, 12"):
+        find_threshold(file)
+    found = find_threshold(file, ladder=[5, 10, 20, 25, 40, 50], executor=Runs(cliff_at(20)))
+
+    assert found.threshold.found == 20
+
+
+def test_the_reference_is_the_files_base_or_the_one_given(study: Callable[..., Path]) -> None:
+    file = study(base={"num_inference_steps": 20})
+
+    by_file = find_threshold(file, executor=Runs(cliff_at(12)))
+    given = find_threshold(file, reference=25, executor=Runs(cliff_at(12)))
+
+    assert [(one.threshold.reference, one.threshold.found) for one in (by_file, given)] == [(20, 12), (25, 12)]
+    assert given.known == (10, 12, 15, 20)
+
+
+@pytest.mark.slow
+def test_the_command_runs_a_search_and_prints_the_curve_and_goes_on_from_there(
+    study: Callable[..., Path], project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study(axes={"num_inference_steps": [1, 2, 3, 5]}, base={"num_inference_steps": 5})
+    load, loads = loader.load_pipeline, []
+    monkeypatch.setattr(loader, "load_pipeline", lambda *given: loads.append(given) or load(*given))
+
+    first = CliRunner().invoke(cli, ["threshold", "found.yaml", "--margin", "1000"], catch_exceptions=False)
+    again = CliRunner().invoke(cli, ["threshold", "found.yaml", "--margin", "1000", "--json"], catch_exceptions=False)
+
+    assert (first.exit_code, again.exit_code) == (0, 0)
+    lines = first.stdout.splitlines()
+    assert [line.split()[0] for line in lines[:4]] == ["steps", "1", "2", "5"]
+    assert [line.split()[-1] for line in lines[:4]] == ["verdict", "inferior", "inferior", "reference"]
+    assert lines[4].startswith("1 is the smallest step count shown not inferior to 5 steps in clip_score, by a margin")
+    assert "2 steps: " in first.stderr
+    assert "next is 1" in first.stderr
+    found = json.loads(again.stdout)
+    assert (found["known"], found["measured"], found["settled"]) == ([1, 2, 5], [], True)
+    assert len(loads) == 1
+    assert found["threshold"]["found"] == 1
+    store = RunStore()
+    tags = store.experiment_tags(store.experiment_id("exp_found"))
+    assert json.loads(tags["cogx.axes"]) == {"num_inference_steps": "number"}
+    assert len(list(store.runs(["exp_found"]))) == 6
+
+
+def test_the_command_says_bad_input_in_one_line_and_ends_with_1_where_nothing_is_settled(
+    study: Callable[..., Path], project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study()
+
+    wrong = CliRunner().invoke(cli, ["threshold", "found.yaml", "--ladder", "5;10"])
+    unsettled = judged({20: GOOD})
+    search = ThresholdSearch("exp_found", unsettled, (50,), (20,), "1 of 4 cells at 10 steps are not finished")
+    monkeypatch.setattr("cogx_runs.search.threshold.find_threshold", lambda *_, **__: search)
+    stopped = CliRunner().invoke(cli, ["threshold", "found.yaml"])
+
+    assert (wrong.exit_code, wrong.stderr) == (2, "--ladder 5;10: write it as 5,10,25,50\n")
+    assert (stopped.exit_code, stopped.stderr) == (1, "1 of 4 cells at 10 steps are not finished\n")
+    assert stopped.stdout.endswith("Not settled: 10 would be measured next.\n")

@@ -1,0 +1,42 @@
+"""Advice on a grid of one prompt."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from cogx_runs.definitions.prompts import Prompt, PromptLibrary
+from cogx_runs.definitions.sweep import Parameters, Sweep
+from cogx_runs.models.memory import Budget
+from cogx_runs.planning.advice import advise
+from cogx_runs.planning.cells import resolve_cells
+from cogx_runs.planning.plan import Advice
+from cogx_runs.system.hardware import Device
+
+
+def advice_on(
+    text: str = "A panda plays the guitar.",
+    axes: Mapping[str, tuple[Any, ...]] | None = None,
+    device: Device = "cpu",
+    source: str | None = None,
+    budget: Budget | None = None,
+    **base: Any,
+) -> list[Advice]:
+    """Advice on a grid of one prompt, `source` put in the place of the model's own."""
+    sweep = make_sweep(axes, **base)
+    library = PromptLibrary(Path("nowhere"), Prompt("p", text, "(test)"))
+    specs, cards = resolve_cells([sweep], library, device, {}, budget)
+    cards = {name: replace(card, source=source or card.source) for name, card in cards.items()}
+    return advise(specs, [sweep], cards, budget)
+
+
+def make_sweep(axes: Mapping[str, tuple[Any, ...]] | None = None, **base: Any) -> Sweep:
+    return Sweep(
+        name="exp",
+        file="exp.yaml",
+        description="",
+        prompts=("p",),
+        base=Parameters(**base),
+        axes=dict(axes or {}),
+        vary="grid",
+    )

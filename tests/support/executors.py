@@ -1,0 +1,25 @@
+"""Executors that make no video, behind the package's own protocol."""
+
+from types import TracebackType
+from typing import Self
+
+from cogx_runs.execution.outcomes import Outcome
+from cogx_runs.planning.plan import Plan
+from cogx_runs.progress import Progress
+
+
+class FakeExecutor:
+    """Stands in for running: `finish` says what a plan's cells come to."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+    def run(self, plan: Plan, progress: Progress, *, fail_fast: bool = False) -> list[Outcome]:  # noqa: ARG002
+        return self.finish(plan)
+
+    def finish(self, plan: Plan) -> list[Outcome]:
+        raise AssertionError(f"{len(plan.runs)} cells were to be run")

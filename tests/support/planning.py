@@ -1,0 +1,56 @@
+"""Sweeps of one prompt resolved to cells, and runs that the store remembers."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cogx_runs.definitions.prompts import Prompt, PromptLibrary
+from cogx_runs.definitions.spec import RunSpec
+from cogx_runs.definitions.sweep import Parameters, Sweep, Vary
+from cogx_runs.models.memory import Budget
+from cogx_runs.planning.actions import Action, PastRun, choose_actions
+from cogx_runs.planning.cells import resolve_cells
+from cogx_runs.system.hardware import Device
+
+
+def make_sweep(axes: Mapping[str, tuple[Any, ...]], vary: Vary = "grid", **changes: Any) -> Sweep:
+    values = {
+        "name": "exp",
+        "file": "exp.yaml",
+        "description": "",
+        "prompts": ("p",),
+        "base": Parameters(),
+        "axes": dict(axes),
+        "vary": vary,
+    }
+    return Sweep.model_validate(values | changes)
+
+
+def resolve(*sweeps: Sweep, device: Device = "cpu", budget: Budget | None = None) -> list[RunSpec]:
+    library = PromptLibrary(Path("nowhere"), Prompt("p", "A panda.", "(test)"))
+    return resolve_cells(sweeps, library, device, {"clip_score": "1"}, budget)[0]
+
+
+def values_of(specs: list[RunSpec], *names: str) -> list[tuple[Any, ...]]:
+    return [tuple(getattr(spec, name) for name in names) for spec in specs]
+
+
+def past(spec: RunSpec, status: str, experiment: str | None = None) -> PastRun:
+    """A run of `spec` that the store remembers."""
+    return PastRun(
+        run_id=f"{status} in {experiment or spec.sweep}",
+        experiment=experiment or spec.sweep,
+        status=status,
+        signature=spec.signature,
+        output_hash=spec.output_hash,
+        start_time_ms=0,
+        reused_from=None,
+        beside=None,
+        device_name="NVIDIA H100",
+        params={},
+        metrics={},
+    )
+
+
+def actions(specs: list[RunSpec], *history: PastRun, retry_failed: bool = False) -> list[Action]:
+    return [decision.action for decision in choose_actions(specs, history, retry_failed)]

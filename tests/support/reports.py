@@ -1,0 +1,60 @@
+"""Cells and pages of reports, without a store."""
+
+import re
+from dataclasses import replace
+from html import unescape
+from typing import Any
+
+from cogx_runs.analysis.effects import Margin
+from cogx_runs.report.cells import Cell, cells_of
+from cogx_runs.report.content import Experiment, content_of
+from cogx_runs.report.grids import Grid, grids_of
+from cogx_runs.report.page import Media, render_page
+from tests.support.frames import frame_of
+from tests.support.runs import SMALL
+
+EVIL = "<script>alert(1)</script>"
+
+
+def cell(clip_score: float = 30.0, wall_time_s: float = 10.0, tags: dict[str, str] | None = None, **given: Any) -> Cell:
+    """A finished cell with these parameters."""
+    spec = replace(SMALL, **given)
+    return Cell(
+        run_id=spec.output_hash,
+        experiment="exp",
+        name=spec.run_name,
+        is_finished=True,
+        prompt_name=spec.prompt_name,
+        prompt=spec.prompt,
+        signature=spec.signature,
+        output_hash=spec.output_hash,
+        config=spec.config,
+        metrics={"clip_score": clip_score, "wall_time_s": wall_time_s},
+        tags={"env.device_name": "A chip", **(tags or {})},
+    )
+
+
+def grid_of(*cells: Cell, axis: str = "guidance_scale", baselines: dict[str, str] | None = None) -> Grid:
+    (grid,) = grids_of("exp", cells, [axis], baselines or {})
+    return grid
+
+
+def page_of(rows: list[dict[str, Any]], *axes: str, margins: dict[str, Margin] | None = None, **given: str) -> str:
+    """A report on one experiment without videos; `given` are baselines."""
+    content = content_of("id", [experiment_of(rows, *axes)], given, margins or {}, [])
+    return render_page(content, Media({}, 1.0, True))
+
+
+def experiment_of(rows: list[dict[str, Any]], *axes: str) -> Experiment:
+    runs = frame_of(rows)
+    return Experiment("exp", "", tuple(cells_of(runs)[0]), 0, axes, runs)
+
+
+def rows_of(page: str, table: str) -> list[list[str]]:
+    """What the rows of a table with this data attribute say."""
+    found = re.search(rf"<table[^>]* data-{table}[^>]*>.*?<tbody>(.*?)</tbody>", page, re.DOTALL)
+    assert found, f"no table {table}"
+    rows = found.group(1).split("</tr>")[:-1]
+    return [
+        [unescape(re.sub(r"<[^>]+>", "", part)).strip() for part in re.split(r"</t[hd]>", row)[:-1]] for row in rows
+    ]

@@ -1,0 +1,232 @@
+"""The store, on a real SQLite file."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+from mlflow import MlflowClient
+
+from cogx_runs.errors import CogxError
+from cogx_runs.tracking.record import known_params
+from cogx_runs.tracking.store import RunStore
+from cogx_runs.tracking.uri import tracking_uri
+from tests.support.paths import ROOT
+from tests.support.tracked import SPEC, SWEEP, finish
+
+
+@pytest.fixture
+def store(project: Path) -> RunStore:
+    return RunStore()
+
+
+def test_a_claimed_run_is_running_and_names_its_cell_and_process(store: RunStore) -> None:
+    run_id = store.claim(store.open_experiment(SWEEP), SPEC, {"cogx.env.python": "3"})
+
+    run = next(store.runs(["exp"]))
+    assert (run.info.run_id, run.info.status, run.info.run_name) == (run_id, "RUNNING", "guidance=6 panda")
+    tags = run.data.tags
+    assert tags["cogx.signature"] == SPEC.signature
+    assert tags["cogx.output_hash"] == SPEC.output_hash
+    assert (tags["cogx.kind"], tags["cogx.sweep"], tags["cogx.prompt"]) == ("run", "exp", "A panda plays.")
+    assert tags["cogx.env.python"] == "3"
+    assert {"cogx.process.host", "cogx.process.id", "cogx.process.started"} <= set(tags)
+
+
+def test_a_cell_at_work_in_a_living_process_cannot_be_claimed_again(store: RunStore) -> None:
+    experiment = store.open_experiment(SWEEP)
+    store.claim(experiment, SPEC, {})
+
+    assert store.claim(experiment, SPEC, {}) is None
+
+
+def test_a_finished_cell_cannot_be_claimed_again(store: RunStore, tmp_path: Path) -> None:
+    experiment = store.open_experiment(SWEEP)
+    run_id = store.claim(experiment, SPEC, {})
+    assert run_id is not None
+    finish(store, run_id, tmp_path / "artifacts")
+
+    assert store.claim(experiment, SPEC, {}) is None
+    assert store.claim(experiment, replace(SPEC, seed=1), {}) is not None
+
+
+def test_finishing_writes_the_values_the_artifacts_and_last_the_status(store: RunStore, tmp_path: Path) -> None:
+    run_id = store.claim(store.open_experiment(SWEEP), SPEC, {})
+    assert run_id is not None
+    finish(store, run_id, tmp_path / "artifacts")
+
+    run = next(store.runs(["exp"]))
+    assert run.info.status == "FINISHED"
+    assert run.data.params == {"seed": "42"}
+    assert run.data.metrics == {"clip_score": 30.0}
+    assert run.data.tags["cogx.clip_score.model"] == "tiny"
+    assert store.download(run_id, "video.mp4", tmp_path).read_bytes() == b"video"
+    assert Path(run.info.artifact_uri).is_relative_to(Path("mlruns").absolute())
+
+
+def test_the_run_of_a_dead_process_is_killed_at_once_and_can_be_claimed(store: RunStore) -> None:
+    script = (
+        "from tests.support.tracked import SPEC, SWEEP; from cogx_runs.tracking.store import RunStore;"
+        "s = RunStore(); print(s.claim(s.open_experiment(SWEEP), SPEC, {}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env={**_environment()}
+    )
+    dead = done.stdout.strip()
+    experiment = store.experiment_id("exp")
+
+    assert store.bury_dead([experiment]) == 1
+    assert MlflowClient(tracking_uri()).get_run(dead).info.status == "KILLED"
+    assert store.claim(experiment, SPEC, {}) is not None
+
+
+def test_a_run_whose_process_id_was_given_to_another_process_counts_as_dead(store: RunStore) -> None:
+    experiment = store.open_experiment(SWEEP)
+    run_id = store.claim(experiment, SPEC, {})
+    MlflowClient(tracking_uri()).set_tag(run_id, "cogx.process.started", "1.00")
+
+    assert store.bury_dead([experiment]) == 1
+
+
+def test_a_run_of_another_host_is_left_alone(store: RunStore) -> None:
+    experiment = store.open_experiment(SWEEP)
+    run_id = store.claim(experiment, SPEC, {})
+    MlflowClient(tracking_uri()).set_tag(run_id, "cogx.process.host", "elsewhere")
+
+    assert store.bury_dead([experiment]) == 0
+    assert store.claim(experiment, SPEC, {}) is None
+
+
+def test_amending_a_finished_run_leaves_its_times_and_removes_what_no_longer_holds(
+    store: RunStore, tmp_path: Path
+) -> None:
+    run_id = store.claim(store.open_experiment(SWEEP), SPEC, {"cogx.clip_score.missing": "no weights"})
+    assert run_id is not None
+    finish(store, run_id, tmp_path / "artifacts")
+    before = next(store.runs(["exp"]))
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "metrics.yaml").write_text("clip_score: {}", encoding="utf-8")
+
+    store.amend(
+        run_id,
+        {"clip_score": 31.0},
+        {"cogx.clip_score.model": "other"},
+        remove=["cogx.clip_score.missing", "never.there"],
+        artifacts=tmp_path / "more",
+    )
+
+    after = next(store.runs(["exp"]))
+    assert after.info.end_time == before.info.end_time
+    assert after.data.metrics["clip_score"] == 31.0
+    assert after.data.tags["cogx.clip_score.model"] == "other"
+    assert store.download(run_id, "metrics.yaml", tmp_path).read_text(encoding="utf-8") == "clip_score: {}"
+    assert "cogx.clip_score.missing" not in after.data.tags
+
+
+def test_a_deleted_experiment_is_named_with_the_way_back(store: RunStore) -> None:
+    experiment = store.open_experiment(SWEEP)
+    MlflowClient(tracking_uri()).delete_experiment(experiment)
+
+    with pytest.raises(CogxError, match=rf"'exp' was deleted in MLflow; restore it .*-x {experiment}"):
+        store.open_experiment(SWEEP)
+
+
+def test_an_experiment_keeps_the_axes_that_its_runs_differ_in_whatever_its_file_says_now(store: RunStore) -> None:
+    def opened(**axes: tuple[float | str, ...]) -> dict[str, str]:
+        experiment = store.open_experiment(SWEEP.model_copy(update={"axes": axes}))
+        found: dict[str, str] = json.loads(store.experiment_tags(experiment)["cogx.axes"])
+        return found
+
+    opened(seed=(1, 2), scheduler=("ddim", "dpm"), num_inference_steps=(25,), fps=(8, 16))
+    experiment = store.experiment_id("exp")
+    for values in ({"seed": 1}, {"seed": 2, "scheduler": "dpm"}, {"seed": 2, "num_inference_steps": 25}):
+        spec = replace(SPEC, **values)
+        run_id = store.claim(experiment, spec, {})
+        assert run_id is not None
+        store.describe(run_id, known_params(spec), {})
+
+    assert opened(guidance_scale=(1, 6), seed=(1, 2, 3)) == {
+        "guidance_scale": "number", "seed": "number", "scheduler": "word", "num_inference_steps": "number",
+    }  # fmt: skip
+    assert opened() == {"seed": "number", "scheduler": "word", "num_inference_steps": "number"}
+
+
+def test_an_unknown_experiment_is_answered_with_the_nearest_name(store: RunStore) -> None:
+    store.open_experiment(SWEEP)
+
+    with pytest.raises(
+        CogxError, match=r"^no experiment 'expp' in sqlite:///.*/project/mlflow.db; did you mean 'exp'\?$"
+    ):
+        store.experiment_id("expp")
+
+
+def test_a_folder_and_a_cache_that_cannot_be_written_are_each_one_line_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # /proc refuses new files even to root, whom os.access would let write anywhere.
+    with pytest.raises(CogxError, match=r"^/proc: cannot be written \([^\n]*\); work in another folder, or set MLFLOW"):
+        RunStore("sqlite:////proc/mlflow.db")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nope")
+    with pytest.raises(CogxError, match=r"^/proc/nope/cogx-runs: cannot be made \([^\n]*\); set XDG_CACHE_HOME to"):
+        RunStore(f"sqlite:///{tmp_path}/mlflow.db")
+
+
+def test_a_store_that_is_no_database_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_text("not a database, but long enough to be looked at" * 100)
+
+    with pytest.raises(CogxError, match=r"^tracking store sqlite:///.*mlflow.db: [^\n]*not a database[^\n]*$"):
+        RunStore(f"sqlite:///{tmp_path}/mlflow.db")
+
+
+def test_of_several_finished_runs_the_generated_one_is_found_not_the_reused(store: RunStore, tmp_path: Path) -> None:
+    made = store.claim(store.open_experiment(SWEEP), SPEC, {})
+    other = SWEEP.model_copy(update={"name": "exp2"})
+    reused = store.claim(store.open_experiment(other), replace(SPEC, sweep="exp2"), {"cogx.reused_from": str(made)})
+    assert made is not None
+    assert reused is not None
+    finish(store, made, tmp_path / "a")
+    finish(store, reused, tmp_path / "b")
+
+    found = store.find_finished(SPEC.output_hash)
+    assert found is not None
+    assert found.info.run_id == made
+    assert store.find_finished("0000000000000000") is None
+
+
+def test_latents_are_found_once_they_are_whole_however_their_run_ends(store: RunStore, tmp_path: Path) -> None:
+    made = store.claim(store.open_experiment(SWEEP), SPEC, {})
+    assert made is not None
+    (tmp_path / "latents.safetensors").write_bytes(b"latents")
+    assert store.find_latents(SPEC.signature) is None
+
+    store.keep_latents(made, tmp_path / "latents.safetensors", {"denoise_s": 2.0}, {"cogx.noise_sha256": "ab"})
+    store.kill(made)
+
+    found = store.find_latents(SPEC.signature)
+    assert found is not None
+    assert (found.info.run_id, found.info.status, found.data.metrics) == (made, "KILLED", {"denoise_s": 2.0})
+    assert store.download(made, "latents.safetensors", tmp_path / "copy").read_bytes() == b"latents"
+
+
+def _environment() -> dict[str, str]:
+    import os
+
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def test_setting_the_clock_does_not_make_a_living_run_dead(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = store.open_experiment(SWEEP)
+    store.claim(experiment, SPEC, {})
+    now = psutil.boot_time()
+    monkeypatch.setattr("psutil.boot_time", lambda: now + 3600)
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: now + 3600)
+
+    assert store.bury_dead([experiment]) == 0
+
+
+def test_a_database_without_its_driver_is_one_line() -> None:
+    with pytest.raises(CogxError, match=r"^tracking store mysql://[^\n]*: No module named 'MySQLdb'$"):
+        RunStore("mysql://user@host/database")
