@@ -43,7 +43,7 @@ class FakeStore(FakeExecutor):
         return list(self.runs)
 
     def finish(self, plan: Plan) -> list[Outcome]:
-        outcomes = []
+        outcomes: list[Outcome] = []
         for planned in plan.runs:
             spec = planned.spec
             if planned.action == "done" or any(outcome.status == "failed" for outcome in outcomes):
