@@ -19,7 +19,7 @@ from cogx_runs.dashboard.view import MARKS, TABLE, Only, Shown, chosen_key, page
 from cogx_runs.definitions.ranges import Direction
 from cogx_runs.errors import CogxError, did_you_mean, first_line
 from cogx_runs.tracking.artifacts import REPORT
-from cogx_runs.tracking.columns import AXIS
+from cogx_runs.tracking.columns import axis_metric
 from cogx_runs.tracking.run import TrackedRun
 from cogx_runs.tracking.store import NUMBER, RunStore
 from cogx_runs.tracking.tags import (
@@ -186,7 +186,7 @@ def _in_order(runs: Sequence[TrackedRun], axes: Sequence[str], best: Sequence[Tr
     ranks = {run.run_id: rank for rank, trial in enumerate(best) for run in trial.runs}
 
     def place(run: TrackedRun) -> tuple[object, ...]:
-        values = [(run.metrics.get(f"{AXIS}{axis}", 0.0), run.params.get(axis, "")) for axis in axes]
+        values = [(run.metrics.get(axis_metric(axis), 0.0), run.params.get(axis, "")) for axis in axes]
         rank = ranks.get(run.run_id, len(best))
         return (rank, run.params.get("prompt_name", ""), *values, int(run.params.get("seed", 0)))
 
