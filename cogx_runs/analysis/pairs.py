@@ -11,6 +11,8 @@ import pandas as pd
 from cogx_runs.analysis.kinds import NEVER_MIXED, card_column, check_not_mixed, is_of_the_clip, with_cards
 from cogx_runs.definitions.spec import PIXEL_FIELDS
 from cogx_runs.errors import CogxError, did_you_mean
+from cogx_runs.metrics.card import Dependence
+from cogx_runs.metrics.registry import depends_on, is_of_machine
 from cogx_runs.tracking.columns import PARAMS, metric_column, param_column, tag_column
 from cogx_runs.tracking.run import RunState
 from cogx_runs.tracking.tags import BESIDE, DEGENERATE, DEVICE_NAME, LATENTS_FROM, PROMPT, REUSED_FROM, SIGNATURE
@@ -45,16 +47,6 @@ class Pairs:
     left_out: int
     """Pairs not used since they were measured on another device or in another placement, or timed beside another
     sweep."""
-
-
-def is_time(metric: str) -> bool:
-    """Whether a metric depends on what else the device did."""
-    return metric.endswith("_s")
-
-
-def is_of_machine(metric: str) -> bool:
-    """Whether a metric depends on device and placement."""
-    return is_time(metric) or metric.endswith("_gib")
 
 
 def finished_cells(frame: pd.DataFrame, metrics: Sequence[str], axes: Sequence[str] = ()) -> pd.DataFrame:
@@ -158,7 +150,7 @@ def _keyed(frame: pd.DataFrame, metrics: Sequence[str], axes: Sequence[str]) -> 
 def _counted_once(keyed: pd.DataFrame, metrics: Sequence[str], axes: Sequence[str]) -> pd.DataFrame:
     """Of those the ones that count."""
     cells = keyed
-    if any(is_time(metric) for metric in metrics):
+    if any(Dependence.TIME in depends_on(metric) for metric in metrics):
         cells = cells[_column(cells, _BESIDE).isna()]
     identity = _keys(cells, (tag_column(SIGNATURE), *_also_matters(metrics, axes)))
     cells = cells.assign(
@@ -188,7 +180,7 @@ def _differences(pairs: pd.DataFrame, name: str, left_out: int) -> Pairs:
 def _also_matters(metrics: Sequence[str], axes: Sequence[str]) -> list[str]:
     """What metrics depend on beside the pixels and the machine, and what is varied beside the pixels."""
     found = [param_column(axis) for axis in axes if axis not in PIXEL_FIELDS]
-    if any(metric in {"file_size_bytes", "encode_video_s", "wall_time_s"} for metric in metrics):
+    if any(Dependence.FILE in depends_on(metric) for metric in metrics):
         found += [param_column(name) for name in _OF_THE_FILE]
     if any(map(is_of_the_clip, metrics)):
         found += [param_column("clip_model")]

@@ -7,11 +7,10 @@ from typing import Any
 from cogx_runs.analysis.effects import Effect
 from cogx_runs.analysis.interactions import Interaction
 from cogx_runs.analysis.intervals import MAX_PROMPTS
-from cogx_runs.analysis.pairs import is_of_machine
 from cogx_runs.analysis.seeds import SeedSpread
 from cogx_runs.analysis.verdict import ALPHA
 from cogx_runs.metrics.card import MINUS, MetricCard
-from cogx_runs.metrics.registry import card_of
+from cogx_runs.metrics.registry import card_of, is_of_machine
 
 ONE_PROMPT = "One prompt: no interval can be given, and no verdict."
 _NOISE = 1e-6

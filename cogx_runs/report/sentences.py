@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 
 from cogx_runs.analysis.effects import Effect
 from cogx_runs.analysis.interactions import Interaction
-from cogx_runs.analysis.pairs import is_of_machine
 from cogx_runs.analysis.seeds import SeedSpread
 from cogx_runs.analysis.timing import TimeFit
 from cogx_runs.analysis.wording import (
@@ -21,6 +20,7 @@ from cogx_runs.analysis.wording import (
 from cogx_runs.metrics import clip_score
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.measured import FILE_SIZE, WALL_TIME
+from cogx_runs.metrics.registry import is_of_machine
 from cogx_runs.report.cells import timed_in
 from cogx_runs.report.comparisons import HEADLINES, QUANTITIES
 from cogx_runs.report.grids import Grid
