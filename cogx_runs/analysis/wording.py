@@ -140,9 +140,9 @@ def _verdict(effect: Effect | Interaction, card: MetricCard) -> str:
         differs = effect.adjusted_p is not None and effect.adjusted_p <= ALPHA
         there = "; it does differ, by less than that" if differs else ""
         return f"equivalent within {_write(effect.margin, card)}{corrected}{there}"
-    if effect.verdict != "undecided":
+    if effect.verdict != "inconclusive":
         return f"{effect.verdict}{corrected}"
-    said = "cannot be told apart"
+    said = "inconclusive"
     if effect.p is not None and effect.p <= ALPHA:
         said += f"{corrected}, though this comparison alone would"
     if effect.low == effect.high:

@@ -97,7 +97,18 @@ class Content:
 
     @property
     def cells(self) -> list[TrackedRun]:
+        """The cells of all sections."""
         return [cell for section in self.sections for cell in section.cells]
+
+    @property
+    def is_inconclusive(self) -> bool:
+        """Whether one of the verdicts is, so that the page says what that means."""
+        compared = (
+            one
+            for section in self.sections
+            for one in (*section.comparisons.effects, *section.comparisons.interactions)
+        )
+        return any(one.verdict == "inconclusive" for one in compared)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from cogx_runs.report.cells import duration_s
 from cogx_runs.report.clips import Clip
 from cogx_runs.report.comparisons import QUANTITIES
 from cogx_runs.report.content import Content, GridContent
-from cogx_runs.report.sentences import VERDICTS, about_fit
+from cogx_runs.report.sentences import about_fit
 from cogx_runs.report.votes import Ballot
 from cogx_runs.tracking import tags
 
@@ -51,7 +51,6 @@ def render_page(content: Content, media: Media) -> str:
     templates.filters["value"] = write_value
     templates.filters["p"] = _p
     templates.filters["degenerate"] = degenerate_counts
-    templates.filters["verdict"] = _verdict
     templates.filters["signed"] = partial(signed, digits=".2f")
     templates.filters["interval"] = _interval
     templates.filters["breakable"] = _breakable
@@ -93,10 +92,6 @@ def _interval(quantity: MetricCard, low: float, high: float) -> str:
 
 def _p(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def _verdict(name: str) -> str:
-    return VERDICTS.get(name, name)
 
 
 def _data(content: Content, media: Media) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from cogx_runs.analysis.verdict import Verdict
 from cogx_runs.analysis.wording import write_value
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.report.grids import Grid, Row
-from cogx_runs.report.sentences import VERDICTS
 from cogx_runs.report.trials import Trials, Tried
 from cogx_runs.tracking.run import TrackedRun
 
@@ -32,7 +31,7 @@ _MARKS: dict[Verdict, tuple[str, str, bool]] = {
     "higher": ("o", COLOURS[3], True),
     "lower": ("o", COLOURS[3], True),
     "equivalent": ("s", COLOURS[7], True),
-    "undecided": ("o", COLOURS[7], False),
+    "inconclusive": ("o", COLOURS[7], False),
     "one prompt": ("x", COLOURS[7], False),
 }
 """Of each verdict: shape, colour, and whether it is filled."""
@@ -163,7 +162,7 @@ def _effect(axes: Axes, place: int, effect: Effect, scale: float) -> None:
     face = colour if is_filled else "none"
     axes.plot(effect.mean / scale, place, marker, color=colour, markerfacecolor=face, markersize=5.5, linewidth=1.4)
     axes.text(
-        1.02, place, VERDICTS.get(effect.verdict, effect.verdict), transform=axes.get_yaxis_transform(), va="center",
+        1.02, place, effect.verdict, transform=axes.get_yaxis_transform(), va="center",
         fontsize=8,
     )  # fmt: skip
 
@@ -222,7 +221,7 @@ def _alternative(grid: Grid, cells: Sequence[TrackedRun], quantity: MetricCard) 
 def _alternative_of(effects: Sequence[Effect], quantity: MetricCard) -> str:
     said = [
         f"{write_value(effect.value)}{f' ({effect.kind})' if effect.kind else ''} "
-        f"{quantity.write(effect.mean, signed=True)}, {VERDICTS.get(effect.verdict, effect.verdict)}"
+        f"{quantity.write(effect.mean, signed=True)}, {effect.verdict}"
         for effect in reversed(effects)
     ]
     against = f"{effects[0].axis} {write_value(effects[0].baseline)}"

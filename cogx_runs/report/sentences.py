@@ -30,9 +30,6 @@ from cogx_runs.tracking.tags import TEXT, of_metric
 FEW = 3
 """Values of an axis up to which each has its sentence; of more the largest change has one, and the verdicts a line."""
 
-VERDICTS = {"undecided": "cannot be told apart"}
-"""In a reader's words, those that are not so already."""
-
 
 def about_section(cells: Sequence[TrackedRun], unfinished: int) -> str:
     """How many cells there are, and what became of them."""
@@ -215,7 +212,7 @@ def _headline(effects: Sequence[Effect]) -> list[str]:
     if len(shown) < len(effects):
         verdicts: dict[str, list[str]] = {}
         for effect in effects:
-            verdicts.setdefault(VERDICTS.get(effect.verdict, effect.verdict), []).append(write_value(effect.value))
+            verdicts.setdefault(effect.verdict, []).append(write_value(effect.value))
         parts = [f"{verdict} at {', '.join(values)}" for verdict, values in verdicts.items()]
         first = effects[0]
         of = f" ({first.kind})" if first.kind else ""

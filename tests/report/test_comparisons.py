@@ -157,3 +157,16 @@ def test_baselines_and_margins_that_are_asked_for_hold_for_the_effects() -> None
     assert rows_of(strict, "effects")[0][1:6] == ["ddim", "21.51", "−0.51", "−0.53 to −0.49", "±0.22"]
     assert (rows_of(plain, "effects")[0][-1], rows_of(strict, "effects")[0][-1]) == ("equivalent", "worse")
     assert "data-ranking" not in plain
+
+
+def test_what_inconclusive_means_is_said_once_where_a_verdict_is_and_nowhere_else() -> None:
+    prompts = [(name, scores) for name, scores in zip("abc", ((31.0, 30.0), (29.0, 30.0), (30.5, 30.0)), strict=True)]
+    rows = [
+        run(clip_score=score, guidance_scale=guidance, prompt_name=name)
+        for name, scores in prompts
+        for guidance, score in zip((1.0, 6.0), scores, strict=True)
+    ]
+    said = "Inconclusive: neither a change nor its absence is shown"
+
+    assert page_of(rows, "guidance_scale").count(said) == 1
+    assert said not in page_of(rows[:2], "guidance_scale")

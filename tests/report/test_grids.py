@@ -143,7 +143,7 @@ def test_of_many_values_the_largest_change_is_told_and_all_verdicts_in_a_line() 
 
     assert said[0].startswith("At guidance_scale 1 the CLIP score is on average 3.00 lower than at 6 (95% interval −3.")
     assert said[0].endswith("; 4 prompts, 1 seed): worse, corrected for 4 comparisons.")
-    assert said[1] == "All 4 values for the CLIP score: worse at 1; equivalent at 3, 9; cannot be told apart at 12."
+    assert said[1] == "All 4 values for the CLIP score: worse at 1; equivalent at 3, 9; inconclusive at 12."
 
 
 def test_how_many_of_each_value_are_degenerate_is_said_with_the_verdict() -> None:
