@@ -20,7 +20,7 @@ from cogx_runs.definitions.sweep import MATCHED, Sweep, load_sweeps
 from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.registry import qualities
-from cogx_runs.planning.advice import goes_right
+from cogx_runs.models.schedule import goes_right
 from cogx_runs.planning.plan import Conditions, Plan
 from cogx_runs.planning.planner import Planner
 from cogx_runs.progress import Progress, SilentProgress

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from cogx_runs.models.memory import Budget
-from cogx_runs.planning import advice
+from cogx_runs.planning import rules
 from cogx_runs.planning.plan import Advice
 from cogx_runs.system.hardware import Gpu
 from tests.support.advice import advice_on
@@ -25,7 +25,7 @@ def test_half_precision_on_a_cpu_is_a_warning() -> None:
 
 def test_bfloat16_on_a_gpu_without_it_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     turing = Gpu("Tesla T4", "550.54", 15 * 2**30, 15 * 2**30, (7, 5))
-    monkeypatch.setattr(advice, "gpu", lambda: turing)
+    monkeypatch.setattr(rules, "gpu", lambda: turing)
 
     assert advice_on(device="cuda", model="5b") == [
         Advice("warning", "exp.yaml:base.dtype", "Tesla T4 has no native bfloat16; 5b will be very slow on it")
