@@ -13,7 +13,7 @@ from cogx_runs.definitions.spec import Workload
 from cogx_runs.errors import CogxError
 from cogx_runs.models import hub
 from cogx_runs.models.cards import NAMES, OPENAI_CLIP, resolve_model
-from cogx_runs.models.memory import Budget, choose_placement, choose_text_placement, text_shortage
+from cogx_runs.models.memory import Budget, choose_placement, choose_text_placement
 from cogx_runs.models.weights import folder_revision
 from cogx_runs.system.hardware import GIB, gpu
 from cogx_runs.tracking.provenance import PACKAGES
@@ -135,8 +135,8 @@ def _placement(name: str) -> Iterator[Check]:
         return
     own = Workload(card.dtype, card.max_frames, card.height, card.width, guided=True, vae_tiling=True)
     choice, text = choose_placement(card, [own], budget), choose_text_placement(card, card.dtype, budget)
-    found = f"{choice.placement}: {choice.reason}; text encoder {text}"
-    if shortage := choice.shortage or text_shortage(card, card.dtype, budget):
+    found = f"{choice.placement}: {choice.reason}; text encoder {text.placement}"
+    if shortage := choice.shortage or text.shortage:
         yield Check(label, "warning", found, f"{shortage}; close what else uses it")
     else:
         yield Check(label, "ok", found)

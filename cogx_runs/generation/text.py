@@ -57,7 +57,7 @@ class TextEncoding:
         if not missing:
             return
         spec = specs[0]
-        placement = choose_text_placement(card, spec.dtype, Budget.here(spec.device, self.max_vram_gib))
+        placement = choose_text_placement(card, spec.dtype, Budget.here(spec.device, self.max_vram_gib)).placement
         try:
             self._encode(card, spec, missing, placement)
             return

@@ -114,6 +114,15 @@ class Choice:
     """What there is too little of even so; empty where it fits."""
 
 
+@dataclass(frozen=True)
+class TextChoice:
+    """Where the text encoder's weights live while texts are encoded."""
+
+    placement: TextPlacement
+    shortage: str
+    """What there is too little of even so, as a clause; empty where it fits."""
+
+
 def needs(card: ModelCard, placement: Placement, workload: Workload) -> Needs:
     """The memory that one cell's transformer and VAE take in this placement."""
     dtype = workload.dtype
@@ -163,11 +172,15 @@ def choose_placement(card: ModelCard, workloads: Iterable[Workload], budget: Bud
     return Choice(placement, reason, need, shortage)
 
 
-def choose_text_placement(card: ModelCard, dtype: Dtype, budget: Budget | None) -> TextPlacement:
-    """Where the text encoder's weights live while it is loaded, alone; `resident` on a CPU, where `budget` is None."""
-    if budget is None or text_vram_gib(card, dtype, "resident") <= budget.vram_gib:
-        return "resident"
-    return "sequential"
+def choose_text_placement(card: ModelCard, dtype: Dtype, budget: Budget | None) -> TextChoice:
+    """Chooses where the text encoder's weights live while it is loaded, alone; `resident` on a CPU, where `budget` is
+    None. The whole encoder is loaded into host memory first."""
+    if budget is None:
+        return TextChoice("resident", "")
+    fits = text_vram_gib(card, dtype, "resident") <= budget.vram_gib
+    placement: TextPlacement = "resident" if fits else "sequential"
+    shortage = budget.lacks(text_vram_gib(card, dtype, placement), text_weights_gib(card, dtype))
+    return TextChoice(placement, shortage)
 
 
 def text_vram_gib(card: ModelCard, dtype: Dtype, placement: TextPlacement) -> float:
@@ -180,12 +193,6 @@ def text_weights_gib(card: ModelCard, dtype: Dtype) -> float:
     """The size of the text encoder as it is loaded."""
     wider = TEXT_FLOAT32_SHARE if dtype == "float16" else 0
     return (1 + wider) * gib_of(card.text_encoder_parameters, dtype)
-
-
-def text_shortage(card: ModelCard, dtype: Dtype, budget: Budget) -> str:
-    """What there is too little of to encode texts, as a clause; the whole encoder is loaded into host memory first."""
-    placement = choose_text_placement(card, dtype, budget)
-    return budget.lacks(text_vram_gib(card, dtype, placement), text_weights_gib(card, dtype))
 
 
 def _tokens(card: ModelCard, workload: Workload) -> int:

@@ -4,31 +4,29 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.definitions.sweep import Dtype, Placement, Sweep
-from cogx_runs.models.cards import ModelCard
-from cogx_runs.models.memory import Budget, choose_placement, choose_text_placement, largest_needs, text_shortage
+from cogx_runs.models.memory import Budget, choose_text_placement, largest_needs
 from cogx_runs.planning.actions import PastRun
+from cogx_runs.planning.cells import ResolvedCells
 from cogx_runs.planning.plan import Advice, PlannedRun
 from cogx_runs.planning.rules import RULES
 
 
-def advise(
-    specs: Sequence[RunSpec],
-    sweeps: Sequence[Sweep],
-    cards: Mapping[tuple[str, str], ModelCard],
-    budget: Budget | None = None,
-) -> list[Advice]:
-    """Advice on the cells, each said once: errors where the result would not be what was asked for, warnings where
-    a comparison would mislead or memory may not suffice, notes for the rest. `budget` is the GPU's, None on a CPU."""
+def advise(cells: ResolvedCells, sweeps: Sequence[Sweep], budget: Budget | None = None) -> list[Advice]:
+    """Advises on the cells, each thing once: errors where the result would not be what was asked for, warnings where
+    a comparison would mislead or memory may not suffice, notes for the rest.
+
+    `budget` is the one that they were resolved with.
+    """
     by_name = {sweep.name: sweep for sweep in sweeps}
     found: dict[Advice, None] = {}
-    for spec in _distinct(specs):
+    for spec in _distinct(cells.specs):
         sweep = by_name[spec.sweep]
         for rule in RULES:
-            found.update(dict.fromkeys(rule(spec, cards[spec.model_key], sweep)))
+            found.update(dict.fromkeys(rule(spec, cells.cards[spec.model_key], sweep)))
     for sweep in sweeps:
         found.update(dict.fromkeys(_sweep_as_a_whole(sweep)))
     if budget is not None:
-        found.update(dict.fromkeys(_memory(specs, by_name, cards, budget)))
+        found.update(dict.fromkeys(_memory(cells, by_name, budget)))
     order = {"error": 0, "warning": 1, "note": 2}
     return sorted(found, key=lambda advice: order[advice.level])
 
@@ -99,28 +97,22 @@ def _sweep_as_a_whole(sweep: Sweep) -> Iterator[Advice]:
         yield Advice("note", sweep.where(name), f"is swept, so that {name} given on the command line changes nothing")
 
 
-def _memory(
-    specs: Sequence[RunSpec],
-    sweeps: Mapping[str, Sweep],
-    cards: Mapping[tuple[str, str], ModelCard],
-    budget: Budget,
-) -> Iterator[Advice]:
-    """Of each model: what `auto` is and why, and what there is too little memory for."""
+def _memory(cells: ResolvedCells, sweeps: Mapping[str, Sweep], budget: Budget) -> Iterator[Advice]:
+    """Says of each model what `auto` is and why, and what there is too little memory for."""
     alike: dict[tuple[tuple[str, str], Dtype, Placement], list[RunSpec]] = {}
-    for spec in specs:
+    for spec in cells.specs:
         alike.setdefault((spec.model_key, spec.dtype, sweeps[spec.sweep].base.placement), []).append(spec)
-    for (key, dtype, placement), cells in alike.items():
-        card, workloads = cards[key], {cell.workload for cell in cells}
-        where = sweeps[cells[0].sweep].where("placement")
+    for (key, dtype, placement), specs in alike.items():
+        card, where = cells.cards[key], sweeps[specs[0].sweep].where("placement")
+        text = choose_text_placement(card, dtype, budget)
         if placement == "auto":
-            choice = choose_placement(card, workloads, budget)
-            text = choose_text_placement(card, dtype, budget)
-            message = f"auto for {card.name} is {choice.placement}: {choice.reason}; text encoder {text}"
+            choice = cells.choices[key, dtype]
+            message = f"auto for {card.name} is {choice.placement}: {choice.reason}; text encoder {text.placement}"
             yield Advice("note", where, message)
             placement, shortage = choice.placement, choice.shortage
         else:
-            shortage = largest_needs(card, placement, workloads).shortage(budget)
+            shortage = largest_needs(card, placement, {spec.workload for spec in specs}).shortage(budget)
         if shortage:
             yield Advice("warning", where, f"{placement} {shortage}")
-        if shortage := text_shortage(card, dtype, budget):
-            yield Advice("warning", where, f"the text encoder of {card.name} {shortage}")
+        if text.shortage:
+            yield Advice("warning", where, f"the text encoder of {card.name} {text.shortage}")

@@ -108,7 +108,7 @@ def test_each_configuration_is_made_of_every_prompt(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / f"{name}.txt").write_text(f"A {name}.", encoding="utf-8")
 
-    specs, _ = resolve_cells([make_sweep({"seed": (1, 2)}, prompts=None)], PromptLibrary(tmp_path), "cpu", {})
+    specs = resolve_cells([make_sweep({"seed": (1, 2)}, prompts=None)], PromptLibrary(tmp_path), "cpu", {}).specs
 
     assert values_of(specs, "prompt", "seed") == [("A a.", 1), ("A b.", 1), ("A a.", 2), ("A b.", 2)]
 
@@ -142,10 +142,10 @@ def test_every_prompt_and_model_that_cannot_be_had_is_told_at_once(
 def test_each_cell_has_the_card_of_its_own_revision() -> None:
     library = PromptLibrary(Path("nowhere"), Prompt("p", "A panda.", "(test)"))
 
-    specs, cards = resolve_cells([make_sweep({"revision": ("aaaa", "bbbb")})], library, "cpu", {})
+    cells = resolve_cells([make_sweep({"revision": ("aaaa", "bbbb")})], library, "cpu", {})
 
-    assert values_of(specs, "model_revision") == [("aaaa",), ("bbbb",)]
-    assert [cards[spec.model_key].revision for spec in specs] == ["aaaa", "bbbb"]
+    assert values_of(cells.specs, "model_revision") == [("aaaa",), ("bbbb",)]
+    assert [cells.cards[spec.model_key].revision for spec in cells.specs] == ["aaaa", "bbbb"]
 
 
 def test_cells_of_one_model_and_of_one_compiled_shape_are_neighbours_and_else_in_the_files_order(
@@ -158,7 +158,7 @@ def test_cells_of_one_model_and_of_one_compiled_shape_are_neighbours_and_else_in
         parameters = Parameters.model_validate({"placement": "resident", **base})
         sweep = Sweep(name="e", file="e", description="", prompts=None, base=parameters, axes=axes, vary="grid")
         by_seed = sweep.model_copy(update={"name": "f", "axes": {"seed": (3,)}})
-        specs, _ = resolve_cells([sweep, by_seed], PromptLibrary(tmp_path), "cuda", {})
+        specs = resolve_cells([sweep, by_seed], PromptLibrary(tmp_path), "cuda", {}).specs
         return [(spec.model, spec.guidance_scale, spec.seed) for spec in specs]
 
     two = [("2b", 1, 1), ("2b", 1, 2), ("2b", 6, 1), ("2b", 6, 2), ("2b", 6, 3)]
