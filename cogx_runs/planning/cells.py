@@ -1,7 +1,9 @@
 """Sweeps resolved into cells, in the order in which they are best made."""
 
 import itertools
+import math
 import random
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -173,13 +175,24 @@ def _configurations(sweep: Sweep) -> Iterator[dict[str, Any]]:
             yield {**base, **dict(zip(names, combination, strict=True))}
     else:
         assert sweep.random is not None, "a sweep file with `vary: random` has its draw"
-        grid = list(itertools.product(*values))
-        if sweep.random.count > len(grid):
+        size = math.prod(map(len, values))
+        if sweep.random.count > size:
             raise InputError.single(
-                f"{sweep.file}:random.count", f"{sweep.random.count} is more than the {len(grid)} cells of the grid"
+                f"{sweep.file}:random.count", f"{sweep.random.count} is more than the {size} cells of the grid"
             )
-        for combination in random.Random(sweep.random.seed).sample(grid, sweep.random.count):
-            yield {**base, **dict(zip(names, combination, strict=True))}
+        if size > sys.maxsize:  # the length of a `range` ends there
+            raise InputError.single(f"{sweep.file}:axes", f"a grid of {size:.1e} cells is too large to draw from")
+        for index in random.Random(sweep.random.seed).sample(range(size), sweep.random.count):
+            yield {**base, **dict(zip(names, _combination(index, values), strict=True))}
+
+
+def _combination(index: int, axes: Sequence[Sequence[Any]]) -> list[Any]:
+    """Finds the combination that `itertools.product(*axes)` gives at `index`; the last axis changes fastest."""
+    chosen = []
+    for values in reversed(axes):
+        index, place = divmod(index, len(values))
+        chosen.append(values[place])
+    return chosen[::-1]
 
 
 def resolve_clip(name: str) -> str:

@@ -1,5 +1,6 @@
 """Which cells sweeps resolve to."""
 
+import tracemalloc
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,46 @@ def test_a_random_draw_is_the_same_every_time_never_repeats_and_comes_from_the_g
     assert first != other
     assert len(first) == len(set(first)) == 12
     assert set(first) <= {(guidance, seed) for guidance in axes["guidance_scale"] for seed in axes["seed"]}
+
+
+@pytest.mark.parametrize(
+    ("seed", "expected"),
+    [
+        (0, [(6.0, 3), (6.0, 4), (1.0, 2), (3.0, 4), (9.0, 1), (3.0, 2)]),
+        (7, [(6.0, 1), (1.0, 5), (6.0, 3), (1.0, 2), (1.0, 3), (6.0, 4)]),
+    ],
+)
+def test_a_seed_draws_the_cells_that_it_has_always_drawn(seed: int, expected: list[tuple[float, int]]) -> None:
+    axes = {"guidance_scale": (1.0, 3.0, 6.0, 9.0), "seed": (1, 2, 3, 4, 5)}
+
+    specs = resolve(make_sweep(axes, "random", random=RandomDraw(count=6, seed=seed)))
+
+    assert values_of(specs, "guidance_scale", "seed") == expected
+
+
+def test_a_draw_from_a_grid_of_a_million_cells_costs_no_more_than_its_cells() -> None:
+    axes = {
+        "seed": tuple(range(100)),
+        "guidance_scale": tuple(map(float, range(1, 101))),
+        "num_inference_steps": tuple(range(1, 101)),
+    }
+
+    tracemalloc.start()
+    specs = resolve(make_sweep(axes, "random", random=RandomDraw(count=20)))
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert len({spec.signature for spec in specs}) == 20
+    assert peak_bytes < 5e6
+
+
+def test_a_grid_too_large_to_draw_from_is_refused() -> None:
+    axes = {axis: tuple(range(10_000)) for axis in ("seed", "fps", "num_frames", "height", "width")}
+
+    with pytest.raises(InputError) as caught:
+        resolve(make_sweep(axes, "random", random=RandomDraw(count=4)))
+
+    assert caught.value.mistakes == (Mistake("exp.yaml:axes", "a grid of 1.0e+20 cells is too large to draw from"),)
 
 
 def test_a_random_draw_of_all_is_the_whole_grid() -> None:
