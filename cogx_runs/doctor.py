@@ -15,7 +15,7 @@ from cogx_runs.models import hub
 from cogx_runs.models.cards import NAMES, OPENAI_CLIP, resolve_model
 from cogx_runs.models.memory import Budget, choose_placement, choose_text_placement
 from cogx_runs.models.weights import folder_revision
-from cogx_runs.system.hardware import GIB, gpu
+from cogx_runs.system.hardware import GIB, free_vram, gpu
 from cogx_runs.tracking.provenance import PACKAGES
 
 LOW_DISK_GIB = 20
@@ -34,7 +34,7 @@ class Check:
 
 
 def examine(model: str | None = None, clip_model: str | None = None) -> list[Check]:
-    """Look at packages, GPU, memory, disk, and the weights of `model` (None: of all with a name) and of the CLIP."""
+    """Looks at packages, GPU, memory, disk, and the weights of `model` (None: of all with a name) and of the CLIP."""
     checks = [*_packages(), _gpu(), _torch(), _memory(), _disk(), _ffmpeg()]
     for name in [model] if model else NAMES:
         checks += [_model(name), *_placement(name)]
@@ -42,7 +42,7 @@ def examine(model: str | None = None, clip_model: str | None = None) -> list[Che
 
 
 def _clip_of(model: str | None) -> str:
-    """The CLIP that scores a model's videos; the usual one for a model that cannot be had."""
+    """Names the CLIP that scores a model's videos; the usual one for a model that cannot be had."""
     try:
         return resolve_model(model).clip_model if model else OPENAI_CLIP
     except CogxError:
@@ -63,7 +63,10 @@ def _gpu() -> Check:
         return Check(
             "GPU", "warning", "none visible", "2b and 5b need an NVIDIA GPU with 5 GiB; --model toy runs on a CPU"
         )
-    total, free = found.total_bytes / GIB, found.free_bytes / GIB
+    try:
+        total, free = found.total_bytes / GIB, free_vram(found) / GIB
+    except CogxError as error:
+        return Check("GPU", "warning", str(error))
     return Check("GPU", "ok", f"{found.name}, {free:.1f} of {total:.1f} GiB free, driver {found.driver}")
 
 
@@ -124,12 +127,12 @@ def _model(name: str) -> Check:
 
 
 def _placement(name: str) -> Iterator[Check]:
-    """What placement `auto` chooses for the model's own size and length, and why."""
+    """Says what placement `auto` chooses for the model's own size and length, and why."""
+    label = f"placement of {name}"
     try:
-        card = resolve_model(name)
+        card, budget = resolve_model(name), Budget.here("cuda")
     except CogxError:
-        return
-    label, budget = f"placement of {name}", Budget.here("cuda")
+        return  # the checks of the weights and of the GPU say why
     if budget is None:
         yield Check(label, "ok", "resident, as always on a CPU")
         return

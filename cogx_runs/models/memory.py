@@ -71,7 +71,7 @@ class Budget:
         found = hardware.gpu() if device == "cuda" else None
         if found is None:
             return None
-        return cls.of(found.free_bytes, hardware.available_memory(), max_vram_gib)
+        return cls.of(hardware.free_vram(found), hardware.available_memory(), max_vram_gib)
 
     def lacks(self, vram_gib: float, host_gib: float) -> str:
         """What is too little for these needs, as a clause; empty where nothing is."""

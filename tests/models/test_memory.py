@@ -23,7 +23,8 @@ from cogx_runs.models.memory import (
     text_vram_gib,
 )
 from cogx_runs.system import hardware
-from cogx_runs.system.hardware import GIB, Gpu
+from cogx_runs.system.hardware import GIB
+from tests.support.gpus import FakeGpu, PlugIn
 
 SMALL, LARGE = HUB_MODELS["2b"], HUB_MODELS["5b"]
 OWN = Workload("float16", num_frames=49, height=480, width=720, guided=True, vae_tiling=True)
@@ -184,8 +185,10 @@ def test_the_needs_of_several_cells_are_the_most_of_each_phase() -> None:
     assert both.decode_gib == needs(SMALL, "group", untiled).decode_gib
 
 
-def test_the_budget_is_what_is_free_here_less_what_goes_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hardware, "gpu", lambda: Gpu("NVIDIA", "580", 24 * GIB, 20 * GIB, (8, 9)))
+def test_the_budget_is_what_is_free_here_less_what_goes_elsewhere(
+    plug_in: PlugIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plug_in(FakeGpu(free_gib=20, total_gib=24))
     monkeypatch.setattr(hardware, "available_memory", lambda: 32 * GIB)
 
     assert Budget.here("cuda") == Budget(20 - CONTEXT_GIB, 32 - RAM_RESERVE_GIB)

@@ -8,12 +8,11 @@ import pytest
 
 from cogx_runs.definitions.prompts import Prompt, PromptLibrary
 from cogx_runs.models.memory import Budget
-from cogx_runs.planning import rules
 from cogx_runs.planning.advice import advise
 from cogx_runs.planning.cells import resolve_cells
 from cogx_runs.planning.plan import Advice
-from cogx_runs.system.hardware import Gpu
 from tests.support.advice import advice_on, make_sweep
+from tests.support.gpus import FakeGpu, PlugIn
 
 
 def test_a_bfloat16_model_in_float16_is_an_error() -> None:
@@ -28,9 +27,8 @@ def test_half_precision_on_a_cpu_is_a_warning() -> None:
     ]
 
 
-def test_bfloat16_on_a_gpu_without_it_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    turing = Gpu("Tesla T4", "550.54", 15 * 2**30, 15 * 2**30, (7, 5))
-    monkeypatch.setattr(rules, "gpu", lambda: turing)
+def test_bfloat16_on_a_gpu_without_it_is_a_warning(plug_in: PlugIn) -> None:
+    plug_in(FakeGpu("Tesla T4", compute_capability=(7, 5)))
 
     assert advice_on(device="cuda", model="5b") == [
         Advice("warning", "exp.yaml:base.dtype", "Tesla T4 has no native bfloat16; 5b will be very slow on it")
