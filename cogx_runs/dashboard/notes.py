@@ -10,6 +10,7 @@ from mlflow.entities import Run
 
 from cogx_runs.dashboard.images import CLIP, IMAGES, LOGGED_IMAGES
 from cogx_runs.definitions.spec import RunSpec
+from cogx_runs.formatting import write_exact
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.registry import shown_cards
 from cogx_runs.planning.actions import TRIAL
@@ -123,7 +124,7 @@ def escaped(text: str) -> str:
 
 def _value(run: Run, parameter: str) -> str:
     number = run.data.metrics.get(f"axis.{parameter}")
-    return escaped(run.data.params.get(parameter, "")) if number is None else f"{number:.12g}"
+    return escaped(run.data.params.get(parameter, "")) if number is None else write_exact(number)
 
 
 def _cut(text: str, characters: int) -> str:

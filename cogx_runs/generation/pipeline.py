@@ -12,6 +12,7 @@ from transformers.utils import logging as transformers_logging
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.definitions.sweep import Dtype, Placement, Scheduler
 from cogx_runs.errors import CogxError, first_line
+from cogx_runs.formatting import gib_available, gib_needed
 from cogx_runs.generation.placement import compile_blocks, place, place_vae
 from cogx_runs.generation.schedulers import SCHEDULERS
 from cogx_runs.models import hub
@@ -122,8 +123,8 @@ def _check_memory(card: ModelCard, needed_gib: float, dtype: Dtype) -> None:
     available_gib = available_memory() / GIB
     if needed_gib > available_gib:
         raise CogxError(
-            f"{card.source}: needs {needed_gib:.1f} GiB of host memory in {dtype} and {available_gib:.1f} GiB "
-            "are free; close other programs"
+            f"{card.source}: needs {gib_needed(needed_gib)} GiB of host memory in {dtype} and "
+            f"{gib_available(available_gib)} GiB are free; close other programs"
         )
 
 

@@ -17,6 +17,7 @@ from safetensors.torch import load, save_file
 
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import CogxError
+from cogx_runs.formatting import count
 from cogx_runs.generation.measure import Peak, PeakMemory, free_memory, timed
 from cogx_runs.generation.pipeline import load_text_encoder
 from cogx_runs.models.cards import ModelCard
@@ -74,7 +75,7 @@ class TextEncoding:
     def _encode(self, card: ModelCard, spec: RunSpec, missing: Mapping[Path, str], placement: TextPlacement) -> None:
         self._report(f"loading the text encoder of {spec.model}")
         pipe = load_text_encoder(card, spec.dtype, spec.device, placement)
-        self._report(f"encoding {len(missing)} text{'s' * (len(missing) > 1)}")
+        self._report(f"encoding {count(len(missing), 'text')}")
         for path, text in missing.items():
             with PeakMemory(spec.device) as memory, torch.no_grad(), timed(spec.device) as seconds:
                 embeddings, _ = pipe.encode_prompt(

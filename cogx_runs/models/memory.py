@@ -4,13 +4,13 @@ The text encoder is loaded, used and freed before transformer and VAE are loaded
 Each phase needs the weights that its placement keeps on the GPU, and its activations.
 """
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from cogx_runs.definitions.spec import Workload
 from cogx_runs.definitions.sweep import Dtype, Placement
+from cogx_runs.formatting import gib_available, gib_needed
 from cogx_runs.models.cards import ModelCard
 from cogx_runs.system import hardware
 from cogx_runs.system.hardware import GIB, Device
@@ -77,9 +77,9 @@ class Budget:
         """What is too little for these needs, as a clause; empty where nothing is."""
         if vram_gib > self.vram_gib:
             cap = "" if self.max_vram_gib is None else f" (--max-vram {self.max_vram_gib:g})"
-            return f"needs {_up(vram_gib)} GiB of VRAM and {_down(self.vram_gib)} can be used{cap}"
+            return f"needs {gib_needed(vram_gib)} GiB of VRAM and {gib_available(self.vram_gib)} can be used{cap}"
         if host_gib > self.ram_gib:
-            return f"needs {_up(host_gib)} GiB of host memory and {_down(self.ram_gib)} can be used"
+            return f"needs {gib_needed(host_gib)} GiB of host memory and {gib_available(self.ram_gib)} can be used"
         return ""
 
 
@@ -168,8 +168,8 @@ def choose_placement(card: ModelCard, workloads: Iterable[Workload], budget: Bud
         if fits or placement == AUTO[-1]:
             break
         passed_over.append(f"{placement} {shortage}")
-    reason = "; ".join(passed_over) or f"it needs {_up(need.vram_gib)} of {_down(budget.vram_gib)} GiB of VRAM"
-    return Choice(placement, reason, need, shortage)
+    fits_in = f"it needs {gib_needed(need.vram_gib)} of {gib_available(budget.vram_gib)} GiB of VRAM"
+    return Choice(placement, "; ".join(passed_over) or fits_in, need, shortage)
 
 
 def choose_text_placement(card: ModelCard, dtype: Dtype, budget: Budget | None) -> TextChoice:
@@ -214,12 +214,3 @@ def _values_while_decoding(card: ModelCard, workload: Workload) -> float:
 def gib_of(values: float, dtype: Dtype) -> float:
     """The size of so many values."""
     return values * _BYTES[dtype] / GIB
-
-
-def _up(gib: float) -> str:
-    return f"{math.ceil(gib * 10) / 10:.1f}"
-
-
-def _down(gib: float) -> str:
-    """Rounded the other way, so that what does not fit never looks as if it did."""
-    return f"{max(0, math.floor(gib * 10) / 10):.1f}"

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.definitions.sweep import Dtype, Placement, Sweep
+from cogx_runs.formatting import count
 from cogx_runs.models.memory import Budget, choose_text_placement, largest_needs
 from cogx_runs.planning.actions import PastRun
 from cogx_runs.planning.cells import ResolvedCells
@@ -45,7 +46,7 @@ def advise_rescoring(runs: Sequence[PlannedRun], sweeps: Sequence[Sweep], histor
         lacking = [lacks for lacks in of_each if lacks is not None]
         if lacking:
             names = ", ".join(dict.fromkeys(name for lacks in lacking for name in lacks))
-            cells = "1 finished cell lacks" if len(lacking) == 1 else f"{len(lacking)} finished cells lack"
+            cells = f"{count(len(lacking), 'finished cell')} {'lacks' if len(lacking) == 1 else 'lack'}"
             found.append(
                 Advice(
                     "note",
