@@ -11,6 +11,7 @@ import psutil
 
 from cogx_runs.definitions.spec import Workload
 from cogx_runs.errors import CogxError
+from cogx_runs.generation.embedding_cache import EmbeddingCache
 from cogx_runs.models import hub
 from cogx_runs.models.cards import NAMES, OPENAI_CLIP, resolve_model
 from cogx_runs.models.memory import Budget, choose_placement, choose_text_placement
@@ -35,7 +36,7 @@ class Check:
 
 def examine(model: str | None = None, clip_model: str | None = None) -> list[Check]:
     """Looks at packages, GPU, memory, disk, and the weights of `model` (None: of all with a name) and of the CLIP."""
-    checks = [*_packages(), _gpu(), _torch(), _memory(), _disk(), _ffmpeg()]
+    checks = [*_packages(), _gpu(), _torch(), _memory(), _disk(), _embeddings(), _ffmpeg()]
     for name in [model] if model else NAMES:
         checks += [_model(name), *_placement(name)]
     return [*checks, _clip(clip_model or _clip_of(model))]
@@ -94,6 +95,15 @@ def _disk() -> Check:
     if free < LOW_DISK_GIB:
         return Check("disk", "warning", f"{free:.1f} GiB free here", "2b's weights are 14 GiB, 5b's 21 GiB")
     return Check("disk", "ok", f"{free:.1f} GiB free here")
+
+
+def _embeddings() -> Check:
+    cache = EmbeddingCache()
+    try:
+        found = f"{cache.size_bytes() / GIB:.2f} of at most {cache.limit_bytes / GIB:.1f} GiB in {cache.folder}"
+    except CogxError as error:
+        return Check("kept embeddings", "warning", str(error))
+    return Check("kept embeddings", "ok", found)
 
 
 def _ffmpeg() -> Check:

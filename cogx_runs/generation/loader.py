@@ -37,7 +37,7 @@ class Loader:
         """What comes next: these cells, whose texts are encoded before their model is loaded, in so much of the GPU's
         memory (None: all that is free)."""
         self._todo = todo
-        self.texts.max_vram_gib = max_vram_gib
+        self.texts.expect(todo, max_vram_gib)
 
     def load(self, card: ModelCard, spec: RunSpec) -> CogVideoXPipeline:
         """The pipeline of a cell, cold, with the texts of all cells of its model encoded before.
