@@ -93,7 +93,7 @@ def test_without_the_switch_nothing_is_looked_at_and_the_identity_of_a_cell_is_t
     given: list[object] = []
     works = inference.denoise
     monkeypatch.setattr(inference, "denoise", lambda *all_of_it: given.append(all_of_it[-1]) or works(*all_of_it))
-    monkeypatch.setattr("cogx_runs.generation.generate.predicting_clean", lambda _: pytest.fail("looked at"))
+    monkeypatch.setattr("cogx_runs.generation.generate.predicting_x0", lambda _: pytest.fail("looked at"))
     without, with_it = sweep("exp", tiny_model), sweep("exp", tiny_model, abort_degenerate=True)
 
     outcomes, notes = run(first_cell(without))

@@ -11,7 +11,7 @@ from diffusers import CogVideoXPipeline
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.definitions.sweep import Scheduler
 from cogx_runs.errors import DegenerateError
-from cogx_runs.generation.generate import Denoised, OnClean, denoise
+from cogx_runs.generation.generate import Denoised, OnX0Prediction, denoise
 from cogx_runs.generation.text import TextEncoding
 from cogx_runs.metrics.degenerate import refuse_degenerate
 from cogx_runs.models.cards import resolve_model
@@ -19,10 +19,10 @@ from cogx_runs.tracking.record import failure_tags
 from tests.support.pipelines import load, make_spec
 
 
-def latents_of(spec: RunSpec, pipe: CogVideoXPipeline, on_clean: OnClean | None) -> Denoised:
+def latents_of(spec: RunSpec, pipe: CogVideoXPipeline, on_x0_prediction: OnX0Prediction | None) -> Denoised:
     texts = TextEncoding(lambda _: None)
     texts.encode_missing(resolve_model(spec.model), [spec])
-    return denoise(pipe, spec, texts.of(spec), None, on_clean)
+    return denoise(pipe, spec, texts.of(spec), None, on_x0_prediction)
 
 
 @pytest.mark.slow
