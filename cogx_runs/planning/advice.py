@@ -6,10 +6,10 @@ from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.definitions.sweep import Dtype, Placement, Sweep
 from cogx_runs.formatting import count
 from cogx_runs.models.memory import Budget, choose_text_placement, largest_needs
-from cogx_runs.planning.actions import PastRun
 from cogx_runs.planning.cells import ResolvedCells
 from cogx_runs.planning.plan import Advice, PlannedRun
 from cogx_runs.planning.rules import RULES
+from cogx_runs.tracking.run import TrackedRun
 
 
 def advise(cells: ResolvedCells, sweeps: Sequence[Sweep], budget: Budget | None = None) -> list[Advice]:
@@ -32,16 +32,18 @@ def advise(cells: ResolvedCells, sweeps: Sequence[Sweep], budget: Budget | None 
     return sorted(found, key=lambda advice: order[advice.level])
 
 
-def advise_rescoring(runs: Sequence[PlannedRun], sweeps: Sequence[Sweep], history: Sequence[PastRun]) -> list[Advice]:
+def advise_rescoring(
+    runs: Sequence[PlannedRun], sweeps: Sequence[Sweep], history: Sequence[TrackedRun]
+) -> list[Advice]:
     """A note for each sweep with cells that are planned again for their metrics alone, though a finished run in its
     experiment has their pixels and their file: what these lack can be measured in place."""
-    finished: dict[tuple[str, str], list[PastRun]] = {}
+    finished: dict[tuple[str, str], list[TrackedRun]] = {}
     for past in history:
-        if past.status == "FINISHED":
+        if past.state.is_finished:
             finished.setdefault((past.experiment, past.signature), []).append(past)
     found = []
     for sweep in {sweep.name: sweep for sweep in sweeps}.values():
-        planned = [run.spec for run in runs if run.spec.sweep == sweep.name and run.action in {"run", "reuse"}]
+        planned = [run.spec for run in runs if run.spec.sweep == sweep.name and run.action.is_open]
         of_each = [_lacks(finished.get((sweep.name, spec.signature), []), spec) for spec in planned]
         lacking = [lacks for lacks in of_each if lacks is not None]
         if lacking:
@@ -58,7 +60,7 @@ def advise_rescoring(runs: Sequence[PlannedRun], sweeps: Sequence[Sweep], histor
     return found
 
 
-def _lacks(made: Sequence[PastRun], spec: RunSpec) -> list[str] | None:
+def _lacks(made: Sequence[TrackedRun], spec: RunSpec) -> list[str] | None:
     """The metrics that the first of the runs of these pixels with the cell's file and CLIP lacks; None without one."""
     for run in made:
         if all(run.params.get(name) == str(getattr(spec, name)) for name in ("fps", "video_quality", "clip_model")):
