@@ -12,17 +12,20 @@ from pathlib import Path
 
 import torch
 import transformers
+from diffusers import CogVideoXPipeline
 from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 
 from cogx_runs.definitions.spec import RunSpec
+from cogx_runs.definitions.sweep import Dtype
 from cogx_runs.errors import CogxError
 from cogx_runs.generation.measure import Peak, PeakMemory, free_memory, timed
 from cogx_runs.generation.pipeline import load_text_encoder
 from cogx_runs.models.cards import ModelCard
 from cogx_runs.models.memory import Budget, TextPlacement, choose_text_placement
+from cogx_runs.progress import Progress
 from cogx_runs.system.disk import ANOTHER_CACHE, cache_directory
-from cogx_runs.system.hardware import device_name
+from cogx_runs.system.hardware import Device, device_name
 
 TOO_LARGE = "the text encoder of {}: out of the GPU's memory even layer by layer; close what else uses the GPU"
 
@@ -40,15 +43,19 @@ class Embeddings:
 class TextEncoding:
     """The embeddings of texts. The text encoder is loaded only where one is missing, and freed again."""
 
-    def __init__(self, report: Callable[[str], None]) -> None:
-        """`report` is told what is being done."""
-        self._report = report
-        self.max_vram_gib: float | None = None
-        """What may be taken of the GPU; None for all of it."""
+    def __init__(
+        self,
+        max_vram_gib: float | None = None,
+        *,
+        load_text_encoder: Callable[[ModelCard, Dtype, Device, TextPlacement], CogVideoXPipeline] = load_text_encoder,
+    ) -> None:
+        """At most `max_vram_gib` is taken of the GPU, all that is free where that is None."""
+        self._max_vram_gib = max_vram_gib
+        self._load_text_encoder = load_text_encoder
         self._spent: dict[Path, tuple[float, Peak]] = {}
 
-    def encode_missing(self, card: ModelCard, specs: Iterable[RunSpec]) -> None:
-        """Encode and keep every text of these cells of one model that is not kept yet.
+    def encode_missing(self, card: ModelCard, specs: Iterable[RunSpec], progress: Progress) -> None:
+        """Encodes and keeps every text of these cells of one model that is not kept yet.
 
         Raises CogxError as `load_text_encoder` does.
         """
@@ -57,24 +64,31 @@ class TextEncoding:
         if not missing:
             return
         spec = specs[0]
-        placement = choose_text_placement(card, spec.dtype, Budget.here(spec.device, self.max_vram_gib))
+        placement = choose_text_placement(card, spec.dtype, Budget.here(spec.device, self._max_vram_gib))
         try:
-            self._encode(card, spec, missing, placement)
+            self._encode(card, spec, missing, placement, progress)
             return
         except torch.OutOfMemoryError as error:
             if placement == "sequential":
                 raise CogxError(TOO_LARGE.format(spec.model)) from error
-            self._report("the text encoder is out of the GPU's memory; now layer by layer")
+            progress.phase("the text encoder is out of the GPU's memory; now layer by layer")
         free_memory()  # outside the handler, which holds on to what was allocated
         try:
-            self._encode(card, spec, missing, "sequential")
+            self._encode(card, spec, missing, "sequential", progress)
         except torch.OutOfMemoryError as error:
             raise CogxError(TOO_LARGE.format(spec.model)) from error
 
-    def _encode(self, card: ModelCard, spec: RunSpec, missing: Mapping[Path, str], placement: TextPlacement) -> None:
-        self._report(f"loading the text encoder of {spec.model}")
-        pipe = load_text_encoder(card, spec.dtype, spec.device, placement)
-        self._report(f"encoding {len(missing)} text{'s' * (len(missing) > 1)}")
+    def _encode(
+        self,
+        card: ModelCard,
+        spec: RunSpec,
+        missing: Mapping[Path, str],
+        placement: TextPlacement,
+        progress: Progress,
+    ) -> None:
+        progress.phase(f"loading the text encoder of {spec.model}")
+        pipe = self._load_text_encoder(card, spec.dtype, spec.device, placement)
+        progress.phase(f"encoding {len(missing)} text{'s' * (len(missing) > 1)}")
         for path, text in missing.items():
             with PeakMemory(spec.device) as memory, torch.no_grad(), timed(spec.device) as seconds:
                 embeddings, _ = pipe.encode_prompt(

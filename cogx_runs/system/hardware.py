@@ -19,6 +19,8 @@ GIB = 2**30
 class Gpu:
     """The GPU that a run would use."""
 
+    uuid: str
+    """NVIDIA's, which no other GPU or MIG slice has."""
     name: str
     driver: str
     total_bytes: int
@@ -46,6 +48,7 @@ def gpu() -> Gpu | None:
             handle = pynvml.nvmlDeviceGetHandleByUUID(first)
         memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
         return Gpu(
+            uuid=pynvml.nvmlDeviceGetUUID(handle),
             name=pynvml.nvmlDeviceGetName(handle),
             driver=pynvml.nvmlSystemGetDriverVersion(),
             total_bytes=memory.total,
@@ -87,6 +90,12 @@ def device_name(device: Device) -> str:
     """The name under which timings of this device are kept."""
     found = gpu() if device == "cuda" else None
     return found.name if found else f"{_cpu_model()} ({psutil.cpu_count()} threads)"
+
+
+def device_id(device: Device) -> str:
+    """Tells the devices of one host apart, also two GPUs of one product: the UUID of the GPU, or `cpu`."""
+    found = gpu() if device == "cuda" else None
+    return found.uuid if found else "cpu"
 
 
 @cache
