@@ -7,29 +7,28 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from statistics import fmean
 
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
+from cogx_runs.analysis.cells import run_of_each_cell
+from cogx_runs.analysis.trials import TrackedTrial, searches_of
 from cogx_runs.dashboard.notes import escaped, experiment_note
 from cogx_runs.dashboard.server import comparison, running
 from cogx_runs.dashboard.view import MARKS, TABLE, Only, Shown, chosen_key, page, view_tags
-from cogx_runs.definitions.ranges import Direction, front
+from cogx_runs.definitions.ranges import Direction
 from cogx_runs.errors import CogxError, did_you_mean, first_line
 from cogx_runs.tracking.artifacts import REPORT
+from cogx_runs.tracking.columns import AXIS
 from cogx_runs.tracking.run import TrackedRun
 from cogx_runs.tracking.store import NUMBER, RunStore
 from cogx_runs.tracking.tags import (
     AXES,
-    DEGENERATE,
     MLFLOW_NOTE,
     NOTE_SHA256,
     OBJECTIVES,
     PROMOTED_FROM,
     QUESTION,
-    TRIAL,
-    TRIAL_SEARCH,
 )
 
 INTERVAL_S = 10.0
@@ -63,10 +62,13 @@ def refresh(store: RunStore, name: str, only: Only = Only(), cells: int = 0) -> 
     axes: dict[str, str] = json.loads(tags.get(AXES, "{}"))
     objectives: dict[str, Direction] = json.loads(tags.get(OBJECTIVES, "{}"))
     runs = list(store.runs([name]))
-    latest = _latest(runs)
-    best = _best(latest, objectives)
+    latest = run_of_each_cell(runs)
+    searches = searches_of(latest, objectives)
+    best = [trial for search in searches for trial in search.best]
+    # Of the newest search alone: values of searches with other seeds or another base do not compare.
+    newest = searches[0].best if searches else []
     chosen = {
-        "best trials": [run.run_id for trial in best for run in latest if _trial(run) == trial],
+        "best trials": [run.run_id for trial in newest for run in trial.runs],
         "promoted": _promoted(runs),
     }
     models = _values(runs, "model")
@@ -178,45 +180,14 @@ def _promoted(runs: Sequence[TrackedRun]) -> list[str]:
     return list(dict.fromkeys(run_id for pair in pairs if pair[0] in known for run_id in pair))
 
 
-def _trial(run: TrackedRun) -> tuple[str, int]:
-    """Of which search and trial a run is."""
-    return run.tags.get(TRIAL_SEARCH, ""), int(run.tags.get(TRIAL, 0))
-
-
-def _best(runs: Sequence[TrackedRun], objectives: Mapping[str, Direction]) -> list[tuple[str, int]]:
-    """The finished trials that no other one beats, the best in the first objective first."""
-    of: dict[tuple[str, int], list[TrackedRun]] = {}
-    for run in runs:
-        if TRIAL in run.tags and objectives:
-            of.setdefault(_trial(run), []).append(run)
-    cells = max(map(len, of.values()), default=0)
-    finished = {
-        trial: found
-        for trial, found in sorted(of.items())
-        if len(found) == cells and all(objectives.keys() <= run.metrics.keys() for run in found)
-    }
-    means = {
-        trial: [fmean(run.metrics[objective] for run in found) for objective in objectives]
-        for trial, found in finished.items()
-    }
-    degenerate = {trial: sum(DEGENERATE in run.tags for run in found) for trial, found in finished.items()}
-    return front(means, list(objectives.values()), degenerate)
-
-
-def _latest(runs: Sequence[TrackedRun]) -> list[TrackedRun]:
-    """Cells that were begun again count once."""
-    latest: dict[str, TrackedRun] = {}
-    for run in sorted(runs, key=lambda run: (run.state.is_finished, run.start_time_ms)):
-        latest[run.output_hash or run.run_id] = run
-    return list(latest.values())
-
-
-def _in_order(runs: Sequence[TrackedRun], axes: Sequence[str], best: Sequence[tuple[str, int]]) -> list[TrackedRun]:
-    """By prompt and by the swept values, numbers as numbers; the best trials of a search first."""
+def _in_order(runs: Sequence[TrackedRun], axes: Sequence[str], best: Sequence[TrackedTrial]) -> list[TrackedRun]:
+    """By prompt and by the swept values, numbers as numbers; the best trials first, those of the newest search before
+    the others."""
+    ranks = {run.run_id: rank for rank, trial in enumerate(best) for run in trial.runs}
 
     def place(run: TrackedRun) -> tuple[object, ...]:
-        values = [(run.metrics.get(f"axis.{axis}", 0.0), run.params.get(axis, "")) for axis in axes]
-        rank = best.index(_trial(run)) if _trial(run) in best else len(best)
+        values = [(run.metrics.get(f"{AXIS}{axis}", 0.0), run.params.get(axis, "")) for axis in axes]
+        rank = ranks.get(run.run_id, len(best))
         return (rank, run.params.get("prompt_name", ""), *values, int(run.params.get("seed", 0)))
 
     return sorted(runs, key=place)

@@ -11,6 +11,7 @@ from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.registry import shown_cards
 from cogx_runs.tracking.artifacts import CONTACT_SHEET, IMAGES, VIDEO
+from cogx_runs.tracking.columns import AXIS
 from cogx_runs.tracking.record import command
 from cogx_runs.tracking.run import TrackedRun
 from cogx_runs.tracking.tags import (
@@ -131,7 +132,7 @@ def escaped(text: str) -> str:
 
 
 def _value(run: TrackedRun, parameter: str) -> str:
-    number = run.metrics.get(f"axis.{parameter}")
+    number = run.metrics.get(f"{AXIS}{parameter}")
     return escaped(run.params.get(parameter, "")) if number is None else f"{number:.12g}"
 
 

@@ -18,7 +18,7 @@ from cogx_runs.models.cards import HUB_MODELS, NAMES, ModelCard, resolve_model
 from cogx_runs.system.hardware import choose_device
 from cogx_runs.tracking.artifacts import LATENTS, PROMPT
 from cogx_runs.tracking.reader import RunReader
-from cogx_runs.tracking.run import TrackedRun
+from cogx_runs.tracking.run import TrackedRun, param_value
 from cogx_runs.video import Frames
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Decoder:
         key = (params["model_source"], params["model_revision"], self._dtype(params))
         if key not in self._vaes:
             self._vaes[key] = load_vae(_card(params), self._dtype(params), self._device)
-        tiling, slicing = (params[name] == "True" for name in ("vae_tiling", "vae_slicing"))
+        tiling, slicing = (param_value(name, params[name]) for name in ("vae_tiling", "vae_slicing"))
         return decode_latents(self._vaes[key], latents, self._device, tiling=tiling, slicing=slicing)
 
 

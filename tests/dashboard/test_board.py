@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -181,6 +182,33 @@ def test_a_search_has_its_objectives_its_trials_and_a_view_of_the_best_of_them(s
 
     assert f"IN ('{made[0]}', '{made[2]}')" in state(experiment, "cogx-best-trials")["searchFilter"]
     assert state(experiment, "cogx")["selectedColumns"][-1] == "tags.`cogx.degenerate`"
+
+
+def test_each_search_is_judged_by_itself_and_the_newest_ones_best_trial_comes_first(
+    store: RunStore, tmp_path: Path
+) -> None:
+    search = OptunaSearch(trials=2, objectives=["clip_score"])
+    experiment = store.open_experiment(SWEEP.model_copy(update={"vary": "optuna", "optuna": search}))
+
+    def tried(key: str, number: int, guidance: float, *scores: float) -> list[str]:
+        tags = {"cogx.trial": str(number), "cogx.trial.search": key}
+        made = []
+        for seed, score in enumerate(scores, int(10 * guidance)):
+            spec = replace(SPEC, guidance_scale=guidance, seed=seed, axes=("guidance_scale",))
+            made.append(finish(store, experiment, spec, tmp_path / "a", clip_score=score))
+            store.amend(made[-1], {}, tags)
+        return made
+
+    two_seeds = tried("two seeds", 1, 1.0, 20.0, 21.0)
+    tried("two seeds", 2, 2.0, 40.0)
+    tried("one seed", 1, 3.0, 34.0)
+    (best,) = tried("one seed", 2, 4.0, 35.0)
+
+    refresh(store, "exp")
+
+    assert state(experiment, "cogx-best-trials")["searchFilter"].endswith(f" IN ('{best}')")
+    rows = [line for line in note(experiment).splitlines() if line.startswith("|")][2:]
+    assert [re.findall(r"runs/(\w+)", row)[0] for row in rows[:3]] == [best, *two_seeds]
 
 
 def test_promoted_runs_stand_with_what_they_were_made_from(store: RunStore, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from cogx_runs.definitions.spec import Workload
 from cogx_runs.definitions.sweep import Placement
 from cogx_runs.models.cards import HUB_MODELS, ModelCard
 from cogx_runs.models.memory import (
@@ -14,7 +15,6 @@ from cogx_runs.models.memory import (
     RAM_RESERVE_GIB,
     Budget,
     Choice,
-    Workload,
     choose_placement,
     choose_text_placement,
     largest_needs,

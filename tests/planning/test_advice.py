@@ -10,7 +10,6 @@ import pytest
 
 from cogx_runs.definitions.prompts import Prompt, PromptLibrary
 from cogx_runs.definitions.spec import RunSpec
-from cogx_runs.models.cards import HUB_MODELS
 from cogx_runs.planning.actions import choose_actions
 from cogx_runs.planning.advice import advise, advise_rescoring
 from cogx_runs.planning.cells import resolve_cells
@@ -77,20 +76,20 @@ def test_an_axis_without_the_base_value_is_noted_when_one_axis_is_varied_at_a_ti
     axes = {"guidance_scale": (1.0, 12.0), "seed": (42, 43)}
     sweep = make_sweep(axes).model_copy(update={"vary": "one_at_a_time"})
 
-    assert advise([], [sweep], HUB_MODELS) == [
+    assert advise([], [sweep], {}) == [
         Advice(
             "note",
             "exp.yaml:axes.guidance_scale",
             "the base value 6.0 is not among the values, so that this sweep holds no baseline to compare with",
         )
     ]
-    assert advise([], [make_sweep(axes)], HUB_MODELS) == []
+    assert advise([], [make_sweep(axes)], {}) == []
 
 
 def test_an_override_of_what_is_swept_is_noted() -> None:
     sweep = make_sweep({"seed": (42, 43)}).model_copy(update={"overridden": frozenset({"seed", "fps"})})
 
-    assert advise([], [sweep], HUB_MODELS) == [
+    assert advise([], [sweep], {}) == [
         Advice("note", "exp.yaml:axes.seed", "is swept, so that seed given on the command line changes nothing")
     ]
 

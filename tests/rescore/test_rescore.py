@@ -180,7 +180,7 @@ def test_rescore_tries_again_goes_on_after_a_failure_and_writes_only_what_change
     after = runs()
     assert after["metrics.brightness"].between(0, 255).all()
     assert "tags.cogx.brightness.missing" not in after
-    same = [column for column in before if column.startswith("metrics.") and column != "metrics.brightness"]
+    same = [column for column in before.columns if column.startswith("metrics.") and column != "metrics.brightness"]
     pd.testing.assert_frame_equal(after[same], before[same])
     assert rescore() == (0, ["0 runs scored"], [])
 

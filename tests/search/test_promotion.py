@@ -106,7 +106,7 @@ def test_winners_are_made_again_once_with_their_lineage_wherever_it_was_stopped(
     finals = load_runs("exp", where=["num_inference_steps=4", "status=FINISHED"]).set_index("params.prompt_name")
     assert len(finals) == 2
     for name, preview in best.iterrows():
-        final = finals.loc[name]
+        final = finals.loc[str(name)]
         assert [final[f"tags.cogx.promoted_{tag}"] for tag in ("from", "by", "rank")] == [
             preview["run_id"], "clip_score", "1 of 3",
         ]  # fmt: skip

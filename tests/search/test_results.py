@@ -24,12 +24,12 @@ def test_of_two_objectives_the_front_is_the_trials_that_no_other_beats_in_both(m
 
     result = result_of(search, store.history())
 
-    points = {trial.number: trial.values for trial in result.trials}
+    points = {trial.number: trial.values or () for trial in result.trials}
     front = {trial.number for trial in result.best}
     for number, (score, seconds) in points.items():
         beaten = any(s >= score and t <= seconds and (s, t) != (score, seconds) for s, t in points.values())
         assert (number in front) == (not beaten)
-    assert [trial.values[0] for trial in result.best] == sorted((points[n][0] for n in front), reverse=True)
+    assert [(trial.values or ())[0] for trial in result.best] == sorted((points[n][0] for n in front), reverse=True)
     assert 1 < len(front) < 8
     assert [row["cells"] for row in result.rows()] == [2] * len(front)
 
@@ -50,7 +50,7 @@ def test_a_trial_with_degenerate_videos_is_never_the_best_while_others_have_none
     all_bad = judged(lambda _: True)
 
     assert best.number not in [trial.number for trial in without.best]
-    assert without.best[0].values == max(trial.values for trial in plain.trials if trial.number != best.number)
+    assert without.best[0].values == max(trial.values or () for trial in plain.trials if trial.number != best.number)
     assert without.caveats == [f"Passed over, since more of their videos are degenerate: trial {best.number} (1 of 2)."]
     assert [trial.number for trial in all_bad.best] == [best.number]
     assert all_bad.caveats == [
@@ -78,7 +78,7 @@ def test_directions_can_be_turned_round(make: Make) -> None:
 
     result = result_of(search, store.history())
 
-    assert [trial.values for trial in result.best] == [min(trial.values for trial in result.trials)]
+    assert [trial.values for trial in result.best] == [min(trial.values or () for trial in result.trials)]
 
 
 def test_times_that_are_not_a_cells_own_are_told_with_the_result(make: Make) -> None:
@@ -136,4 +136,4 @@ def test_a_combination_that_cannot_be_made_fails_its_trial_and_no_other(make: Ma
 
     assert set(statuses) == {"failed"}
     assert store.runs == []
-    assert {trial.error.split(":")[0] for trial in search.known([])} == {"cannot be made"}
+    assert {(trial.error or "").split(":")[0] for trial in search.known([])} == {"cannot be made"}

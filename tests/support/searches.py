@@ -45,7 +45,7 @@ class FakeStore(FakeExecutor):
         return list(self.runs)
 
     def finish(self, plan: Plan) -> list[Outcome]:
-        outcomes = []
+        outcomes: list[Outcome] = []
         for planned in plan.runs:
             spec = planned.spec
             if planned.action is Action.DONE or any(outcome.status == "failed" for outcome in outcomes):

@@ -2,14 +2,13 @@
 
 import hashlib
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from statistics import fmean
 from typing import Any, Literal
 
-from cogx_runs.definitions.ranges import Direction, front
+from cogx_runs.analysis.trials import best_of, objective_means
+from cogx_runs.definitions.ranges import Direction
 from cogx_runs.definitions.spec import SHORT_NAMES
 from cogx_runs.definitions.sweep import NOT_SWEPT, Sweep
 from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
@@ -149,22 +148,14 @@ class Search:
             if error := self._lacking(number, plan, metric, history):
                 return Trial(number, parameters, plan, "failed", error=error)
         made = [run.decision.finished for run in plan.runs if run.decision.finished is not None]
-        values = tuple(fmean(run.metrics[metric] for run in made) for metric in self.settings.objectives)
-        if not all(math.isfinite(value) for value in values):
+        values = objective_means(made, self.settings.objectives, len(plan.runs))
+        if values is None:
             return Trial(number, parameters, plan, "failed", error="an objective is no finite number")
         return Trial(number, parameters, plan, "finished", values)
 
     def best(self, trials: Iterable[Trial]) -> list[Trial]:
-        """The finished trials that no other one beats: the best, or those that tie; of two objectives the Pareto front,
-        in the order of the first one, the best first.
-
-        Only those with the fewest degenerate videos are compared: some metrics take a video that stands still for the
-        best of all.
-        """
-        finished = {trial.number: trial for trial in trials if trial.values is not None}
-        values = {number: trial.values for number, trial in finished.items() if trial.values is not None}
-        degenerate = {number: trial.degenerate for number, trial in finished.items()}
-        return [finished[number] for number in front(values, self.directions, degenerate)]
+        """Selects the finished trials that no other one beats, as `best_of` does."""
+        return best_of(trials, self.directions)
 
     def run(
         self, executor: Executor, progress: Progress, *, retry_failed: bool = False, fail_fast: bool = False
