@@ -73,7 +73,7 @@ def main() -> None:
 
 def measure(folder: Path, runs: int) -> None:
     sweep = load_sweeps(["seed"])[0]
-    specs, _ = resolve_cells([sweep], PromptLibrary.find(), "cpu", {})
+    specs = resolve_cells([sweep], PromptLibrary.find(), "cpu", {}).specs
     artifacts = folder / "artifacts"
     artifacts.mkdir()
     for name, size in (("video.mp4", 200_000), ("latents.safetensors", 2_000_000), ("contact_sheet.png", 500_000)):

@@ -51,6 +51,7 @@ class Loader:
     def expect(self, upcoming: Sequence[RunSpec]) -> None:
         """Names the cells to come, whose texts are encoded before their model is loaded."""
         self._upcoming = upcoming
+        self.texts.expect(upcoming)
 
     def load(self, card: ModelCard, spec: RunSpec, progress: Progress) -> CogVideoXPipeline:
         """Loads the pipeline of a cell, cold, after the texts of all cells of its model are encoded.

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from cogx_runs.analysis.wording import write_value
 from cogx_runs.definitions.spec import PIXEL_FIELDS, RunSpec
+from cogx_runs.formatting import write_value
 
 _NOT_SAID = {"prompt", "max_sequence_length"}
 CONFIG = tuple(dict.fromkeys((
