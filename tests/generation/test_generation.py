@@ -28,6 +28,7 @@ from cogx_runs.models.cards import resolve_model
 from cogx_runs.progress import SilentProgress
 from cogx_runs.system.disk import cache_directory
 from tests.support.pipelines import TEXT, load, make_spec
+from tests.support.running import Phases
 
 
 def make(
@@ -59,16 +60,6 @@ def plain_pipeline(model: Path, spec: RunSpec, output_type: str) -> object:
 
 
 @pytest.mark.parametrize("guidance_scale", [1.0, 6.0])
-class Phases(SilentProgress):
-    """Keeps the phases."""
-
-    def __init__(self) -> None:
-        self.phases: list[str] = []
-
-    def phase(self, name: str) -> None:
-        self.phases.append(name)
-
-
 def test_latents_and_frames_are_bitwise_those_of_a_plain_diffusers_call(
     tiny_model: Path, guidance_scale: float
 ) -> None:

@@ -222,7 +222,8 @@ def test_the_command_runs_a_search_and_prints_the_curve_and_goes_on_from_there(
     study: Callable[..., Path], project: Path
 ) -> None:
     file = study(axes={"num_inference_steps": [1, 2, 3, 5]}, base={"num_inference_steps": 5})
-    loads, said = [], []
+    loads: list[PipelineKey] = []
+    said: list[str] = []
 
     def load(card: ModelCard, key: PipelineKey) -> Any:
         loads.append(key)

@@ -91,6 +91,16 @@ class Notes(SilentProgress):
         self.notes.append(message)
 
 
+class Phases(SilentProgress):
+    """Keeps the phases."""
+
+    def __init__(self) -> None:
+        self.phases: list[str] = []
+
+    def phase(self, name: str) -> None:
+        self.phases.append(name)
+
+
 def never(*_: Any) -> Any:
     """Stands for what is not to be called."""
     raise AssertionError("was called")
