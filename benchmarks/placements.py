@@ -27,6 +27,7 @@ from cogx_runs.generation.placement import cap_memory
 from cogx_runs.models.cards import ModelCard
 from cogx_runs.models.memory import Budget, choose_placement
 from cogx_runs.planning.cells import resolve_cells
+from cogx_runs.progress import SilentProgress
 from cogx_runs.system.hardware import choose_device, device_name
 
 PLACEMENTS = {
@@ -58,9 +59,9 @@ def measure(placement: str, spec: RunSpec, card: ModelCard, max_vram_gib: float 
     start = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="cogx-placements-") as folder:
         os.environ["XDG_CACHE_HOME"] = folder
-        loader = Loader(lambda _: None)
-        loader.expect([spec], max_vram_gib)
-        pipe = loader.warm_pipeline(card, spec)
+        loader = Loader(max_vram_gib)
+        loader.expect([spec])
+        pipe = loader.warm_pipeline(card, spec, SilentProgress())
         _, text = loader.texts.take_cost(spec)
         start_s = time.perf_counter() - start
         print(f"# {placement}: loaded and warm after {start_s:.1f} s", flush=True)

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import torch
 import transformers
+from diffusers import CogVideoXPipeline
 from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 
 from cogx_runs.definitions.spec import RunSpec
+from cogx_runs.definitions.sweep import Dtype
 from cogx_runs.errors import CogxError
 from cogx_runs.formatting import count
 from cogx_runs.generation.embedding_cache import PART, EmbeddingCache
@@ -23,8 +25,9 @@ from cogx_runs.generation.measure import Peak, PeakMemory, free_memory, timed
 from cogx_runs.generation.pipeline import load_text_encoder
 from cogx_runs.models.cards import ModelCard
 from cogx_runs.models.memory import Budget, TextPlacement, choose_text_placement
+from cogx_runs.progress import Progress
 from cogx_runs.system.disk import ANOTHER_CACHE
-from cogx_runs.system.hardware import device_name
+from cogx_runs.system.hardware import Device, device_name
 
 TOO_LARGE = "the text encoder of {}: out of the GPU's memory even layer by layer; close what else uses the GPU"
 
@@ -42,22 +45,26 @@ class Embeddings:
 class TextEncoding:
     """The embeddings of texts. The text encoder is loaded only where one is missing, and freed again."""
 
-    def __init__(self, report: Callable[[str], None], cache: EmbeddingCache | None = None) -> None:
-        """`report` is told what is being done."""
-        self._report = report
+    def __init__(
+        self,
+        max_vram_gib: float | None = None,
+        cache: EmbeddingCache | None = None,
+        *,
+        load_text_encoder: Callable[[ModelCard, Dtype, Device, TextPlacement], CogVideoXPipeline] = load_text_encoder,
+    ) -> None:
+        """At most `max_vram_gib` is taken of the GPU, all that is free where that is None."""
+        self._max_vram_gib = max_vram_gib
         self._cache = cache or EmbeddingCache()
+        self._load_text_encoder = load_text_encoder
         self._expected: Sequence[RunSpec] = ()
-        self._max_vram_gib: float | None = None
         self._spent: dict[Path, tuple[float, Peak]] = {}
         self._at_hand: dict[Path, torch.Tensor] = {}
 
-    def expect(self, specs: Sequence[RunSpec], max_vram_gib: float | None = None) -> None:
-        """Takes note of the cells to come, whose embeddings stay in the cache, and of what may be taken of the GPU;
-        None for all of it."""
+    def expect(self, specs: Sequence[RunSpec]) -> None:
+        """Takes note of the cells to come, whose embeddings stay in the cache."""
         self._expected = specs
-        self._max_vram_gib = max_vram_gib
 
-    def encode_missing(self, card: ModelCard, specs: Iterable[RunSpec]) -> None:
+    def encode_missing(self, card: ModelCard, specs: Iterable[RunSpec], progress: Progress) -> None:
         """Encodes and keeps every text of these cells of one model that is not kept yet, and has those of the first one
         at hand.
 
@@ -68,28 +75,37 @@ class TextEncoding:
         self.has(spec)
         missing = {path: text for path, text in texts.items() if path not in self._at_hand and self._read(path) is None}
         if missing:
-            self._encode_within_memory(card, spec, missing)
+            self._encode_within_memory(card, spec, missing, progress)
             self._cache.shrink({path for other in [*specs, *self._expected] for path in self._paths(other).values()})
 
-    def _encode_within_memory(self, card: ModelCard, spec: RunSpec, missing: Mapping[Path, str]) -> None:
+    def _encode_within_memory(
+        self, card: ModelCard, spec: RunSpec, missing: Mapping[Path, str], progress: Progress
+    ) -> None:
         placement = choose_text_placement(card, spec.dtype, Budget.here(spec.device, self._max_vram_gib)).placement
         try:
-            self._encode(card, spec, missing, placement)
+            self._encode(card, spec, missing, placement, progress)
             return
         except torch.OutOfMemoryError as error:
             if placement == "sequential":
                 raise CogxError(TOO_LARGE.format(spec.model)) from error
-            self._report("the text encoder is out of the GPU's memory; now layer by layer")
+            progress.phase("the text encoder is out of the GPU's memory; now layer by layer")
         free_memory()  # outside the handler, which holds on to what was allocated
         try:
-            self._encode(card, spec, missing, "sequential")
+            self._encode(card, spec, missing, "sequential", progress)
         except torch.OutOfMemoryError as error:
             raise CogxError(TOO_LARGE.format(spec.model)) from error
 
-    def _encode(self, card: ModelCard, spec: RunSpec, missing: Mapping[Path, str], placement: TextPlacement) -> None:
-        self._report(f"loading the text encoder of {spec.model}")
-        pipe = load_text_encoder(card, spec.dtype, spec.device, placement)
-        self._report(f"encoding {count(len(missing), 'text')}")
+    def _encode(
+        self,
+        card: ModelCard,
+        spec: RunSpec,
+        missing: Mapping[Path, str],
+        placement: TextPlacement,
+        progress: Progress,
+    ) -> None:
+        progress.phase(f"loading the text encoder of {spec.model}")
+        pipe = self._load_text_encoder(card, spec.dtype, spec.device, placement)
+        progress.phase(f"encoding {count(len(missing), 'text')}")
         for path, text in missing.items():
             with PeakMemory(spec.device) as memory, torch.no_grad(), timed(spec.device) as seconds:
                 embeddings, _ = pipe.encode_prompt(

@@ -123,6 +123,12 @@ def device_name(device: Device) -> str:
     return found.name if found else f"{_cpu_model()} ({psutil.cpu_count()} threads)"
 
 
+def device_id(device: Device) -> str:
+    """Tells the devices of one host apart, also two GPUs of one product: the UUID of the GPU, or `cpu`."""
+    found = gpu() if device == "cuda" else None
+    return found.uuid if found else "cpu"
+
+
 @cache
 def _cpu_model() -> str:
     try:

@@ -10,7 +10,9 @@ import torch
 from cogx_runs.generation.embedding_cache import ABANDONED_S, EmbeddingCache
 from cogx_runs.generation.text import TextEncoding
 from cogx_runs.models.cards import resolve_model
+from cogx_runs.progress import SilentProgress
 from tests.support.pipelines import make_spec
+from tests.support.running import Phases
 
 
 def keep(cache: EmbeddingCache, *names: str, size_bytes: int = 100) -> list[Path]:
@@ -84,29 +86,29 @@ def test_encoding_keeps_the_cache_within_its_limit_and_spares_the_cells_to_come(
     card = resolve_model(str(tiny_model))
     panda = make_spec(tiny_model, guidance_scale=1)
     cat, dog = replace(panda, prompt="A cat."), replace(panda, prompt="A dog.")
-    texts = TextEncoding(lambda _: None, EmbeddingCache(limit_bytes=0))
+    texts, said = TextEncoding(cache=EmbeddingCache(limit_bytes=0)), SilentProgress()
 
-    texts.encode_missing(card, [panda])
-    texts.encode_missing(card, [cat])
+    texts.encode_missing(card, [panda], said)
+    texts.encode_missing(card, [cat], said)
     assert (texts.has(panda), texts.has(cat)) == (False, True)
 
     texts.expect([cat, dog])
-    texts.encode_missing(card, [dog])
+    texts.encode_missing(card, [dog], said)
     assert (texts.has(cat), texts.has(dog)) == (True, True)
 
 
 def test_an_embedding_that_another_process_removes_is_at_hand_or_encoded_again(tiny_model: Path) -> None:
     spec, card = make_spec(tiny_model, guidance_scale=1), resolve_model(str(tiny_model))
-    said: list[str] = []
+    said = Phases()
     cache = EmbeddingCache()
-    texts = TextEncoding(said.append, cache)
-    texts.encode_missing(card, [spec])
+    texts = TextEncoding(cache=cache)
+    texts.encode_missing(card, [spec], said)
 
     EmbeddingCache(limit_bytes=0).shrink(needed=())
     begun = texts.of(spec).prompt
     assert not texts.has(spec)
-    texts.encode_missing(card, [spec])
+    texts.encode_missing(card, [spec], said)
 
     assert names(cache) != set()
     assert torch.equal(texts.of(spec).prompt, begun)
-    assert [line for line in said if line.startswith("encoding")] == ["encoding 1 text"] * 2
+    assert [line for line in said.phases if line.startswith("encoding")] == ["encoding 1 text"] * 2

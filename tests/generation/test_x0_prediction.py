@@ -16,13 +16,14 @@ from cogx_runs.generation.text import TextEncoding
 from cogx_runs.generation.x0_prediction import OnX0Prediction
 from cogx_runs.metrics.degenerate import refuse_degenerate
 from cogx_runs.models.cards import resolve_model
+from cogx_runs.progress import SilentProgress
 from cogx_runs.tracking.record import failure_tags
 from tests.support.pipelines import load, make_spec
 
 
 def latents_of(spec: RunSpec, pipe: CogVideoXPipeline, on_x0_prediction: OnX0Prediction | None) -> Denoised:
-    texts = TextEncoding(lambda _: None)
-    texts.encode_missing(resolve_model(spec.model), [spec])
+    texts = TextEncoding()
+    texts.encode_missing(resolve_model(spec.model), [spec], SilentProgress())
     return denoise(pipe, spec, texts.of(spec), None, on_x0_prediction)
 
 
