@@ -9,11 +9,13 @@ import pytest
 
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import CogxError
-from cogx_runs.planning.actions import PastRun
 from cogx_runs.search.optuna.forecast import advise_search
 from cogx_runs.search.optuna.proposals import CompletedTrial, propose
 from cogx_runs.search.optuna.results import SearchResult, result_of
+from cogx_runs.tracking.run import TrackedRun
+from cogx_runs.tracking.tags import BESIDE, DEGENERATE, DEVICE_NAME
 from tests.support.searches import FakeStore, Make, measured, run, told
+from tests.support.tracked_runs import tagged
 
 
 def test_of_two_objectives_the_front_is_the_trials_that_no_other_beats_in_both(make: Make) -> None:
@@ -39,9 +41,9 @@ def test_a_trial_with_degenerate_videos_is_never_the_best_while_others_have_none
     best = plain.best[0]
     (cell, *_) = best.plan.runs
 
-    def judged(degenerate: Callable[[PastRun], bool]) -> SearchResult:
+    def judged(degenerate: Callable[[TrackedRun], bool]) -> SearchResult:
         return result_of(
-            search, [replace(one, degenerate="frozen") if degenerate(one) else one for one in store.history()]
+            search, [tagged(one, {DEGENERATE: "frozen"}) if degenerate(one) else one for one in store.history()]
         )
 
     without = judged(lambda one: one.signature == cell.spec.signature)
@@ -82,8 +84,8 @@ def test_directions_can_be_turned_round(make: Make) -> None:
 def test_times_that_are_not_a_cells_own_are_told_with_the_result(make: Make) -> None:
     search, store = make(objectives=["denoise_s"], trials=2), FakeStore()
     run(search, store)
-    store.runs[0] = replace(store.runs[0], beside="another sweep")
-    store.runs[1] = replace(store.runs[1], device_name="NVIDIA H200")
+    store.runs[0] = tagged(store.runs[0], {BESIDE: "another sweep"})
+    store.runs[1] = tagged(store.runs[1], {DEVICE_NAME: "NVIDIA H200"})
 
     assert result_of(search, store.history()).caveats == [
         "1 of 4 cells were timed while another sweep used the device.",
