@@ -8,6 +8,7 @@ import pandas as pd
 
 from cogx_runs.analysis.frame import load_runs
 from cogx_runs.errors import CogxError
+from cogx_runs.formatting import write_exact
 from cogx_runs.system.disk import make_folder
 from cogx_runs.tracking.artifacts import VIDEO
 from cogx_runs.tracking.columns import axis_column, param_column, tag_column
@@ -51,7 +52,7 @@ def _file_names(runs: pd.DataFrame) -> list[str]:
         swept = axis_column("")
         axes = sorted(str(key).removeprefix(swept) for key in row if str(key).startswith(swept))
         values = {axis: row[param_column(axis)] for axis in axes if not pd.isna(row[axis_column(axis)])}
-        suffixes = [f"{SUFFIXES.get(axis, axis)}{str(value).removesuffix('.0')}" for axis, value in values.items()]
+        suffixes = [f"{SUFFIXES.get(axis, axis)}{write_exact(value)}" for axis, value in values.items()]
         stems.append("_".join([str(row[param_column("prompt_name")]), *suffixes]))
     keys = [f"{experiment}/{stem}" for experiment, stem in zip(runs["experiment"], stems, strict=True)]
     return [

@@ -18,8 +18,8 @@ from cogx_runs.metrics.card import Direction
 
 ALPHA = 0.05
 Verdict = Literal["better", "worse", "higher", "lower", "equivalent", "inconclusive", "one prompt"]
-"""`higher` and `lower` are those of metrics of which neither is better; `inconclusive`: neither a change nor its absence is
-shown."""
+"""`higher` and `lower` are those of metrics of which neither is better; `inconclusive`: neither a change nor its
+absence is shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +103,8 @@ def judge(
 
 def more_prompts(judgement: Judgement, differences: npt.ArrayLike) -> int | None:
     """Estimates how many new prompts, judged alone, would settle an inconclusive comparison, as a difference or as an
-    equivalence, with a power of 80% if the mean and the spread seen were the true ones: an estimate that is itself uncertain.
+    equivalence, with a power of 80% if the mean and the spread seen were the true ones:
+    an estimate that is itself uncertain.
 
     Judged together with those seen, fewer would do, and false verdicts would be up to three times as many
     (docs/statistics.md). None for other verdicts, and where it would take more than MAX_PROMPTS.

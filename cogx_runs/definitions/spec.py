@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from cogx_runs.definitions.sweep import Dtype, Placement, Scheduler
+from cogx_runs.formatting import write_exact
 from cogx_runs.system.hardware import Device
 
 PIXEL_FIELDS = (
@@ -105,7 +106,7 @@ class RunSpec:
         """`guidance=6 panda_guitar`: short, and what differs first, since MLflow's UI cuts long names."""
         values = {axis: getattr(self, axis) for axis in self.axes}
         varied = [
-            f"{SHORT_NAMES.get(axis, axis)}={str(value).removesuffix('.0')}" if _is_number(value) else str(value)
+            f"{SHORT_NAMES.get(axis, axis)}={write_exact(value)}" if _is_number(value) else str(value)
             for axis, value in values.items()
         ]
         return " ".join([*varied, self.prompt_name])

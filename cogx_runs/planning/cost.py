@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any
 
 from cogx_runs.definitions.spec import RunSpec
+from cogx_runs.formatting import count
 from cogx_runs.planning.actions import Action, Decision
 from cogx_runs.planning.plan import Estimate
 from cogx_runs.system.hardware import device_name
@@ -67,7 +68,7 @@ class CostModel:
         guided = spec.guidance_scale > 1
         seconds, alike = _predict(known, spec.num_frames, guided, spec.num_inference_steps)
         peaks = [seen.peak_vram_gib for seen in alike if seen.peak_vram_gib is not None]
-        basis = f"median of {len(alike)} finished run{'s' * (len(alike) > 1)} like it"
+        basis = f"median of {count(len(alike), 'finished run')} like it"
         if alike[0].num_frames != spec.num_frames or alike[0].guided != guided:
             basis = (
                 f"scaled from {len(alike)} finished at {alike[0].num_frames} frames, "

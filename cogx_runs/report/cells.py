@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from cogx_runs.analysis.cells import run_of_each_cell
-from cogx_runs.analysis.wording import write_value
 from cogx_runs.definitions.spec import PIXEL_FIELDS
+from cogx_runs.formatting import write_value
 from cogx_runs.tracking.run import TrackedRun
 
 _NOT_SAID = {"prompt", "max_sequence_length"}

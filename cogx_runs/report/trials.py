@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cogx_runs.analysis.trials import TrackedSearch, TrackedTrial, searches_of
-from cogx_runs.analysis.wording import count, write_value
 from cogx_runs.definitions.ranges import WINNERS_CURSE, Direction
+from cogx_runs.formatting import count, write_value
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.registry import card_of
 from cogx_runs.tracking.run import TrackedRun

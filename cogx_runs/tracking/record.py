@@ -11,6 +11,7 @@ import yaml
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.definitions.sweep import Parameters
 from cogx_runs.errors import DegenerateError
+from cogx_runs.formatting import write_exact
 from cogx_runs.metrics.degenerate import RULE_VERSION
 from cogx_runs.metrics.failure import Failure
 from cogx_runs.metrics.metric import Measured
@@ -96,7 +97,7 @@ def command(spec: RunSpec) -> str:
     short = {
         "--model": spec.model if spec.model in NAMES else spec.model_source,
         "--steps": spec.num_inference_steps,
-        "--guidance": repr(spec.guidance_scale).removesuffix(".0"),
+        "--guidance": write_exact(spec.guidance_scale),
         "--frames": spec.num_frames,
         "--fps": spec.fps,
         "--seed": spec.seed,
