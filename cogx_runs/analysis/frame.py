@@ -29,7 +29,7 @@ from cogx_runs.tracking.uri import store_exists
 _PANDAS_TYPES: dict[Any, str] = {int: "Int64", float: "Float64", bool: "boolean"}
 LOGGED = frozenset(field.name for field in fields(RunSpec)) - {"sweep", "prompt", "axes", "metric_versions"}
 """Parameters whose columns are there even where no run has a value, as those of all metrics with a card are."""
-_NOT_TELLING = {"prompt_name", "model_source", "max_sequence_length", "vae_slicing", "abort_degenerate"}
+_NOT_DISTINGUISHING = {"prompt_name", "model_source", "max_sequence_length", "vae_slicing", "abort_degenerate"}
 """Told by a run's name or by its model, or without effect on the video and its times."""
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "<=": operator.le,
@@ -75,13 +75,13 @@ def columns_named(frame: pd.DataFrame, where: Sequence[str], sort: str | None) -
     return [_column(frame, name) for name in (*names, *([] if sort is None else [sort.removeprefix("-")]))]
 
 
-def telling(frame: pd.DataFrame) -> list[str]:
+def distinguishing_parameters(frame: pd.DataFrame) -> list[str]:
     """The parameters that tell these runs apart, beside the prompt, in RunSpec's order: those that were swept, and
     those that have several values here. What has one value for each model is told by the model."""
     found = []
     for name in (field.name for field in fields(RunSpec)):
         column, swept = param_column(name), axis_column(name)
-        if column not in frame.columns or name in _NOT_TELLING:
+        if column not in frame.columns or name in _NOT_DISTINGUISHING:
             continue
         is_swept = swept in frame.columns and frame[swept].notna().any()
         several = frame[column].nunique() > 1

@@ -126,10 +126,10 @@ def print_runs(frame: "pd.DataFrame", asked: Sequence[str] = ()) -> None:
     the columns `asked` for."""
     from pandas.api.types import is_numeric_dtype
 
-    from cogx_runs.analysis.frame import telling
+    from cogx_runs.analysis.frame import distinguishing_parameters
 
     table = Table(box=None, header_style="bold", pad_edge=False)
-    parameters = [param_column(name) for name in telling(frame)]
+    parameters = [param_column(name) for name in distinguishing_parameters(frame)]
     figures = dict.fromkeys([*(metric_column(name) for name in SHOWN), *asked])
     shown = dict.fromkeys(["experiment", "run_name", *parameters, "status", *_MARKS, *figures, "run_id"])
     columns = [column for column in shown if column in frame.columns and not frame[column].isna().all()]

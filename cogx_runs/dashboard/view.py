@@ -34,7 +34,7 @@ MOST_NAMED = 100
 
 
 @dataclass(frozen=True)
-class Shown:
+class ViewContent:
     """What a view is of."""
 
     axes: tuple[str, ...]
@@ -57,7 +57,7 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Only:
+class RunFilter:
     """Which runs a view is of: those of a model, of a prompt, or both; None for the last model, and for all prompts."""
 
     model: str | None = None
@@ -66,7 +66,7 @@ class Only:
     @property
     def key(self) -> str:
         """The key of the view with clips and charts."""
-        if self == Only():
+        if self == RunFilter():
             return CHARTS
         return f"{CHARTS}-{uuid.uuid5(uuid.NAMESPACE_OID, json.dumps([self.model, self.prompt])).hex[:8]}"
 
@@ -76,7 +76,7 @@ class Only:
         return " ".join(name for name in (self.model, self.prompt) if name is not None) or "clips and charts"
 
 
-def view_tags(shown: Shown, of: Iterable[Only], made_at_ms: int) -> dict[str, str]:
+def view_tags(shown: ViewContent, of: Iterable[RunFilter], made_at_ms: int) -> dict[str, str]:
     """The tags of the views of a sweep: clips and charts of each choice of runs, and the table of all.
 
     The clips stand in the reverse of the table's order, so that the views with clips sort their runs downwards. Those
@@ -87,7 +87,7 @@ def view_tags(shown: Shown, of: Iterable[Only], made_at_ms: int) -> dict[str, st
     views = {
         TABLE: (
             "table",
-            _state(shown, _filter(shown, Only()), _order(shown), ascending or not shown.objectives, layout),
+            _state(shown, _filter(shown, RunFilter()), _order(shown), ascending or not shown.objectives, layout),
         )
     }
     for only in of:
@@ -117,7 +117,7 @@ def _tag(title: str, state: dict[str, Any], made_at_ms: int) -> str:
     return json.dumps(content)
 
 
-def _filter(shown: Shown, only: Only) -> str:
+def _filter(shown: ViewContent, only: RunFilter) -> str:
     """Which runs there are, in MLflow's language: those of one model, unless models are what is compared."""
     model = only.model
     if model is None and len(shown.models) > 1 and "model" not in shown.axes:
@@ -128,7 +128,7 @@ def _filter(shown: Shown, only: Only) -> str:
 
 
 def _state(
-    shown: Shown,
+    shown: ViewContent,
     chosen: str,
     order: str,
     ascending: bool,
@@ -165,7 +165,7 @@ def _state(
     }
 
 
-def _order(shown: Shown, prompt: str | None = None) -> str:
+def _order(shown: ViewContent, prompt: str | None = None) -> str:
     """What the runs are sorted by: what a search is for, else the swept number, else the swept word, else the
     prompt."""
     for objective in shown.objectives:
@@ -175,7 +175,7 @@ def _order(shown: Shown, prompt: str | None = None) -> str:
     return quoted(param_column("seed")) if prompt is not None else quoted(param_column("prompt_name"))
 
 
-def _columns(shown: Shown) -> Iterator[str]:
+def _columns(shown: ViewContent) -> Iterator[str]:
     yield from (_swept(axis, shown) for axis in shown.axes)
     for name, several in (("prompt_name", shown.model_of), ("model", shown.models)):
         if len(several) > 1 and name not in shown.axes:
@@ -185,11 +185,11 @@ def _columns(shown: Shown) -> Iterator[str]:
     yield from (quoted(tag_column(mark)) for mark in shown.marks)
 
 
-def _swept(axis: str, shown: Shown) -> str:
+def _swept(axis: str, shown: ViewContent) -> str:
     return quoted(axis_column(axis)) if axis in shown.numbers else quoted(param_column(axis))
 
 
-def _cards(shown: Shown) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _cards(shown: ViewContent) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Sections and the cards in them."""
     measures = tuple(shown.objectives) or ("clip_score", "wall_time_s")
     effects = [
@@ -260,7 +260,7 @@ def _line(metric: str) -> dict[str, Any]:
     )
 
 
-def _axis(axis: str, shown: Shown) -> dict[str, str]:
+def _axis(axis: str, shown: ViewContent) -> dict[str, str]:
     return _metric(axis_metric(axis)) if axis in shown.numbers else {"key": axis, "type": "PARAM"}
 
 

@@ -14,7 +14,7 @@ from cogx_runs.metrics.card import MetricCard
 from cogx_runs.report.comparisons import SEED, Comparisons, compare, constant
 from cogx_runs.report.environments import Environment, definitions_of, environments_of
 from cogx_runs.report.grids import Grid, grids_of
-from cogx_runs.report.overview import Together, together
+from cogx_runs.report.overview import Overview, overview_of
 from cogx_runs.report.plots import plot, plot_effects, plot_trials
 from cogx_runs.report.quantities import PLOTTED
 from cogx_runs.report.sentences import (
@@ -88,7 +88,7 @@ class Content:
 
     identity: str
     sections: tuple[Section, ...]
-    together: Together
+    overview: Overview
     warnings: tuple[str, ...]
     environments: tuple[Environment, ...]
     definitions: tuple[tuple[MetricCard, tuple[str, ...]], ...]
@@ -147,7 +147,7 @@ def content_of(
     return Content(
         identity,
         tuple(sections),
-        together([(section.experiment, section.comparisons) for section in sections], runs),
+        overview_of([(section.experiment, section.comparisons) for section in sections], runs),
         (*warnings_about(cells), *about_chosen(chosen), *about_constant(constant(runs))),
         tuple(environments_of(cells)),
         tuple(definitions_of(cells)),

@@ -9,7 +9,7 @@ from pathlib import Path
 from cogx_runs.analysis.effects import Margin
 from cogx_runs.analysis.frame import load_runs
 from cogx_runs.dashboard.board import show
-from cogx_runs.dashboard.view import Only
+from cogx_runs.dashboard.view import RunFilter
 from cogx_runs.errors import CogxError, did_you_mean
 from cogx_runs.formatting import write_value
 from cogx_runs.report.cells import CONFIG, cells_of
@@ -93,7 +93,7 @@ def write_report(
             kept.write_text(render_page(content, replace(media, stills=stills)), encoding="utf-8")
         logged = [store.keep_report(store.experiment_id(name), kept) for name in names] if log else []
         for name in names if log else ():
-            show(store, name, Only())
+            show(store, name, RunFilter())
     return Written(written, tuple(names), len(media.clips), media.embedded, len(votes), tuple(logged))
 
 

@@ -29,7 +29,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Together:
+class Overview:
     """What is said of all experiments of a report at once."""
 
     ranking: tuple[Place, ...]
@@ -45,14 +45,14 @@ class Together:
         return bool(self.ranking or self.correlations or self.fits)
 
 
-def together(compared: Sequence[tuple[str, Comparisons]], runs: pd.DataFrame) -> Together:
+def overview_of(compared: Sequence[tuple[str, Comparisons]], runs: pd.DataFrame) -> Overview:
     """Over the named experiments' comparisons, and all their runs."""
     places: list[tuple[str, Effect]] = [(name, effect) for name, found in compared for effect in found.effects]
     ranked = rank_parameters([effect for _, effect in places])
     home = {id(effect): name for name, effect in places}
     several = len({effect.axis for _, effect in places}) > 1
     metrics = [metric for metric in ASPECTS.values() if metric in measured(runs)]
-    return Together(
+    return Overview(
         tuple(Place(place, home[id(place.effect)]) for place in ranked) if several else (),
         tuple(_correlations(runs)),
         tuple(_fits(runs)),

@@ -145,11 +145,11 @@ def test_a_report_shows_the_spread_of_seeds_and_corrects_the_other_axes_for_thei
     )
     assert seeds.sentences[-1].startswith("A seed is a random draw: none is better than another")
     assert "data-spreads" in page
-    assert content.together.yardsticks == ()
-    assert alone.together.yardsticks == ()
+    assert content.overview.yardsticks == ()
+    assert alone.overview.yardsticks == ()
     steps = [row | {"params.num_inference_steps": "10", "tags.cogx.signature": f"s{n}"} for n, row in enumerate(rows)]
     both = report_on([*rows, *steps], "seed", "guidance_scale", "num_inference_steps")
-    assert {place.ranked.axis for place in both.together.ranking} == {"guidance_scale", "num_inference_steps"}
-    (two,) = both.together.yardsticks
+    assert {place.ranked.axis for place in both.overview.ranking} == {"guidance_scale", "num_inference_steps"}
+    (two,) = both.overview.yardsticks
     assert yardstick(two) in render_page(both, Media({}, 1.0, True))
     assert (two.difference, two.settings, two.cells) == (pytest.approx(4 / 3), 1, 9)

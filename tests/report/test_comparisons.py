@@ -117,7 +117,7 @@ def test_parameters_of_two_models_in_two_sweeps_are_ranked_apart() -> None:
         runs = frame_of(found)
         experiments.append(Experiment(name, "", tuple(cells_of(tracked_in(runs))[0]), 0, (axis,), runs))
 
-    ranking = content_of("id", experiments, {}, {}, []).together.ranking
+    ranking = content_of("id", experiments, {}, {}, []).overview.ranking
 
     assert [(one.ranked.axis, one.ranked.rank, one.ranked.effect.kind, one.experiment) for one in ranking] == [
         ("guidance_scale", 1, "model 2b", "small"),
