@@ -7,11 +7,10 @@ from pathlib import Path
 import pandas as pd
 
 from cogx_runs.analysis.frame import load_runs
+from cogx_runs.definitions.spec import ROLES, short_name
 from cogx_runs.errors import CogxError
 from cogx_runs.system.disk import make_folder
 from cogx_runs.tracking.store import RunStore
-
-SUFFIXES = {"guidance_scale": "gs", "num_inference_steps": "steps", "seed": "seed", "num_frames": "frames"}
 
 
 def export_runs(sweep: str, directory: Path, *, tracking_uri: str | None = None) -> list[Path]:
@@ -47,7 +46,9 @@ def _file_names(runs: pd.DataFrame) -> list[str]:
     for row in runs.to_dict("records"):
         axes = sorted(str(key).removeprefix("metrics.axis.") for key in row if str(key).startswith("metrics.axis."))
         values = {axis: row[f"params.{axis}"] for axis in axes if not pd.isna(row[f"metrics.axis.{axis}"])}
-        suffixes = [f"{SUFFIXES.get(axis, axis)}{str(value).removesuffix('.0')}" for axis, value in values.items()]
+        suffixes = [
+            f"{ROLES[axis].suffix or short_name(axis)}{str(value).removesuffix('.0')}" for axis, value in values.items()
+        ]
         stems.append("_".join([str(row["params.prompt_name"]), *suffixes]))
     keys = [f"{experiment}/{stem}" for experiment, stem in zip(runs["experiment"], stems, strict=True)]
     return [

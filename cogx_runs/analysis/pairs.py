@@ -9,14 +9,15 @@ import numpy.typing as npt
 import pandas as pd
 
 from cogx_runs.analysis.kinds import NEVER_MIXED, card_column, check_not_mixed, is_of_the_clip, with_cards
-from cogx_runs.definitions.spec import PIXEL_FIELDS
+from cogx_runs.definitions.role import Compared, names_where
+from cogx_runs.definitions.spec import FILE_FIELDS, PARAM_FIELDS, PIXEL_FIELDS, ROLES, SCORE_FIELDS
 from cogx_runs.errors import CogxError, did_you_mean
 
-AXES = (*(name for name in PIXEL_FIELDS if name not in {"model_revision", "prompt", "seed"}), "fps", "video_quality")
+AXES = tuple(name for name in (*PIXEL_FIELDS, *FILE_FIELDS) if ROLES[name].compared is Compared.ALONG)
 """What two runs can differ in and still be compared."""
 DEGENERATE = "tags.cogx.degenerate"
 """The column that says what a degenerate video is: `noise`, `flat`, `frozen` or `nan`; missing for all others."""
-_OF_THE_FILE = ("fps", "video_quality")
+_NEVER_COMPARED = names_where(ROLES, lambda role: role.compared is Compared.NEVER)
 _MACHINE = ("tags.cogx.env.device_name", "params.placement")
 _BESIDE = "tags.cogx.beside"
 _TAKEN = ("tags.cogx.reused_from", "tags.cogx.latents_from")
@@ -114,7 +115,7 @@ def check_axis(axis: str) -> None:
         raise CogxError(
             "seed: is a random draw, so that none is better than another; `seed_spreads` says how far they differ"
         )
-    if axis in {"model", "model_source", "model_revision", "clip_model", "prompt", "prompt_name"}:
+    if axis in _NEVER_COMPARED:
         raise CogxError(f"{axis}: runs that differ in it are not compared; filter to one and compare along an axis")
     raise CogxError(f"no axis {axis!r}; {did_you_mean(axis, AXES)}")
 
@@ -131,7 +132,7 @@ def _keyed(frame: pd.DataFrame, metrics: Sequence[str], axes: Sequence[str]) -> 
     """The finished runs with a value for each of the metrics, with what `finished_cells` adds."""
     columns = [f"metrics.{metric}" for metric in metrics]
     _check_columns(frame, ["status", "tags.cogx.signature", "params.prompt_name", *columns])
-    counted = [f"params.{name}" for name in PIXEL_FIELDS if name not in {"prompt", "seed"}]
+    counted = [f"params.{name}" for name in PIXEL_FIELDS if name in PARAM_FIELDS and name != "seed"]
     extra = _also_matters(metrics, axes)
     needed = {"tags.cogx.prompt", "tags.cogx.signature", *_TAKEN, _BESIDE, DEGENERATE, *_MACHINE, *extra}
     wanted = {*needed, *columns}
@@ -186,9 +187,9 @@ def _also_matters(metrics: Sequence[str], axes: Sequence[str]) -> list[str]:
     """What metrics depend on beside the pixels and the machine, and what is varied beside the pixels."""
     found = [f"params.{axis}" for axis in axes if axis not in PIXEL_FIELDS]
     if any(metric in {"file_size_bytes", "encode_video_s", "wall_time_s"} for metric in metrics):
-        found += [f"params.{name}" for name in _OF_THE_FILE]
+        found += [f"params.{name}" for name in FILE_FIELDS]
     if any(map(is_of_the_clip, metrics)):
-        found += ["params.clip_model"]
+        found += [f"params.{name}" for name in SCORE_FIELDS]
     return list(dict.fromkeys([*found, *map(card_column, metrics)]))
 
 

@@ -4,7 +4,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial, reduce
 from operator import or_
 from pathlib import Path
@@ -15,8 +15,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from cogx_runs.dashboard.board import Boards
+from cogx_runs.definitions.parameters import Placement
 from cogx_runs.definitions.spec import RunSpec
-from cogx_runs.definitions.sweep import Placement
 from cogx_runs.errors import CogxError
 from cogx_runs.execution.background import Finishing
 from cogx_runs.execution.outcomes import Reporter
@@ -150,7 +150,7 @@ class Maker:
         kept = self._finishing.beside(
             partial(self._keep_latents, cell, denoised.latents, dict(measured), dict(tags), series)
         )
-        decoded, decoded_at = self._decode(replace(spec, placement=placement), denoised.latents)
+        decoded, decoded_at = self._decode(spec.replace(placement=placement), denoised.latents)
         if decoded_at != placement:
             tags["cogx.stepped_down"] = f"{spec.placement} to {decoded_at} in decoding: out of the GPU's memory"
         measured |= _peaks([("denoise", denoised.peak), ("decode", decoded.peak)]) | {"decode_s": decoded.decode_s}

@@ -9,7 +9,7 @@ from diffusers import AutoencoderKLCogVideoX, CogVideoXPipeline
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.generation.generate import warm_up_decoding, warm_up_denoising
 from cogx_runs.generation.measure import IdleTime, free_memory
-from cogx_runs.generation.pipeline import PipelineKey, load_pipeline, load_vae
+from cogx_runs.generation.pipeline import load_pipeline, load_vae
 from cogx_runs.generation.text import TextEncoding
 from cogx_runs.models.cards import ModelCard
 from cogx_runs.models.weights import weights_sha256
@@ -24,7 +24,8 @@ class Loader:
         self._todo: Sequence[RunSpec] = ()
         self._pipeline: CogVideoXPipeline | None = None
         self._vae: AutoencoderKLCogVideoX | None = None
-        self._key: PipelineKey | None = None
+        self._pipeline_key: tuple[object, ...] | None = None
+        self._vae_key: tuple[object, ...] | None = None
         self._warm: set[tuple[object, ...]] = set()
         self._hashing = ThreadPoolExecutor(1, thread_name_prefix="hashing")
         self._hashes: dict[str, Future[str]] = {}
@@ -44,14 +45,15 @@ class Loader:
 
         Raises CogxError as `load_pipeline` does, torch.OutOfMemoryError where the GPU's memory does not suffice.
         """
-        if self._pipeline is None or self._key != PipelineKey.of(spec) or not self.texts.has(spec):
+        if self._pipeline is None or self._pipeline_key != spec.pipeline_key or not self.texts.has(spec):
             self.before_loading()
             self.free()
             alike = [other for other in self._todo if (other.model_key, other.dtype) == (spec.model_key, spec.dtype)]
             self.texts.encode_missing(card, [spec, *alike])
             self._report(f"loading {spec.model}")
-            self._pipeline = load_pipeline(card, PipelineKey.of(spec))
-            self._vae, self._key = self._pipeline.vae, PipelineKey.of(spec)
+            self._pipeline = load_pipeline(card, spec)
+            self._vae = self._pipeline.vae
+            self._pipeline_key, self._vae_key = spec.pipeline_key, spec.vae_key
             if card.is_local and card.source not in self._hashes:
                 self._hashes[card.source] = self._hashing.submit(weights_sha256, Path(card.source))
         return self._pipeline
@@ -69,13 +71,12 @@ class Loader:
 
     def warm_vae(self, card: ModelCard, spec: RunSpec) -> AutoencoderKLCogVideoX:
         """The VAE of a cell's model, that of the loaded pipeline where it fits, warm for the cell's size."""
-        key = PipelineKey.of(spec)
-        if self._vae is None or self._key is None or self._key.of_the_vae != key.of_the_vae:
+        if self._vae is None or self._vae_key != spec.vae_key:
             self.before_loading()
             self.free()
             self._report(f"loading the VAE of {spec.model}")
-            self._vae, self._key = load_vae(card, spec.dtype, spec.device, spec.placement), key
-        shape = (spec.height, spec.width, spec.vae_tiling)
+            self._vae, self._vae_key = load_vae(card, spec.dtype, spec.device, spec.placement), spec.vae_key
+        shape = ("decoding", *spec.decoding_shape)
         if shape not in self._warm:
             self._report("warming up")
             with self.idle.busy():
@@ -97,6 +98,6 @@ class Loader:
         """Give back what is loaded: accelerate's hooks keep the weights alive until they are removed."""
         if self._pipeline is not None:
             self._pipeline.remove_all_hooks()
-        self._pipeline = self._vae = self._key = None
+        self._pipeline = self._vae = self._pipeline_key = self._vae_key = None
         self._warm.clear()
         free_memory()

@@ -1,15 +1,13 @@
 """What is done where a placement runs out of the GPU's memory: the next smaller one."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import TypeVar
 
 import torch
 
+from cogx_runs.definitions.parameters import Placement
 from cogx_runs.definitions.spec import RunSpec
-from cogx_runs.definitions.sweep import Placement
 from cogx_runs.generation.loader import Loader
-from cogx_runs.generation.pipeline import PipelineKey
 from cogx_runs.models.cards import ModelCard
 from cogx_runs.models.memory import Budget, needs
 
@@ -28,7 +26,7 @@ class StepDown:
         """`loader` holds what is freed before the next try; `note` is told of each step."""
         self._loader = loader
         self._note = note
-        self._lowered: dict[PipelineKey, Placement] = {}
+        self._lowered: dict[tuple[object, ...], Placement] = {}
 
     def __call__(self, card: ModelCard, spec: RunSpec, work: Callable[[RunSpec], _T]) -> tuple[_T, Placement]:
         """The result of work on a cell, and the placement that it was done with.
@@ -37,8 +35,8 @@ class StepDown:
         torch.OutOfMemoryError where there is none.
         """
         while True:
-            while PipelineKey.of(spec) in self._lowered:
-                spec = replace(spec, placement=self._lowered[PipelineKey.of(spec)])
+            while spec.pipeline_key in self._lowered:
+                spec = spec.replace(placement=self._lowered[spec.pipeline_key])
             smaller = self.smaller(card, spec)
             try:
                 return work(spec), spec.placement
@@ -46,7 +44,7 @@ class StepDown:
                 if smaller is None:
                     raise
                 self._note(f"{spec.run_name}: placement {spec.placement} is out of the GPU's memory; now {smaller}")
-            self._lowered[PipelineKey.of(spec)] = smaller
+            self._lowered[spec.pipeline_key] = smaller
             self._loader.free()  # outside the handler, which holds on to what was allocated
 
     def smaller(self, card: ModelCard, spec: RunSpec) -> Placement | None:

@@ -98,7 +98,7 @@ class TextEncoding:
         kept = {text: _read(path) for text, path in _texts(spec).items()}
         prompt = kept[spec.prompt]
         assert prompt is not None, "the texts are encoded before a cell is begun"
-        return Embeddings(prompt, kept[spec.negative_prompt] if spec.guidance_scale > 1 else None)
+        return Embeddings(prompt, kept[spec.negative_prompt] if spec.is_guided else None)
 
     def take_cost(self, spec: RunSpec) -> tuple[float, Peak | None]:
         """Seconds and peak of what was encoded for a cell; 0 and None where all was kept from before.
@@ -111,7 +111,7 @@ class TextEncoding:
 
 def _texts(spec: RunSpec) -> dict[str, Path]:
     """The texts that a cell is made from, and where their embeddings are kept."""
-    texts = [spec.prompt, *([spec.negative_prompt] if spec.guidance_scale > 1 else [])]
+    texts = [spec.prompt, *([spec.negative_prompt] if spec.is_guided else [])]
     return {text: _path(spec, text) for text in texts}
 
 

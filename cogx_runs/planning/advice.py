@@ -5,8 +5,9 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from cogx_runs.definitions.spec import RunSpec
-from cogx_runs.definitions.sweep import MATCHED, Dtype, Placement, Scheduler, Sweep
+from cogx_runs.definitions.parameters import MATCHED, Dtype, Placement, Scheduler
+from cogx_runs.definitions.spec import OUTPUT_FIELDS, RunSpec, logged_value
+from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.errors import did_you_mean
 from cogx_runs.models.cards import ModelCard, clip_folder
 from cogx_runs.models.memory import Budget, choose_placement, choose_text_placement, largest_needs, text_shortage
@@ -69,7 +70,7 @@ def advise_rescoring(runs: Sequence[PlannedRun], sweeps: Sequence[Sweep], histor
 def _lacks(made: Sequence[PastRun], spec: RunSpec) -> list[str] | None:
     """The metrics that the first of the runs of these pixels with the cell's file and CLIP lacks; None without one."""
     for run in made:
-        if all(run.params.get(name) == str(getattr(spec, name)) for name in ("fps", "video_quality", "clip_model")):
+        if all(logged_value(run.params, name) == getattr(spec, name) for name in OUTPUT_FIELDS):
             versions = {name: definition.partition(" ")[0] for name, definition in run.definitions.items()}
             return [
                 f"{name} (version {version}, measured by {versions[name]})" if name in versions else name
@@ -83,13 +84,8 @@ def _distinct(specs: Iterable[RunSpec]) -> Iterator[RunSpec]:
     """One cell for each combination of what the rules look at."""
     seen = set()
     for spec in specs:
-        key = (
-            spec.sweep, spec.model_key, spec.num_inference_steps, spec.num_frames, spec.height, spec.width, spec.dtype,
-            spec.scheduler, spec.use_dynamic_cfg, spec.prompt, spec.negative_prompt, spec.clip_model, spec.placement,
-            spec.guidance_scale > 1, spec.compile,
-        )  # fmt: skip
-        if key not in seen:
-            seen.add(key)
+        if spec.judged not in seen:
+            seen.add(spec.judged)
             yield spec
 
 
@@ -247,7 +243,7 @@ def _revision(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
 
 
 def _negative_prompt(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
-    if spec.negative_prompt and spec.guidance_scale <= 1:
+    if spec.negative_prompt and not spec.is_guided:
         yield Advice(
             "warning",
             sweep.where("negative_prompt"),

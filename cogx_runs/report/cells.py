@@ -2,23 +2,24 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from cogx_runs.analysis.wording import write_value
-from cogx_runs.definitions.spec import PIXEL_FIELDS, RunSpec
+from cogx_runs.definitions.role import Changes
+from cogx_runs.definitions.spec import OUTPUT_FIELDS, PARAM_FIELDS, ROLES
 
-_NOT_SAID = {"prompt", "max_sequence_length"}
-CONFIG = tuple(dict.fromkeys((
-    "model", "seed", "num_inference_steps", "guidance_scale", "num_frames", "fps", "negative_prompt", "height", "width",
-    "scheduler", "dtype", "clip_model", "video_quality",
-    *(name for name in PIXEL_FIELDS if name not in _NOT_SAID),
-)))  # fmt: skip
+CONFIG = tuple(
+    sorted(
+        (name for name in PARAM_FIELDS if ROLES[name].changes is not Changes.NOTHING and ROLES[name].tells_apart),
+        key=lambda name: ROLES[name].asked,
+    )
+)
 """The parameters that tell one cell from another, those that a reader asks for first in front."""
 ENDED = ("FINISHED", "FAILED")
-_IDENTITY = ("tags.cogx.signature", "params.fps", "params.video_quality", "params.clip_model")
+_IDENTITY = ("tags.cogx.signature", *(f"params.{name}" for name in OUTPUT_FIELDS))
 """What makes a run another cell's."""
 
 
@@ -98,7 +99,6 @@ def labels_of(cells: Sequence[Cell], axis: str | None) -> dict[str, str]:
 
 
 def _cell(values: Mapping[str, Any]) -> Cell:
-    known = {field.name for field in fields(RunSpec)}
     return Cell(
         run_id=str(values["run_id"]),
         experiment=str(values["experiment"]),
@@ -108,7 +108,7 @@ def _cell(values: Mapping[str, Any]) -> Cell:
         prompt=str(values.get("tags.cogx.prompt", "")),
         signature=str(values.get("tags.cogx.signature", "")),
         output_hash=str(values["tags.cogx.output_hash"]),
-        config={name: value for name, value in _below(values, "params.") if name in known},
+        config={name: value for name, value in _below(values, "params.") if name in PARAM_FIELDS},
         metrics={name: float(value) for name, value in _below(values, "metrics.") if math.isfinite(value)},
         tags={name: str(value) for name, value in _below(values, "tags.cogx.")},
     )

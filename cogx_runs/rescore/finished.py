@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from cogx_runs.definitions.spec import PIXEL_FIELDS, output_hash
+from cogx_runs.definitions.spec import OUTPUT_FIELDS, PIXEL_FIELDS, logged_value, output_hash
 from cogx_runs.metrics.registry import versions
 from cogx_runs.tracking.reader import StoredRuns
 from cogx_runs.tracking.record import METRICS_TAG
@@ -29,8 +29,8 @@ class FinishedRun:
     @property
     def output_hash(self) -> str:
         """What it would be by the present definitions of all metrics."""
-        fps, quality = int(self.params["fps"]), float(self.params["video_quality"])
-        return output_hash(self.signature, fps, quality, self.params["clip_model"], versions())
+        outputs = {name: logged_value(self.params, name) for name in OUTPUT_FIELDS}
+        return output_hash(self.signature, outputs, versions())
 
     @property
     def identities(self) -> dict[str, str]:

@@ -7,8 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from cogx_runs.definitions.spec import PIXEL_FIELDS
-from cogx_runs.definitions.sweep import Parameters, parameters_of
+from cogx_runs.definitions.parameters import Parameters
+from cogx_runs.definitions.role import names_where
+from cogx_runs.definitions.spec import PIXEL_FIELDS, ROLES
+from cogx_runs.definitions.sweep import parameters_of
 from cogx_runs.errors import InputError
 from cogx_runs.metrics import clip_score
 from cogx_runs.metrics.failure import Attempt, attempt
@@ -17,7 +19,7 @@ from cogx_runs.metrics.registry import COMPARISONS, metrics
 from cogx_runs.rescore.decoder import Decoder
 from cogx_runs.rescore.finished import FinishedRun
 
-_OTHER_SHAPES = frozenset({"num_frames", "height", "width"})
+_OTHER_SHAPES = frozenset(names_where(ROLES, lambda role: role.is_shape))
 """Videos that differ in these are not compared frame by frame."""
 
 

@@ -49,7 +49,7 @@ def test_out_of_memory_in_decoding_denoises_nothing_again(plan: Plan, monkeypatc
 
 
 def test_a_compiled_cell_never_steps_down_to_where_it_cannot_run(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    compiled = [replace(planned, spec=replace(planned.spec, compile=True)) for planned in plan.runs[:1]]
+    compiled = [replace(planned, spec=planned.spec.replace(compile=True)) for planned in plan.runs[:1]]
     monkeypatch.setattr("cogx_runs.generation.pipeline.compile_blocks", lambda _: None)
     calls = out_of_memory_at(monkeypatch, "denoise", ("resident", "group"))
 

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -50,7 +49,7 @@ def test_a_finished_cell_cannot_be_claimed_again(store: RunStore, tmp_path: Path
     finish(store, run_id, tmp_path / "artifacts")
 
     assert store.claim(experiment, SPEC, {}) is None
-    assert store.claim(experiment, replace(SPEC, seed=1), {}) is not None
+    assert store.claim(experiment, SPEC.replace(seed=1), {}) is not None
 
 
 def test_finishing_writes_the_values_the_artifacts_and_last_the_status(store: RunStore, tmp_path: Path) -> None:
@@ -143,7 +142,7 @@ def test_an_experiment_keeps_the_axes_that_its_runs_differ_in_whatever_its_file_
     opened(seed=(1, 2), scheduler=("ddim", "dpm"), num_inference_steps=(25,), fps=(8, 16))
     experiment = store.experiment_id("exp")
     for values in ({"seed": 1}, {"seed": 2, "scheduler": "dpm"}, {"seed": 2, "num_inference_steps": 25}):
-        spec = replace(SPEC, **values)
+        spec = SPEC.replace(**values)
         run_id = store.claim(experiment, spec, {})
         assert run_id is not None
         store.describe(run_id, known_params(spec), {})
@@ -184,7 +183,7 @@ def test_a_store_that_is_no_database_is_one_line(tmp_path: Path) -> None:
 def test_of_several_finished_runs_the_generated_one_is_found_not_the_reused(store: RunStore, tmp_path: Path) -> None:
     made = store.claim(store.open_experiment(SWEEP), SPEC, {})
     other = SWEEP.model_copy(update={"name": "exp2"})
-    reused = store.claim(store.open_experiment(other), replace(SPEC, sweep="exp2"), {"cogx.reused_from": str(made)})
+    reused = store.claim(store.open_experiment(other), SPEC.replace(sweep="exp2"), {"cogx.reused_from": str(made)})
     assert made is not None
     assert reused is not None
     finish(store, made, tmp_path / "a")
