@@ -1,9 +1,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo study screenshots bench test test-slow check docs build clean
+.DEFAULT_GOAL := help
+.PHONY: help setup demo study screenshots bench format check test test-slow docs build clean
 
-setup: .venv/installed
+help: ## This list
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+setup: .venv/installed ## The environment in .venv, of the tested versions
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -25,25 +29,29 @@ screenshots: setup ## The pictures of the README, of the study's sweeps of one p
 bench: setup ## The old loop against cogx-runs, both with the toy model on a CPU
 	$(BIN)/python -m benchmarks.bench --model toy --device cpu --sweeps sweeps/guidance.yaml sweeps/steps.yaml
 
+format: setup ## Lay out the code and mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+GENERATED := CONTRIBUTING.md docs/commands.md docs/sweep-files.md docs/statistics.md
+
+check: setup ## Lint, layout, types, and that the generated docs are current
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/cog --check $(GENERATED)
+
 test: setup ## The default suite
 	$(BIN)/pytest --numprocesses 2 --dist worksteal
 
 test-slow: setup ## What takes longer than the default suite allows
 	$(BIN)/pytest -m slow
 
-check: setup ## Lint, types and generated docs
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/cog --check $(GENERATED)
-
-GENERATED := docs/commands.md docs/sweep-files.md docs/statistics.md
-
 docs: setup ## Write the generated parts of the docs again
 	$(BIN)/cog -r $(GENERATED)
 
-build: setup ## The wheel
-	$(BIN)/python -m build --wheel
+build: setup ## The sdist, and the wheel made of it, in dist/
+	$(BIN)/python -m build
 
-clean:
+clean: ## Remove what was built and what the checks have cached
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache

@@ -210,7 +210,7 @@ def video_of(outcome: Outcome, target: str | Path, *, tracking_uri: str | None =
     if run is None:
         raise CogxError(f"{outcome.spec.run_name}: has no finished run")
     with tempfile.TemporaryDirectory(prefix="cogx-runs-") as folder:
-        video = store.download(run.info.run_id, VIDEO, Path(folder))
+        video = store.download(run.run_id, VIDEO, Path(folder))
         try:
             return Path(shutil.copy(video, target))
         except OSError as error:

@@ -1,6 +1,7 @@
 """Imports run one way only, and each large dependency stays in its room."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -177,3 +178,22 @@ print("loaded:", *sorted({name.split(".")[0] for name in sys.modules}))
     assert output.count("Usage: ") >= 10
     assert "cogx_runs" in loaded.split()
     assert set(loaded.split()) & TOO_LARGE == set()
+
+
+def test_each_room_says_what_lives_there_and_what_may_be_imported_from_it() -> None:
+    rooms = {path.parent for path in SOURCES.values()} - {PACKAGE}
+    files = {room: ast.parse((room / "__init__.py").read_text(encoding="utf-8")) for room in rooms}
+    said = {room.relative_to(PACKAGE).as_posix(): ast.get_docstring(file) or "" for room, file in files.items()}
+
+    unclear = {room for room, text in said.items() if not re.match(r"[A-Z][a-z]+s .*\.\n\n.*\b[Ii]mport", text)}
+    assert unclear == set()
+    named = {(room, name) for room, text in said.items() for name in re.findall(r"`([a-z_]+)`", text)}
+    assert named >= {("report", "folder"), ("cli", "main")}
+    assert {(room, name) for room, name in named if not _is_known(PACKAGE / room, name)} == set()
+
+
+def _is_known(room: Path, name: str) -> bool:
+    """Whether a room's docstring may name this: a module, folder or function of its own, or another room."""
+    own = ast.parse((room / "__init__.py").read_text(encoding="utf-8")).body
+    functions = {node.name for node in own if isinstance(node, ast.FunctionDef)}
+    return name in functions | LEVEL.keys() or (room / name).is_dir() or (room / f"{name}.py").exists()

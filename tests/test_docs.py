@@ -13,7 +13,7 @@ from cogx_runs.definitions.parameters import Parameters
 from cogx_runs.metrics.registry import cards
 from tests.support.paths import ROOT
 
-DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -70,3 +70,15 @@ def test_the_readmes_python_works_as_pasted_and_twice(project: Path, tiny_model:
 
 def test_every_public_name_is_a_function() -> None:
     assert [name for name in cogx_runs.__all__ if not callable(getattr(cogx_runs, name))] == []
+
+
+def test_every_make_target_says_what_it_does_and_every_one_that_is_named_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):(?!=)", makefile, re.MULTILINE))
+    readers = [*DOCUMENTS, ROOT / ".ci" / "run", ROOT / ".github" / "workflows" / "ci.yml"]
+    commands = r"(?:^|`|run: )make ([a-z-]+)(?=$|`| )"
+    named = {name for path in readers for name in re.findall(commands, path.read_text("utf-8"), re.MULTILINE)}
+
+    assert set(re.findall(r"^([a-z-]+):.* ## \S", makefile, re.MULTILINE)) == targets
+    assert named >= {"setup", "check", "test", "format"}
+    assert named - targets == set()

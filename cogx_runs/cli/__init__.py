@@ -1,4 +1,7 @@
-"""The command line: each command parses, calls one function of the library, and prints."""
+"""Parses a command, calls one function of the library, prints.
+
+Nothing is imported from here but `main`, by the installed command. Only this room imports click and rich.
+"""
 
 import os
 import sys

@@ -9,6 +9,7 @@ from rich import progress as bars
 from rich.console import Console
 from rich.markup import escape
 
+from cogx_runs.planning.actions import Action
 from cogx_runs.planning.plan import Plan
 from cogx_runs.progress import Progress
 
@@ -19,7 +20,7 @@ PLAIN_STEP_INTERVAL_S = 15
 def reporter(plan: Plan) -> Iterator[Progress]:
     """A reporter for this plan's sweep, as the terminal allows."""
     console = Console(stderr=True, highlight=False)
-    total = plan.count("run") + plan.count("reuse") + plan.cells_to_come
+    total = plan.count(Action.RUN) + plan.count(Action.REUSE) + plan.cells_to_come
     if not console.is_terminal:
         yield _PlainLines(console, total)
         return

@@ -14,6 +14,7 @@ from cogx_runs.doctor import Check
 from cogx_runs.execution.outcomes import Outcome
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.registry import SHOWN, card_of, shown_cards
+from cogx_runs.planning.actions import Action
 from cogx_runs.planning.plan import Advice, Plan
 from cogx_runs.search.optuna.results import SearchResult
 
@@ -175,11 +176,11 @@ def _cell(column: str, value: Any) -> str:
 
 
 def _summary(plan: Plan) -> str:
-    counts = {action: plan.count(action) for action in ("run", "reuse", "done", "failed")}
+    counts = {action: plan.count(action) for action in Action}
     words = {"run": "to run", "reuse": "to reuse", "done": "done", "failed": "failed (--retry-failed takes them up)"}
     parts = [f"{count} {words[action]}" for action, count in counts.items() if count]
     text = f"{len(plan.runs)} cells: {', '.join(parts)}"
-    waiting = [run.estimate for run in plan.runs if run.action == "run"]
+    waiting = [run.estimate for run in plan.runs if run.action is Action.RUN]
     known = [estimate.seconds for estimate in waiting if estimate.seconds is not None]
     if known and len(known) == len(waiting):
         text += f"; about {_duration(sum(known))} ({waiting[0].basis})"

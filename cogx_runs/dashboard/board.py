@@ -7,26 +7,34 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from statistics import fmean
 
-from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
-from cogx_runs.dashboard.notes import DEGENERATE, NOTE, PROMOTED_FROM, escaped, experiment_note
+from cogx_runs.analysis.cells import run_of_each_cell
+from cogx_runs.analysis.trials import TrackedTrial, searches_of
+from cogx_runs.dashboard.notes import escaped, experiment_note
 from cogx_runs.dashboard.server import comparison, running
 from cogx_runs.dashboard.view import MARKS, TABLE, Only, Shown, chosen_key, page, view_tags
-from cogx_runs.definitions.ranges import Direction, front
+from cogx_runs.definitions.ranges import Direction
 from cogx_runs.errors import CogxError, did_you_mean, first_line
-from cogx_runs.planning.actions import TRIAL
-from cogx_runs.tracking.store import AXES_TAG, NUMBER, OBJECTIVES_TAG, RunStore
+from cogx_runs.tracking.artifacts import REPORT
+from cogx_runs.tracking.columns import AXIS
+from cogx_runs.tracking.run import TrackedRun
+from cogx_runs.tracking.store import NUMBER, RunStore
+from cogx_runs.tracking.tags import (
+    AXES,
+    MLFLOW_NOTE,
+    NOTE_SHA256,
+    OBJECTIVES,
+    PROMOTED_FROM,
+    QUESTION,
+)
 
 INTERVAL_S = 10.0
 """A board is written again no sooner than this after the last time,"""
 SHARE = 20
 """and no sooner than this many times what writing it took."""
-OWN_NOTE = "cogx.note_sha256"
-"""The hash of the description that was written here: one that a user wrote is left alone."""
 
 
 def show(store: RunStore, name: str, only: Only) -> str:
@@ -51,13 +59,16 @@ def refresh(store: RunStore, name: str, only: Only = Only(), cells: int = 0) -> 
     """
     experiment_id = store.experiment_id(name)
     tags = store.experiment_tags(experiment_id)
-    axes: dict[str, str] = json.loads(tags.get(AXES_TAG, "{}"))
-    objectives: dict[str, Direction] = json.loads(tags.get(OBJECTIVES_TAG, "{}"))
+    axes: dict[str, str] = json.loads(tags.get(AXES, "{}"))
+    objectives: dict[str, Direction] = json.loads(tags.get(OBJECTIVES, "{}"))
     runs = list(store.runs([name]))
-    latest = _latest(runs)
-    best = _best(latest, objectives)
+    latest = run_of_each_cell(runs)
+    searches = searches_of(latest, objectives)
+    best = [trial for search in searches for trial in search.best]
+    # Of the newest search alone: values of searches with other seeds or another base do not compare.
+    newest = searches[0].best if searches else []
     chosen = {
-        "best trials": [run.info.run_id for trial in best for run in latest if _trial(run) == trial],
+        "best trials": [run.run_id for trial in newest for run in trial.runs],
         "promoted": _promoted(runs),
     }
     models = _values(runs, "model")
@@ -70,27 +81,27 @@ def refresh(store: RunStore, name: str, only: Only = Only(), cells: int = 0) -> 
     shown = Shown(
         axes=tuple(axes),
         numbers=frozenset(axis for axis, kind in axes.items() if kind == NUMBER),
-        metrics=frozenset(metric for run in runs for metric in run.data.metrics),
+        metrics=frozenset(metric for run in runs for metric in (*run.metrics, *run.series)),
         models=models,
         model_of={prompt: _values(runs, "model", prompt)[0] for prompt in prompts},
         runs=max(cells, len(runs)),
         objectives=objectives,
-        marks=tuple(mark for mark in MARKS if any(mark in run.data.tags for run in runs)),
+        marks=tuple(mark for mark in MARKS if any(mark in run.tags for run in runs)),
         chosen={title: run_ids for title, run_ids in chosen.items() if run_ids},
     )
     links = [f"[clips and charts]({page(experiment_id)})", f"[table]({page(experiment_id, TABLE)})"]
     report = store.find_report(experiment_id)
     if report is not None:
         links.append(
-            f"[report](/#/experiments/{experiment_id}/runs/{report}/artifacts/report.html?workflowType=machine_learning)"
+            f"[report](/#/experiments/{experiment_id}/runs/{report}/artifacts/{REPORT}?workflowType=machine_learning)"
         )
     links += [f"[{title}]({page(experiment_id, chosen_key(title))})" for title in shown.chosen]
     links += [f"[{escaped(view.title)}]({page(experiment_id, view.key)})" for view in views]
     ordered = _in_order(latest, tuple(axes), best)
-    note = experiment_note(name, tags.get("cogx.question", ""), tuple(axes), ordered, links)
+    note = experiment_note(name, tags.get(QUESTION, ""), tuple(axes), ordered, links)
     written = view_tags(shown, [Only(), *views, only], store.created_ms(experiment_id))
-    if NOTE not in tags or _digest(tags[NOTE]) == tags.get(OWN_NOTE):
-        written |= {NOTE: note, OWN_NOTE: _digest(note)}
+    if MLFLOW_NOTE not in tags or _digest(tags[MLFLOW_NOTE]) == tags.get(NOTE_SHA256):
+        written |= {MLFLOW_NOTE: note, NOTE_SHA256: _digest(note)}
     store.tag_experiment(experiment_id, written)
     return page(experiment_id, only.key)
 
@@ -156,59 +167,28 @@ class Boards:
         self._due[name] = ended + max(INTERVAL_S, SHARE * (ended - began))
 
 
-def _values(runs: Sequence[Run], parameter: str, prompt: str | None = None) -> tuple[str, ...]:
+def _values(runs: Sequence[TrackedRun], parameter: str, prompt: str | None = None) -> tuple[str, ...]:
     """The distinct values of a parameter, of one prompt's runs where it is given, that of the newest run first."""
-    of = [run.data.params for run in runs if prompt is None or run.data.params.get("prompt_name") == prompt]
+    of = [run.params for run in runs if prompt is None or run.params.get("prompt_name") == prompt]
     return tuple(dict.fromkeys(params[parameter] for params in of if parameter in params))
 
 
-def _promoted(runs: Sequence[Run]) -> list[str]:
+def _promoted(runs: Sequence[TrackedRun]) -> list[str]:
     """The runs that were promoted, each with the one that it was made from."""
-    known = {run.info.run_id for run in runs}
-    pairs = ((run.data.tags.get(PROMOTED_FROM, ""), run.info.run_id) for run in runs)
+    known = {run.run_id for run in runs}
+    pairs = ((run.tags.get(PROMOTED_FROM, ""), run.run_id) for run in runs)
     return list(dict.fromkeys(run_id for pair in pairs if pair[0] in known for run_id in pair))
 
 
-def _trial(run: Run) -> tuple[str, int]:
-    """Of which search and trial a run is."""
-    return run.data.tags.get(f"{TRIAL}.search", ""), int(run.data.tags.get(TRIAL, 0))
+def _in_order(runs: Sequence[TrackedRun], axes: Sequence[str], best: Sequence[TrackedTrial]) -> list[TrackedRun]:
+    """By prompt and by the swept values, numbers as numbers; the best trials first, those of the newest search before
+    the others."""
+    ranks = {run.run_id: rank for rank, trial in enumerate(best) for run in trial.runs}
 
-
-def _best(runs: Sequence[Run], objectives: Mapping[str, Direction]) -> list[tuple[str, int]]:
-    """The finished trials that no other one beats, the best in the first objective first."""
-    of: dict[tuple[str, int], list[Run]] = {}
-    for run in runs:
-        if TRIAL in run.data.tags and objectives:
-            of.setdefault(_trial(run), []).append(run)
-    cells = max(map(len, of.values()), default=0)
-    finished = {
-        trial: found
-        for trial, found in sorted(of.items())
-        if len(found) == cells and all(objectives.keys() <= run.data.metrics.keys() for run in found)
-    }
-    means = {
-        trial: [fmean(run.data.metrics[objective] for run in found) for objective in objectives]
-        for trial, found in finished.items()
-    }
-    degenerate = {trial: sum(DEGENERATE in run.data.tags for run in found) for trial, found in finished.items()}
-    return front(means, list(objectives.values()), degenerate)
-
-
-def _latest(runs: Sequence[Run]) -> list[Run]:
-    """Cells that were begun again count once."""
-    latest: dict[str, Run] = {}
-    for run in sorted(runs, key=lambda run: (run.info.status == "FINISHED", run.info.start_time)):
-        latest[run.data.tags.get("cogx.output_hash", run.info.run_id)] = run
-    return list(latest.values())
-
-
-def _in_order(runs: Sequence[Run], axes: Sequence[str], best: Sequence[tuple[str, int]]) -> list[Run]:
-    """By prompt and by the swept values, numbers as numbers; the best trials of a search first."""
-
-    def place(run: Run) -> tuple[object, ...]:
-        values = [(run.data.metrics.get(f"axis.{axis}", 0.0), run.data.params.get(axis, "")) for axis in axes]
-        rank = best.index(_trial(run)) if _trial(run) in best else len(best)
-        return (rank, run.data.params.get("prompt_name", ""), *values, int(run.data.params.get("seed", 0)))
+    def place(run: TrackedRun) -> tuple[object, ...]:
+        values = [(run.metrics.get(f"{AXIS}{axis}", 0.0), run.params.get(axis, "")) for axis in axes]
+        rank = ranks.get(run.run_id, len(best))
+        return (rank, run.params.get("prompt_name", ""), *values, int(run.params.get("seed", 0)))
 
     return sorted(runs, key=place)
 

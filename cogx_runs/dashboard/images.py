@@ -6,10 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-IMAGES = "images"
-"""The folder among a run's artifacts in which MLflow looks for them."""
-LOGGED_IMAGES = {"mlflow.loggedImages": "True"}
-"""The tag by which MLflow knows that a run has pictures."""
 CLIP = "clip"
 STILLS: Mapping[str, int] = MappingProxyType({f"frame {index:02}": index for index in (0, 12, 24, 36, 48)})
 """The key of each still, and which frame it is: the same of every video, so that rows compare."""

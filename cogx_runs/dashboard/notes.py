@@ -6,45 +6,51 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from mlflow.entities import Run
-
-from cogx_runs.dashboard.images import CLIP, IMAGES, LOGGED_IMAGES
+from cogx_runs.dashboard.images import CLIP
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.registry import shown_cards
-from cogx_runs.planning.actions import TRIAL
+from cogx_runs.tracking.artifacts import CONTACT_SHEET, IMAGES, VIDEO
+from cogx_runs.tracking.columns import AXIS
 from cogx_runs.tracking.record import command
+from cogx_runs.tracking.run import TrackedRun
+from cogx_runs.tracking.tags import (
+    COMMAND,
+    DEGENERATE,
+    DEGENERATE_RULE,
+    MLFLOW_LOGGED_IMAGES,
+    MLFLOW_NOTE,
+    PICTURE,
+    PROMOTED_BY,
+    PROMOTED_FROM,
+    PROMOTED_RANK,
+    TRIAL,
+)
 
-NOTE = "mlflow.note.content"
 LIMIT = 18_000
 """Characters of an experiment's note; MLflow refuses a tag of more than 20,000."""
 RUN_LIMIT = 7_500
 """Of a run's, of 8,000."""
-PICTURE = "cogx.picture"
-"""The tag that names the artifact which stands for a run."""
-DEGENERATE = "cogx.degenerate"
-"""The tag that says what a degenerate video is: `noise`, `flat`, `frozen` or `nan`."""
-PROMOTED_FROM, PROMOTED_BY, PROMOTED_RANK = "cogx.promoted_from", "cogx.promoted_by", "cogx.promoted_rank"
-"""Tags of a run that was chosen at fewer steps: the candidate's run, the metric that chose it, and `1 of 8`. Where
-several metrics chose the same one, the last two name them all, in the same order."""
 MOST_LINKS = 60
 
 
-def experiment_note(name: str, question: str, axes: Sequence[str], runs: Sequence[Run], links: Iterable[str]) -> str:
+def experiment_note(
+    name: str, question: str, axes: Sequence[str], runs: Sequence[TrackedRun], links: Iterable[str]
+) -> str:
     """The question, and a table of the results as far as they fit. `runs` are in the order of the table; `links` are
     Markdown links to views."""
     shown_links = list(links)
     more = f" and {len(shown_links) - MOST_LINKS} more" if len(shown_links) > MOST_LINKS else ""
     head = f"{_cut(escaped(question), 4000)}\n\n{' · '.join(shown_links[:MOST_LINKS])}{more}\n\n"
     varied = [*axes, *(column for column in ("prompt_name", "seed") if column not in axes and _varies(column, runs))]
-    metrics = [card for card in shown_cards() if any(card.name in run.data.metrics for run in runs)]
-    trials = ["trial"] if any(TRIAL in run.data.tags for run in runs) else []
+    metrics = [card for card in shown_cards() if any(card.name in run.metrics for run in runs)]
+    trials = ["trial"] if any(TRIAL in run.tags for run in runs) else []
     titles = ["", *trials, *varied, *(card.heading for card in metrics), ""]
-    names = {run.info.run_id: run.info.run_name for run in runs}
+    names = {run.run_id: run.name for run in runs}
     table = f"| {' | '.join(titles)} |\n|{'---|' * len(titles)}\n"
     rest = "\n{} more runs: `cogx-runs runs " + name + "`\n"
     for number, run in enumerate(runs):
-        row = _row(run, [run.data.tags.get(TRIAL, "") for _ in trials], varied, metrics, names)
+        row = _row(run, [run.tags.get(TRIAL, "") for _ in trials], varied, metrics, names)
         if len(head) + len(table) + len(row) + len(rest) + 8 > LIMIT:
             return head + table + rest.format(len(runs) - number)
         table += row
@@ -52,22 +58,26 @@ def experiment_note(name: str, question: str, axes: Sequence[str], runs: Sequenc
 
 
 def _row(
-    run: Run, trial: Sequence[str], varied: Sequence[str], metrics: Sequence[MetricCard], names: Mapping[str, str]
+    run: TrackedRun,
+    trial: Sequence[str],
+    varied: Sequence[str],
+    metrics: Sequence[MetricCard],
+    names: Mapping[str, str],
 ) -> str:
-    values, tags = run.data.metrics, run.data.tags
+    values, tags = run.metrics, run.tags
     numbers = [card.number(values[card.name]) if card.name in values else "" for card in metrics]
     settings = [_value(run, column) for column in varied]
-    if run.info.status == "FINISHED":
-        last = f"[video](/get-artifact?path=video.mp4&run_uuid={run.info.run_id})"
-        first = picture(run.info.run_id, tags.get(PICTURE, ""))
+    if run.state.is_finished:
+        last = f"[video](/get-artifact?path={VIDEO}&run_uuid={run.run_id})"
+        first = picture(run.run_id, tags.get(PICTURE, ""))
     else:
-        last, first = run.info.status.lower(), ""
+        last, first = run.state.lower(), ""
     if DEGENERATE in tags:
         last += f" **{tags[DEGENERATE]}**"
-    last += f" {_link('run', run.info.run_id, run.info.experiment_id)}"
+    last += f" {_link('run', run.run_id, run.experiment_id)}"
     if PROMOTED_FROM in tags:
         candidate = tags[PROMOTED_FROM]
-        name = _link(escaped(names.get(candidate, "another run")), candidate, run.info.experiment_id)
+        name = _link(escaped(names.get(candidate, "another run")), candidate, run.experiment_id)
         last += f", promoted from {name}: {_chosen(tags)}"
     return f"| {' | '.join([first, *trial, *settings, *numbers, last])} |\n"
 
@@ -86,11 +96,11 @@ def run_note(what: str, prompt: str, run_id: str, metrics: Mapping[str, float], 
     """What a run is in one line, its picture, its numbers, and the command that makes it again."""
     numbers = [f"{card.title} {card.write(metrics[card.name])}" for card in shown_cards() if card.name in metrics]
     head = f"{escaped(what)}\n\n> {_cut(escaped(prompt), 1500)}\n\n{', '.join(numbers)}\n\n"
-    head += f"{picture(run_id, 'contact_sheet.png')}\n\n"
+    head += f"{picture(run_id, CONTACT_SHEET)}\n\n"
     fence = "`" * (1 + max((len(found) for found in re.findall("`+", command)), default=0))
     again = f"Make it again: {fence} {command} {fence}\n"  # not a block, which MLflow makes as wide as its longest line
     if len(head) + len(again) > RUN_LIMIT:
-        again = "The command that makes it again is in the tag `cogx.command`.\n"
+        again = f"The command that makes it again is in the tag `{COMMAND}`.\n"
     return head + again
 
 
@@ -105,9 +115,9 @@ def run_tags(
     what = f"{spec.run_name}: {spec.num_inference_steps} steps, guidance {spec.guidance_scale:g}, "
     what += f"{spec.num_frames} frames, seed {spec.seed}, {spec.model}, in {spec.sweep}."
     if DEGENERATE in tags:
-        what += f" Degenerate: {tags[DEGENERATE]} ({tags[f'{DEGENERATE}.rule']})."
+        what += f" Degenerate: {tags[DEGENERATE]} ({tags[DEGENERATE_RULE]})."
     note = run_note(what, spec.prompt, run_id, metrics, command(spec))
-    return {**LOGGED_IMAGES, PICTURE: f"{IMAGES}/{picture.name}", NOTE: note}
+    return {MLFLOW_LOGGED_IMAGES: str(True), PICTURE: f"{IMAGES}/{picture.name}", MLFLOW_NOTE: note}
 
 
 def picture(run_id: str, artifact: str) -> str:
@@ -121,14 +131,14 @@ def escaped(text: str) -> str:
     return re.sub(r"([\\`*_\[\]{}()#+!|~-])", r"\\\1", plain)
 
 
-def _value(run: Run, parameter: str) -> str:
-    number = run.data.metrics.get(f"axis.{parameter}")
-    return escaped(run.data.params.get(parameter, "")) if number is None else f"{number:.12g}"
+def _value(run: TrackedRun, parameter: str) -> str:
+    number = run.metrics.get(f"{AXIS}{parameter}")
+    return escaped(run.params.get(parameter, "")) if number is None else f"{number:.12g}"
 
 
 def _cut(text: str, characters: int) -> str:
     return text if len(text) <= characters else text[:characters].rstrip("\\") + " …"
 
 
-def _varies(column: str, runs: Sequence[Run]) -> bool:
-    return len({run.data.params.get(column) for run in runs if column in run.data.params}) > 1
+def _varies(column: str, runs: Sequence[TrackedRun]) -> bool:
+    return len({run.params.get(column) for run in runs if column in run.params}) > 1

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from cogx_runs.dashboard.images import CLIP, IMAGES, STILLS, image_paths
+from cogx_runs.dashboard.images import CLIP, STILLS, image_paths
+from cogx_runs.tracking.artifacts import CONTACT_SHEET, IMAGES
 from cogx_runs.video import Frames, contact_sheet, scaled, write_animation
 
 CLIP_SIDE_PX = 240
@@ -13,8 +14,8 @@ LARGE_SIDE_PX = 320
 
 
 def write_pictures(frames: Frames, fps: int, folder: Path) -> None:
-    """Write `contact_sheet.png`, and under `images/` the clip and the stills that a view puts side by side."""
-    contact_sheet(frames).save(folder / "contact_sheet.png")
+    """Writes the contact sheet, and under `images/` the clip and the stills that a view puts side by side."""
+    contact_sheet(frames).save(folder / CONTACT_SHEET)
     images = folder / IMAGES
     images.mkdir(exist_ok=True)
     large, small = image_paths(images, CLIP)

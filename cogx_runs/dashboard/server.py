@@ -24,7 +24,7 @@ import psutil
 from cogx_runs.errors import CogxError
 from cogx_runs.system.disk import cache_directory
 from cogx_runs.tracking.provenance import is_dead, process_tags
-from cogx_runs.tracking.reader import KIND_FILTER
+from cogx_runs.tracking.reader import CELLS
 from cogx_runs.tracking.uri import is_server, tracking_uri
 
 READY_WITHIN_S = 90
@@ -119,7 +119,7 @@ def comparison(experiment_ids: Sequence[str]) -> str:
     views for single experiments only."""
     asked = {
         "experiments": json.dumps(list(experiment_ids)),
-        "searchFilter": KIND_FILTER,
+        "searchFilter": CELLS,
         "orderByKey": "metrics.`clip_score`",
         "orderByAsc": "false",
         "startTime": "ALL",

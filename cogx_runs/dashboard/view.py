@@ -14,15 +14,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from cogx_runs.dashboard.images import CLIP, STILLS
-from cogx_runs.dashboard.notes import DEGENERATE, PROMOTED_BY, PROMOTED_RANK
 from cogx_runs.definitions.ranges import Direction
 from cogx_runs.metrics.registry import SHOWN, cards
-from cogx_runs.planning.actions import TRIAL
-from cogx_runs.tracking.reader import KIND_FILTER
+from cogx_runs.tracking.reader import CELLS
+from cogx_runs.tracking.tags import DEGENERATE, MLFLOW_VIEW, PROMOTED_BY, PROMOTED_RANK, TRIAL
 
 CHARTS, TABLE = "cogx", "cogx-table"
 """The keys of the two views of all runs of a sweep: clips and charts, and the table."""
-_TAG = "mlflow.sharedViewState."
 CLIPS_A_CARD = 10
 """MLflow shows no more pictures in a card: those of the first runs in the table."""
 CLIPS_A_ROW = 3
@@ -96,9 +94,9 @@ def view_tags(shown: Shown, of: Iterable[Only], made_at_ms: int) -> dict[str, st
         views[only.key] = (only.title, state)
     for title, run_ids in shown.chosen.items():
         named = ", ".join(f"'{run_id}'" for run_id in run_ids[:MOST_NAMED])
-        chosen = f"{KIND_FILTER} and attributes.run_id IN ({named})"
+        chosen = f"{CELLS} and attributes.run_id IN ({named})"
         views[chosen_key(title)] = (title, _state(shown, chosen, "params.`prompt_name`", False, layout))
-    return {_TAG + key: _tag(title, state, made_at_ms) for key, (title, state) in views.items()}
+    return {MLFLOW_VIEW + key: _tag(title, state, made_at_ms) for key, (title, state) in views.items()}
 
 
 def page(experiment_id: str, key: str = CHARTS) -> str:
@@ -125,7 +123,7 @@ def _filter(shown: Shown, only: Only) -> str:
         model = shown.models[0] if only.prompt is None else shown.model_of[only.prompt]
     wanted = {"params.`model`": model, "params.`prompt_name`": only.prompt}
     chosen = [f"{column} = {_quoted(value)}" for column, value in wanted.items() if value is not None]
-    return " and ".join([KIND_FILTER, *chosen])
+    return " and ".join([CELLS, *chosen])
 
 
 def _state(

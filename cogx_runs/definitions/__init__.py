@@ -1,1 +1,4 @@
-"""What the user writes, as frozen models: parameters, sweep files, ranges, prompts, and the cells they resolve to."""
+"""Reads what the user writes into frozen models: parameters, sweep files, ranges, prompts, resolved cells.
+
+Any module may be imported from the rooms above; none loads a model or asks a tracking store.
+"""

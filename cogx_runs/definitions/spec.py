@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Annotated, Any, Self, get_type_hints
+from typing import Annotated, Any, Self
 
 from cogx_runs.definitions.frozen import Frozen
 from cogx_runs.definitions.parameters import Dtype, Parameters, Scheduler, is_guided
@@ -74,8 +74,12 @@ class RunSpec(Parameters, Origin):
     @cached_property
     def output_hash(self) -> str:
         """Identity of pixels, file and scores."""
-        outputs = {name: getattr(self, name) for name in OUTPUT_FIELDS}
-        return output_hash(self.signature, outputs, dict(self.metric_versions))
+        return output_hash(self.signature, self.outputs, dict(self.metric_versions))
+
+    @property
+    def outputs(self) -> dict[str, Any]:
+        """What file and scores depend on, beside the pixels and the metrics' definitions."""
+        return {name: getattr(self, name) for name in OUTPUT_FIELDS}
 
     @property
     def is_guided(self) -> bool:
@@ -158,23 +162,11 @@ CONFIG_FIELDS = names_where(ROLES, lambda role: role.logged is not Logged.ELSEWH
 """What a run's configuration says."""
 PARAM_FIELDS = names_where(ROLES, lambda role: role.logged is Logged.PARAM)
 """What is logged as a run's params."""
-_TYPES = get_type_hints(RunSpec)
 
 
 def short_name(parameter: str) -> str:
     """Its name on the command line, in the names of runs and in tables."""
     return (ROLES[parameter].short if parameter in ROLES else "") or parameter
-
-
-def logged_value(params: Mapping[str, str], name: str) -> Any:
-    """A parameter of a run in its own type, its default where the run was made before there was one. Raises KeyError
-    where there is neither."""
-    if name not in params and name in Parameters.model_fields:
-        return Parameters.model_fields[name].default
-    kind, text = _TYPES[name], params[name]
-    if kind is bool:
-        return text == str(True)
-    return kind(text) if kind in (int, float) else text
 
 
 def output_hash(signature: str, outputs: Mapping[str, Any], metric_versions: Mapping[str, str]) -> str:

@@ -26,7 +26,7 @@ from cogx_runs.generation.measure import Peak
 from cogx_runs.metrics.degenerate import refuse_degenerate
 from cogx_runs.models.cards import ModelCard
 from cogx_runs.planning.plan import Plan
-from cogx_runs.tracking.reader import LATENTS
+from cogx_runs.tracking.artifacts import LATENTS
 from cogx_runs.tracking.record import beginning_with, params
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.video import Frames
@@ -179,18 +179,18 @@ class Maker:
         if kept is None:
             return None
         try:
-            latents = load_file(self._store.download(kept.info.run_id, LATENTS, cell.folder))["latents"]
+            latents = load_file(self._store.download(kept.run_id, LATENTS, cell.folder))["latents"]
         except (CogxError, SafetensorError) as error:
             self._report.note(f"{spec.run_name}: denoised again, since {error}")
             return None
         decoded, _ = self._decode(spec, latents)
-        measured = {name: kept.data.metrics[name] for name in _OF_THE_LATENTS if name in kept.data.metrics}
+        measured = {name: kept.metrics[name] for name in _OF_THE_LATENTS if name in kept.metrics}
         for name, value in _peaks([("decode", decoded.peak)]).items():
             measured[name] = max(value, measured.get(name, 0))
-        tags = beginning_with(kept.data.tags, TAGS_OF_THE_LATENTS)
-        tags["cogx.latents_from"] = kept.data.tags.get("cogx.latents_from", kept.info.run_id)
+        tags = beginning_with(kept.tags, TAGS_OF_THE_LATENTS)
+        tags["cogx.latents_from"] = kept.tags.get("cogx.latents_from", kept.run_id)
         measured["decode_s"] = decoded.decode_s
-        measured_on = {name: kept.data.tags[f"cogx.latents.{name}"] for name in ("device", "placement")}
+        measured_on = {name: kept.tags[f"cogx.latents.{name}"] for name in ("device", "placement")}
         series = {key: values for key, values in self._store.series(kept).items() if key.startswith("by_step.")}
         return Made(decoded.frames, measured, tags, params(spec) | measured_on, series)
 

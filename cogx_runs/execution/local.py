@@ -21,8 +21,8 @@ from cogx_runs.execution.session import Workbench
 from cogx_runs.planning.plan import Plan
 from cogx_runs.progress import Progress
 from cogx_runs.system.disk import DISK_FULL, check_disk, is_disk_full
-from cogx_runs.tracking.reader import scalars
 from cogx_runs.tracking.record import command, failure_tags, known_params, params, spec_metrics, write_definition
+from cogx_runs.tracking.run import RunState
 from cogx_runs.tracking.store import RunStore
 
 _T = TypeVar("_T")
@@ -153,13 +153,13 @@ class Runner:
         told = False
         while True:
             run = self._store.last_run(experiment_id, spec.output_hash)
-            if run is not None and run.info.status == "FINISHED":
-                self._ended(place, Outcome(spec, "done", run.info.run_id, scalars(run)))
+            if run is not None and run.state.is_finished:
+                self._ended(place, Outcome(spec, "done", run.run_id, run.metrics))
                 return
-            if run is not None and run.info.status == "FAILED":
-                self._ended(place, Outcome(spec, "failed", run.info.run_id, error="failed in another process"))
+            if run is not None and run.state is RunState.FAILED:
+                self._ended(place, Outcome(spec, "failed", run.run_id, error="failed in another process"))
                 return
-            if run is not None and run.info.status == "RUNNING" and not self._store.is_of_this_host(run):
+            if run is not None and run.state is RunState.RUNNING and not self._store.is_of_this_host(run.tags):
                 self._ended(place, Outcome(spec, "elsewhere", error="being run by another host"))
                 return
             if self._run_cell(place, experiment_id):

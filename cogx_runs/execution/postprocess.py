@@ -5,7 +5,6 @@ import time
 from collections.abc import Mapping
 from threading import Lock
 
-from cogx_runs.dashboard.images import IMAGES
 from cogx_runs.dashboard.notes import run_tags
 from cogx_runs.dashboard.pictures import write_pictures
 from cogx_runs.definitions.spec import RunSpec
@@ -18,11 +17,8 @@ from cogx_runs.metrics.registry import cards, titles
 from cogx_runs.metrics.scoring import by_reason
 from cogx_runs.metrics.subject import Subject
 from cogx_runs.planning.plan import Plan
-from cogx_runs.tracking.reader import LATENTS, scalars
+from cogx_runs.tracking.artifacts import CONTACT_SHEET, IMAGES, LATENTS, METRIC_CARDS, METRIC_ERRORS, VIDEO
 from cogx_runs.tracking.record import (
-    METRIC_ERRORS,
-    METRICS_FILE,
-    METRICS_TAG,
     beginning_with,
     degenerate_tags,
     frame_series,
@@ -35,11 +31,12 @@ from cogx_runs.tracking.record import (
     write_failures,
 )
 from cogx_runs.tracking.store import RunStore
+from cogx_runs.tracking.tags import DEFINITIONS
 from cogx_runs.video import write_mp4
 
 PHASES = ("encode_text_s", "denoise_s", "decode_s", "encode_video_s")
 """The phases of a run; its `wall_time_s` is their sum."""
-_KEPT_ARTIFACTS = ("video.mp4", "contact_sheet.png", METRICS_FILE, IMAGES, LATENTS)
+_KEPT_ARTIFACTS = (VIDEO, CONTACT_SHEET, METRIC_CARDS, IMAGES, LATENTS)
 """Artifacts that a reused cell takes over."""
 
 
@@ -58,12 +55,12 @@ class Completer:
     def complete(self, cell: Cell, made: Made) -> Outcome:
         """Encode, score and track a cell whose frames are there."""
         write_started = time.perf_counter()
-        write_mp4(made.frames, cell.folder / "video.mp4", cell.spec.fps, cell.spec.video_quality)
+        write_mp4(made.frames, cell.folder / VIDEO, cell.spec.fps, cell.spec.video_quality)
         measured = made.measured | {"encode_video_s": time.perf_counter() - write_started}
         write_pictures(made.frames, cell.spec.fps, cell.folder)
         metrics = measured | spec_metrics(cell.spec)
         metrics["wall_time_s"] = sum(measured[phase] for phase in PHASES)
-        metrics["file_size_bytes"] = (cell.folder / "video.mp4").stat().st_size
+        metrics["file_size_bytes"] = (cell.folder / VIDEO).stat().st_size
         subject = Subject(made.frames, cell.spec.prompt, cell.spec.clip_model)
         scorer = self._bench.scorer(cell.spec.clip_model)
         scores = scorer.score(subject)
@@ -73,7 +70,7 @@ class Completer:
         write_failures(cell.folder, scores.failures)
         self._tell(scores.reasons)
         meant = identities(metrics, cell.spec.clip_model)
-        tags[METRICS_TAG] = json.dumps(meant)
+        tags[DEFINITIONS] = json.dumps(meant)
         write_cards(cell.folder, meant, scores.measured)
         weights_sha256 = self._bench.loader.weights_sha256(self._plan.cards[cell.spec.model_key])
         if weights_sha256 is not None:
@@ -93,19 +90,19 @@ class Completer:
         self._report.phase("taking over")
         try:
             for name in _KEPT_ARTIFACTS:
-                self._store.download(made.info.run_id, name, cell.folder)
+                self._store.download(made.run_id, name, cell.folder)
         except CogxError as error:
             self._report.note(f"{cell.spec.run_name}: made again, since {error}")
             return None
-        metrics = {key: value for key, value in scalars(made).items() if not key.startswith("axis.")}
+        metrics = {key: value for key, value in made.metrics.items() if not key.startswith("axis.")}
         metrics |= spec_metrics(cell.spec)
         of_scores = tuple(f"cogx.{name}." for name in cards())
-        tags = beginning_with(made.data.tags, (*TAGS_OF_THE_LATENTS, METRICS_TAG, "cogx.degenerate", *of_scores))
-        tags["cogx.reused_from"] = made.data.tags.get("cogx.reused_from", made.info.run_id)
+        tags = beginning_with(made.tags, (*TAGS_OF_THE_LATENTS, DEFINITIONS, "cogx.degenerate", *of_scores))
+        tags["cogx.reused_from"] = made.tags.get("cogx.reused_from", made.run_id)
         self._store.finish(
             cell.run_id,
             cell.folder,
-            params(cell.spec) | _measured_on(made.data.params),
+            params(cell.spec) | _measured_on(made.params),
             metrics,
             tags | run_tags(cell.spec, cell.run_id, cell.folder, metrics, tags),
             series=self._store.series(made),

@@ -1,1 +1,5 @@
-"""What is measured of a video, and what each number means. Nothing outside this room imports open_clip."""
+"""Measures a video, and says what each number means and what fools it.
+
+Import a card from `registry` and a video's scores from `scoring`; a family's own module is a detail of the registry.
+Only this room imports open_clip, lpips, cd-fvd and scikit-image.
+"""

@@ -1,1 +1,4 @@
-"""CogVideoX as a set of facts: cards, weights, hub, token counts, memory, schedules. Loads no model."""
+"""Knows the models as facts: cards, weights, hub, token counts, memory, schedules.
+
+Any module may be imported from the rooms above; none loads a model.
+"""

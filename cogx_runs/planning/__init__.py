@@ -1,1 +1,4 @@
-"""What is to be done for each cell, what it costs, and what the model's rules say of it. Loads no model."""
+"""Decides what is to be done for each cell, what it will cost, and what the model's rules say of it.
+
+Any module may be imported from the rooms above; none loads a model or creates a tracking store.
+"""

@@ -1,45 +1,25 @@
-"""What is to be done for each cell, given what the tracking store remembers."""
+"""What each cell of a plan still needs, given the runs of the tracking store."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 
 from cogx_runs.definitions.spec import RunSpec
-
-Action = Literal["run", "reuse", "done", "failed"]
-TRIAL = "cogx.trial"
-"""The tag with the number of a run's trial in a search, and the beginning of the other tags of that trial."""
+from cogx_runs.tracking.run import RunState, TrackedRun
 
 
-@dataclass(frozen=True, kw_only=True)
-class PastRun:
-    """What a tracking store remembers of one run."""
+class Action(StrEnum):
+    """What is to be done for a cell."""
 
-    run_id: str
-    experiment: str
-    status: str
-    signature: str
-    output_hash: str
-    start_time_ms: int
-    reused_from: str | None
-    """The run that this one took its pixels from; None where it made them."""
-    beside: str | None
-    """What ran on the device at the same time; None where it had the device to itself."""
-    device_name: str
-    params: Mapping[str, str]
-    metrics: Mapping[str, float]
-    definitions: Mapping[str, str] = field(default_factory=dict)
-    """By metric that by which it was measured: its version, and what else its values must have in common."""
-    degenerate: str | None = None
-    """What its video is where it is degenerate: `noise`, `flat`, `frozen` or `nan`."""
-    trial_tags: Mapping[str, str] = field(default_factory=dict)
-    """Those of its tags, beginning with TRIAL, that say of which trial of a search it is."""
+    RUN = "run"
+    REUSE = "reuse"
+    DONE = "done"
+    FAILED = "failed"
 
     @property
-    def was_ended(self) -> bool:
-        """Whether `abort_degenerate` ended it before it was whole."""
-        is_aborting = self.params.get("abort_degenerate") == "True"
-        return self.status == "FAILED" and self.degenerate is not None and is_aborting
+    def is_open(self) -> bool:
+        """Whether the cell is still to be brought to its end."""
+        return self in {Action.RUN, Action.REUSE}
 
 
 @dataclass(frozen=True)
@@ -47,33 +27,38 @@ class Decision:
     """What is to be done for a cell."""
 
     action: Action
-    finished: PastRun | None = None
+    finished: TrackedRun | None = None
     """The finished run of a cell that is done."""
     decodes: bool = False
     """Whether a reused cell's kept latents are decoded again, for another file or other scores."""
 
 
-def choose_actions(specs: Sequence[RunSpec], history: Sequence[PastRun], retry_failed: bool = False) -> list[Decision]:
-    """What is to be done for each cell, given what the tracking store remembers.
+def choose_actions(
+    specs: Sequence[RunSpec], history: Sequence[TrackedRun], retry_failed: bool = False
+) -> list[Decision]:
+    """Decides for each cell what is to be done, given the runs of the tracking store.
 
     A cell that failed is left unless `retry_failed`. One that `abort_degenerate` ended is run where the sweep has that
     switched off by now: it has not failed, and is asked for whole.
     """
-    finished_here = {(run.experiment, run.output_hash): run for run in history if run.status == "FINISHED"}
-    ended_here = {(run.experiment, run.output_hash) for run in history if run.was_ended}
-    failed_here = {(run.experiment, run.output_hash) for run in history if run.status == "FAILED" and not run.was_ended}
-    outputs = {run.output_hash for run in history if run.status == "FINISHED"}
-    pixels = {run.signature for run in history if run.status == "FINISHED"}
+    finished = [run for run in history if run.state.is_finished]
+    failed = [run for run in history if run.state is RunState.FAILED]
+    finished_here = {(run.experiment, run.output_hash): run for run in finished}
+    aborted_here = {(run.experiment, run.output_hash) for run in failed if run.was_aborted}
+    failed_here = {(run.experiment, run.output_hash) for run in failed if not run.was_aborted}
+    outputs = {run.output_hash for run in finished}
+    pixels = {run.signature for run in finished}
     decisions = []
     for spec in specs:
         cell = (spec.sweep, spec.output_hash)
         if cell in finished_here:
-            decisions.append(Decision("done", finished=finished_here[cell]))
-        elif not retry_failed and (cell in failed_here or (spec.abort_degenerate and cell in ended_here)):
-            decisions.append(Decision("failed"))
+            decisions.append(Decision(Action.DONE, finished=finished_here[cell]))
+        elif not retry_failed and (cell in failed_here or (spec.abort_degenerate and cell in aborted_here)):
+            decisions.append(Decision(Action.FAILED))
         else:
             known = spec.signature in pixels
-            decisions.append(Decision("reuse" if known else "run", decodes=known and spec.output_hash not in outputs))
+            action = Action.REUSE if known else Action.RUN
+            decisions.append(Decision(action, decodes=known and spec.output_hash not in outputs))
             pixels.add(spec.signature)
             outputs.add(spec.output_hash)
     return decisions

@@ -6,15 +6,15 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from cogx_runs.definitions.parameters import MATCHED, Dtype, Placement, Scheduler
-from cogx_runs.definitions.spec import OUTPUT_FIELDS, RunSpec, logged_value
+from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.errors import did_you_mean
 from cogx_runs.models.cards import ModelCard, clip_folder
 from cogx_runs.models.memory import Budget, choose_placement, choose_text_placement, largest_needs, text_shortage
 from cogx_runs.models.tokens import clip_architectures, count_clip_tokens, count_t5_tokens
-from cogx_runs.planning.actions import PastRun
 from cogx_runs.planning.plan import Advice, PlannedRun
 from cogx_runs.system.hardware import gpu
+from cogx_runs.tracking.run import TrackedRun
 
 Rule = Callable[[RunSpec, ModelCard, Sweep], Iterator[Advice]]
 
@@ -41,16 +41,18 @@ def advise(
     return sorted(found, key=lambda advice: order[advice.level])
 
 
-def advise_rescoring(runs: Sequence[PlannedRun], sweeps: Sequence[Sweep], history: Sequence[PastRun]) -> list[Advice]:
+def advise_rescoring(
+    runs: Sequence[PlannedRun], sweeps: Sequence[Sweep], history: Sequence[TrackedRun]
+) -> list[Advice]:
     """A note for each sweep with cells that are planned again for their metrics alone, though a finished run in its
     experiment has their pixels and their file: what these lack can be measured in place."""
-    finished: dict[tuple[str, str], list[PastRun]] = {}
+    finished: dict[tuple[str, str], list[TrackedRun]] = {}
     for past in history:
-        if past.status == "FINISHED":
+        if past.state.is_finished:
             finished.setdefault((past.experiment, past.signature), []).append(past)
     found = []
     for sweep in {sweep.name: sweep for sweep in sweeps}.values():
-        planned = [run.spec for run in runs if run.spec.sweep == sweep.name and run.action in {"run", "reuse"}]
+        planned = [run.spec for run in runs if run.spec.sweep == sweep.name and run.action.is_open]
         of_each = [_lacks(finished.get((sweep.name, spec.signature), []), spec) for spec in planned]
         lacking = [lacks for lacks in of_each if lacks is not None]
         if lacking:
@@ -67,10 +69,10 @@ def advise_rescoring(runs: Sequence[PlannedRun], sweeps: Sequence[Sweep], histor
     return found
 
 
-def _lacks(made: Sequence[PastRun], spec: RunSpec) -> list[str] | None:
+def _lacks(made: Sequence[TrackedRun], spec: RunSpec) -> list[str] | None:
     """The metrics that the first of the runs of these pixels with the cell's file and CLIP lacks; None without one."""
     for run in made:
-        if all(logged_value(run.params, name) == getattr(spec, name) for name in OUTPUT_FIELDS):
+        if run.outputs == spec.outputs:
             versions = {name: definition.partition(" ")[0] for name, definition in run.definitions.items()}
             return [
                 f"{name} (version {version}, measured by {versions[name]})" if name in versions else name

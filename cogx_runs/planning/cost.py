@@ -10,9 +10,10 @@ from typing import Any
 from cogx_runs.definitions.parameters import Parameters, is_guided
 from cogx_runs.definitions.role import names_where
 from cogx_runs.definitions.spec import ROLES, RunSpec
-from cogx_runs.planning.actions import Decision, PastRun
+from cogx_runs.planning.actions import Action, Decision
 from cogx_runs.planning.plan import Estimate
 from cogx_runs.system.hardware import device_name
+from cogx_runs.tracking.run import TrackedRun
 
 TOKENS_EXPONENT = 1.45
 """How a step's time grows with the number of tokens: 2b took 0.265 s at 25 frames (9,676 tokens) and 0.642 s at 49
@@ -28,7 +29,7 @@ was such a parameter."""
 LATEST_RUNS = 50
 """Of runs of one shape only the latest so many count, so that a plan over a long history stays fast."""
 
-_RUN = Decision("run")
+_RUN = Decision(Action.RUN)
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class _Observation:
 class CostModel:
     """Medians of finished runs on the same device, model, size, precision and placement."""
 
-    def __init__(self, history: Sequence[PastRun]) -> None:
+    def __init__(self, history: Sequence[TrackedRun]) -> None:
         self._observations: dict[tuple[str, ...], list[_Observation]] = {}
         shapes: Counter[tuple[tuple[str, ...], int, bool]] = Counter()
         for run in sorted(history, key=lambda run: run.start_time_ms, reverse=True):
@@ -62,8 +63,8 @@ class CostModel:
                 self._observations.setdefault(seen.key, []).append(seen)
 
     def estimate(self, spec: RunSpec, decision: Decision = _RUN) -> Estimate:
-        """Seconds and peak VRAM of a cell; 0 s for one that is done or taken over, null where nothing is known."""
-        if decision.action != "run" and not decision.decodes:
+        """Estimates seconds and peak VRAM; 0 s for a cell that is done or taken over, null where nothing is known."""
+        if decision.action is not Action.RUN and not decision.decodes:
             basis = {"reuse": "taken over", "done": "finished", "failed": "not tried again"}[decision.action]
             return Estimate(0.0, None, basis)
         known = self._observations.get(_key(device_name(spec.device), vars(spec)), [])
@@ -123,9 +124,9 @@ def _key(device: str, configuration: Mapping[str, Any]) -> tuple[str, ...]:
     return (device, *(str(configuration.get(name, default)) for name, default in _LEARNED_APART.items()))
 
 
-def _observe(run: PastRun) -> _Observation | None:
+def _observe(run: TrackedRun) -> _Observation | None:
     """The observation in a finished run that was generated with the device to itself; None for any other."""
-    if run.status != "FINISHED" or run.reused_from is not None or run.beside is not None:
+    if not run.state.is_finished or run.pixels_from is not None or run.beside is not None:
         return None
     p, m = run.params, run.metrics
     try:

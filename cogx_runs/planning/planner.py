@@ -8,12 +8,13 @@ from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.errors import CogxError
 from cogx_runs.metrics.registry import versions
 from cogx_runs.models.memory import Budget
-from cogx_runs.planning.actions import PastRun, choose_actions
+from cogx_runs.planning.actions import choose_actions
 from cogx_runs.planning.advice import advise, advise_rescoring
 from cogx_runs.planning.cells import resolve_cells
 from cogx_runs.planning.cost import CostModel
 from cogx_runs.planning.plan import Advice, Conditions, Plan, PlannedRun
 from cogx_runs.system.hardware import choose_device
+from cogx_runs.tracking.run import TrackedRun
 from cogx_runs.tracking.uri import store_exists
 
 
@@ -27,7 +28,7 @@ class Planner:
     use_store: bool = True
     """Whether a store is asked at all."""
 
-    def history(self) -> list[PastRun]:
+    def history(self) -> list[TrackedRun]:
         """Reads what every run of the store was and came to; nothing where there is no store."""
         if not self.use_store or not store_exists(self.tracking_uri):
             return []
@@ -40,7 +41,9 @@ class Planner:
         history = self.history()
         return self.with_rescoring(self.plan_cells(sweeps, history), history)
 
-    def plan_cells(self, sweeps: Sequence[Sweep], history: Sequence[PastRun], retry_failed: bool | None = None) -> Plan:
+    def plan_cells(
+        self, sweeps: Sequence[Sweep], history: Sequence[TrackedRun], retry_failed: bool | None = None
+    ) -> Plan:
         """Plans sweeps whose cells are known, given what the store remembers.
 
         `retry_failed` replaces that of the conditions. Raises InputError naming every prompt and model that cannot be
@@ -65,6 +68,6 @@ class Planner:
         capped = None if budget is None else max_vram
         return Plan(tuple(sweeps), runs, tuple(advice), cards, capped, conditions)
 
-    def with_rescoring(self, plan: Plan, history: Sequence[PastRun]) -> Plan:
+    def with_rescoring(self, plan: Plan, history: Sequence[TrackedRun]) -> Plan:
         """The plan with a note on each sweep that `rescore` would serve better."""
         return replace(plan, advice=(*plan.advice, *advise_rescoring(plan.runs, plan.sweeps, history)))

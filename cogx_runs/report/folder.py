@@ -21,7 +21,8 @@ from cogx_runs.report.page import Media, render_page
 from cogx_runs.report.votes import report_id, votes_in
 from cogx_runs.system.disk import make_folder
 from cogx_runs.tracking.experiments import experiments_of
-from cogx_runs.tracking.store import AXES_TAG, OBJECTIVES_TAG, RunStore
+from cogx_runs.tracking.store import RunStore
+from cogx_runs.tracking.tags import AXES, OBJECTIVES
 from cogx_runs.tracking.uri import store_exists
 
 PAGE = "report.html"
@@ -99,7 +100,7 @@ def _read(name: str, store: RunStore, tracking_uri: str | None) -> Experiment:
     runs = load_runs(name, tracking_uri=tracking_uri)
     cells, unfinished = cells_of(runs)
     tags = store.experiment_tags(store.experiment_id(name))
-    objectives = json.loads(tags.get(OBJECTIVES_TAG, "{}"))
+    objectives = json.loads(tags.get(OBJECTIVES, "{}"))
     question = tags.get("cogx.question", "")
     return Experiment(name, question, tuple(cells), unfinished, _axes(cells, tags), runs, objectives)
 
@@ -109,7 +110,7 @@ def _axes(cells: Sequence[Cell], tags: Mapping[str, str]) -> tuple[str, ...]:
 
     An axis that all cells have one value of is none, unless nothing else varies: then that is all there is so far.
     """
-    named = dict.fromkeys(json.loads(tags.get(AXES_TAG, "{}")))
+    named = dict.fromkeys(json.loads(tags.get(AXES, "{}")))
     named |= {key.removeprefix("axis."): None for cell in cells for key in cell.metrics if key.startswith("axis.")}
     present = [axis for axis in named if axis in CONFIG and values_of(cells, axis)]
     return tuple(axis for axis in present if len(values_of(cells, axis)) > 1) or tuple(present)

@@ -1,1 +1,4 @@
-"""Finished runs are measured again, from the latents they kept."""
+"""Measures finished runs again, from the latents they kept.
+
+From the rooms above, import `rescoring` alone.
+"""

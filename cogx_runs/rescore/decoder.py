@@ -15,9 +15,10 @@ from cogx_runs.generation.generate import decode_latents
 from cogx_runs.generation.pipeline import load_vae
 from cogx_runs.metrics.subject import Subject
 from cogx_runs.models.cards import HUB_MODELS, NAMES, ModelCard, resolve_model
-from cogx_runs.rescore.finished import FinishedRun
 from cogx_runs.system.hardware import choose_device
-from cogx_runs.tracking.reader import LATENTS, StoredRuns
+from cogx_runs.tracking.artifacts import LATENTS, PROMPT
+from cogx_runs.tracking.reader import RunReader
+from cogx_runs.tracking.run import TrackedRun, param_value
 from cogx_runs.video import Frames
 
 if TYPE_CHECKING:
@@ -30,28 +31,28 @@ class Decoder:
     What a GPU decoded in half precision is decoded in float32 on a CPU.
     """
 
-    def __init__(self, device: str, store: StoredRuns) -> None:
+    def __init__(self, device: str, store: RunReader) -> None:
         self._device = choose_device(device)
         self._store = store
         self._vaes: dict[tuple[str, str, str], AutoencoderKLCogVideoX] = {}
         self._kept: dict[str, Frames] = {}
         self._subject: tuple[tuple[str, str], Subject] | None = None
 
-    def way(self, run: FinishedRun) -> str:
+    def way(self, run: TrackedRun) -> str:
         """How a run's latents are decoded here: `float32 on cpu`."""
         return f"{self._dtype(run.params)} on {self._device}"
 
-    def subject(self, run: FinishedRun, clip_model: str) -> Subject:
+    def subject(self, run: TrackedRun, clip_model: str) -> Subject:
         """A run's video as it is measured, kept for the next metric of it. Raises what `frames` raises."""
         key = (run.signature, clip_model)
         if self._subject is None or self._subject[0] != key:
             with tempfile.TemporaryDirectory(prefix="cogx-runs-") as folder:
-                file = self._store.download(run.run_id, "prompt.txt", Path(folder))
+                file = self._store.download(run.run_id, PROMPT, Path(folder))
                 prompt = file.read_text(encoding="utf-8").strip()
             self._subject = key, Subject(self.frames(run), prompt, clip_model)
         return self._subject[1]
 
-    def frames(self, run: FinishedRun) -> Frames:
+    def frames(self, run: TrackedRun) -> Frames:
         """A run's video.
 
         Raises CogxError where its latents cannot be read, where the VAE cannot be had, or where the model folder has
@@ -74,7 +75,7 @@ class Decoder:
         key = (params["model_source"], params["model_revision"], self._dtype(params))
         if key not in self._vaes:
             self._vaes[key] = load_vae(_card(params), self._dtype(params), self._device)
-        tiling, slicing = (params[name] == "True" for name in ("vae_tiling", "vae_slicing"))
+        tiling, slicing = (param_value(name, params[name]) for name in ("vae_tiling", "vae_slicing"))
         return decode_latents(self._vaes[key], latents, self._device, tiling=tiling, slicing=slicing)
 
 

@@ -16,19 +16,19 @@ from cogx_runs.metrics.registry import metrics
 from cogx_runs.metrics.scoring import Scores, by_reason
 from cogx_runs.planning.cells import resolve_clip
 from cogx_runs.rescore.decoder import Decoder
-from cogx_runs.rescore.finished import FinishedRun, finished_runs
-from cogx_runs.rescore.wanted import Wanted, lacking, reference_values
+from cogx_runs.rescore.missing import MissingMetric, lacking, present_output_hash, reference_values, settings
+from cogx_runs.tracking.artifacts import METRIC_CARDS
 from cogx_runs.tracking.experiments import experiments_of
 from cogx_runs.tracking.record import (
-    METRICS_FILE,
-    METRICS_TAG,
     frame_series,
     missing_tags,
     score_tags,
     write_cards,
     write_failures,
 )
+from cogx_runs.tracking.run import TrackedRun
 from cogx_runs.tracking.store import RunStore
+from cogx_runs.tracking.tags import DEFINITIONS, OUTPUT_HASH, of_metric
 
 
 @dataclass(frozen=True)
@@ -78,17 +78,17 @@ def rescore_runs(
     named = resolve_clip(clip_model) if clip_model else None
     store = RunStore(tracking_uri)
     names = experiments_of(sweep, store)
-    runs = finished_runs(store, names)
-    by_settings = {run.settings(): run for run in runs}
-    if changed and not any(run.settings(changed) in by_settings for run in runs):
+    runs = list(store.runs(names, finished_only=True))
+    by_settings = {settings(run): run for run in runs}
+    if changed and not any(settings(run, changed) in by_settings for run in runs):
         given = ", ".join(f"{name}={value}" for name, value in changed.items())
         raise CogxError(f"--reference {given}: {sweep} has no finished run with it to compare with")
     decoder = Decoder(device, store)
     measurer = _Measurer(decoder, report)
     rescored = []
     # Those of one reference side by side, so that it is decoded once.
-    for run in sorted(runs, key=lambda run: run.settings(changed)):
-        todo = lacking(run, named, changed, by_settings.get(run.settings(changed)))
+    for run in sorted(runs, key=lambda run: settings(run, changed)):
+        todo = lacking(run, named, changed, by_settings.get(settings(run, changed)))
         attempts: dict[str, Attempt] = {}
         undecoded = None
         for wanted in filter(measurer.can, todo):
@@ -122,7 +122,7 @@ class _Measurer:
         self._checked: dict[tuple[str, str], bool] = {}
         self._known: dict[tuple[str, str, str], Attempt] = {}
 
-    def can(self, wanted: Wanted) -> bool:
+    def can(self, wanted: MissingMetric) -> bool:
         """Whether it can be measured here; the first time that it cannot, that is reported."""
         key = wanted.name, wanted.identity
         if key not in self._checked:
@@ -136,7 +136,7 @@ class _Measurer:
                 self._checked[key] = True
         return self._checked[key]
 
-    def measure(self, run: FinishedRun, wanted: Wanted) -> Attempt:
+    def measure(self, run: TrackedRun, wanted: MissingMetric) -> Attempt:
         """Raises CogxError where a video cannot be decoded."""
         key = run.signature, wanted.name, wanted.identity
         if key not in self._known:
@@ -145,17 +145,17 @@ class _Measurer:
         return self._known[key]
 
 
-def _amend(store: RunStore, run: FinishedRun, scores: Scores, meant: Mapping[str, str], decoded_as: str) -> bool:
+def _amend(store: RunStore, run: TrackedRun, scores: Scores, meant: Mapping[str, str], decoded_as: str) -> bool:
     """Add to a run what it was found to be, and tell whether that changes anything of it. `meant` are the identities of
     the metrics that it has now, or that it can have no value of. Where those are all metrics by their present
     definitions, it is the finished run of the cell that a plan would name now."""
-    tags = score_tags(scores.measured) | {f"cogx.{name}.decoded_as": decoded_as for name in scores.measured}
+    tags = score_tags(scores.measured) | {of_metric(name, "decoded_as"): decoded_as for name in scores.measured}
     tags |= missing_tags(scores.reasons)
-    identities = {**run.identities, **meant}
+    identities = {**run.definitions, **meant}
     if meant:
-        tags[METRICS_TAG] = json.dumps(identities)
+        tags[DEFINITIONS] = json.dumps(identities)
     if all(identities.get(metric.card.name) == metric.card.identity(run.params["clip_model"]) for metric in metrics()):
-        tags["cogx.output_hash"] = run.output_hash
+        tags[OUTPUT_HASH] = present_output_hash(run)
     new = {key: value for key, value in tags.items() if run.tags.get(key) != value}
     if not new:
         return False
@@ -163,7 +163,7 @@ def _amend(store: RunStore, run: FinishedRun, scores: Scores, meant: Mapping[str
         folder = Path(name)
         if meant:
             with suppress(CogxError):  # a run from before there were cards has none
-                store.download(run.run_id, METRICS_FILE, folder)
+                store.download(run.run_id, METRIC_CARDS, folder)
             write_cards(folder, meant, scores.measured)
         write_failures(folder, scores.failures)
         store.amend(

@@ -1,1 +1,4 @@
-"""Searches by Optuna. Nothing outside this room imports it."""
+"""Finds what to run next: trials in ranges, fewer steps that are good enough, finals of the best candidates.
+
+Any module may be imported from the rooms above.
+"""

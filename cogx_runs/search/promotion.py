@@ -16,7 +16,6 @@ from cogx_runs.analysis.promotion.choice import Candidate, Choice, choose, direc
 from cogx_runs.analysis.promotion.finals import Comparison, Promoted, compare, metric_to_check_by, promoted
 from cogx_runs.analysis.promotion.previews import STEPS, of_newest_texts
 from cogx_runs.analysis.promotion.wording import no_agreement, say_agreement, say_comparison
-from cogx_runs.dashboard.notes import PROMOTED_BY, PROMOTED_FROM, PROMOTED_RANK
 from cogx_runs.definitions.parameters import RESOLVED, Parameters
 from cogx_runs.definitions.prompts import PromptLibrary
 from cogx_runs.definitions.spec import PIXEL_FIELDS
@@ -25,11 +24,13 @@ from cogx_runs.errors import CogxError
 from cogx_runs.execution.executor import Executor
 from cogx_runs.execution.outcomes import Outcome
 from cogx_runs.models.cards import HUB_MODELS, NAMES
+from cogx_runs.planning.actions import Action
 from cogx_runs.planning.plan import Advice, Conditions, Plan, PlannedRun
 from cogx_runs.planning.planner import Planner
 from cogx_runs.progress import Progress, SilentProgress
 from cogx_runs.tracking.experiments import experiments_of
-from cogx_runs.tracking.store import AXES_TAG, RunStore
+from cogx_runs.tracking.store import RunStore
+from cogx_runs.tracking.tags import AXES, PROMOTED_BY, PROMOTED_FROM, PROMOTED_RANK
 from cogx_runs.tracking.uri import store_exists
 
 COMMAND_LINE = "(command line)"
@@ -167,7 +168,7 @@ def _plan(
     """The chosen candidates at the final step count as one plan, with their lineage in tags."""
     configs = {one.run_id: _config(store, one) for one in choice.promoted}
     tags = store.experiment_tags(store.experiment_id(experiment))
-    axes = list(dict.fromkeys([*json.loads(tags.get(AXES_TAG, "{}")), STEPS]))
+    axes = list(dict.fromkeys([*json.loads(tags.get(AXES, "{}")), STEPS]))
     cells = [_cell(experiment, configs[one.run_id], choice.steps, axes) for one in choice.promoted]
     with tempfile.TemporaryDirectory(prefix="cogx-runs-") as folder:  # the library's own texts may have changed since
         for config in configs.values():
@@ -259,7 +260,7 @@ def _advice(planned: Plan, choice: Choice) -> tuple[Advice, ...]:
     said = [Advice("note", f"--by {choice.by}", note) for note in choice.notes]
     here = {run.spec.device for run in planned.runs}
     elsewhere = sorted({one.device for one in choice.promoted} - here)
-    if elsewhere and any(run.action == "run" for run in planned.runs):
+    if elsewhere and any(run.action is Action.RUN for run in planned.runs):
         message = (
             f"the candidates were made on {' and '.join(elsewhere)}, and these are on {' and '.join(sorted(here))}: "
             "their pixels differ in rounding too, and not by the steps alone"
@@ -279,10 +280,10 @@ def _tag(store: RunStore, planned: PlannedPromotion, outcomes: Sequence[Outcome]
         if outcome.status in _ENDED_WELL
     }
     for run in list(store.runs([planned.experiment], finished_only=True)):
-        if run.info.run_id in finals:
-            wanted = lineage(run.data.tags, finals[run.info.run_id], planned.choice.by)
-            if wanted.items() - run.data.tags.items():
-                store.amend(run.info.run_id, {}, wanted)
+        if run.run_id in finals:
+            wanted = lineage(run.tags, finals[run.run_id], planned.choice.by)
+            if wanted.items() - run.tags.items():
+                store.amend(run.run_id, {}, wanted)
 
 
 def _lacking(planned: PlannedPromotion, outcomes: Sequence[Outcome], found: Sequence[Promoted]) -> list[str]:

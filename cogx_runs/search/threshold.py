@@ -21,6 +21,7 @@ from cogx_runs.definitions.sweep import Sweep, load_sweeps
 from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.registry import qualities
+from cogx_runs.planning.actions import Action
 from cogx_runs.planning.advice import goes_right
 from cogx_runs.planning.plan import Conditions, Plan
 from cogx_runs.planning.planner import Planner
@@ -95,7 +96,7 @@ def find_threshold(
     with ExitStack() as kept:
         while True:
             planned = planner.plan([sweep.model_copy(update={"axes": {**sweep.axes, STEPS: tuple(wanted)}})])
-            if planned.count("done") < len(planned.runs):
+            if planned.count(Action.DONE) < len(planned.runs):
                 planned.check()
                 executor = executor or kept.enter_context(_local_executor(tracking_uri))
                 with open_progress(planned) as progress:
@@ -141,7 +142,7 @@ class _Cells:
         unfinished = {
             planned.spec.num_inference_steps
             for planned in self._whole.runs
-            if planned.action not in {"done", "reuse"} or planned.decision.decodes
+            if planned.action not in {Action.DONE, Action.REUSE} or planned.decision.decodes
         }
         return tuple(sorted(counts - unfinished))
 

@@ -1,1 +1,4 @@
-"""The machine: hardware, disk, signals."""
+"""Asks the machine: hardware, disk, signals.
+
+Any module may be imported from the rooms above.
+"""

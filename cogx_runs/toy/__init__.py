@@ -1,4 +1,7 @@
-"""The toy: a small trained CogVideoX and CLIP that run the whole study on a CPU."""
+"""Ships a small trained CogVideoX and CLIP that run the whole study on a CPU.
+
+Import the folders of both and their revision from here. `train`, which made them, is imported by nothing.
+"""
 
 from __future__ import annotations
 

@@ -1,1 +1,4 @@
-"""The tracking store, MLflow. Nothing outside this room imports it."""
+"""Stores runs in MLflow and reads them back.
+
+Any module may be imported from the rooms above. Only this room and `dashboard` import MLflow.
+"""

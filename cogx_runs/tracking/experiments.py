@@ -7,10 +7,10 @@ from cogx_runs.definitions.sweep import load_sweeps
 from cogx_runs.errors import CogxError, InputError
 
 if TYPE_CHECKING:
-    from cogx_runs.tracking.reader import StoredRuns
+    from cogx_runs.tracking.reader import RunReader
 
 
-def experiments_of(name: str, store: "StoredRuns") -> list[str]:
+def experiments_of(name: str, store: "RunReader") -> list[str]:
     """The experiments that a SWEEP names: an experiment itself, or those of a sweep file that the store knows.
 
     Raises CogxError with the nearest name where it is neither.

@@ -1,9 +1,8 @@
-"""Runs in MLflow, read: listed, found again, taken out of the store."""
+"""Runs of an MLflow tracking store, read: listed, found again, downloaded."""
 
 import hashlib
-import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 from urllib.request import urlopen
@@ -16,18 +15,18 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from cogx_runs.errors import CogxError, did_you_mean, first_line
-from cogx_runs.planning.actions import TRIAL, PastRun
 from cogx_runs.system.disk import cache_directory
 from cogx_runs.system.signals import Undisturbed, undisturbed
+from cogx_runs.tracking import columns, tags
+from cogx_runs.tracking.run import RunState, TrackedRun
 from cogx_runs.tracking.uri import SQLITE, is_server, sqlite_path, tracking_uri
 
-KIND_FILTER = "tags.`cogx.kind` = 'run'"
-"""Cells, and no reports."""
+CELLS = f"tags.`{tags.KIND}` = '{tags.CELL_KIND}'"
+"""MLflow's filter for the runs of cells, which leaves out reports."""
 PAGE = 1000
-LATENTS = "latents.safetensors"
 
 
-class StoredRuns:
+class RunReader:
     """The runs of one MLflow tracking store, as they are."""
 
     def __init__(self, uri: str | None = None) -> None:
@@ -71,64 +70,59 @@ class StoredRuns:
 
     def find_report(self, experiment_id: str) -> str | None:
         """The id of the run that keeps an experiment's report; None where there is none."""
-        found = next(self._search([experiment_id], "tags.`cogx.kind` = 'report'"), None)
+        found = next(self._search([experiment_id], f"tags.`{tags.KIND}` = '{tags.REPORT_KIND}'"), None)
         return None if found is None else str(found.info.run_id)
 
-    def series(self, run: Run) -> dict[str, list[float]]:
-        """What a run has a value of for each frame or step; of a step that was written twice, the later."""
+    def series(self, run: TrackedRun) -> dict[str, list[float]]:
+        """Reads what a run has a value of for each frame or step; of a step that was written twice, the later."""
         found = {}
-        for key in run.data.metrics:
-            if is_series(key):
-                points = sorted(
-                    self._client.get_metric_history(run.info.run_id, key), key=lambda point: point.timestamp
-                )
-                by_step = {point.step: point.value for point in points}
-                found[key] = [by_step[step] for step in sorted(by_step)]
+        for key in run.series:
+            points = sorted(self._client.get_metric_history(run.run_id, key), key=lambda point: point.timestamp)
+            by_step = {point.step: point.value for point in points}
+            found[key] = [by_step[step] for step in sorted(by_step)]
         return found
 
-    def runs(self, experiments: Sequence[str] | None = None, finished_only: bool = False) -> Iterator[Run]:
-        """The runs of the named experiments, or of all, newest first."""
-        ids = self._all_experiments() if experiments is None else [self.experiment_id(name) for name in experiments]
-        status = " and attributes.status = 'FINISHED'" if finished_only else ""
-        yield from self._search(ids, KIND_FILTER + status)
+    def runs(self, experiments: Sequence[str] | None = None, finished_only: bool = False) -> Iterator[TrackedRun]:
+        """Reads the runs of the named experiments, or of all, newest first."""
+        names = self._names() if experiments is None else {self.experiment_id(name): name for name in experiments}
+        status = f" and attributes.status = '{RunState.FINISHED}'" if finished_only else ""
+        yield from self._tracked(names, CELLS + status)
 
     def rows(self, experiments: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
-        """Each run flat: `run_id`, `run_name`, `experiment`, `status`, `start_time` (ms), `params.*`, ..."""
-        names = {item.experiment_id: item.name for item in self._client.search_experiments()}
+        """Reads each run flat: `run_id`, `run_name`, `experiment`, `status`, `start_time` (ms), `params.*`, ..."""
         for run in self.runs(experiments):
             yield {
-                "run_id": run.info.run_id,
-                "run_name": run.info.run_name,
-                "experiment": names[run.info.experiment_id],
-                "status": run.info.status,
-                "start_time": run.info.start_time,
-                **{f"params.{key}": value for key, value in run.data.params.items()},
-                **{f"metrics.{key}": value for key, value in scalars(run).items()},
-                **{f"tags.{key}": value for key, value in run.data.tags.items() if key.startswith("cogx.")},
+                columns.RUN_ID: run.run_id,
+                columns.RUN_NAME: run.name,
+                columns.EXPERIMENT: run.experiment,
+                columns.STATUS: run.state.value,
+                columns.START_TIME: run.start_time_ms,
+                **{columns.param(key): value for key, value in run.params.items()},
+                **{columns.metric(key): value for key, value in run.metrics.items()},
+                **{columns.tag(key): value for key, value in run.tags.items() if key.startswith(tags.PREFIX)},
             }
 
-    def history(self) -> list[PastRun]:
-        """What every run of the store was and came to."""
-        names = {item.experiment_id: item.name for item in self._client.search_experiments()}
-        return [_past_run(run, names[run.info.experiment_id]) for run in self._search(list(names), KIND_FILTER)]
+    def history(self) -> list[TrackedRun]:
+        """Reads every run of the store, newest first."""
+        return list(self.runs())
 
-    def find_finished(self, output_hash: str) -> Run | None:
-        """A finished run of any experiment with this output hash; one that was generated rather than reused where
-        there is one."""
-        query = f"{KIND_FILTER} and attributes.status = 'FINISHED' and tags.`cogx.output_hash` = '{output_hash}'"
-        found = list(self._search(self._all_experiments(), query))
-        return min(found, key=lambda run: "cogx.reused_from" in run.data.tags, default=None)
+    def find_finished(self, output_hash: str) -> TrackedRun | None:
+        """Finds a finished run of any experiment with this output hash; one that was generated rather than reused
+        where there is one."""
+        query = f"{CELLS} and attributes.status = '{RunState.FINISHED}' and tags.`{tags.OUTPUT_HASH}` = '{output_hash}'"
+        return min(self._tracked(self._names(), query), key=lambda run: run.is_copy, default=None)
 
-    def last_run(self, experiment_id: str, output_hash: str) -> Run | None:
-        """A cell's finished run in one experiment, else its latest; None where it has not been begun."""
-        found = list(self._search([experiment_id], f"{KIND_FILTER} and tags.`cogx.output_hash` = '{output_hash}'"))
-        return min(found, key=lambda run: (run.info.status != "FINISHED", -run.info.start_time), default=None)
+    def last_run(self, experiment_id: str, output_hash: str) -> TrackedRun | None:
+        """Finds a cell's finished run in one experiment, else its latest; None where it has not been begun."""
+        names = {experiment_id: str(self._client.get_experiment(experiment_id).name)}
+        found = self._tracked(names, f"{CELLS} and tags.`{tags.OUTPUT_HASH}` = '{output_hash}'")
+        return min(found, key=lambda run: (not run.state.is_finished, -run.start_time_ms), default=None)
 
-    def find_latents(self, signature: str) -> Run | None:
-        """A run of any experiment that keeps the latents of this signature, however it ended; the one that made them
-        where it is there."""
-        query = f"{KIND_FILTER} and tags.`cogx.signature` = '{signature}' and tags.`cogx.latents` = 'kept'"
-        found = list(self._search(self._all_experiments(), query))
+    def find_latents(self, signature: str) -> TrackedRun | None:
+        """Finds a run of any experiment that keeps the latents of this signature, however it ended; the one that
+        denoised them where it is there."""
+        kept = f"tags.`{tags.LATENTS}` = '{tags.LATENTS_KEPT}'"
+        found = list(self._tracked(self._names(), f"{CELLS} and tags.`{tags.SIGNATURE}` = '{signature}' and {kept}"))
         return found[-1] if found else None
 
     def download(self, run_id: str, artifact: str, folder: Path) -> Path:
@@ -142,8 +136,14 @@ class StoredRuns:
             raise CogxError(f"run {run_id}: artifact {artifact or 'folder'} cannot be read: {error}") from error
         return Path(path)
 
-    def _all_experiments(self) -> list[str]:
-        return [experiment.experiment_id for experiment in self._client.search_experiments()]
+    def _names(self) -> dict[str, str]:
+        """The name of each experiment by its id."""
+        return {item.experiment_id: item.name for item in self._client.search_experiments()}
+
+    def _tracked(self, names: Mapping[str, str], query: str) -> Iterator[TrackedRun]:
+        """Reads the runs of these experiments, given by id with their names, that the query finds, newest first."""
+        for run in self._search(list(names), query):
+            yield _tracked_run(run, names[run.info.experiment_id])
 
     def _search(self, experiment_ids: Sequence[str], query: str) -> Iterator[Run]:
         token = None
@@ -162,27 +162,18 @@ def is_series(metric: str) -> bool:
     return metric.startswith("by_")
 
 
-def scalars(run: Run) -> dict[str, float]:
-    """A run's metrics without those that have a value for each frame or step."""
-    return {key: value for key, value in run.data.metrics.items() if not is_series(key)}
-
-
-def _past_run(run: Run, experiment: str) -> PastRun:
-    return PastRun(
+def _tracked_run(run: Run, experiment: str) -> TrackedRun:
+    return TrackedRun(
         run_id=run.info.run_id,
+        name=run.info.run_name,
         experiment=experiment,
-        status=run.info.status,
-        signature=run.data.tags.get("cogx.signature", ""),
-        output_hash=run.data.tags.get("cogx.output_hash", ""),
+        experiment_id=run.info.experiment_id,
+        state=RunState(run.info.status),
         start_time_ms=run.info.start_time,
-        reused_from=run.data.tags.get("cogx.reused_from", run.data.tags.get("cogx.latents_from")),
-        beside=run.data.tags.get("cogx.beside"),
-        device_name=run.data.tags.get("cogx.env.device_name", ""),
         params=run.data.params,
-        metrics=scalars(run),
-        definitions=json.loads(run.data.tags.get("cogx.metrics", "{}")),
-        degenerate=run.data.tags.get("cogx.degenerate"),
-        trial_tags={key: value for key, value in run.data.tags.items() if key.startswith(TRIAL)},
+        metrics={key: value for key, value in run.data.metrics.items() if not is_series(key)},
+        series=tuple(key for key in run.data.metrics if is_series(key)),
+        tags=run.data.tags,
     )
 
 

@@ -16,13 +16,7 @@ from cogx_runs.metrics.failure import Failure
 from cogx_runs.metrics.metric import Measured
 from cogx_runs.metrics.registry import card_of
 from cogx_runs.models.cards import HUB_MODELS, NAMES
-from cogx_runs.tracking.tags import DEGENERATE
-
-METRICS_TAG = "cogx.metrics"
-METRICS_FILE = "metrics.yaml"
-"""The artifact that says what each number of a run means."""
-METRIC_ERRORS = "metric_errors.txt"
-"""The artifact that says where a metric raised an exception, when the reasons last changed."""
+from cogx_runs.tracking import artifacts, columns, tags
 
 
 def params(spec: RunSpec) -> dict[str, Any]:
@@ -37,13 +31,13 @@ def known_params(spec: RunSpec) -> dict[str, Any]:
 
 def spec_metrics(spec: RunSpec) -> dict[str, float]:
     """Each swept number again as a metric, by which MLflow's UI can sort."""
-    return {f"axis.{axis}": value for axis, value in spec.axis_values.items()}
+    return {f"{columns.AXIS}{axis}": value for axis, value in spec.axis_values.items()}
 
 
 def score_tags(scores: Mapping[str, Measured]) -> dict[str, str]:
     """What the values depend on beside their definitions, as tags of the run."""
     return {
-        f"cogx.{metric}.{name}": value
+        tags.of_metric(metric, name): value
         for metric, measured in scores.items()
         for name, value in measured.conditions.items()
     }
@@ -51,12 +45,12 @@ def score_tags(scores: Mapping[str, Measured]) -> dict[str, str]:
 
 def missing_tags(reasons: Mapping[str, str]) -> dict[str, str]:
     """Why a run has no value of these metrics, as tags of it."""
-    return {f"cogx.{metric}.missing": reason for metric, reason in reasons.items()}
+    return {tags.of_metric(metric, "missing"): reason for metric, reason in reasons.items()}
 
 
-def beginning_with(tags: Mapping[str, str], beginnings: tuple[str, ...]) -> dict[str, str]:
+def beginning_with(present: Mapping[str, str], beginnings: tuple[str, ...]) -> dict[str, str]:
     """The tags whose names begin so."""
-    return {key: value for key, value in tags.items() if key.startswith(beginnings)}
+    return {key: value for key, value in present.items() if key.startswith(beginnings)}
 
 
 def frame_series(scores: Mapping[str, Measured]) -> dict[str, Sequence[float]]:
@@ -65,13 +59,13 @@ def frame_series(scores: Mapping[str, Measured]) -> dict[str, Sequence[float]]:
 
 
 def identities(metrics: Iterable[str], clip_model: str) -> dict[str, str]:
-    """Of each metric that has a card: what values must have in common to be compared. Kept in the tag METRICS_TAG."""
+    """Of each metric that has a card: what values must have in common to be compared. Kept in the tag DEFINITIONS."""
     return {name: card.identity(clip_model) for name in metrics if (card := card_of(name)) is not None}
 
 
 def write_cards(folder: Path, identities: Mapping[str, str], scores: Mapping[str, Measured]) -> None:
-    """Write the definitions of these metrics into METRICS_FILE; what it says of others stays."""
-    file = folder / METRICS_FILE
+    """Write the definitions of these metrics into artifacts.METRIC_CARDS; what it says of others stays."""
+    file = folder / artifacts.METRIC_CARDS
     known: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
     for name, identity in identities.items():
         card = card_of(name)
@@ -81,15 +75,15 @@ def write_cards(folder: Path, identities: Mapping[str, str], scores: Mapping[str
 
 
 def write_failures(folder: Path, failures: Mapping[str, Failure]) -> None:
-    """Write where these metrics raised an exception into METRIC_ERRORS; no file where none did."""
+    """Write where these metrics raised an exception into artifacts.METRIC_ERRORS; no file where none did."""
     if failures:
         told = (f"{metric}: {failure.reason}\n\n{failure.traceback}" for metric, failure in failures.items())
-        (folder / METRIC_ERRORS).write_text("\n".join(told), encoding="utf-8")
+        (folder / artifacts.METRIC_ERRORS).write_text("\n".join(told), encoding="utf-8")
 
 
 def degenerate_tags(kind: str, reason: str) -> dict[str, str]:
     """What a degenerate video is, and the quantity, its value and the threshold by which it was found."""
-    return {DEGENERATE: kind, f"{DEGENERATE}.rule": f"{reason}; version {RULE_VERSION}"}
+    return {tags.DEGENERATE: kind, tags.DEGENERATE_RULE: f"{reason}; version {RULE_VERSION}"}
 
 
 def failure_tags(error: Exception) -> dict[str, str]:
@@ -122,8 +116,8 @@ def _written(value: Any) -> str:
 
 
 def write_definition(spec: RunSpec, folder: Path) -> None:
-    (folder / "prompt.txt").write_text(spec.prompt + "\n", encoding="utf-8")
+    (folder / artifacts.PROMPT).write_text(spec.prompt + "\n", encoding="utf-8")
     definition = {"sweep": spec.sweep, "axes": list(spec.axes), "signature": spec.signature, **spec.config}
-    (folder / "config.yaml").write_text(
+    (folder / artifacts.CONFIG).write_text(
         yaml.safe_dump(definition, sort_keys=False, allow_unicode=True), encoding="utf-8"
     )

@@ -4,12 +4,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
-from types import MappingProxyType
+from functools import cache, cached_property
+from typing import Any, get_type_hints
 
+from cogx_runs.definitions.parameters import Parameters
+from cogx_runs.definitions.spec import OUTPUT_FIELDS, RunSpec
 from cogx_runs.tracking import tags
-
-_NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class RunState(StrEnum):
@@ -44,12 +44,35 @@ class TrackedRun:
     state: RunState
     start_time_ms: int
     """Milliseconds since 1970."""
-    params: Mapping[str, str] = _NOTHING
+    params: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     """Those with one value; those by step or frame are `series`."""
     series: tuple[str, ...] = ()
     """Names of the metrics that have a value for each step or frame."""
-    tags: Mapping[str, str] = _NOTHING
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """The parameters in their own types; those that no cell has are left out."""
+        types = _parameter_types()
+        return {name: param_value(name, text) for name, text in self.params.items() if name in types}
+
+    @property
+    def prompt_name(self) -> str:
+        """Name of the prompt; that of the run where it does not say."""
+        return self.params.get("prompt_name", self.name)
+
+    @property
+    def cell(self) -> tuple[str, ...]:
+        """What two runs of one cell share, whatever the definitions of their metrics: pixels, file and CLIP."""
+        file = (self.params.get(name, "") for name in OUTPUT_FIELDS)
+        return (self.signature or self.run_id, *file)
+
+    @property
+    def outputs(self) -> dict[str, Any]:
+        """What file and scores depend on; the default of a parameter that there was none of when the run was made."""
+        known = self.config
+        return {name: known.get(name, Parameters.model_fields[name].default) for name in OUTPUT_FIELDS}
 
     @property
     def signature(self) -> str:
@@ -89,7 +112,7 @@ class TrackedRun:
     @cached_property
     def definitions(self) -> dict[str, str]:
         """Of each metric the definition by which it was measured: version, CLIP, reference."""
-        found: dict[str, str] = json.loads(self.tags.get(tags.METRICS, "{}"))
+        found: dict[str, str] = json.loads(self.tags.get(tags.DEFINITIONS, "{}"))
         return found
 
     @property
@@ -100,5 +123,19 @@ class TrackedRun:
     @property
     def was_aborted(self) -> bool:
         """Whether `abort_degenerate` ended it before it was whole."""
-        is_aborting = self.params.get("abort_degenerate") == str(True)
-        return self.state is RunState.FAILED and self.degenerate is not None and is_aborting
+        is_aborting = self.config.get("abort_degenerate", False)
+        return self.state is RunState.FAILED and self.degenerate is not None and bool(is_aborting)
+
+
+def param_value(name: str, text: str) -> Any:
+    """Reads a parameter's value from its text, in the type that it has in a RunSpec; a name that no cell has stays
+    text."""
+    kind = _parameter_types().get(name)
+    if kind is bool:
+        return text == str(True)
+    return kind(text) if kind in {int, float} else text
+
+
+@cache
+def _parameter_types() -> dict[str, Any]:
+    return get_type_hints(RunSpec)

@@ -18,16 +18,13 @@ from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.errors import CogxError, first_line
 from cogx_runs.metrics.registry import aim, cards
 from cogx_runs.tracking.provenance import is_dead, is_own, process_tags
-from cogx_runs.tracking.reader import KIND_FILTER, StoredRuns
+from cogx_runs.tracking.reader import CELLS, RunReader
+from cogx_runs.tracking.tags import AXES, OBJECTIVES, QUESTION, SWEEP_FILE
 from cogx_runs.tracking.uri import sqlite_path
 
 TAG_LIMIT = 7900
 """Characters of a tag; MLflow refuses more than 8,000."""
 EXPERIMENT_TAG_LIMIT = 19000
-AXES_TAG = "cogx.axes"
-"""Of an experiment: its axes, each with its kind."""
-OBJECTIVES_TAG = "cogx.objectives"
-"""Of an experiment: what its search is for: by metric `maximize` or `minimize`."""
 NUMBER = "number"
 """The kind of an axis of numbers; any other kind is `word`."""
 BATCH = 1000
@@ -40,7 +37,7 @@ _AT_WORK: set[str] = set()
 """The runs that this process has claimed and not ended."""
 
 
-class RunStore(StoredRuns):
+class RunStore(RunReader):
     """The runs of one MLflow tracking store, and who is at work on them."""
 
     def check_writable(self) -> None:
@@ -56,12 +53,12 @@ class RunStore(StoredRuns):
         """
         axes = {axis: _kind(values) for axis, values in sweep.axes.items()}
         tags = {
-            "cogx.file": sweep.file,
-            "cogx.question": sweep.description[:EXPERIMENT_TAG_LIMIT],
-            AXES_TAG: json.dumps(axes),
+            SWEEP_FILE: sweep.file,
+            QUESTION: sweep.description[:EXPERIMENT_TAG_LIMIT],
+            AXES: json.dumps(axes),
         }
         if sweep.optuna is not None:
-            tags[OBJECTIVES_TAG] = json.dumps(_objectives(sweep.optuna))
+            tags[OBJECTIVES] = json.dumps(_objectives(sweep.optuna))
         with self._lock:
             found = self._client.get_experiment_by_name(sweep.name)
             if found is None:
@@ -71,15 +68,15 @@ class RunStore(StoredRuns):
                 f"experiment {sweep.name!r} was deleted in MLflow; restore it "
                 f"(`mlflow experiments restore -x {found.experiment_id}`) or give the sweep another name"
             )
-        before = json.loads(found.tags.get(AXES_TAG, "{}"))
+        before = json.loads(found.tags.get(AXES, "{}"))
         kept = self._differing([axis for axis in before if axis not in axes], found.experiment_id)
-        tags[AXES_TAG] = json.dumps(axes | {axis: before[axis] for axis in kept})
+        tags[AXES] = json.dumps(axes | {axis: before[axis] for axis in kept})
         self.tag_experiment(found.experiment_id, tags)
         return str(found.experiment_id)
 
     def _differing(self, axes: Sequence[str], experiment_id: str) -> list[str]:
         """Those of the axes that the experiment's runs have several values of."""
-        runs = list(self._search([experiment_id], KIND_FILTER)) if axes else []
+        runs = list(self._search([experiment_id], CELLS)) if axes else []
         return [axis for axis in axes if len({run.data.params.get(axis) for run in runs} - {None}) > 1]
 
     def tag_experiment(self, experiment_id: str, tags: Mapping[str, str]) -> None:
@@ -94,7 +91,7 @@ class RunStore(StoredRuns):
         """End as KILLED the runs of this host whose process is gone. Returns how many there were."""
         buried = 0
         with self._lock:  # a run that another thread is about to claim is not dead
-            for run in self._search(experiment_ids, f"{KIND_FILTER} and attributes.status = 'RUNNING'"):
+            for run in self._search(experiment_ids, f"{CELLS} and attributes.status = 'RUNNING'"):
                 if self._is_dead(run):
                     self.kill(run.info.run_id)
                     buried += 1
@@ -111,7 +108,7 @@ class RunStore(StoredRuns):
 
     def claim(self, experiment_id: str, spec: RunSpec, tags: Mapping[str, str]) -> str | None:
         """Create the run of a cell and return its id; None where it is finished or another process is at it."""
-        same = f"{KIND_FILTER} and tags.`cogx.output_hash` = '{spec.output_hash}'"
+        same = f"{CELLS} and tags.`cogx.output_hash` = '{spec.output_hash}'"
         with self._lock:
             for run in self._search([experiment_id], same):
                 if run.info.status == "FINISHED":
@@ -244,18 +241,18 @@ class RunStore(StoredRuns):
     def works_beside(self, device_name: str) -> bool:
         """Whether another process of this host has a run under way on this device, as far as this store knows."""
         return any(
-            self.is_of_this_host(other) and other.data.tags.get("cogx.env.device_name") == device_name
+            self.is_of_this_host(other.data.tags) and other.data.tags.get("cogx.env.device_name") == device_name
             for other in self._others_at_work()
         )
 
     def _others_at_work(self) -> Iterator[Run]:
-        for run in self._search(self._all_experiments(), f"{KIND_FILTER} and attributes.status = 'RUNNING'"):
+        for run in self._search(list(self._names()), f"{CELLS} and attributes.status = 'RUNNING'"):
             if not is_own(run.data.tags) and not is_dead(run.data.tags):
                 yield run
 
-    def is_of_this_host(self, run: Run) -> bool:
+    def is_of_this_host(self, tags: Mapping[str, str]) -> bool:
         """Whether a run was made on this host, where a dead process can be told from a living one."""
-        return bool(run.data.tags.get("cogx.process.host") == process_tags()["cogx.process.host"])
+        return tags.get("cogx.process.host") == process_tags()["cogx.process.host"]
 
 
 def _kind(values: Sequence[Any]) -> str:

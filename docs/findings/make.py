@@ -194,11 +194,10 @@ def check_words(study: Study) -> None:
 def write(study: Study) -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
     for name, block in BLOCKS.items():
-        mark = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-        if len(mark.findall(text)) != 1:
+        places = list(re.finditer(rf"(?<=<!-- {name} -->\n).*?(?=<!-- end -->)", text, re.DOTALL))
+        if len(places) != 1:
             sys.exit(f"findings.md: has no single place marked {name!r}")
-        filled = f"\n{block(study)}\n\n"
-        text = mark.sub(lambda found, filled=filled: found[1] + filled + found[2], text)
+        text = f"{text[: places[0].start()]}\n{block(study)}\n\n{text[places[0].end() :]}"
     DOCUMENT.write_text(text, encoding="utf-8")
     figures.draw_effects([study.effects[SCORE, axis, float(value)] for axis, value in VALUES])
     figures.draw_threshold(study.threshold)

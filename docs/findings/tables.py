@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from itertools import combinations
+from typing import Any
 
 import figures
 import numpy as np
@@ -68,7 +69,7 @@ def by_prompt(study: Study) -> str:
     return as_table(["CLIP score", "baseline", *(f"{short[axis]} {value:g}" for axis, value in VALUES)], rows)
 
 
-def carriers(changes: npt.NDArray[np.float64]) -> tuple[int, float]:
+def carriers(changes: npt.NDArray[np.floating[Any]]) -> tuple[int, float]:
     """How many changes, those furthest to the mean's side first, make MOST of the sum; and the mean of the others."""
     ordered = np.sort(changes * np.sign(changes.mean()))[::-1]
     few = int(np.argmax(np.cumsum(ordered) >= MOST * ordered.sum())) + 1

@@ -43,6 +43,8 @@ def mean_of(effect: Effect | Interaction) -> str:
 
 
 def interval_of(effect: Effect | Interaction) -> str:
+    assert effect.low is not None
+    assert effect.high is not None
     low, high = (number(effect.metric, end, with_sign=True) for end in (effect.low, effect.high))
     return f"{low} to {high}"
 

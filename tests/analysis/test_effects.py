@@ -191,7 +191,7 @@ def test_effects_as_a_frame_have_a_row_each() -> None:
 
     frame = effects_frame(found)
 
-    assert frame.loc[0, ["axis", "value", "verdict", "prompts"]].tolist() == ["guidance_scale", 12.0, "better", 9]
+    assert frame[["axis", "value", "verdict", "prompts"]].values.tolist() == [["guidance_scale", 12.0, "better", 9]]
     assert effects_frame([]).columns.tolist() == frame.columns.tolist()
 
 

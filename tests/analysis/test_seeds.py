@@ -62,7 +62,7 @@ def test_the_parts_of_the_variance_are_right_on_average() -> None:
     rows = []
     for setting in range(40):
         levels = rng.normal(30, 2, 9)
-        scores = {f"p{place}": rng.normal(level, 1, 2) for place, level in enumerate(levels)}
+        scores = {f"p{place}": rng.normal(level, 1, 2).tolist() for place, level in enumerate(levels)}
         rows += of_seeds(scores, guidance_scale=float(setting))
 
     found = spread_of(rows)

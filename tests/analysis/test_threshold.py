@@ -1,5 +1,7 @@
 """The smallest step count shown not inferior: bisection and verdicts, on simulated curves."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -79,9 +81,10 @@ def test_a_verdict_is_the_one_sided_t_bound_at_the_searchs_level() -> None:
 
     assert threshold.alpha == 0.05 / 4
     low, high = stats.ttest_1samp(differences, 0).confidence_interval(0.975)
+    about: Any = pytest.approx
     assert threshold.curve == (
         ThresholdPoint(
-            count=20, mean=pytest.approx(np.mean(differences)), low=pytest.approx(low), high=pytest.approx(high),
+            count=20, mean=about(np.mean(differences)), low=about(low), high=about(high),
             prompts=9, seeds=5, verdict="not inferior",
         ),
     )  # fmt: skip

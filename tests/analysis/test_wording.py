@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -49,8 +50,12 @@ def test_degenerate_videos_count_and_are_said_to() -> None:
 
 def test_a_sentence_writes_a_metric_as_its_card_does_and_never_a_change_as_zeros() -> None:
     def said(metric: str, changes: Sequence[float], base: float = 1.0) -> str:
+        def row(prompt: str, guidance: float, change: float) -> dict[str, Any]:
+            measured: Any = {metric: base + guidance / 12 * change}
+            return run(prompt_name=prompt, guidance_scale=guidance, **measured)
+
         rows = [
-            run(prompt_name=prompt, guidance_scale=guidance, **{metric: base + guidance / 12 * change})
+            row(prompt, guidance, change)
             for prompt, change in zip(PROMPTS, changes, strict=False)
             for guidance in (0.0, 12.0)
         ]

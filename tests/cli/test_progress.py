@@ -3,7 +3,7 @@
 import pytest
 
 from cogx_runs.cli.progress import reporter
-from cogx_runs.planning.actions import Decision
+from cogx_runs.planning.actions import Action, Decision
 from cogx_runs.planning.plan import Estimate, Plan, PlannedRun
 from tests.support.specs import SPEC
 
@@ -12,7 +12,7 @@ def test_a_video_that_ends_after_the_next_has_begun_is_told_under_its_own_name(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     specs = [SPEC.replace(seed=seed, axes=("seed",)) for seed in (1, 2)]
-    runs = tuple(PlannedRun(spec, Decision("run"), Estimate(None, None, "")) for spec in specs)
+    runs = tuple(PlannedRun(spec, Decision(Action.RUN), Estimate(None, None, "")) for spec in specs)
 
     with reporter(Plan((), runs)) as told:
         for spec in specs:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +13,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from cogx_runs.dashboard.board import Boards, refresh, show
-from cogx_runs.dashboard.notes import LIMIT, NOTE, RUN_LIMIT, escaped, run_note
+from cogx_runs.dashboard.notes import LIMIT, RUN_LIMIT, escaped, run_note
 from cogx_runs.dashboard.view import Only
 from cogx_runs.definitions.parameters import Parameters
 from cogx_runs.definitions.ranges import OptunaSearch
@@ -21,6 +22,7 @@ from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.errors import CogxError
 from cogx_runs.tracking.record import known_params, spec_metrics
 from cogx_runs.tracking.store import RunStore
+from cogx_runs.tracking.tags import MLFLOW_NOTE
 from tests.support.specs import SPEC
 
 SWEEP = Sweep(
@@ -58,7 +60,7 @@ def state(experiment: str, key: str) -> dict[str, Any]:
 
 
 def note(experiment: str) -> str:
-    return str(MlflowClient().get_experiment(experiment).tags[NOTE])
+    return str(MlflowClient().get_experiment(experiment).tags[MLFLOW_NOTE])
 
 
 def test_a_view_sorts_by_the_swept_number_and_names_every_metric_in_a_card(store: RunStore, tmp_path: Path) -> None:
@@ -182,6 +184,33 @@ def test_a_search_has_its_objectives_its_trials_and_a_view_of_the_best_of_them(s
     assert state(experiment, "cogx")["selectedColumns"][-1] == "tags.`cogx.degenerate`"
 
 
+def test_each_search_is_judged_by_itself_and_the_newest_ones_best_trial_comes_first(
+    store: RunStore, tmp_path: Path
+) -> None:
+    search = OptunaSearch(trials=2, objectives=["clip_score"])
+    experiment = store.open_experiment(SWEEP.model_copy(update={"vary": "optuna", "optuna": search}))
+
+    def tried(key: str, number: int, guidance: float, *scores: float) -> list[str]:
+        tags = {"cogx.trial": str(number), "cogx.trial.search": key}
+        made = []
+        for seed, score in enumerate(scores, int(10 * guidance)):
+            spec = SPEC.replace(guidance_scale=guidance, seed=seed, axes=("guidance_scale",))
+            made.append(finish(store, experiment, spec, tmp_path / "a", clip_score=score))
+            store.amend(made[-1], {}, tags)
+        return made
+
+    two_seeds = tried("two seeds", 1, 1.0, 20.0, 21.0)
+    tried("two seeds", 2, 2.0, 40.0)
+    tried("one seed", 1, 3.0, 34.0)
+    (best,) = tried("one seed", 2, 4.0, 35.0)
+
+    refresh(store, "exp")
+
+    assert state(experiment, "cogx-best-trials")["searchFilter"].endswith(f" IN ('{best}')")
+    rows = [line for line in note(experiment).splitlines() if line.startswith("|")][2:]
+    assert [re.findall(r"runs/(\w+)", row)[0] for row in rows[:3]] == [best, *two_seeds]
+
+
 def test_promoted_runs_stand_with_what_they_were_made_from(store: RunStore, tmp_path: Path) -> None:
     experiment = store.open_experiment(SWEEP)
     few, _, many = (
@@ -255,7 +284,7 @@ def test_many_prompts_and_a_long_question_stay_within_mlflows_limits(store: RunS
 def test_a_description_that_a_user_wrote_is_left_alone(store: RunStore) -> None:
     experiment = store.open_experiment(SWEEP)
     refresh(store, "exp")
-    MlflowClient().set_experiment_tag(experiment, NOTE, "My own words.")
+    MlflowClient().set_experiment_tag(experiment, MLFLOW_NOTE, "My own words.")
 
     refresh(store, "exp")
 

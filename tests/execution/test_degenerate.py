@@ -136,7 +136,7 @@ def test_a_finished_degenerate_video_is_tagged_and_shown_wherever_runs_are(
         assert list(runs["tags.cogx.degenerate.rule"]) == [f"{rule}; version 1"]
     assert runs["tags.cogx.reused_from"].notna().all()
     store = RunStore()
-    note = next(store.runs(["again"])).data.tags["mlflow.note.content"]
+    note = next(store.runs(["again"])).tags["mlflow.note.content"]
     assert "Degenerate: flat \\(spread of a frame 0.000, below 5; version 1\\)." in note
     assert "**flat**" in store.experiment_tags(store.experiment_id("again"))["mlflow.note.content"]
     listed = CliRunner().invoke(cli, ["runs", "exp"]).output.splitlines()

@@ -29,7 +29,7 @@ def test_latents_of_a_run_that_failed_in_decoding_are_decoded_by_the_next_one(
 ) -> None:
     with monkeypatch.context() as small:
         out_of_memory_at(small, "decode", ("resident", "group", "sequential"))
-        small.setitem(oom_fallback.LESS_MEMORY, "group", None)  # type: ignore[arg-type]
+        small.setitem(oom_fallback.LESS_MEMORY, "group", None)
         assert run(replace(plan, runs=plan.runs[:1])) == ["failed"]
     monkeypatch.delattr(inference, "denoise")
 

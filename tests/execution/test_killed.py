@@ -65,7 +65,7 @@ def wait_until(condition: Callable[[], bool], process: BaseProcess) -> None:
 
 def statuses() -> Counter[tuple[str, str]]:
     """How many runs there are of each number of steps and status."""
-    return Counter((run.info.run_name.removeprefix("steps=").split()[0], run.info.status) for run in RunStore().runs())
+    return Counter((run.name.removeprefix("steps=").split()[0], run.state) for run in RunStore().runs())
 
 
 def test_a_sweep_killed_between_any_two_writes_ends_with_each_cell_finished_once_and_denoises_none_again(
@@ -91,12 +91,12 @@ def test_a_sweep_killed_between_any_two_writes_ends_with_each_cell_finished_once
     runs = list(RunStore().runs())  # newest first
     first, (finished,) = (
         runs[-1],
-        [run for run in runs if run.info.run_name.startswith("steps=2 ") and run.info.status == "FINISHED"],
+        [run for run in runs if run.name.startswith("steps=2 ") and run.state == "FINISHED"],
     )
-    assert finished.data.tags["cogx.latents_from"] == first.info.run_id
-    assert (first.data.tags["cogx.latents"], finished.data.metrics["denoise_s"]) == (
+    assert finished.tags["cogx.latents_from"] == first.run_id
+    assert (first.tags["cogx.latents"], finished.metrics["denoise_s"]) == (
         "kept",
-        first.data.metrics["denoise_s"],
+        first.metrics["denoise_s"],
     )
 
 
@@ -143,10 +143,10 @@ def test_two_different_sweeps_at_once_make_a_cell_that_they_share_once_and_say_t
 
     assert [ended(process) for process in processes] == [0, 0]
     runs = list(RunStore().runs())
-    assert [run.info.status for run in runs] == ["FINISHED", "FINISHED"]
-    made = [run for run in runs if "cogx.reused_from" not in run.data.tags]
-    assert [run.data.tags["cogx.reused_from"] for run in runs if run not in made] == [made[0].info.run_id]
-    assert made[0].data.tags["cogx.beside"] == "another sweep"
+    assert [run.state for run in runs] == ["FINISHED", "FINISHED"]
+    made = [run for run in runs if "cogx.reused_from" not in run.tags]
+    assert [run.tags["cogx.reused_from"] for run in runs if run not in made] == [made[0].run_id]
+    assert made[0].tags["cogx.beside"] == "another sweep"
 
 
 def test_two_sweeps_at_once_in_a_folder_without_a_store_finish_each_cell_exactly_once(sweep_file: Path) -> None:

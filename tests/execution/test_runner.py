@@ -3,6 +3,7 @@
 import threading
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -211,7 +212,7 @@ def test_no_more_than_two_videos_wait() -> None:
 
     with Finishing(2, lambda place, _: told.append(place)) as finishing:
         for place in (0, 1):
-            finishing.submit(place, lambda gate=gates[place]: waits(gate))
+            finishing.submit(place, partial(waits, gates[place]))
         opener = threading.Timer(0.2, gates[1].set)
         opener.start()
         finishing.make_room()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from mlflow import MlflowClient
 from PIL import Image
 from safetensors.torch import load_file
 
@@ -106,8 +107,7 @@ def test_what_is_finished_is_not_run_again_and_what_another_sweep_finished_is_re
     pd.testing.assert_series_equal(reused[same], made[same], check_names=False)
     store = RunStore()
     series = [
-        store.series(next(run for run in store.runs() if run.info.run_id == found["run_id"]))
-        for found in (made, reused)
+        store.series(next(run for run in store.runs() if run.run_id == found["run_id"])) for found in (made, reused)
     ]
     assert series[0] == series[1]
     assert {name: len(values) for name, values in series[0].items()} == {
@@ -179,7 +179,7 @@ def test_a_sweep_over_models_frees_one_pipeline_and_loads_the_next(
 def test_artifacts_that_somebody_deleted_are_made_again(invoke: Invoke) -> None:
     invoke("sweep", "guidance.yaml")
     for run in RunStore().runs(["exp_guidance"]):
-        shutil.rmtree(run.info.artifact_uri)
+        shutil.rmtree(MlflowClient().get_run(run.run_id).info.artifact_uri)
 
     result = invoke("sweep", "seed.yaml", "--json")
 

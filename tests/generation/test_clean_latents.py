@@ -10,8 +10,9 @@ from diffusers import CogVideoXPipeline
 from cogx_runs.definitions.parameters import Scheduler
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import DegenerateError
-from cogx_runs.generation.generate import Denoised, OnClean, denoise
+from cogx_runs.generation.generate import Denoised, denoise
 from cogx_runs.generation.text import TextEncoding
+from cogx_runs.generation.x0_prediction import OnClean
 from cogx_runs.metrics.degenerate import refuse_degenerate
 from cogx_runs.models.cards import resolve_model
 from cogx_runs.tracking.record import failure_tags

@@ -51,7 +51,7 @@ def smooth_latents(noisy: float = 0) -> torch.Tensor:
     field = torch.sin(x / 4)[None, None] * torch.cos(y / 5) * torch.linspace(0.5, 1, 4)[:, None, None]
     field = field.expand(5, 4, 16, 24) / field.std()
     drawn = torch.randn(5, 4, 16, 24, generator=torch.Generator().manual_seed(0))
-    return (1 - noisy**2) ** 0.5 * field + noisy * drawn
+    return float((1 - noisy**2) ** 0.5) * field + noisy * drawn
 
 
 def measures_of(frames: Frames) -> FrameMeasures:

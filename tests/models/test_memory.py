@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from cogx_runs.definitions.parameters import Placement
+from cogx_runs.definitions.spec import Workload
 from cogx_runs.models.cards import HUB_MODELS, ModelCard
 from cogx_runs.models.memory import (
     CONTEXT_GIB,
     RAM_RESERVE_GIB,
     Budget,
     Choice,
-    Workload,
     choose_placement,
     choose_text_placement,
     largest_needs,

@@ -4,25 +4,27 @@ from dataclasses import replace
 
 import pytest
 
-from cogx_runs.planning.actions import Decision, choose_actions
+from cogx_runs.planning.actions import Action, Decision, choose_actions
+from cogx_runs.tracking.tags import DEGENERATE
 from tests.support.planning import actions, past
 from tests.support.specs import SPEC
+from tests.support.tracked_runs import tagged
 
 
 def test_a_cell_that_is_finished_here_is_done_and_names_its_run() -> None:
     finished = past(SPEC, "FINISHED")
 
-    assert choose_actions([SPEC], [finished]) == [Decision("done", finished)]
+    assert choose_actions([SPEC], [finished]) == [Decision(Action.DONE, finished)]
 
 
 def test_a_cell_that_is_finished_in_another_experiment_is_reused() -> None:
-    assert choose_actions([SPEC], [past(SPEC, "FINISHED", "other")]) == [Decision("reuse")]
+    assert choose_actions([SPEC], [past(SPEC, "FINISHED", "other")]) == [Decision(Action.REUSE)]
 
 
 def test_a_cell_whose_file_or_score_alone_is_another_is_reused() -> None:
     other_file = past(SPEC.replace(fps=16), "FINISHED")
 
-    assert choose_actions([SPEC], [other_file]) == [Decision("reuse", decodes=True)]
+    assert choose_actions([SPEC], [other_file]) == [Decision(Action.REUSE, decodes=True)]
 
 
 def test_a_cell_of_which_only_other_pixels_are_finished_is_run() -> None:
@@ -43,8 +45,8 @@ def test_a_cell_that_failed_here_is_left_until_it_is_asked_for_again() -> None:
 
 def test_a_cell_that_was_ended_as_degenerate_is_made_whole_once_the_switch_is_off() -> None:
     aborting = SPEC.replace(abort_degenerate=True)
-    ended = replace(past(aborting, "FAILED"), degenerate="noise", params={"abort_degenerate": "True"})
-    not_finite = replace(past(SPEC, "FAILED"), degenerate="nan", params={"abort_degenerate": "False"})
+    ended = replace(tagged(past(aborting, "FAILED"), {DEGENERATE: "noise"}), params={"abort_degenerate": "True"})
+    not_finite = replace(tagged(past(SPEC, "FAILED"), {DEGENERATE: "nan"}), params={"abort_degenerate": "False"})
 
     assert actions([aborting], ended) == ["failed"]
     assert actions([aborting], ended, retry_failed=True) == ["run"]
@@ -60,8 +62,8 @@ def test_a_cell_that_failed_in_another_experiment_is_run() -> None:
 def test_a_cell_that_failed_and_then_finished_is_done_in_whatever_order_the_store_tells() -> None:
     failed, finished = past(SPEC, "FAILED"), past(SPEC, "FINISHED")
 
-    assert choose_actions([SPEC], [failed, finished]) == [Decision("done", finished)]
-    assert choose_actions([SPEC], [finished, failed]) == [Decision("done", finished)]
+    assert choose_actions([SPEC], [failed, finished]) == [Decision(Action.DONE, finished)]
+    assert choose_actions([SPEC], [finished, failed]) == [Decision(Action.DONE, finished)]
 
 
 def test_a_failed_cell_that_is_tried_again_takes_over_what_another_experiment_finished() -> None:

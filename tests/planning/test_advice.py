@@ -1,5 +1,6 @@
 """Advice: what the model's own rules say of a plan."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,12 +10,14 @@ import pytest
 
 from cogx_runs.definitions.prompts import Prompt, PromptLibrary
 from cogx_runs.definitions.spec import RunSpec
-from cogx_runs.models.cards import HUB_MODELS
-from cogx_runs.planning.actions import PastRun, choose_actions
+from cogx_runs.planning.actions import choose_actions
 from cogx_runs.planning.advice import advise, advise_rescoring
 from cogx_runs.planning.cells import resolve_cells
 from cogx_runs.planning.plan import Advice, Estimate, PlannedRun
+from cogx_runs.tracking.run import TrackedRun
+from cogx_runs.tracking.tags import DEFINITIONS, OUTPUT_HASH
 from tests.support.advice import advice_on, make_sweep
+from tests.support.tracked_runs import tagged, tracked
 
 
 @pytest.mark.parametrize("model", ["2b", "5b"])
@@ -73,20 +76,20 @@ def test_an_axis_without_the_base_value_is_noted_when_one_axis_is_varied_at_a_ti
     axes = {"guidance_scale": (1.0, 12.0), "seed": (42, 43)}
     sweep = make_sweep(axes).model_copy(update={"vary": "one_at_a_time"})
 
-    assert advise([], [sweep], HUB_MODELS) == [
+    assert advise([], [sweep], {}) == [
         Advice(
             "note",
             "exp.yaml:axes.guidance_scale",
             "the base value 6.0 is not among the values, so that this sweep holds no baseline to compare with",
         )
     ]
-    assert advise([], [make_sweep(axes)], HUB_MODELS) == []
+    assert advise([], [make_sweep(axes)], {}) == []
 
 
 def test_an_override_of_what_is_swept_is_noted() -> None:
     sweep = make_sweep({"seed": (42, 43)}).model_copy(update={"overridden": frozenset({"seed", "fps"})})
 
-    assert advise([], [sweep], HUB_MODELS) == [
+    assert advise([], [sweep], {}) == [
         Advice("note", "exp.yaml:axes.seed", "is swept, so that seed given on the command line changes nothing")
     ]
 
@@ -159,15 +162,11 @@ def test_finished_cells_that_lack_metrics_alone_are_to_be_rescored_first() -> No
     library = PromptLibrary(Path("nowhere"), Prompt("p", "A panda.", "(test)"))
     specs, _ = resolve_cells([sweep], library, "cpu", {"clip_score": "2", "motion": "1", "sharpness": "1"})
 
-    def past(spec: RunSpec, definitions: Mapping[str, str], **changed: Any) -> PastRun:
-        params = {name: str(value) for name, value in spec.config.items()} | changed
-        return PastRun(
-            run_id=spec.run_name, experiment="exp", status="FINISHED", signature=spec.signature, output_hash="old",
-            start_time_ms=0, reused_from=None, beside=None, device_name="A chip", params=params, metrics={},
-            definitions=definitions,
-        )  # fmt: skip
+    def past(spec: RunSpec, definitions: Mapping[str, str], **changed: Any) -> TrackedRun:
+        run = tracked(spec, tags={OUTPUT_HASH: "old", DEFINITIONS: json.dumps(definitions)})
+        return replace(run, params={**run.params, **changed})
 
-    def advised(history: list[PastRun]) -> list[Advice]:
+    def advised(history: list[TrackedRun]) -> list[Advice]:
         decisions = choose_actions(specs, history)
         runs = [PlannedRun(*both, Estimate(None, None, "")) for both in zip(specs, decisions, strict=True)]
         return advise_rescoring(runs, [sweep, sweep], history)  # as `promote` does, a sweep a cell
@@ -179,7 +178,7 @@ def test_finished_cells_that_lack_metrics_alone_are_to_be_rescored_first() -> No
         past(two, old, fps="16"),
         past(two, {**current, "sharpness": "0"}),
         replace(past(three, old), experiment="other"),
-        replace(past(four, current), output_hash=four.output_hash),
+        tagged(past(four, current), {OUTPUT_HASH: four.output_hash}),
         past(five, old, clip_model="other"),
     ]
 

@@ -1,18 +1,21 @@
 """Cost: seconds and GiB of a cell, learned from finished runs."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from cogx_runs.definitions.spec import RunSpec
-from cogx_runs.planning.actions import Decision, PastRun
+from cogx_runs.planning.actions import Decision
 from cogx_runs.planning.cost import TOKENS_EXPONENT, CostModel
 from cogx_runs.planning.plan import Estimate
 from cogx_runs.system.hardware import device_name
+from cogx_runs.tracking.run import RunState, TrackedRun
+from cogx_runs.tracking.tags import BESIDE, DEVICE_NAME, LATENTS_FROM, REUSED_FROM
 from tests.support import specs
+from tests.support.tracked_runs import tracked
 
 SPEC = specs.SPEC.replace(num_inference_steps=10, device="cpu", dtype="float32", placement="resident")
+HERE = {DEVICE_NAME: device_name("cpu")}
 
 
 def finished(
@@ -24,7 +27,7 @@ def finished(
     encode_video_s: float = 0.0,
     peak_vram_gib: float | None = None,
     **changes: Any,
-) -> PastRun:
+) -> TrackedRun:
     """A finished run of `spec`, its parameters as text, as a store has them, and its wall time the sum of its parts."""
     metrics = {
         "encode_text_s": encode_text_s,
@@ -36,20 +39,7 @@ def finished(
     metrics["wall_time_s"] = encode_text_s + metrics["denoise_s"] + decode_s + encode_video_s
     if peak_vram_gib is not None:
         metrics["peak_vram_gib"] = peak_vram_gib
-    run = PastRun(
-        run_id="1",
-        experiment=spec.sweep,
-        status="FINISHED",
-        signature=spec.signature,
-        output_hash=spec.output_hash,
-        start_time_ms=0,
-        reused_from=None,
-        beside=None,
-        device_name=device_name(spec.device),
-        params={name: str(value) for name, value in spec.config.items()},
-        metrics=metrics,
-    )
-    return replace(run, **changes)
+    return tracked(spec, **{"metrics": metrics, "tags": HERE, **changes})
 
 
 NOTHING_YET = Estimate(None, None, "no finished run of 2b with resident on this device yet")
@@ -173,12 +163,13 @@ def test_a_run_of_another_seed_prompt_or_file_tells_as_much(changes: dict[str, A
 @pytest.mark.parametrize(
     "changes",
     [
-        {"device_name": "NVIDIA H100"},
-        {"status": "FAILED"},
-        {"status": "KILLED"},
-        {"status": "RUNNING"},
-        {"reused_from": "2"},
-        {"beside": "another sweep"},
+        {"tags": {DEVICE_NAME: "NVIDIA H100"}},
+        {"state": RunState.FAILED},
+        {"state": RunState.KILLED},
+        {"state": RunState.RUNNING},
+        {"tags": {**HERE, REUSED_FROM: "2"}},
+        {"tags": {**HERE, LATENTS_FROM: "2"}},
+        {"tags": {**HERE, BESIDE: "another sweep"}},
         {"metrics": {"clip_score": 30.0}},
         {"params": {}},
     ],
@@ -190,7 +181,7 @@ def test_a_run_that_was_not_measured_here_to_its_end_tells_nothing(changes: dict
 
 def test_reused_runs_weigh_neither_in_the_median_nor_in_the_error() -> None:
     measured = [finished(step_s=step_s) for step_s in (1.0, 2.0)]
-    reused = [finished(step_s=2.0, reused_from="1") for _ in range(5)]
+    reused = [finished(step_s=2.0, tags={**HERE, REUSED_FROM: "1"}) for _ in range(5)]
 
     assert CostModel([*measured, *reused]).estimate(SPEC) == CostModel(measured).estimate(SPEC)
     assert CostModel([*measured, *reused]).error == CostModel(measured).error

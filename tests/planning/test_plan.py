@@ -9,6 +9,7 @@ from cogx_runs.definitions import shipped
 from cogx_runs.definitions.parameters import Parameters
 from cogx_runs.errors import CogxError
 from cogx_runs.models.memory import Budget
+from cogx_runs.planning.actions import Action
 from cogx_runs.planning.plan import Advice
 from cogx_runs.system import hardware
 from cogx_runs.system.hardware import GIB, Gpu
@@ -34,7 +35,7 @@ def test_the_study_is_20_cells_of_which_4_are_reused(tmp_path: Path, monkeypatch
         ("exp4_frames", "frames=25 panda_guitar", "run"),
         ("exp4_frames", "frames=49 panda_guitar", "reuse"),
     ]
-    assert (len(planned.runs), planned.count("run"), planned.count("reuse")) == (20, 16, 4)
+    assert (len(planned.runs), planned.count(Action.RUN), planned.count(Action.REUSE)) == (20, 16, 4)
     assert (len({run.spec.signature for run in planned.runs}), planned.advice, planned.errors) == (16, (), [])
     assert list(tmp_path.iterdir()) == []
 

@@ -1,6 +1,7 @@
 """What the page compares: effects, rankings, interactions and models apart."""
 
 from html import unescape
+from typing import Any
 
 import pytest
 
@@ -108,7 +109,7 @@ def test_a_time_that_does_not_grow_with_the_work_has_no_equation() -> None:
 
 def test_parameters_of_two_models_in_two_sweeps_are_ranked_apart() -> None:
     small = [run(clip_score=30.0), run(clip_score=27.0, guidance_scale=1.0)]
-    large = {"model": "5b", "model_revision": "other"}
+    large: Any = {"model": "5b", "model_revision": "other"}
     rows = [run(clip_score=30.0, **large), run(clip_score=31.0, num_inference_steps=10, **large)]
     experiments = []
     for name, axis, found in (("small", "guidance_scale", small), ("large", "num_inference_steps", rows)):
@@ -137,8 +138,8 @@ def test_a_metric_that_only_one_of_two_sweeps_has_is_compared_there_and_needs_no
 
     content = content_of("id", experiments, {}, {}, [])
 
-    found = [one for one in content.sections[1].comparisons.effects if one.metric == "sharpness"]
-    assert [(one.value, one.mean, one.kind) for one in found] == [(10, -40.0, ""), (30, -20.0, "")]
+    sharpness = [one for one in content.sections[1].comparisons.effects if one.metric == "sharpness"]
+    assert [(one.value, one.mean, one.kind) for one in sharpness] == [(10, -40.0, ""), (30, -20.0, "")]
     assert "file size" in render_page(content, Media({}, 40.0, True))
 
 

@@ -94,7 +94,7 @@ def test_effects_are_between_cells_that_differ_in_the_axis_alone_and_of_models_a
 
 def test_wall_times_of_another_device_and_of_a_shared_one_are_not_compared() -> None:
     beside = {"cogx.beside": "another sweep"}
-    low = {"guidance_scale": 1.0}
+    low: Any = {"guidance_scale": 1.0}
     rows = [
         run(wall_time_s=10.0, seed=1), run(wall_time_s=4.0, seed=1, **low),
         run(wall_time_s=10.0, seed=2), run({"cogx.env.device_name": "Another chip"}, wall_time_s=1.0, seed=2, **low),

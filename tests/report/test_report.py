@@ -74,8 +74,8 @@ def test_a_search_shows_its_trials_the_best_first_and_each_video_once(store: Run
     assert "1 trial without a value: not every cell of it is finished." in page
     assert page.count('aria-label="CLIP score against denoising, 3 trials') == 1
 
-    winner = next(run for run in store.runs(["exp"]) if run.data.tags["cogx.trial"] == "3")
-    store.amend(winner.info.run_id, {}, {"cogx.degenerate": "frozen", "cogx.degenerate.rule": "it stands still"})
+    winner = next(run for run in store.runs(["exp"]) if run.tags["cogx.trial"] == "3")
+    store.amend(winner.run_id, {}, {"cogx.degenerate": "frozen", "cogx.degenerate.rule": "it stands still"})
     page = write_report(["exp"], tmp_path / "out", log=False).page.read_text(encoding="utf-8")
 
     assert [(row[0], row[-1]) for row in rows_of(page, "trials")] == [("2", "yes"), ("1", "yes"), ("3", ""), ("4", "")]

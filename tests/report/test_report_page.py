@@ -14,7 +14,7 @@ from cogx_runs.tracking.store import RunStore
 from tests.support.runs import SMALL, make_axis, make_run
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Dialog, Page
 
 EVIL = "<script>alert(1)</script>"
 ONE_TIE = ["0", "0", "1", "0", "0", "1", "0", "0", "0"]
@@ -47,7 +47,12 @@ def page(browser: "Browser", folder: Path, tmp_path: Path) -> Iterator["Page"]:
     context = browser.new_context(reduced_motion="reduce", viewport={"width": 1000, "height": 700})
     opened = context.new_page()
     wrong: list[str] = []
-    opened.on("dialog", lambda dialog: (wrong.append(f"dialog {dialog.message}"), dialog.dismiss())[0])
+
+    def dismiss(dialog: "Dialog") -> None:
+        wrong.append(f"dialog {dialog.message}")
+        dialog.dismiss()
+
+    opened.on("dialog", dismiss)
     opened.on("pageerror", lambda error: wrong.append(str(error)))
     opened.on("console", lambda line: wrong.append(line.text) if line.type in {"error", "warning"} else None)
     opened.on(

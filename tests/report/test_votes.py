@@ -39,7 +39,8 @@ def vote(one: Cell, other: Cell, winner: Cell | None, voter: str = "v") -> Any:
     from cogx_runs.report.votes import Vote
 
     a, b = sorted((one.signature, other.signature))
-    return Vote(a=a, b=b, winner=winner and winner.signature, voter=voter, at="2026-01-01T00:00:00.000Z")
+    chosen = None if winner is None else winner.signature
+    return Vote(a=a, b=b, winner=chosen, voter=voter, at="2026-01-01T00:00:00.000Z")
 
 
 def test_votes_of_all_pages_of_this_report_are_gathered_and_a_voter_counts_once_a_pair(tmp_path: Path) -> None:

@@ -27,7 +27,6 @@ from cogx_runs.metrics.failure import REASON_LIMIT, Failure, attempt
 from cogx_runs.metrics.metric import MeanMetric, Measured, Metric
 from cogx_runs.metrics.subject import Subject
 from cogx_runs.rescore.decoder import Decoder
-from cogx_runs.rescore.finished import finished_runs
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.video import Frames
 
@@ -193,7 +192,7 @@ def test_rescore_tries_again_goes_on_after_a_failure_and_writes_only_what_change
     after = runs()
     assert after["metrics.brightness"].between(0, 255).all()
     assert "tags.cogx.brightness.missing" not in after
-    same = [column for column in before if column.startswith("metrics.") and column != "metrics.brightness"]
+    same = [column for column in before.columns if column.startswith("metrics.") and column != "metrics.brightness"]
     pd.testing.assert_frame_equal(after[same], before[same])
     assert rescore() == (0, ["0 runs scored"], [])
 
@@ -246,7 +245,7 @@ def test_a_run_whose_latents_cannot_be_read_is_told_and_the_others_are_scored(sw
 
 def test_latents_of_another_revision_are_not_decoded_by_the_model_that_is_there(swept: Path) -> None:
     store = RunStore()
-    run = finished_runs(store, ["exp"])[0]
+    run = next(store.runs(["exp"], finished_only=True))
     tags, params = {**run.tags, "cogx.signature": "other"}, {**run.params, "model_revision": "another"}
     decoder = Decoder("cpu", store)
 

@@ -23,12 +23,12 @@ def test_a_missing_clip_leaves_the_score_out_and_rescore_adds_it_from_the_latent
     scored = json.loads(invoke("sweep", "seed.yaml", "--clip-model", clip, "--json").stdout)["runs"]
     store = RunStore()
     for run in store.runs(["exp_seed"]):
-        store._client.set_tag(run.info.run_id, "cogx.clip_score.missing", "as if")
-        known = json.loads(run.data.tags["cogx.metrics"])
+        store._client.set_tag(run.run_id, "cogx.clip_score.missing", "as if")
+        known = json.loads(run.tags["cogx.metrics"])
         store._client.set_tag(
-            run.info.run_id, "cogx.metrics", json.dumps({name: known[name] for name in known if name != "clip_score"})
+            run.run_id, "cogx.metrics", json.dumps({name: known[name] for name in known if name != "clip_score"})
         )
-        _delete_metric(run.info.run_id, "clip_score")
+        _delete_metric(run.run_id, "clip_score")
 
     rescored = invoke("rescore", "exp_seed")
 

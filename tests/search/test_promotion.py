@@ -18,8 +18,9 @@ from cogx_runs.errors import CogxError
 from cogx_runs.execution import inference
 from cogx_runs.search import promotion
 from cogx_runs.search.promotion import carry_out, lineage, plan_promotion
-from cogx_runs.tracking.record import METRICS_TAG, params, spec_metrics, write_definition
+from cogx_runs.tracking.record import params, spec_metrics, write_definition
 from cogx_runs.tracking.store import RunStore
+from cogx_runs.tracking.tags import DEFINITIONS
 from tests.support.promotions import OTHER
 
 
@@ -93,7 +94,7 @@ def test_winners_are_made_again_once_with_their_lineage_wherever_it_was_stopped(
     done = promote("exp", by="clip_score", steps=4, device="cpu")
     store = RunStore()
     (scored, *_) = store.runs(["exp"], finished_only=True)
-    definition = {METRICS_TAG: scored.data.tags[METRICS_TAG]}
+    definition = {DEFINITIONS: scored.tags[DEFINITIONS]}
     for run_id in candidates["run_id"]:
         store.amend(run_id, {}, definition)
     again = promote("seeds.yaml", by="clip_score", steps=4, device="cpu")
@@ -104,7 +105,7 @@ def test_winners_are_made_again_once_with_their_lineage_wherever_it_was_stopped(
     finals = load_runs("exp", where=["num_inference_steps=4", "status=FINISHED"]).set_index("params.prompt_name")
     assert len(finals) == 2
     for name, preview in best.iterrows():
-        final = finals.loc[name]
+        final = finals.loc[str(name)]
         assert [final[f"tags.cogx.promoted_{tag}"] for tag in ("from", "by", "rank")] == [
             preview["run_id"], "clip_score", "1 of 3",
         ]  # fmt: skip

@@ -9,11 +9,13 @@ import pytest
 
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import CogxError
-from cogx_runs.planning.actions import PastRun
 from cogx_runs.search.optuna.forecast import advise_search
 from cogx_runs.search.optuna.proposals import CompletedTrial, propose
 from cogx_runs.search.optuna.results import SearchResult, result_of
+from cogx_runs.tracking.run import TrackedRun
+from cogx_runs.tracking.tags import BESIDE, DEGENERATE, DEVICE_NAME
 from tests.support.searches import FakeStore, Make, measured, run, told
+from tests.support.tracked_runs import tagged
 
 
 def test_of_two_objectives_the_front_is_the_trials_that_no_other_beats_in_both(make: Make) -> None:
@@ -22,12 +24,12 @@ def test_of_two_objectives_the_front_is_the_trials_that_no_other_beats_in_both(m
 
     result = result_of(search, store.history())
 
-    points = {trial.number: trial.values for trial in result.trials}
+    points = {trial.number: trial.values or () for trial in result.trials}
     front = {trial.number for trial in result.best}
     for number, (score, seconds) in points.items():
         beaten = any(s >= score and t <= seconds and (s, t) != (score, seconds) for s, t in points.values())
         assert (number in front) == (not beaten)
-    assert [trial.values[0] for trial in result.best] == sorted((points[n][0] for n in front), reverse=True)
+    assert [(trial.values or ())[0] for trial in result.best] == sorted((points[n][0] for n in front), reverse=True)
     assert 1 < len(front) < 8
     assert [row["cells"] for row in result.rows()] == [2] * len(front)
 
@@ -39,16 +41,16 @@ def test_a_trial_with_degenerate_videos_is_never_the_best_while_others_have_none
     best = plain.best[0]
     (cell, *_) = best.plan.runs
 
-    def judged(degenerate: Callable[[PastRun], bool]) -> SearchResult:
+    def judged(degenerate: Callable[[TrackedRun], bool]) -> SearchResult:
         return result_of(
-            search, [replace(one, degenerate="frozen") if degenerate(one) else one for one in store.history()]
+            search, [tagged(one, {DEGENERATE: "frozen"}) if degenerate(one) else one for one in store.history()]
         )
 
     without = judged(lambda one: one.signature == cell.spec.signature)
     all_bad = judged(lambda _: True)
 
     assert best.number not in [trial.number for trial in without.best]
-    assert without.best[0].values == max(trial.values for trial in plain.trials if trial.number != best.number)
+    assert without.best[0].values == max(trial.values or () for trial in plain.trials if trial.number != best.number)
     assert without.caveats == [f"Passed over, since more of their videos are degenerate: trial {best.number} (1 of 2)."]
     assert [trial.number for trial in all_bad.best] == [best.number]
     assert all_bad.caveats == [
@@ -76,14 +78,14 @@ def test_directions_can_be_turned_round(make: Make) -> None:
 
     result = result_of(search, store.history())
 
-    assert [trial.values for trial in result.best] == [min(trial.values for trial in result.trials)]
+    assert [trial.values for trial in result.best] == [min(trial.values or () for trial in result.trials)]
 
 
 def test_times_that_are_not_a_cells_own_are_told_with_the_result(make: Make) -> None:
     search, store = make(objectives=["denoise_s"], trials=2), FakeStore()
     run(search, store)
-    store.runs[0] = replace(store.runs[0], beside="another sweep")
-    store.runs[1] = replace(store.runs[1], device_name="NVIDIA H200")
+    store.runs[0] = tagged(store.runs[0], {BESIDE: "another sweep"})
+    store.runs[1] = tagged(store.runs[1], {DEVICE_NAME: "NVIDIA H200"})
 
     assert result_of(search, store.history()).caveats == [
         "1 of 4 cells were timed while another sweep used the device.",
@@ -134,4 +136,4 @@ def test_a_combination_that_cannot_be_made_fails_its_trial_and_no_other(make: Ma
 
     assert set(statuses) == {"failed"}
     assert store.runs == []
-    assert {trial.error.split(":")[0] for trial in search.known([])} == {"cannot be made"}
+    assert {(trial.error or "").split(":")[0] for trial in search.known([])} == {"cannot be made"}

@@ -22,12 +22,12 @@ def test_each_trial_is_one_new_configuration_of_every_prompt_in_tagged_runs(make
     assert all(1 <= trial.parameters["guidance_scale"] <= 12 for trial in trials)
     assert {trial.parameters["num_inference_steps"] for trial in trials} <= set(AXES["num_inference_steps"])
     for trial in trials:
-        runs = [found for found in store.runs if found.trial_tags["cogx.trial"] == str(trial.number)]
+        runs = [found for found in store.runs if found.tags["cogx.trial"] == str(trial.number)]
         specs = [planned.spec for planned in trial.plan.runs]
         assert [spec.prompt_name for spec in specs] == ["panda", "cat"]
         assert {spec.axes for spec in specs} == {("guidance_scale", "num_inference_steps")}
         assert [found.output_hash for found in runs] == [spec.output_hash for spec in specs]
-        assert {found.trial_tags["cogx.trial.parameters"] for found in runs} == {json.dumps(dict(trial.parameters))}
+        assert {found.tags["cogx.trial.parameters"] for found in runs} == {json.dumps(dict(trial.parameters))}
         assert trial.values == (pytest.approx(sum(measured(spec)["clip_score"] for spec in specs) / 2),)
 
 
@@ -48,7 +48,7 @@ def test_a_search_killed_at_any_moment_ends_with_the_trials_of_one_that_was_not_
         run(make(objectives=objectives), store)
 
         assert told(make(objectives=objectives), store) == expected
-        finished = Counter(found.output_hash for found in store.runs if found.status == "FINISHED")
+        finished = Counter(found.output_hash for found in store.runs if found.state.is_finished)
         assert set(finished.values()) == {1}
         assert len(finished) == 12
 
@@ -60,7 +60,7 @@ def test_a_trial_that_was_begun_keeps_its_values_whatever_would_be_proposed_now(
     store.killed_after = 5  # in the first cell of the second trial
     with pytest.raises(KilledError):
         run(make(), store)
-    begun = json.loads(store.runs[2].trial_tags["cogx.trial.parameters"])
+    begun = json.loads(store.runs[2].tags["cogx.trial.parameters"])
 
     monkeypatch.setattr(
         "cogx_runs.search.optuna.trials.propose", lambda *_: {"guidance_scale": 2.0, "num_inference_steps": 50}

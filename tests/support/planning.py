@@ -9,9 +9,11 @@ from cogx_runs.definitions.prompts import Prompt, PromptLibrary
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.definitions.sweep import Sweep, Vary
 from cogx_runs.models.memory import Budget
-from cogx_runs.planning.actions import Action, PastRun, choose_actions
+from cogx_runs.planning.actions import Action, choose_actions
 from cogx_runs.planning.cells import resolve_cells
 from cogx_runs.system.hardware import Device
+from cogx_runs.tracking.run import TrackedRun
+from tests.support.tracked_runs import tracked
 
 
 def make_sweep(axes: Mapping[str, tuple[Any, ...]], vary: Vary = "grid", **changes: Any) -> Sweep:
@@ -36,22 +38,11 @@ def values_of(specs: list[RunSpec], *names: str) -> list[tuple[Any, ...]]:
     return [tuple(getattr(spec, name) for name in names) for spec in specs]
 
 
-def past(spec: RunSpec, status: str, experiment: str | None = None) -> PastRun:
+def past(spec: RunSpec, status: str, experiment: str | None = None) -> TrackedRun:
     """A run of `spec` that the store remembers."""
-    return PastRun(
-        run_id=f"{status} in {experiment or spec.sweep}",
-        experiment=experiment or spec.sweep,
-        status=status,
-        signature=spec.signature,
-        output_hash=spec.output_hash,
-        start_time_ms=0,
-        reused_from=None,
-        beside=None,
-        device_name="NVIDIA H100",
-        params={},
-        metrics={},
-    )
+    where = experiment or spec.sweep
+    return tracked(spec, status, run_id=f"{status} in {where}", experiment=where)
 
 
-def actions(specs: list[RunSpec], *history: PastRun, retry_failed: bool = False) -> list[Action]:
+def actions(specs: list[RunSpec], *history: TrackedRun, retry_failed: bool = False) -> list[Action]:
     return [decision.action for decision in choose_actions(specs, history, retry_failed)]

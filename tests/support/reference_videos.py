@@ -68,4 +68,4 @@ def _weights(name: str, shape: tuple[int, ...], random: np.random.RandomState) -
     if len(shape) < 2:
         return np.zeros(shape, dtype=np.float32)
     fan_in = int(np.prod(shape[1:])) if "conv1" in name or "weight" in name else shape[0]
-    return (random.standard_normal(shape) / np.sqrt(fan_in)).astype(np.float32)
+    return np.asarray(random.standard_normal(shape) / np.sqrt(fan_in), dtype=np.float32)

@@ -7,12 +7,14 @@ from typing import Any
 
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.execution.outcomes import Outcome
-from cogx_runs.planning.actions import PastRun
+from cogx_runs.planning.actions import Action
 from cogx_runs.planning.plan import Plan
 from cogx_runs.planning.planner import Planner
 from cogx_runs.progress import SilentProgress
 from cogx_runs.search.optuna.trials import Search
+from cogx_runs.tracking.run import RunState, TrackedRun
 from tests.support.executors import FakeExecutor
+from tests.support.tracked_runs import tracked
 
 AXES = {"guidance_scale": {"low": 1, "high": 12}, "num_inference_steps": [10, 20, 25, 40, 50]}
 Numbers = Callable[[RunSpec], Mapping[str, float]]
@@ -33,42 +35,31 @@ class FakeStore(FakeExecutor):
     """Remembers the cells that it is given to run."""
 
     def __init__(self, numbers: Numbers = measured, fails: Callable[[RunSpec], bool] = lambda _: False) -> None:
-        self.runs: list[PastRun] = []
+        self.runs: list[TrackedRun] = []
         self.numbers = numbers
         self.fails = fails
         self.killed_after = math.inf
         """Writes, of which each cell has two: begun, and ended."""
 
-    def history(self) -> list[PastRun]:
+    def history(self) -> list[TrackedRun]:
         return list(self.runs)
 
     def finish(self, plan: Plan) -> list[Outcome]:
-        outcomes = []
+        outcomes: list[Outcome] = []
         for planned in plan.runs:
             spec = planned.spec
-            if planned.action == "done" or any(outcome.status == "failed" for outcome in outcomes):
-                outcomes.append(Outcome(spec, "done" if planned.action == "done" else "skipped"))
+            if planned.action is Action.DONE or any(outcome.status == "failed" for outcome in outcomes):
+                outcomes.append(Outcome(spec, "done" if planned.action is Action.DONE else "skipped"))
                 continue
-            begun = PastRun(
-                run_id=str(len(self.runs)),
-                experiment=spec.sweep,
-                status="RUNNING",
-                signature=spec.signature,
-                output_hash=spec.output_hash,
-                start_time_ms=len(self.runs),
-                reused_from=None,
-                beside=None,
-                device_name="NVIDIA H100",
-                params={"placement": spec.placement},
-                metrics={},
-                trial_tags=planned.tags,
+            begun = tracked(
+                spec, "RUNNING", run_id=str(len(self.runs)), start_time_ms=len(self.runs), tags=planned.tags
             )
             self._write()
             self.runs.append(begun)
             self._write()
             failed = self.fails(spec)
-            status = "FAILED" if failed else "FINISHED"
-            self.runs[-1] = replace(begun, status=status, metrics={} if failed else self.numbers(spec))
+            state = RunState.FAILED if failed else RunState.FINISHED
+            self.runs[-1] = replace(begun, state=state, metrics={} if failed else self.numbers(spec))
             outcomes.append(Outcome(spec, "failed" if failed else "finished"))
         return outcomes
 
@@ -78,7 +69,7 @@ class FakeStore(FakeExecutor):
             raise KilledError
 
     def ran(self) -> list[str]:
-        return [run.status for run in self.runs]
+        return [run.state for run in self.runs]
 
 
 @dataclass(frozen=True)
@@ -87,7 +78,7 @@ class RememberingPlanner(Planner):
 
     store: FakeStore = field(default_factory=FakeStore)
 
-    def history(self) -> list[PastRun]:
+    def history(self) -> list[TrackedRun]:
         return self.store.history()
 
 

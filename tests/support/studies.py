@@ -12,7 +12,7 @@ SCORES = (0.5, 1.5, 1.0, 2.0, 0.0, 1.2, 0.8, 1.1, 0.9)
 
 def study(differences: Sequence[float] = SCORES, **given: Any) -> list[dict[str, Any]]:
     """Guidance 6 and 12, with those differences of the CLIP score."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for prompt, difference in zip(PROMPTS, differences, strict=False):
         base = 25 + len(rows)
         rows.append(run(prompt_name=prompt, guidance_scale=6.0, clip_score=base, **given))

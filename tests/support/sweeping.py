@@ -21,5 +21,6 @@ def statuses(result: Result) -> list[str]:
 
 
 def one(result: Result) -> dict[str, Any]:
+    run: dict[str, Any]
     (run,) = json.loads(result.stdout)["runs"]
     return run

@@ -109,5 +109,5 @@ def test_a_signal_that_was_ignored_from_the_start_stays_so_and_a_dropped_one_com
 
 
 def _drop_one_and_wait() -> None:
-    sys.unraisablehook(SimpleNamespace(exc_type=KeyboardInterrupt, object=None))  # type: ignore[arg-type]
+    sys.unraisablehook(SimpleNamespace(exc_type=KeyboardInterrupt, object=None))
     time.sleep(60)

@@ -104,7 +104,8 @@ def test_training_goes_on_from_its_checkpoint(tmp_path: Path, log: Log) -> None:
     from cogx_runs.toy.train.loop import Recipe, _save, _Update, fit
 
     def loss_of(x: torch.Tensor) -> torch.Tensor:
-        return (model(x) - 1).square().mean()
+        loss: torch.Tensor = (model(x) - 1).square().mean()
+        return loss
 
     model = nn.Linear(2, 1)
     recipe = Recipe(peak_lr=0.1)

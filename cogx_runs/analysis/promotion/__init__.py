@@ -1,1 +1,4 @@
-"""Candidates at few steps and the finals made of them: which are chosen, and whether the choice held."""
+"""Chooses candidates, pairs them with the finals made of them, and says whether the choice held.
+
+Any module may be imported from the rooms above.
+"""

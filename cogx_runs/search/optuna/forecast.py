@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean
 
-from cogx_runs.planning.actions import PastRun
+from cogx_runs.planning.actions import Action
 from cogx_runs.planning.plan import Advice, Plan
 from cogx_runs.search.optuna.proposals import values_of
 from cogx_runs.search.optuna.trials import Search, Trial
+from cogx_runs.tracking.run import TrackedRun
 
 
 def advise_search(search: Search) -> list[Advice]:
@@ -59,7 +60,7 @@ def forecast(search: Search, trials: Sequence[Trial]) -> tuple[Advice, int]:
     return Advice("note", f"{search.sweep.file}:optuna.trials", message), to_come * cells
 
 
-def add_search(plan: Plan, search: Search, history: Sequence[PastRun], retry_failed: bool = False) -> Plan:
+def add_search(plan: Plan, search: Search, history: Sequence[TrackedRun], retry_failed: bool = False) -> Plan:
     """Adds to a plan what is known of a search beforehand: its cells up to the next trial, advice and forecast."""
     advice = advise_search(search)
     if any(item.level == "error" for item in advice):
@@ -78,6 +79,6 @@ def _seconds_a_cell(trials: Sequence[Trial]) -> float | None:
     """What a cell of the known trials takes, that of finished ones where there are any; None where nothing says."""
     runs = [run for trial in trials for run in trial.plan.runs]
     took = [run.decision.finished.metrics.get("wall_time_s") for run in runs if run.decision.finished is not None]
-    takes = [run.estimate.seconds for run in runs if run.action == "run"]
+    takes = [run.estimate.seconds for run in runs if run.action is Action.RUN]
     known = [seconds for seconds in took or takes if seconds is not None]
     return fmean(known) if known else None

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cogx_runs.planning.actions import PastRun
+from cogx_runs.planning.actions import Action
 from cogx_runs.search.optuna.trials import Search, Trial
+from cogx_runs.tracking.run import TrackedRun
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class SearchResult:
                 "trial": trial.number,
                 "state": trial.state,
                 "best": trial.number in best,
-                "cells": sum(run.action == "done" for run in trial.plan.runs),
+                "cells": sum(run.action is Action.DONE for run in trial.plan.runs),
                 **trial.parameters,
                 **dict(zip(self.search.settings.objectives, trial.values or none, strict=True)),
             }
@@ -82,7 +83,7 @@ class SearchResult:
         return said
 
 
-def result_of(search: Search, history: Sequence[PastRun]) -> SearchResult:
+def result_of(search: Search, history: Sequence[TrackedRun]) -> SearchResult:
     """What a search has come to, as the store has it."""
     trials = search.known(history)
     return SearchResult(search, tuple(trials), tuple(search.best(trials)))

@@ -2,29 +2,27 @@
 
 import hashlib
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from statistics import fmean
 from typing import Any, Literal
 
+from cogx_runs.analysis.trials import best_of, objective_means
 from cogx_runs.definitions.parameters import SWEPT
-from cogx_runs.definitions.ranges import Direction, front
+from cogx_runs.definitions.ranges import Direction
 from cogx_runs.definitions.spec import short_name
 from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
 from cogx_runs.execution.executor import Executor
 from cogx_runs.execution.outcomes import Outcome, known_outcome
 from cogx_runs.metrics.registry import aim, card_of, of_every_cell
-from cogx_runs.planning.actions import TRIAL, Decision, PastRun
+from cogx_runs.planning.actions import Action, Decision
 from cogx_runs.planning.plan import Estimate, Plan, PlannedRun
 from cogx_runs.planning.planner import Planner
 from cogx_runs.progress import Progress
 from cogx_runs.search.optuna.proposals import CompletedTrial, propose, size, values_of
-
-OF, PARAMETERS = f"{TRIAL}.search", f"{TRIAL}.parameters"
-"""The tags of a run that say, beside TRIAL, its trial's number from 1, of which search it is, and with which values."""
+from cogx_runs.tracking.run import TrackedRun
+from cogx_runs.tracking.tags import TRIAL, TRIAL_PARAMETERS, TRIAL_SEARCH
 
 
 @dataclass(frozen=True)
@@ -99,7 +97,7 @@ class Search:
         """Choose the placement of all trials, by the memory that is free now."""
         _ = self.value_cells
 
-    def next(self, trials: Sequence[Trial], history: Sequence[PastRun], retry_failed: bool = False) -> Trial | None:
+    def next(self, trials: Sequence[Trial], history: Sequence[TrackedRun], retry_failed: bool = False) -> Trial | None:
         """The trial after these, with the values that its runs were begun with, else those that Optuna proposes; None
         after the last.
 
@@ -112,7 +110,7 @@ class Search:
         parameters = self._begun(number, history) or propose(self.sweep, self.directions, completed)
         return None if parameters is None else self.trial(number, parameters, history, retry_failed)
 
-    def known(self, history: Sequence[PastRun], retry_failed: bool = False) -> list[Trial]:
+    def known(self, history: Sequence[TrackedRun], retry_failed: bool = False) -> list[Trial]:
         """The trials in order, up to the first that is open."""
         trials: list[Trial] = []
         while not (trials and trials[-1].state == "open"):
@@ -123,7 +121,7 @@ class Search:
         return trials
 
     def trial(
-        self, number: int, parameters: Mapping[str, Any], history: Sequence[PastRun], retry_failed: bool = False
+        self, number: int, parameters: Mapping[str, Any], history: Sequence[TrackedRun], retry_failed: bool = False
     ) -> Trial:
         """Reads a trial of these parameters from the history. One with a failed cell has failed as a whole."""
         axes: dict[str, tuple[Any, ...]] = {name: (value,) for name, value in parameters.items()}
@@ -132,41 +130,33 @@ class Search:
             axes |= {"seed": self.seeds}
             shown = shown.model_copy(update={"axes": {**shown.axes, "seed": self.seeds}})
         planned = self.planner.plan_cells([self._sweep_of(axes)], history, retry_failed)
-        tags = {TRIAL: str(number), OF: self.key, PARAMETERS: json.dumps(dict(parameters))}
+        tags = {TRIAL: str(number), TRIAL_SEARCH: self.key, TRIAL_PARAMETERS: json.dumps(dict(parameters))}
         runs = tuple(replace(run, tags={**run.tags, **tags}) for run in planned.runs)
-        failed = sum(run.action == "failed" for run in runs)
+        failed = sum(run.action is Action.FAILED for run in runs)
         error = None
         if planned.errors:
             error = f"cannot be made: {planned.errors[0].message}"
         elif failed:
             error = f"{failed} of its {len(runs)} cells failed; --retry-failed tries again"
         if error is not None:
-            runs = tuple(run if run.action == "done" else _not_tried(run) for run in runs)
+            runs = tuple(run if run.action is Action.DONE else _not_tried(run) for run in runs)
         plan = replace(planned, sweeps=(shown,), runs=runs)
         if error is not None:
             return Trial(number, parameters, plan, "failed", error=error)
-        if any(run.action != "done" for run in runs):
+        if any(run.action is not Action.DONE for run in runs):
             return Trial(number, parameters, plan, "open")
         for metric in self.settings.objectives:
             if error := self._lacking(number, plan, metric, history):
                 return Trial(number, parameters, plan, "failed", error=error)
         made = [run.decision.finished for run in plan.runs if run.decision.finished is not None]
-        values = tuple(fmean(run.metrics[metric] for run in made) for metric in self.settings.objectives)
-        if not all(math.isfinite(value) for value in values):
+        values = objective_means(made, self.settings.objectives, len(plan.runs))
+        if values is None:
             return Trial(number, parameters, plan, "failed", error="an objective is no finite number")
         return Trial(number, parameters, plan, "finished", values)
 
     def best(self, trials: Iterable[Trial]) -> list[Trial]:
-        """The finished trials that no other one beats: the best, or those that tie; of two objectives the Pareto front,
-        in the order of the first one, the best first.
-
-        Only those with the fewest degenerate videos are compared: some metrics take a video that stands still for the
-        best of all.
-        """
-        finished = {trial.number: trial for trial in trials if trial.values is not None}
-        values = {number: trial.values for number, trial in finished.items() if trial.values is not None}
-        degenerate = {number: trial.degenerate for number, trial in finished.items()}
-        return [finished[number] for number in front(values, self.directions, degenerate)]
+        """Selects the finished trials that no other one beats, as `best_of` does."""
+        return best_of(trials, self.directions)
 
     def run(
         self, executor: Executor, progress: Progress, *, retry_failed: bool = False, fail_fast: bool = False
@@ -202,16 +192,14 @@ class Search:
             trials.append(trial)
         return outcomes
 
-    def _begun(self, number: int, history: Sequence[PastRun]) -> dict[str, Any] | None:
+    def _begun(self, number: int, history: Sequence[TrackedRun]) -> dict[str, Any] | None:
         """The parameters of a trial that has runs."""
-        wanted = {TRIAL: str(number), OF: self.key}
-        runs = [
-            run for run in history if run.experiment == self.sweep.name and wanted.items() <= run.trial_tags.items()
-        ]
+        wanted = {TRIAL: str(number), TRIAL_SEARCH: self.key}
+        runs = [run for run in history if run.experiment == self.sweep.name and wanted.items() <= run.tags.items()]
         if not runs:
             return None
         first = min(runs, key=lambda run: (run.start_time_ms, run.run_id))
-        found: dict[str, Any] = json.loads(first.trial_tags[PARAMETERS])
+        found: dict[str, Any] = json.loads(first.tags[TRIAL_PARAMETERS])
         return found
 
     def _sweep_of(self, axes: Mapping[str, tuple[Any, ...]]) -> Sweep:
@@ -229,7 +217,7 @@ class Search:
             }
         )
 
-    def _lacking(self, number: int, plan: Plan, metric: str, history: Sequence[PastRun]) -> str | None:
+    def _lacking(self, number: int, plan: Plan, metric: str, history: Sequence[TrackedRun]) -> str | None:
         """Why a trial of finished cells has no value of an objective, as where the metric raised on one of its videos;
         None where it has. Raises CogxError where no run of the experiment has one: no trial would."""
         made = [run.decision.finished for run in plan.runs if run.decision.finished is not None]
@@ -272,4 +260,4 @@ def _largest(values: Sequence[Any]) -> Any:
 
 
 def _not_tried(run: PlannedRun) -> PlannedRun:
-    return replace(run, decision=Decision("failed"), estimate=Estimate(0.0, None, "its trial failed"))
+    return replace(run, decision=Decision(Action.FAILED), estimate=Estimate(0.0, None, "its trial failed"))

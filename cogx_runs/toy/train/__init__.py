@@ -1,1 +1,4 @@
-"""The drawn world and the training script behind the toy CogVideoX; nothing else imports it."""
+"""Draws the world of the toy and trains its models.
+
+Nothing of the package imports it, and the wheel leaves it out.
+"""

@@ -1,31 +1,32 @@
-"""Which values a finished run should have."""
+"""Which values a finished run lacks, and how each is measured."""
 
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from cogx_runs.definitions.parameters import Parameters
 from cogx_runs.definitions.role import names_where
-from cogx_runs.definitions.spec import PIXEL_FIELDS, ROLES
+from cogx_runs.definitions.spec import PIXEL_FIELDS, ROLES, output_hash
 from cogx_runs.definitions.sweep import parameters_of
 from cogx_runs.errors import InputError
 from cogx_runs.metrics import clip_score
 from cogx_runs.metrics.failure import Attempt, attempt
 from cogx_runs.metrics.metric import Comparison, Metric
-from cogx_runs.metrics.registry import COMPARISONS, metrics
+from cogx_runs.metrics.registry import COMPARISONS, metrics, versions
 from cogx_runs.rescore.decoder import Decoder
-from cogx_runs.rescore.finished import FinishedRun
+from cogx_runs.tracking.run import TrackedRun
 
 _OTHER_SHAPES = frozenset(names_where(ROLES, lambda role: role.is_shape))
 """Videos that differ in these are not compared frame by frame."""
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """A value that a run should have."""
+class MissingMetric:
+    """A value that a run should have and has not."""
 
     name: str
     identity: str
@@ -38,8 +39,8 @@ class Wanted:
 
 
 def lacking(
-    run: FinishedRun, clip_model: str | None, changed: Mapping[str, Any], reference: FinishedRun | None
-) -> list[Wanted]:
+    run: TrackedRun, clip_model: str | None, changed: Mapping[str, Any], reference: TrackedRun | None
+) -> list[MissingMetric]:
     """What a run should have and has not by its present definition: another CLIP's score, or all metrics of its own;
     and the comparisons with the run that has the `changed` values."""
     own = run.params["clip_model"]
@@ -50,7 +51,7 @@ def lacking(
         wanted += [_of_video(run, clip_score.METRIC, _other_score(clip_model), clip_model)]
     if changed and reference is not None and reference.signature != run.signature:
         wanted += [_against(run, reference, comparison, changed) for comparison in COMPARISONS]
-    return [one for one in wanted if run.identities.get(one.name) != one.identity]
+    return [one for one in wanted if run.definitions.get(one.name) != one.identity]
 
 
 def reference_values(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,19 +64,32 @@ def reference_values(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: getattr(parameters, name) for name in values}
 
 
-def _of_video(run: FinishedRun, metric: Metric, name: str, clip_model: str) -> Wanted:
+def settings(run: TrackedRun, changed: Mapping[str, Any] = MappingProxyType({})) -> tuple[str, ...]:
+    """Lists all that a run's pixels depend on, with some parameters changed."""
+    own = {name: run.params.get(name, "") for name in PIXEL_FIELDS} | {"prompt": run.prompt}
+    return tuple(str(changed.get(name, value)) for name, value in own.items())
+
+
+def present_output_hash(run: TrackedRun) -> str:
+    """Computes the output hash that a run would have by the present definitions of all metrics."""
+    return output_hash(run.signature, run.outputs, versions())
+
+
+def _of_video(run: TrackedRun, metric: Metric, name: str, clip_model: str) -> MissingMetric:
     def measure(decoder: Decoder) -> Attempt:
         return attempt(partial(metric.measure, decoder.subject(run, clip_model)))
 
-    return Wanted(name, metric.card.identity(clip_model), partial(metric.check, clip_model), measure)
+    return MissingMetric(name, metric.card.identity(clip_model), partial(metric.check, clip_model), measure)
 
 
-def _against(run: FinishedRun, reference: FinishedRun, comparison: Comparison, changed: Mapping[str, Any]) -> Wanted:
+def _against(
+    run: TrackedRun, reference: TrackedRun, comparison: Comparison, changed: Mapping[str, Any]
+) -> MissingMetric:
     def measure(decoder: Decoder) -> Attempt:
         return attempt(partial(comparison.compare, decoder.frames(run), decoder.frames(reference)))
 
     name = _against_name(comparison, changed)
-    return Wanted(name, comparison.card.identity(""), comparison.check, measure, is_extra=True)
+    return MissingMetric(name, comparison.card.identity(""), comparison.check, measure, is_extra=True)
 
 
 def _other_score(clip_model: str) -> str:
