@@ -23,7 +23,7 @@ from PIL import Image
 
 from cogx_runs import toy
 from cogx_runs.generation.generate import decode_latents
-from cogx_runs.generation.x0_prediction import predicting_clean
+from cogx_runs.generation.x0_prediction import predicting_x0
 from cogx_runs.metrics.degenerate import (
     CHECKED_AT,
     Degenerate,
@@ -93,7 +93,7 @@ class Toy:
         if scheduler == "dpm":
             self.pipe.scheduler = CogVideoXDPMScheduler.from_config(own.config)
         checks = {step: f"{part:.0%}" for part in CHECKED_AT if 0 < (step := round(part * steps)) < steps}
-        with torch.no_grad(), predicting_clean(self.pipe.scheduler) as clean:
+        with torch.no_grad(), predicting_x0(self.pipe.scheduler) as clean:
 
             def after_step(
                 _pipe: object, step: int, _timestep: object, tensors: dict[str, object]

@@ -28,6 +28,7 @@ from cogx_runs.generation.placement import cap_memory
 from cogx_runs.models.cards import ModelCard
 from cogx_runs.models.memory import Budget, choose_placement
 from cogx_runs.planning.cells import resolve_cells
+from cogx_runs.progress import SilentProgress
 from cogx_runs.system.hardware import choose_device, device_name
 
 PLACEMENTS = {
@@ -59,9 +60,9 @@ def measure(placement: str, spec: RunSpec, card: ModelCard, max_vram_gib: float 
     start = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="cogx-placements-") as folder:
         os.environ["XDG_CACHE_HOME"] = folder
-        loader = Loader(lambda _: None)
-        loader.expect([spec], max_vram_gib)
-        pipe = loader.warm_pipeline(card, spec)
+        loader = Loader(max_vram_gib)
+        loader.expect([spec])
+        pipe = loader.warm_pipeline(card, spec, SilentProgress())
         _, text = loader.texts.take_cost(spec)
         start_s = time.perf_counter() - start
         print(f"# {placement}: loaded and warm after {start_s:.1f} s", flush=True)
@@ -100,8 +101,9 @@ def main() -> None:
         "guidance_scale": arguments.guidance,
     }
     sweep = load_sweeps(["frames"], overrides)[0].model_copy(update={"axes": {}})
-    specs, cards = resolve_cells([sweep], PromptLibrary.find(arguments.prompts), device, {})
-    card = cards[specs[0].model_key]
+    cells = resolve_cells([sweep], PromptLibrary.find(arguments.prompts), device, {})
+    spec = cells.specs[0]
+    card = cells.cards[spec.model_key]
     rows = []
     for name in arguments.placements or PLACEMENTS[device]:
         placement, _, compiled = name.partition("+")
@@ -111,11 +113,11 @@ def main() -> None:
             cap_memory(max_vram_gib)
         if placement == "auto":
             budget = Budget.here(device, max_vram_gib)
-            placement = "resident" if budget is None else choose_placement(card, [specs[0].workload], budget).placement
-        spec = specs[0].replace(placement=cast(Placement, placement), compile=bool(compiled))
+            placement = "resident" if budget is None else choose_placement(card, [spec.workload], budget).placement
+        placed = spec.replace(placement=cast(Placement, placement), compile=bool(compiled))
         shown = f"{name} ({placement})" if name.startswith("auto") else name
-        rows.append(measure(shown, spec, card, max_vram_gib))
-    print(f"\n{device_name(device)}, {arguments.steps} steps, {arguments.frames} frames, {specs[0].dtype}\n")
+        rows.append(measure(shown, placed, card, max_vram_gib))
+    print(f"\n{device_name(device)}, {arguments.steps} steps, {arguments.frames} frames, {spec.dtype}\n")
     print(
         "| placement | start s | s a step | decode s | peak VRAM text GiB | denoising GiB | decoding GiB | "
         "reserved GiB | peak RAM GiB | latents | frames |"

@@ -19,6 +19,8 @@ from cogx_runs.definitions.prompts import PromptLibrary
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.definitions.sweep import load_sweeps
 from cogx_runs.planning.cells import resolve_cells
+from cogx_runs.tracking import tags
+from cogx_runs.tracking.claims import Claims, is_device_shared
 from cogx_runs.tracking.provenance import provenance
 from cogx_runs.tracking.record import command, params
 from cogx_runs.tracking.store import RunStore
@@ -30,16 +32,18 @@ METRICS = {
 }  # fmt: skip
 
 
-def track(store: RunStore, experiment: str, spec: RunSpec, tags: dict[str, str], artifacts: Path) -> float:
-    """Everything that the runner asks of the store for one generated run. Returns seconds."""
+def track(
+    store: RunStore, claims: Claims, experiment: str, spec: RunSpec, about: dict[str, str], artifacts: Path
+) -> float:
+    """Everything that is asked of the store for one generated run. Returns seconds."""
     start = time.perf_counter()
-    run_id = store.claim(experiment, spec, tags | {"cogx.command": command(spec)})
+    run_id = claims.claim(experiment, spec, about | {tags.COMMAND: command(spec)})
     assert run_id is not None, "each seed is a cell of its own"
-    store.is_being_made(run_id)
+    claims.is_being_made(run_id)
     store.find_finished(spec.output_hash)
     store.find_latents(spec.signature)
     for _ in ("before", "after"):
-        store.works_beside(tags["cogx.env.device_name"])
+        is_device_shared(store, about[tags.DEVICE_ID], claims.holder)
     store.finish(run_id, artifacts, params(spec), METRICS, {f"cogx.clip_score.{i}": "x" for i in range(6)})
     return time.perf_counter() - start
 
@@ -68,23 +72,24 @@ def main() -> None:
 
 def measure(folder: Path, runs: int) -> None:
     sweep = load_sweeps(["seed"])[0]
-    specs, _ = resolve_cells([sweep], PromptLibrary.find(), "cpu", {})
+    specs = resolve_cells([sweep], PromptLibrary.find(), "cpu", {}).specs
     artifacts = folder / "artifacts"
     artifacts.mkdir()
     for name, size in (("video.mp4", 200_000), ("latents.safetensors", 2_000_000), ("contact_sheet.png", 500_000)):
         (artifacts / name).write_bytes(os.urandom(size))
     store = RunStore()
     experiment = store.open_experiment(sweep)
-    tags = provenance("cpu")  # once a sweep
+    about = provenance("cpu")  # once a sweep
     small = folder / "small"
     small.mkdir()
     (small / "prompt.txt").write_text("x")
-    times = [track(store, experiment, specs[0].replace(seed=seed), tags, artifacts) for seed in range(20)]
-    print(f"tracking a run on SQLite: median {median(times):.3f} s, most {max(times):.3f} s")
-    for seed in range(20, runs):
-        track(store, experiment, specs[0].replace(seed=seed), tags, small)
-    late = [track(store, experiment, specs[0].replace(seed=runs + i), tags, artifacts) for i in range(20)]
-    print(f"the same with {runs} runs in the store: median {median(late):.3f} s, most {max(late):.3f} s")
+    with Claims(store) as claims:
+        times = [track(store, claims, experiment, specs[0].replace(seed=seed), about, artifacts) for seed in range(20)]
+        print(f"tracking a run on SQLite: median {median(times):.3f} s, most {max(times):.3f} s")
+        for seed in range(20, runs):
+            track(store, claims, experiment, specs[0].replace(seed=seed), about, small)
+        late = [track(store, claims, experiment, specs[0].replace(seed=runs + i), about, artifacts) for i in range(20)]
+        print(f"the same with {runs} runs in the store: median {median(late):.3f} s, most {max(late):.3f} s")
     start = time.perf_counter()
     frame = load_runs("exp3_seed")
     print(f"load_runs of {len(frame)} runs, {len(frame.columns)} columns: {time.perf_counter() - start:.2f} s")

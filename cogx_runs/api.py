@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cogx_runs.definitions.prompts import Prompt, PromptLibrary
 from cogx_runs.definitions.sweep import Sweep, load_sweeps, parameters_of
 from cogx_runs.errors import CogxError, did_you_mean
-from cogx_runs.execution.outcomes import Outcome
+from cogx_runs.execution.outcomes import Outcome, OutcomeStatus
 from cogx_runs.planning.plan import Conditions, Plan
 from cogx_runs.planning.planner import Planner
 from cogx_runs.progress import Progress, SilentProgress
@@ -113,7 +113,7 @@ def execute(
         if ordinary.runs or not searches:
             outcomes += used.run(ordinary, progress, fail_fast=fail_fast)
         for search in searches:
-            if fail_fast and any(outcome.status == "failed" for outcome in outcomes):
+            if fail_fast and any(outcome.status is OutcomeStatus.FAILED for outcome in outcomes):
                 progress.note(f"{search.sweep.name} is not begun, since a cell failed")
                 break
             retry_failed = search.planner.conditions.retry_failed

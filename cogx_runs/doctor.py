@@ -11,11 +11,12 @@ import psutil
 
 from cogx_runs.definitions.spec import Workload
 from cogx_runs.errors import CogxError
+from cogx_runs.generation.embedding_cache import EmbeddingCache
 from cogx_runs.models import hub
 from cogx_runs.models.cards import NAMES, OPENAI_CLIP, resolve_model
-from cogx_runs.models.memory import Budget, choose_placement, choose_text_placement, text_shortage
+from cogx_runs.models.memory import Budget, choose_placement, choose_text_placement
 from cogx_runs.models.weights import folder_revision
-from cogx_runs.system.hardware import GIB, gpu
+from cogx_runs.system.hardware import GIB, free_vram, gpu
 from cogx_runs.tracking.provenance import PACKAGES
 
 LOW_DISK_GIB = 20
@@ -34,15 +35,15 @@ class Check:
 
 
 def examine(model: str | None = None, clip_model: str | None = None) -> list[Check]:
-    """Look at packages, GPU, memory, disk, and the weights of `model` (None: of all with a name) and of the CLIP."""
-    checks = [*_packages(), _gpu(), _torch(), _memory(), _disk(), _ffmpeg()]
+    """Looks at packages, GPU, memory, disk, and the weights of `model` (None: of all with a name) and of the CLIP."""
+    checks = [*_packages(), _gpu(), _torch(), _memory(), _disk(), _embeddings(), _ffmpeg()]
     for name in [model] if model else NAMES:
         checks += [_model(name), *_placement(name)]
     return [*checks, _clip(clip_model or _clip_of(model))]
 
 
 def _clip_of(model: str | None) -> str:
-    """The CLIP that scores a model's videos; the usual one for a model that cannot be had."""
+    """Names the CLIP that scores a model's videos; the usual one for a model that cannot be had."""
     try:
         return resolve_model(model).clip_model if model else OPENAI_CLIP
     except CogxError:
@@ -63,7 +64,10 @@ def _gpu() -> Check:
         return Check(
             "GPU", "warning", "none visible", "2b and 5b need an NVIDIA GPU with 5 GiB; --model toy runs on a CPU"
         )
-    total, free = found.total_bytes / GIB, found.free_bytes / GIB
+    try:
+        total, free = found.total_bytes / GIB, free_vram(found) / GIB
+    except CogxError as error:
+        return Check("GPU", "warning", str(error))
     return Check("GPU", "ok", f"{found.name}, {free:.1f} of {total:.1f} GiB free, driver {found.driver}")
 
 
@@ -91,6 +95,15 @@ def _disk() -> Check:
     if free < LOW_DISK_GIB:
         return Check("disk", "warning", f"{free:.1f} GiB free here", "2b's weights are 14 GiB, 5b's 21 GiB")
     return Check("disk", "ok", f"{free:.1f} GiB free here")
+
+
+def _embeddings() -> Check:
+    cache = EmbeddingCache()
+    try:
+        found = f"{cache.size_bytes() / GIB:.2f} of at most {cache.limit_bytes / GIB:.1f} GiB in {cache.folder}"
+    except CogxError as error:
+        return Check("kept embeddings", "warning", str(error))
+    return Check("kept embeddings", "ok", found)
 
 
 def _ffmpeg() -> Check:
@@ -124,19 +137,19 @@ def _model(name: str) -> Check:
 
 
 def _placement(name: str) -> Iterator[Check]:
-    """What placement `auto` chooses for the model's own size and length, and why."""
+    """Says what placement `auto` chooses for the model's own size and length, and why."""
+    label = f"placement of {name}"
     try:
-        card = resolve_model(name)
+        card, budget = resolve_model(name), Budget.here("cuda")
     except CogxError:
-        return
-    label, budget = f"placement of {name}", Budget.here("cuda")
+        return  # the checks of the weights and of the GPU say why
     if budget is None:
         yield Check(label, "ok", "resident, as always on a CPU")
         return
     own = Workload(card.dtype, card.max_frames, card.height, card.width, is_guided=True, vae_tiling=True)
     choice, text = choose_placement(card, [own], budget), choose_text_placement(card, card.dtype, budget)
-    found = f"{choice.placement}: {choice.reason}; text encoder {text}"
-    if shortage := choice.shortage or text_shortage(card, card.dtype, budget):
+    found = f"{choice.placement}: {choice.reason}; text encoder {text.placement}"
+    if shortage := choice.shortage or text.shortage:
         yield Check(label, "warning", found, f"{shortage}; close what else uses it")
     else:
         yield Check(label, "ok", found)

@@ -9,6 +9,7 @@ import pandas as pd
 from cogx_runs.analysis.frame import load_runs
 from cogx_runs.definitions.spec import ROLES, short_name
 from cogx_runs.errors import CogxError
+from cogx_runs.formatting import write_exact
 from cogx_runs.system.disk import make_folder
 from cogx_runs.tracking.store import RunStore
 
@@ -46,9 +47,7 @@ def _file_names(runs: pd.DataFrame) -> list[str]:
     for row in runs.to_dict("records"):
         axes = sorted(str(key).removeprefix("metrics.axis.") for key in row if str(key).startswith("metrics.axis."))
         values = {axis: row[f"params.{axis}"] for axis in axes if not pd.isna(row[f"metrics.axis.{axis}"])}
-        suffixes = [
-            f"{ROLES[axis].suffix or short_name(axis)}{str(value).removesuffix('.0')}" for axis, value in values.items()
-        ]
+        suffixes = [f"{ROLES[axis].suffix or short_name(axis)}{write_exact(value)}" for axis, value in values.items()]
         stems.append("_".join([str(row["params.prompt_name"]), *suffixes]))
     keys = [f"{experiment}/{stem}" for experiment, stem in zip(runs["experiment"], stems, strict=True)]
     return [

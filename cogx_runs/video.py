@@ -18,7 +18,7 @@ SHEET_SIDE_PX = 1536
 
 
 def write_mp4(frames: Frames, path: Path, fps: int, quality: float = 5.0) -> None:
-    """Write H.264 in yuv420p with its index in front, so that it plays anywhere and while it loads.
+    """Writes H.264 in yuv420p with its index in front, so that it plays anywhere and while it loads.
 
     `quality` is imageio's scale: crf = int((1 - quality / 10) * 51), so 5 is crf 25, as diffusers' `export_to_video`
     encodes; file sizes therefore compare with its. Raises CogxError where height or width is odd.
@@ -45,7 +45,7 @@ def write_mp4(frames: Frames, path: Path, fps: int, quality: float = 5.0) -> Non
 
 
 def read_mp4(path: Path) -> Frames:
-    """The frames of a video file. Raises CogxError where it cannot be decoded."""
+    """Reads the frames of a video file. Raises CogxError where it cannot be decoded."""
     reader = imageio_ffmpeg.read_frames(str(path), pix_fmt="rgb24")
     try:
         width, height = next(reader)["size"]
@@ -56,7 +56,7 @@ def read_mp4(path: Path) -> Frames:
 
 
 def write_animation(frames: Frames, path: Path, fps: int, side_px: int) -> None:
-    """Write a clip that plays for ever wherever a picture is shown, its longer side `side_px`: an animated WebP, or an
+    """Writes a clip that plays for ever wherever a picture is shown, its longer side `side_px`: an animated WebP, or an
     animated PNG of 64 colours, by the suffix of `path`."""
     images = [scaled(frame, side_px) for frame in frames]
     options: dict[str, Any] = {"quality": 60, "method": 2}
@@ -68,7 +68,7 @@ def write_animation(frames: Frames, path: Path, fps: int, side_px: int) -> None:
 
 
 def scaled(frame: npt.NDArray[np.uint8], side_px: int) -> Image.Image:
-    """A frame (H x W x C) as a picture whose longer side is `side_px`."""
+    """Scales a frame (H x W x C) to a picture whose longer side is `side_px`."""
     height, width, _ = frame.shape
     scale = side_px / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -76,7 +76,7 @@ def scaled(frame: npt.NDArray[np.uint8], side_px: int) -> Image.Image:
 
 
 def contact_sheet(frames: Frames, cells: int = 9) -> Image.Image:
-    """`cells` frames, evenly spaced from first to last, in a square grid read left to right, top to bottom."""
+    """Lays out `cells` frames, evenly spaced from first to last, in a square grid read left to right, top to bottom."""
     side = math.ceil(math.sqrt(cells))
     picked = np.linspace(0, len(frames) - 1, num=min(cells, len(frames))).round().astype(int)
     _, height, width, _ = frames.shape

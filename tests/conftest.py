@@ -4,6 +4,7 @@ import gc
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,9 @@ import pytest
 import yaml
 from filelock import FileLock
 
+from cogx_runs.system import hardware
 from tests.support.fsync import do_without_fsync
+from tests.support.gpus import FakeGpu, PlugIn, fake_nvml
 from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
@@ -99,6 +102,19 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test with a cache of its own and none of the user's settings."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+@pytest.fixture
+def plug_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[PlugIn]:
+    """Put a GPU into this machine, or None, as far as NVIDIA's management library tells."""
+
+    def plug(gpu: FakeGpu | None) -> None:
+        monkeypatch.setitem(sys.modules, "pynvml", fake_nvml(gpu))
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        hardware.gpu.cache_clear()
+
+    yield plug
+    hardware.gpu.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -40,7 +40,6 @@ HIDDEN = {
     "scipy": {"analysis"},
     "skimage": {"metrics"},
     "lpips": {"metrics"},
-    "cdfvd": {"metrics"},
     "statsmodels": {"analysis"},
     "optuna": {"search"},
 }

@@ -23,8 +23,8 @@ import numpy.typing as npt
 
 from cogx_runs.analysis.intervals import Sample
 from cogx_runs.analysis.verdict import ALPHA
-from cogx_runs.analysis.wording import count, signed
 from cogx_runs.errors import CogxError
+from cogx_runs.formatting import count, signed
 from cogx_runs.metrics.card import Direction
 
 REFERENCE = 50

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import replace
-from typing import Any
 
 from cogx_runs.analysis.effects import Effect
 from cogx_runs.analysis.interactions import Interaction
@@ -10,7 +9,8 @@ from cogx_runs.analysis.intervals import MAX_PROMPTS
 from cogx_runs.analysis.pairs import is_of_machine
 from cogx_runs.analysis.seeds import SeedSpread
 from cogx_runs.analysis.verdict import ALPHA
-from cogx_runs.metrics.card import MINUS, MetricCard
+from cogx_runs.formatting import count, write_value
+from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.registry import card_of
 
 ONE_PROMPT = "One prompt: no interval can be given, and no verdict."
@@ -162,23 +162,6 @@ def _verdict(effect: Effect | Interaction, card: MetricCard) -> str:
 def counted(effect: Effect) -> str:
     """`9 prompts, 1 seed`."""
     return f"{count(effect.prompts, 'prompt')}, {count(effect.seeds, 'seed')}"
-
-
-def write_value(value: Any) -> str:
-    """A parameter's value as a reader writes it: `6` for 6.0, `on` for True, `(empty)` for no text."""
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return f"{value:g}" if isinstance(value, float) else str(value) or "(empty)"
-
-
-def count(number: int, noun: str) -> str:
-    """`1 prompt`, `2 prompts`."""
-    return f"{number} {noun}" + ("" if number == 1 else "s")
-
-
-def signed(value: float, digits: str = "#.3g") -> str:
-    """With its sign, and three significant digits or what the format `digits` says."""
-    return f"{value:+{digits}}".replace("-", MINUS)
 
 
 def _card(metric: str) -> MetricCard:

@@ -120,7 +120,7 @@ def promote(sweep: str, top: str, dry_run: bool, as_json: bool, **options: Any) 
         print_json({**promotion_dict(done), "runs": runs, "advice": advice})
     else:
         print_promotion(done)
-    sys.exit(1 if any(outcome.status in {"failed", "skipped"} for outcome in done.outcomes) else 0)
+    sys.exit(1 if any(outcome.status.is_failure for outcome in done.outcomes) else 0)
 
 
 def _tell(planned: "Plan", outcomes: "list[Outcome]", as_json: bool, searches: "Sequence[SearchResult]" = ()) -> None:
@@ -139,7 +139,7 @@ def _tell(planned: "Plan", outcomes: "list[Outcome]", as_json: bool, searches: "
         print_outcomes(outcomes)
         for found in searches:
             print_search(found)
-    sys.exit(1 if any(outcome.status in {"failed", "skipped"} for outcome in outcomes) else 0)
+    sys.exit(1 if any(outcome.status.is_failure for outcome in outcomes) else 0)
 
 
 def _run(planned: "Plan", fail_fast: bool = False) -> "list[Outcome]":

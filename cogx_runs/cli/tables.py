@@ -12,6 +12,7 @@ from cogx_runs.definitions.ranges import WINNERS_CURSE
 from cogx_runs.definitions.spec import RunSpec, short_name
 from cogx_runs.doctor import Check
 from cogx_runs.execution.outcomes import Outcome
+from cogx_runs.formatting import whole_seconds, write_value
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.registry import SHOWN, card_of, shown_cards
 from cogx_runs.planning.actions import Action
@@ -48,7 +49,7 @@ def print_plan(plan: Plan) -> None:
         table.add_row(
             *names(run.spec),
             _coloured(run.action),
-            "?" if seconds is None else f"{seconds:,.0f}",
+            "?" if seconds is None else whole_seconds(seconds),
             "?" if peak is None else f"{peak:.1f}",
         )
     console = stdout()
@@ -164,8 +165,6 @@ def _card(column: str) -> MetricCard | None:
 
 def _cell(column: str, value: Any) -> str:
     import pandas as pd
-
-    from cogx_runs.analysis.wording import write_value
 
     if pd.isna(value):
         return ""

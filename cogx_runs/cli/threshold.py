@@ -93,8 +93,8 @@ def _print_curve(search: "ThresholdSearch") -> None:
     from rich.table import Table
 
     from cogx_runs.analysis.threshold import threshold_sentence
-    from cogx_runs.analysis.wording import signed
     from cogx_runs.cli.tables import stdout
+    from cogx_runs.formatting import signed
 
     found = search.threshold
     confidence = f"{100 * (1 - 2 * found.alpha):.3g}%"

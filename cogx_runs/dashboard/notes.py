@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from cogx_runs.dashboard.images import CLIP
 from cogx_runs.definitions.spec import RunSpec
+from cogx_runs.formatting import write_exact
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.registry import shown_cards
 from cogx_runs.tracking.artifacts import CONTACT_SHEET, IMAGES, VIDEO
@@ -133,7 +134,7 @@ def escaped(text: str) -> str:
 
 def _value(run: TrackedRun, parameter: str) -> str:
     number = run.metrics.get(f"{AXIS}{parameter}")
-    return escaped(run.params.get(parameter, "")) if number is None else f"{number:.12g}"
+    return escaped(run.params.get(parameter, "")) if number is None else write_exact(number)
 
 
 def _cut(text: str, characters: int) -> str:

@@ -23,7 +23,7 @@ import psutil
 
 from cogx_runs.errors import CogxError
 from cogx_runs.system.disk import cache_directory
-from cogx_runs.tracking.provenance import is_dead, process_tags
+from cogx_runs.tracking.liveness import HeldLock, is_alive
 from cogx_runs.tracking.reader import CELLS
 from cogx_runs.tracking.uri import is_server, tracking_uri
 
@@ -66,9 +66,9 @@ def serve(page: str = ALL_EXPERIMENTS, *, uri: str | None = None, port: int | No
         url = resolved.rstrip("/")
         yield Dashboard(url + page, url, None)
         return
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as said, HeldLock() as held:
         process, url = _start(resolved, port, said)
-        record = json.dumps({"url": url, **process_tags()})
+        record = json.dumps({"url": url, **held.tags})
         try:
             _record(resolved).write_text(record, encoding="utf-8")
             yield Dashboard(url + page, url, process)
@@ -84,7 +84,7 @@ def running(uri: str) -> str | None:
         return uri.rstrip("/")
     try:
         record = json.loads(_read(uri))
-        return None if is_dead(record) else str(record["url"])
+        return str(record["url"]) if is_alive(record) else None
     except (ValueError, KeyError):
         return None
 

@@ -1,90 +1,59 @@
-"""Videos finished by other threads while the GPU goes on."""
+"""Work that goes on while the GPU does: videos encoded, scored and logged by other threads."""
 
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from types import TracebackType
-from typing import TypeVar
-
-from cogx_runs.execution.outcomes import Outcome
+from typing import Generic, TypeVar
 
 _T = TypeVar("_T")
 
 
-class FinishingError(Exception):
-    """A piece of work has failed, as its `__cause__` says; raised in the thread of the block."""
+class Background(Generic[_T]):
+    """Does pieces of work by threads of its own, and holds what they came to until `collect`.
 
-
-class Finishing:
-    """A `with` block in which up to `waiting` videos are finished beside what the block does; with 0, each in turn.
-
-    `ended` is told of each cell's outcome, always by the thread of the block. The block's end waits for every video,
-    also when it ends with an exception.
-
-    What waits for videos raises FinishingError where one of them could not be finished.
+    A context manager whose end waits for all of them.
     """
 
-    def __init__(self, waiting: int, ended: Callable[[int, Outcome], None]) -> None:
-        self.ended = ended
+    def __init__(self, waiting: int) -> None:
+        """At most `waiting` pieces, those at work with them, are there when `make_room` returns."""
         self._waiting = waiting
-        # One thread more than videos, for what must not wait behind them.
-        self._pool = ThreadPoolExecutor(waiting + 1, thread_name_prefix="finishing") if waiting else None
-        self._pending: dict[Future[Outcome], int] = {}
+        self._pool = ThreadPoolExecutor(waiting, thread_name_prefix="background")
+        self._pending: dict[Future[_T], int] = {}
 
-    def __enter__(self) -> "Finishing":
+    def __enter__(self) -> "Background[_T]":
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        try:
-            self.drain()
-        finally:
-            if self._pool is not None:
-                self._pool.shutdown()
+        self._pool.shutdown()
 
-    def submit(self, place: int, work: Callable[[], Outcome]) -> None:
-        """Have the video of cell `place` finished; there must be room."""
-        if self._pool is None:
-            self.ended(place, work())
-        else:
-            self._pending[self._pool.submit(work)] = place
-
-    def make_room(self) -> None:
-        """Wait until one more video may wait."""
-        self._collect(room_for=1)
-
-    def beside(self, work: Callable[[], _T]) -> Future[_T]:
-        """Have a short piece of work done, not counted as a video; its result or exception is in the future."""
-        if self._pool is not None:
-            return self._pool.submit(work)
-        done: Future[_T] = Future()
-        try:
-            done.set_result(work())
-        except Exception as error:
-            done.set_exception(error)
-        return done
+    def submit(self, place: int, work: Callable[[], _T]) -> None:
+        """Has the work of cell `place` done."""
+        self._pending[self._pool.submit(work)] = place
 
     @property
     def at_work(self) -> list[int]:
-        """The cells whose videos are being finished or wait for it."""
+        """The cells whose work is being done or waits for it."""
         return sorted(place for future, place in self._pending.items() if not future.done())
 
-    def collect(self) -> None:
-        """Tell of the videos that are finished by now."""
-        self._collect(room_for=0)
+    def make_room(self) -> None:
+        """Waits until no more than `waiting` pieces are left to do."""
+        while len(left := [future for future in self._pending if not future.done()]) > self._waiting:
+            wait(left, return_when=FIRST_COMPLETED)
 
     def drain(self) -> None:
-        """Wait until every video is finished, and tell of them."""
-        self._collect(room_for=self._waiting)
+        """Waits until all work is done. What it came to, errors too, is for `collect`."""
+        wait(self._pending)
 
-    def _collect(self, room_for: int) -> None:
-        while self._pending:
-            crowded = len(self._pending) + room_for > self._waiting
-            done, _ = wait(self._pending, timeout=None if crowded else 0, return_when=FIRST_COMPLETED)
-            if not done:
-                return
-            for future in done:
-                place = self._pending.pop(future)
-                if (error := future.exception()) is not None:
-                    raise FinishingError from error
-                self.ended(place, future.result())
+    def collect(self, ended: Callable[[int, _T], None]) -> None:
+        """Hands on what has come of each cell's work since the last time; then raises the first error of a piece."""
+        errors = []
+        for future in [future for future in self._pending if future.done()]:
+            place = self._pending.pop(future)
+            if (error := future.exception()) is not None:
+                errors.append(error)
+            else:
+                ended(place, future.result())
+        if errors:
+            raise errors[0]

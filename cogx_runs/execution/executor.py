@@ -1,11 +1,16 @@
-"""How a plan's cells are brought to their end: the protocol that a local loop, a cluster or a test implements."""
+"""How a plan's cells are brought to their end: the protocols that a local loop, a cluster or a test implements."""
 
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
+from cogx_runs.definitions.spec import RunSpec
+from cogx_runs.execution.cell import ClaimedCell
 from cogx_runs.execution.outcomes import Outcome
+from cogx_runs.models.cards import ModelCard
 from cogx_runs.planning.plan import Plan
 from cogx_runs.progress import Progress
+from cogx_runs.system.hardware import Device
 
 
 class Executor(Protocol):
@@ -22,3 +27,31 @@ class Executor(Protocol):
 
         Raises CogxError where no cell can run.
         """
+
+
+class CellWorker(Protocol):
+    """Takes an executor's claimed cells to their end on one device."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+    def prepare(
+        self,
+        cells: Sequence[RunSpec],
+        generated: Sequence[RunSpec],
+        cards: Mapping[tuple[str, str], ModelCard],
+        progress: Progress,
+    ) -> None:
+        """Loads what cells to come need; `generated` are those of them that are denoised.
+
+        Raises CogxError where none of them can run.
+        """
+
+    def provenance(self, device: Device) -> Mapping[str, str]:
+        """Tells on what machine and by which versions cells are computed here, as tags of their runs."""
+
+    def begin(self, cell: ClaimedCell, card: ModelCard, progress: Progress) -> Callable[[], Outcome]:
+        """Does what needs the device, and returns the rest of the work on a cell, for any thread to call once."""

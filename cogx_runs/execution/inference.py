@@ -1,9 +1,8 @@
 """Cells brought to their pixels: from latents that are kept, else generated."""
 
 import tempfile
-import time
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial, reduce
 from operator import or_
@@ -14,56 +13,43 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from cogx_runs.dashboard.board import Boards
 from cogx_runs.definitions.parameters import Placement
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import CogxError
-from cogx_runs.execution.background import Finishing
-from cogx_runs.execution.outcomes import Reporter
-from cogx_runs.execution.session import Workbench
+from cogx_runs.execution.cell import ClaimedCell
+from cogx_runs.execution.session import Session
 from cogx_runs.generation.generate import Decoded, Denoised, decode, denoise
 from cogx_runs.generation.measure import Peak
 from cogx_runs.metrics.degenerate import refuse_degenerate
 from cogx_runs.models.cards import ModelCard
-from cogx_runs.planning.plan import Plan
-from cogx_runs.tracking.artifacts import LATENTS
+from cogx_runs.progress import Progress
+from cogx_runs.tracking import artifacts, tags
+from cogx_runs.tracking.claims import is_device_shared
 from cogx_runs.tracking.record import beginning_with, params
+from cogx_runs.tracking.run import TrackedRun
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.video import Frames
 
-_OF_THE_LATENTS = (
+_METRICS_OF_LATENTS = (
     "encode_text_s", "denoise_s", "step_s", "peak_vram_gib", "peak_vram_reserved_gib", "peak_ram_gib",
     "peak_vram_text_gib", "peak_vram_denoise_gib", "current_step",
 )  # fmt: skip
 """Metrics that are known when a cell's latents are, and are kept with them."""
-TAGS_OF_THE_LATENTS = (
-    "cogx.env.", "cogx.noise_sha256", "cogx.beside", "cogx.finished_beside", "cogx.not_bitwise", "cogx.text",
-    "cogx.stepped_down", "cogx.latents",
+TAGS_OF_LATENTS = (
+    tags.ENV, tags.NOISE_SHA256, tags.BESIDE, tags.FINISHED_BESIDE, tags.NOT_BITWISE, tags.TEXT, tags.STEPPED_DOWN,
+    tags.LATENTS,
 )  # fmt: skip
 """Beginnings of the tags that go with latents when a cell is reused."""
-STEP_INTERVAL_S = 3.0
-"""Between two reports of a run's current step to the store."""
 
 
-@dataclass
-class Cell:
-    """A cell that this process has claimed."""
-
-    spec: RunSpec
-    run_id: str
-    folder: Path
-    """Where its artifacts are put together."""
-
-
-@dataclass
-class Made:
-    """The pixels of a cell, however they were come by."""
+@dataclass(frozen=True)
+class GeneratedVideo:
+    """The pixels of a cell, with what is known of how they were generated."""
 
     frames: Frames
     measured: dict[str, float]
     """Metrics that are known so far."""
     tags: dict[str, str]
-    """What they were made from."""
     params: dict[str, Any]
     series: Mapping[str, Sequence[float]]
     """Values by step that are not in the store yet."""
@@ -71,142 +57,152 @@ class Made:
     """Done when new latents are in the store."""
 
 
-class Maker:
-    """Makes the pixels of one plan's cells."""
+class InferenceStage:
+    """Brings cells to their pixels, on one device."""
 
     def __init__(
         self,
-        bench: Workbench,
-        plan: Plan,
+        session: Session,
         store: RunStore,
-        reporter: Reporter,
-        boards: Boards,
-        finishing: Finishing,
+        *,
+        denoise: Callable[..., Denoised] = denoise,
+        decode: Callable[..., Decoded] = decode,
     ) -> None:
-        self._bench = bench
-        self._plan = plan
+        self._session = session
         self._store = store
-        self._report = reporter
-        self._boards = boards
-        self._finishing = finishing
+        self._denoise = denoise
+        self._decode = decode
+        self._keeping = ThreadPoolExecutor(1, thread_name_prefix="latents")
 
-    def make(self, cell: Cell) -> Made:
-        """The pixels of a cell: of the latents that a run of the same signature kept, else generated."""
-        return self._decode_kept(cell) or self._generate(cell)
+    def close(self) -> None:
+        """Waits until all latents are kept."""
+        self._keeping.shutdown()
 
-    def _generate(self, cell: Cell) -> Made:
-        """A new generation. Its latents are in the store before anything else can go wrong with it."""
+    def run(self, cell: ClaimedCell, card: ModelCard, folder: Path, progress: Progress) -> GeneratedVideo:
+        """Brings a cell to its pixels: from the latents that a run of the same signature kept, else generated."""
+        return self._from_kept(cell, card, folder, progress) or self._generate(cell, card, progress)
+
+    def _generate(self, cell: ClaimedCell, card: ModelCard, progress: Progress) -> GeneratedVideo:
+        """Generates a cell. Its latents are in the store before anything else can go wrong with it."""
         spec = cell.spec
-        device = self._bench.provenance(spec.device)["cogx.env.device_name"]
-        beside = self._store.works_beside(device)
-        finished_beside = [self._plan.runs[place].spec.run_name for place in self._finishing.at_work]
-
-        told = time.monotonic()
-
-        def on_step(done: int, total: int) -> None:
-            nonlocal told
-            self._report.step(done, total)
-            if time.monotonic() - told > STEP_INTERVAL_S:
-                told = time.monotonic()
-                self._boards.step(cell.run_id, done)
-
-        def denoise_warm(spec: RunSpec) -> Denoised:
-            pipe = self._bench.loader.warm_pipeline(self._card(spec), spec)
-            self._report.phase("denoising")
-            with self._bench.loader.idle.busy():
-                on_clean = refuse_degenerate if spec.abort_degenerate else None
-                return denoise(pipe, spec, self._bench.loader.texts.of(spec), on_step, on_clean)
-
-        denoised, placement = self._bench.within_memory(self._card(spec), spec, denoise_warm)
-        idle_s = self._bench.loader.idle.take()
-        text_s, text_peak = self._bench.loader.texts.take_cost(spec)
-        measured = {
-            "encode_text_s": text_s,
-            "denoise_s": denoised.denoise_s,
-            "step_s": denoised.step_s,
-            **_peaks([("denoise", denoised.peak)]),
-        }
+        was_shared = self._is_device_shared(cell)
+        denoised, placement = self._session.within_memory(
+            card, spec, partial(self._denoise_warm, card, progress), progress
+        )
+        measured, about = self._measured(spec, denoised), self._about(cell, denoised, placement)
+        if was_shared or self._is_device_shared(cell):
+            device = self._session.provenance(spec.device)[tags.DEVICE_NAME]
+            progress.note(f"{spec.run_name}: another sweep used {device} meanwhile; the timings are not its own")
+            about[tags.BESIDE] = "another sweep"
+        text_s, text_peak = self._session.loader.texts.take_cost(spec)
+        about[tags.TEXT] = "cache" if text_peak is None else "encoder"
+        measured["encode_text_s"] = text_s
         if text_peak is not None and text_peak.vram_gib is not None:
             measured["peak_vram_text_gib"] = text_peak.vram_gib
-        if idle_s is not None:
-            measured["idle_before_s"] = idle_s
-        tags = {
-            "cogx.noise_sha256": denoised.noise_sha256,
-            "cogx.text": "cache" if text_peak is None else "encoder",
-            "cogx.latents.device": spec.device,
-            "cogx.latents.placement": placement,
-        }
-        if beside or self._store.works_beside(device):
-            self._report.note(f"{spec.run_name}: another sweep used {device} meanwhile; the timings are not its own")
-            tags["cogx.beside"] = "another sweep"
-        if finished_beside:
-            tags["cogx.finished_beside"] = ", ".join(finished_beside)
-        if spec.compile:
-            tags["cogx.not_bitwise"] = "compile"
-        if placement != spec.placement:
-            tags["cogx.stepped_down"] = f"{spec.placement} to {placement}: out of the GPU's memory"
-        series = {"by_step.latent_std": denoised.latent_std}
-        measured["current_step"] = spec.num_inference_steps
-        kept = self._finishing.beside(
-            partial(self._keep_latents, cell, denoised.latents, dict(measured), dict(tags), series)
-        )
-        decoded, decoded_at = self._decode(spec.replace(placement=placement), denoised.latents)
+        kept = self._keep(cell, denoised, measured, about)
+        try:
+            decoded, decoded_at = self._decode_warm(card, spec.replace(placement=placement), denoised.latents, progress)
+        except BaseException:
+            wait([kept])  # no write of a run comes after its last one
+            raise
         if decoded_at != placement:
-            tags["cogx.stepped_down"] = f"{spec.placement} to {decoded_at} in decoding: out of the GPU's memory"
+            about[tags.STEPPED_DOWN] = f"{spec.placement} to {decoded_at} in decoding: out of the GPU's memory"
         measured |= _peaks([("denoise", denoised.peak), ("decode", decoded.peak)]) | {"decode_s": decoded.decode_s}
-        return Made(decoded.frames, measured, tags, params(spec) | {"placement": placement}, {}, kept)
+        return GeneratedVideo(decoded.frames, measured, about, params(spec) | {"placement": placement}, {}, kept)
 
-    def _keep_latents(
-        self,
-        cell: Cell,
-        latents: torch.Tensor,
-        metrics: Mapping[str, float],
-        tags: Mapping[str, str],
-        series: Mapping[str, Sequence[float]],
+    def _denoise_warm(self, card: ModelCard, progress: Progress, spec: RunSpec) -> Denoised:
+        """Denoises with a pipeline that is loaded and warm."""
+        loader = self._session.loader
+        pipe = loader.warm_pipeline(card, spec, progress)
+        progress.phase("denoising")
+        with loader.idle.busy():
+            on_clean = refuse_degenerate if spec.abort_degenerate else None
+            return self._denoise(pipe, spec, loader.texts.of(spec), progress.step, on_clean)
+
+    def _is_device_shared(self, cell: ClaimedCell) -> bool:
+        device_id = self._session.provenance(cell.spec.device)[tags.DEVICE_ID]
+        return is_device_shared(self._store, device_id, cell.holder)
+
+    def _measured(self, spec: RunSpec, denoised: Denoised) -> dict[str, float]:
+        """The metrics of a cell that has been denoised, but for those of its texts."""
+        measured = {"denoise_s": denoised.denoise_s, "step_s": denoised.step_s, **_peaks([("denoise", denoised.peak)])}
+        measured["current_step"] = spec.num_inference_steps
+        if (idle_s := self._session.loader.idle.take()) is not None:
+            measured["idle_before_s"] = idle_s
+        return measured
+
+    def _about(self, cell: ClaimedCell, denoised: Denoised, placement: Placement) -> dict[str, str]:
+        """The tags of a cell that has been denoised."""
+        spec = cell.spec
+        about = {
+            tags.NOISE_SHA256: denoised.noise_sha256,
+            tags.LATENTS_DEVICE: spec.device,
+            tags.LATENTS_PLACEMENT: placement,
+        }
+        if cell.beside:
+            about[tags.FINISHED_BESIDE] = ", ".join(cell.beside)
+        if spec.compile:
+            about[tags.NOT_BITWISE] = "compile"
+        if placement != spec.placement:
+            about[tags.STEPPED_DOWN] = f"{spec.placement} to {placement}: out of the GPU's memory"
+        return about
+
+    def _keep(
+        self, cell: ClaimedCell, denoised: Denoised, metrics: Mapping[str, float], about: Mapping[str, str]
+    ) -> Future[None]:
+        """Keeps new latents while the GPU decodes; on a CPU in turn, which would take its time from the decoding."""
+        kept = self._keeping.submit(self._write_latents, cell, denoised, dict(metrics), dict(about))
+        if cell.spec.device == "cpu":
+            wait([kept])
+        return kept
+
+    def _write_latents(
+        self, cell: ClaimedCell, denoised: Denoised, metrics: Mapping[str, float], about: Mapping[str, str]
     ) -> None:
         with tempfile.TemporaryDirectory(prefix="cogx-runs-") as folder:
-            file = Path(folder) / LATENTS
-            save_file({"latents": latents.contiguous()}, file)
-            self._store.keep_latents(cell.run_id, file, metrics, tags, series)
+            file = Path(folder) / artifacts.LATENTS
+            save_file({"latents": denoised.latents.contiguous()}, file)
+            series = {"by_step.latent_std": denoised.latent_std}
+            self._store.keep_latents(cell.run_id, file, metrics, about, series)
 
-    def _decode_kept(self, cell: Cell) -> Made | None:
-        """The latents that an earlier run of the same pixels kept, decoded again; None without one.
-
-        What was measured while they were made is taken over with the device and placement that it was measured on.
-        """
+    def _from_kept(self, cell: ClaimedCell, card: ModelCard, folder: Path, progress: Progress) -> GeneratedVideo | None:
+        """Decodes the latents that an earlier run of the same pixels kept; None without one."""
         spec = cell.spec
         kept = self._store.find_latents(spec.signature)
         if kept is None:
             return None
         try:
-            latents = load_file(self._store.download(kept.run_id, LATENTS, cell.folder))["latents"]
+            latents = load_file(self._store.download(kept.run_id, artifacts.LATENTS, folder))["latents"]
         except (CogxError, SafetensorError) as error:
-            self._report.note(f"{spec.run_name}: denoised again, since {error}")
+            progress.note(f"{spec.run_name}: denoised again, since {error}")
             return None
-        decoded, _ = self._decode(spec, latents)
-        measured = {name: kept.metrics[name] for name in _OF_THE_LATENTS if name in kept.metrics}
+        decoded, _ = self._decode_warm(card, spec, latents, progress)
+        return self._with_values_of(kept, spec, decoded)
+
+    def _with_values_of(self, kept: TrackedRun, spec: RunSpec, decoded: Decoded) -> GeneratedVideo:
+        """Gives a decoded video what was measured while its latents were denoised, and on what that was."""
+        measured = {name: kept.metrics[name] for name in _METRICS_OF_LATENTS if name in kept.metrics}
         for name, value in _peaks([("decode", decoded.peak)]).items():
             measured[name] = max(value, measured.get(name, 0))
-        tags = beginning_with(kept.tags, TAGS_OF_THE_LATENTS)
-        tags["cogx.latents_from"] = kept.tags.get("cogx.latents_from", kept.run_id)
         measured["decode_s"] = decoded.decode_s
-        measured_on = {name: kept.tags[f"cogx.latents.{name}"] for name in ("device", "placement")}
+        about = beginning_with(kept.tags, TAGS_OF_LATENTS)
+        about[tags.LATENTS_FROM] = kept.tags.get(tags.LATENTS_FROM, kept.run_id)
+        measured_on = {"device": kept.tags[tags.LATENTS_DEVICE], "placement": kept.tags[tags.LATENTS_PLACEMENT]}
         series = {key: values for key, values in self._store.series(kept).items() if key.startswith("by_step.")}
-        return Made(decoded.frames, measured, tags, params(spec) | measured_on, series)
+        return GeneratedVideo(decoded.frames, measured, about, params(spec) | measured_on, series)
 
-    def _decode(self, spec: RunSpec, latents: torch.Tensor) -> tuple[Decoded, Placement]:
-        """Decode new latents: out of memory, the transformer makes room and nothing is denoised again."""
+    def _decode_warm(
+        self, card: ModelCard, spec: RunSpec, latents: torch.Tensor, progress: Progress
+    ) -> tuple[Decoded, Placement]:
+        """Decodes latents: out of memory, the transformer makes room and nothing is denoised again."""
 
         def decode_warm(spec: RunSpec) -> Decoded:
-            vae = self._bench.loader.warm_vae(self._card(spec), spec)
-            self._report.phase("decoding")
-            with self._bench.loader.idle.busy():
-                return decode(vae, spec, latents)
+            vae = self._session.loader.warm_vae(card, spec, progress)
+            progress.phase("decoding")
+            with self._session.loader.idle.busy():
+                return self._decode(vae, spec, latents)
 
-        return self._bench.within_memory(self._card(spec), spec, decode_warm)
-
-    def _card(self, spec: RunSpec) -> ModelCard:
-        return self._plan.cards[spec.model_key]
+        return self._session.within_memory(card, spec, decode_warm, progress)
 
 
 def _peaks(phases: Sequence[tuple[str, Peak]]) -> dict[str, float]:

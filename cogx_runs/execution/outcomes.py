@@ -1,13 +1,37 @@
-"""What became of each cell, and who is told of it while a sweep runs."""
+"""What became of each cell."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from enum import StrEnum
 
 from cogx_runs.definitions.spec import RunSpec
+from cogx_runs.planning.actions import Action
 from cogx_runs.planning.plan import PlannedRun
 
-Status = Literal["finished", "reused", "done", "failed", "elsewhere", "skipped"]
+
+class OutcomeStatus(StrEnum):
+    """What became of a cell."""
+
+    FINISHED = "finished"
+    REUSED = "reused"
+    """A copy of a finished run."""
+    DONE = "done"
+    """Finished before this sweep, or meanwhile by another process."""
+    FAILED = "failed"
+    ELSEWHERE = "elsewhere"
+    """Another host is at it."""
+    SKIPPED = "skipped"
+    """Not begun."""
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the cell has a finished run."""
+        return self in {OutcomeStatus.FINISHED, OutcomeStatus.REUSED, OutcomeStatus.DONE}
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether the cell failed, or was not begun because another one did."""
+        return self in {OutcomeStatus.FAILED, OutcomeStatus.SKIPPED}
 
 
 @dataclass(frozen=True)
@@ -15,47 +39,18 @@ class Outcome:
     """What became of one cell."""
 
     spec: RunSpec
-    status: Status
-    """`done`: finished before this sweep; `elsewhere`: another host is at it; `skipped`: not begun."""
+    status: OutcomeStatus
     run_id: str | None = None
     metrics: Mapping[str, float] | None = None
     error: str | None = None
 
 
 def known_outcome(planned: PlannedRun, why: str = "failed before") -> Outcome | None:
-    """The outcome of a cell that is not to be made, `why` being said of a failed one; None of any other."""
-    if planned.action == "done":
-        made = planned.decision.finished
-        assert made is not None, "a done cell has its finished run"
-        return Outcome(planned.spec, "done", made.run_id, made.metrics)
-    if planned.action == "failed":
-        return Outcome(planned.spec, "failed", error=f"{why}; --retry-failed tries it again")
+    """Tells the outcome of a cell that is not to be run, `why` being said of a failed one; None for any other."""
+    if planned.action is Action.DONE:
+        finished = planned.decision.finished
+        assert finished is not None, "a done cell has its finished run"
+        return Outcome(planned.spec, OutcomeStatus.DONE, finished.run_id, finished.metrics)
+    if planned.action is Action.FAILED:
+        return Outcome(planned.spec, OutcomeStatus.FAILED, error=f"{why}; --retry-failed tries it again")
     return None
-
-
-class Reporter(Protocol):
-    """Told of what goes on during a sweep."""
-
-    def note(self, message: str) -> None: ...
-    def shown_at(self, sweeps: Sequence[str], address: str | None) -> None:
-        """Where these sweeps can be watched; None where no server runs yet."""
-
-    def trial_started(self, number: int, total: int, what: str) -> None:
-        """A search has come to its `number`-th trial of `total`; `what` are its values."""
-
-    def run_started(self, spec: RunSpec) -> None: ...
-    def phase(self, name: str) -> None: ...
-    def step(self, done: int, total: int) -> None: ...
-    def run_ended(self, outcome: Outcome) -> None: ...
-
-
-class SilentReporter:
-    """Tells nobody."""
-
-    def note(self, message: str) -> None: ...
-    def shown_at(self, sweeps: Sequence[str], address: str | None) -> None: ...
-    def trial_started(self, number: int, total: int, what: str) -> None: ...
-    def run_started(self, spec: RunSpec) -> None: ...
-    def phase(self, name: str) -> None: ...
-    def step(self, done: int, total: int) -> None: ...
-    def run_ended(self, outcome: Outcome) -> None: ...

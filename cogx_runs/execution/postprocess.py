@@ -1,23 +1,26 @@
-"""Cells completed: their frames encoded, shown, scored and tracked, or all of it taken over from another run."""
+"""Cells completed: their frames encoded, shown, scored and tracked, or all of it copied from a finished run."""
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from threading import Lock
 
 from cogx_runs.dashboard.notes import run_tags
 from cogx_runs.dashboard.pictures import write_pictures
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import CogxError
-from cogx_runs.execution.inference import TAGS_OF_THE_LATENTS, Cell, Made
-from cogx_runs.execution.outcomes import Outcome, Reporter
-from cogx_runs.execution.session import Workbench
+from cogx_runs.execution.cell import ClaimedCell
+from cogx_runs.execution.inference import TAGS_OF_LATENTS, GeneratedVideo
+from cogx_runs.execution.outcomes import Outcome, OutcomeStatus
+from cogx_runs.execution.session import Session
 from cogx_runs.metrics.degenerate import judge_frames, measure_frames
 from cogx_runs.metrics.registry import cards, titles
 from cogx_runs.metrics.scoring import by_reason
 from cogx_runs.metrics.subject import Subject
-from cogx_runs.planning.plan import Plan
-from cogx_runs.tracking.artifacts import CONTACT_SHEET, IMAGES, LATENTS, METRIC_CARDS, METRIC_ERRORS, VIDEO
+from cogx_runs.models.cards import ModelCard
+from cogx_runs.progress import Progress
+from cogx_runs.tracking import artifacts, tags
 from cogx_runs.tracking.record import (
     beginning_with,
     degenerate_tags,
@@ -30,105 +33,110 @@ from cogx_runs.tracking.record import (
     write_cards,
     write_failures,
 )
+from cogx_runs.tracking.run import TrackedRun
 from cogx_runs.tracking.store import RunStore
-from cogx_runs.tracking.tags import DEFINITIONS
-from cogx_runs.video import write_mp4
+from cogx_runs.video import Frames, write_mp4
 
 PHASES = ("encode_text_s", "denoise_s", "decode_s", "encode_video_s")
 """The phases of a run; its `wall_time_s` is their sum."""
-_KEPT_ARTIFACTS = (VIDEO, CONTACT_SHEET, METRIC_CARDS, IMAGES, LATENTS)
-"""Artifacts that a reused cell takes over."""
+_COPIED_ARTIFACTS = (
+    artifacts.VIDEO, artifacts.CONTACT_SHEET, artifacts.METRIC_CARDS, artifacts.IMAGES, artifacts.LATENTS,
+)  # fmt: skip
+"""What a reused cell has of the run that it is a copy of."""
 
 
-class Completer:
-    """Completes the cells of one plan, in whichever thread it is called."""
+class PostprocessStage:
+    """Completes cells, in whichever thread it is called."""
 
-    def __init__(self, bench: Workbench, plan: Plan, store: RunStore, reporter: Reporter) -> None:
-        self._bench = bench
-        self._plan = plan
+    def __init__(
+        self,
+        session: Session,
+        store: RunStore,
+        *,
+        write_mp4: Callable[[Frames, Path, int, float], None] = write_mp4,
+        write_pictures: Callable[[Frames, int, Path], None] = write_pictures,
+    ) -> None:
+        self._session = session
         self._store = store
-        self._report = reporter
-        self._telling = Lock()
-        self._told: set[tuple[str, str]] = set()
+        self._write_mp4 = write_mp4
+        self._write_pictures = write_pictures
+        self._noting = Lock()
+        self._noted: set[tuple[str, str]] = set()
         """Metrics that failed, and why."""
 
-    def complete(self, cell: Cell, made: Made) -> Outcome:
-        """Encode, score and track a cell whose frames are there."""
+    def run(
+        self, cell: ClaimedCell, card: ModelCard, video: GeneratedVideo, folder: Path, progress: Progress
+    ) -> Outcome:
+        """Encodes, scores and logs a cell whose frames are there."""
+        spec = cell.spec
+        file = folder / artifacts.VIDEO
         write_started = time.perf_counter()
-        write_mp4(made.frames, cell.folder / VIDEO, cell.spec.fps, cell.spec.video_quality)
-        measured = made.measured | {"encode_video_s": time.perf_counter() - write_started}
-        write_pictures(made.frames, cell.spec.fps, cell.folder)
-        metrics = measured | spec_metrics(cell.spec)
+        self._write_mp4(video.frames, file, spec.fps, spec.video_quality)
+        measured = video.measured | {"encode_video_s": time.perf_counter() - write_started}
+        self._write_pictures(video.frames, spec.fps, folder)
+        metrics = measured | spec_metrics(spec)
         metrics["wall_time_s"] = sum(measured[phase] for phase in PHASES)
-        metrics["file_size_bytes"] = (cell.folder / VIDEO).stat().st_size
-        subject = Subject(made.frames, cell.spec.prompt, cell.spec.clip_model)
-        scorer = self._bench.scorer(cell.spec.clip_model)
+        metrics["file_size_bytes"] = file.stat().st_size
+        subject = Subject(video.frames, spec.prompt, spec.clip_model)
+        scorer = self._session.scorer(spec.clip_model, progress)
         scores = scorer.score(subject)
         metrics |= scores.values
-        series = {**made.series, "by_frame.change": subject.changes.tolist(), **frame_series(scores.measured)}
-        tags = made.tags | score_tags(scores.measured) | missing_tags(scorer.unavailable | scores.reasons)
-        write_failures(cell.folder, scores.failures)
-        self._tell(scores.reasons)
-        meant = identities(metrics, cell.spec.clip_model)
-        tags[DEFINITIONS] = json.dumps(meant)
-        write_cards(cell.folder, meant, scores.measured)
-        weights_sha256 = self._bench.loader.weights_sha256(self._plan.cards[cell.spec.model_key])
+        series = {**video.series, "by_frame.change": subject.changes.tolist(), **frame_series(scores.measured)}
+        about = video.tags | score_tags(scores.measured) | missing_tags(scorer.unavailable | scores.reasons)
+        write_failures(folder, scores.failures)
+        self._note(scores.reasons, progress)
+        definitions = identities(metrics, spec.clip_model)
+        about[tags.DEFINITIONS] = json.dumps(definitions)
+        write_cards(folder, definitions, scores.measured)
+        weights_sha256 = self._session.loader.weights_sha256(card)
         if weights_sha256 is not None:
-            tags = tags | {"cogx.env.model_weights_sha256": weights_sha256}
-        tags = tags | self._judged(cell.spec, subject)
-        if made.latents_kept is not None:
-            made.latents_kept.result()
-        tags = tags | run_tags(cell.spec, cell.run_id, cell.folder, metrics, tags)
-        self._store.finish(cell.run_id, cell.folder, made.params, metrics, tags, series=series)
-        return Outcome(cell.spec, "finished", cell.run_id, metrics)
+            about[tags.MODEL_WEIGHTS_SHA256] = weights_sha256
+        about |= _degenerate(spec, subject, progress)
+        if video.latents_kept is not None:
+            video.latents_kept.result()
+        about |= run_tags(spec, cell.run_id, folder, metrics, about)
+        self._store.finish(cell.run_id, folder, video.params, metrics, about, series=series)
+        return Outcome(spec, OutcomeStatus.FINISHED, cell.run_id, metrics)
 
-    def take_over(self, cell: Cell) -> Outcome | None:
-        """Give a cell all that a finished run of it elsewhere has; None where there is none with its files."""
-        made = self._store.find_finished(cell.spec.output_hash)
-        if made is None:
-            return None
-        self._report.phase("taking over")
+    def copy_from(self, finished: TrackedRun, cell: ClaimedCell, folder: Path, progress: Progress) -> Outcome | None:
+        """Gives a cell all that a finished run of it has; None where the files of that cannot be read."""
+        spec = cell.spec
+        progress.phase("copying")
         try:
-            for name in _KEPT_ARTIFACTS:
-                self._store.download(made.run_id, name, cell.folder)
+            for name in _COPIED_ARTIFACTS:
+                self._store.download(finished.run_id, name, folder)
         except CogxError as error:
-            self._report.note(f"{cell.spec.run_name}: made again, since {error}")
+            progress.note(f"{spec.run_name}: made again, since {error}")
             return None
-        metrics = {key: value for key, value in made.metrics.items() if not key.startswith("axis.")}
-        metrics |= spec_metrics(cell.spec)
-        of_scores = tuple(f"cogx.{name}." for name in cards())
-        tags = beginning_with(made.tags, (*TAGS_OF_THE_LATENTS, DEFINITIONS, "cogx.degenerate", *of_scores))
-        tags["cogx.reused_from"] = made.tags.get("cogx.reused_from", made.run_id)
+        metrics = {key: value for key, value in finished.metrics.items() if not key.startswith("axis.")}
+        metrics |= spec_metrics(spec)
+        of_scores = tuple(f"{tags.PREFIX}{name}." for name in cards())
+        about = beginning_with(finished.tags, (*TAGS_OF_LATENTS, tags.DEFINITIONS, tags.DEGENERATE, *of_scores))
+        about[tags.REUSED_FROM] = finished.tags.get(tags.REUSED_FROM, finished.run_id)
+        about |= run_tags(spec, cell.run_id, folder, metrics, about)
+        # Where the figures were measured, which is not where this sweep would have run the cell.
+        measured_on = {name: finished.params[name] for name in ("device", "placement")}
         self._store.finish(
-            cell.run_id,
-            cell.folder,
-            params(cell.spec) | _measured_on(made.params),
-            metrics,
-            tags | run_tags(cell.spec, cell.run_id, cell.folder, metrics, tags),
-            series=self._store.series(made),
+            cell.run_id, folder, params(spec) | measured_on, metrics, about, series=self._store.series(finished)
         )
-        return Outcome(cell.spec, "reused", cell.run_id, metrics)
+        return Outcome(spec, OutcomeStatus.REUSED, cell.run_id, metrics)
 
-    def _tell(self, reasons: Mapping[str, str]) -> None:
-        """Tell the reporter why metrics failed, once of each metric and reason."""
-        with self._telling:
-            new = {name: reason for name, reason in reasons.items() if (name, reason) not in self._told}
-            self._told |= new.items()
+    def _note(self, reasons: Mapping[str, str], progress: Progress) -> None:
+        """Notes why metrics failed, once of each metric and reason."""
+        with self._noting:
+            new = {name: reason for name, reason in reasons.items() if (name, reason) not in self._noted}
+            self._noted |= new.items()
         for reason, names in by_reason(new).items():
-            self._report.note(
-                f"no {titles(names)}: {reason}; the runs finish without, {METRIC_ERRORS} says where it was raised, and "
-                "`cogx-runs rescore` tries it again"
+            progress.note(
+                f"no {titles(names)}: {reason}; the runs finish without, {artifacts.METRIC_ERRORS} says where it was "
+                "raised, and `cogx-runs rescore` tries it again"
             )
 
-    def _judged(self, spec: RunSpec, subject: Subject) -> dict[str, str]:
-        """The tags that say what degenerate frames are, the reporter told; empty for all others."""
-        found = judge_frames(measure_frames(subject.frames, subject.changes))
-        if found is None:
-            return {}
-        self._report.note(f"{spec.run_name}: degenerate: {found.kind} ({found.reason})")
-        return degenerate_tags(found.kind, found.reason)
 
-
-def _measured_on(params: Mapping[str, str]) -> dict[str, str]:
-    """Where a reused run's figures were measured, which is not where this sweep would have run it."""
-    return {name: params[name] for name in ("device", "placement")}
+def _degenerate(spec: RunSpec, subject: Subject, progress: Progress) -> dict[str, str]:
+    """The tags that say what degenerate frames are, with a note of it; empty for all others."""
+    found = judge_frames(measure_frames(subject.frames, subject.changes))
+    if found is None:
+        return {}
+    progress.note(f"{spec.run_name}: degenerate: {found.kind} ({found.reason})")
+    return degenerate_tags(found.kind, found.reason)

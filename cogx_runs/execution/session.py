@@ -1,29 +1,44 @@
-"""What stays from plan to plan: the loaded model, the scorers, and what is known of the devices."""
+"""What stays from cell to cell and from plan to plan: the loaded model, the scorers, what is known of the devices."""
 
+from collections.abc import Callable, Sequence
 from types import TracebackType
 
-from cogx_runs.execution.outcomes import Reporter, SilentReporter
+from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.generation.loader import Loader
-from cogx_runs.generation.oom_fallback import StepDown
+from cogx_runs.generation.oom_fallback import OomFallback
 from cogx_runs.generation.placement import cap_memory
 from cogx_runs.metrics.registry import titles
 from cogx_runs.metrics.scoring import Scorer
-from cogx_runs.planning.plan import Plan
+from cogx_runs.models.cards import ModelCard
+from cogx_runs.progress import Progress
 from cogx_runs.system.hardware import Device
 from cogx_runs.tracking.provenance import provenance
 
 
-class Workbench:
-    """A `with` block in which plans are run one after the other, and nothing is loaded twice that they share."""
+class Session:
+    """Loads nothing twice that cells share; a context manager that frees what is loaded."""
 
-    def __init__(self) -> None:
-        self._reporter: Reporter = SilentReporter()
-        self.loader = Loader(lambda what: self._reporter.phase(what))
-        self.within_memory = StepDown(self.loader, lambda message: self._reporter.note(message))
+    def __init__(
+        self,
+        max_vram_gib: float | None,
+        before_loading: Callable[[], None],
+        *,
+        loader: Callable[[float | None, Callable[[], None]], Loader] = Loader,
+        fallback: Callable[[Loader], OomFallback] = OomFallback,
+        load_scorer: Callable[[str], Scorer] = Scorer,
+        cap_memory: Callable[[float | None], None] = cap_memory,
+    ) -> None:
+        """`before_loading` is called before weights are loaded."""
+        self._max_vram_gib = max_vram_gib
+        self._wait = before_loading
+        self._load_scorer = load_scorer
+        self._cap_memory = cap_memory
+        self.loader = loader(max_vram_gib, self._before_loading)
+        self.within_memory = fallback(self.loader)
         self._provenance: dict[Device, dict[str, str]] = {}
         self._scorers: dict[str, Scorer] = {}
 
-    def __enter__(self) -> "Workbench":
+    def __enter__(self) -> "Session":
         return self
 
     def __exit__(
@@ -31,37 +46,35 @@ class Workbench:
     ) -> None:
         self.loader.close()
 
-    def prepare(self, plan: Plan, reporter: Reporter) -> None:
-        """Load what a plan needs before its first cell, the reporter told of what cannot be measured.
+    def prepare(self, generated: Sequence[RunSpec], card: ModelCard, progress: Progress) -> None:
+        """Loads the model of the first of the cells that are generated, and names the others to come.
 
-        Raises CogxError where no cell can run.
+        Raises CogxError where it cannot be loaded.
         """
-        self._reporter = reporter
-        new = [planned.spec for planned in plan.runs if planned.action == "run"]
-        todo = [planned.spec for planned in plan.runs if planned.action in {"run", "reuse"}]
-        for clip_model in dict.fromkeys(spec.clip_model for spec in todo):
-            if clip_model not in self._scorers:
-                self._load_scorer(clip_model)
-        cap_memory(plan.max_vram_gib)
-        self.loader.expect(new, plan.max_vram_gib)
-        if new:
-            card = plan.cards[new[0].model_key]
-            self.within_memory(card, new[0], lambda spec: self.loader.load(card, spec))
-        for device in {spec.device for spec in todo} - set(self._provenance):
-            self._provenance[device] = provenance(device)
+        self.loader.expect(generated)
+        self.within_memory(card, generated[0], lambda spec: self.loader.load(card, spec, progress), progress)
 
-    def scorer(self, clip_model: str) -> Scorer:
-        """The metrics with one CLIP of the plan."""
+    def scorer(self, clip_model: str, progress: Progress) -> Scorer:
+        """Loads the metrics with one CLIP at their first use, and notes what cannot be measured.
+
+        Raises CogxError for a CLIP's name or file that cannot be right.
+        """
+        if clip_model not in self._scorers:
+            progress.phase(f"loading CLIP {clip_model}")
+            self._scorers[clip_model] = self._load_scorer(clip_model)
+            for reason, names in self._scorers[clip_model].reasons.items():
+                progress.note(
+                    f"no {titles(names)}: {reason}; the runs finish without, and `cogx-runs rescore` adds what is "
+                    "missing"
+                )
         return self._scorers[clip_model]
 
     def provenance(self, device: Device) -> dict[str, str]:
-        """The tags that say on what machine and by which versions a device of the plan computes."""
+        """Tells on what machine and by which versions a device computes, as tags; asked once."""
+        if device not in self._provenance:
+            self._provenance[device] = provenance(device)
         return self._provenance[device]
 
-    def _load_scorer(self, clip_model: str) -> None:
-        self._reporter.phase(f"loading CLIP {clip_model}")
-        self._scorers[clip_model] = Scorer(clip_model)
-        for reason, names in self._scorers[clip_model].reasons.items():
-            self._reporter.note(
-                f"no {titles(names)}: {reason}; the runs finish without, and `cogx-runs rescore` adds what is missing"
-            )
+    def _before_loading(self) -> None:
+        self._cap_memory(self._max_vram_gib)
+        self._wait()

@@ -16,7 +16,7 @@ from cogx_runs.errors import DegenerateError
 from cogx_runs.generation.measure import Peak, PeakMemory, timed
 from cogx_runs.generation.pipeline import DTYPES, set_scheduler
 from cogx_runs.generation.text import Embeddings
-from cogx_runs.generation.x0_prediction import Clean, OnClean, predicting_clean
+from cogx_runs.generation.x0_prediction import OnX0Prediction, X0Prediction, predicting_x0
 from cogx_runs.system.hardware import Device
 from cogx_runs.video import Frames
 
@@ -48,13 +48,13 @@ def denoise(
     spec: RunSpec,
     embeddings: Embeddings,
     on_step: OnStep | None = None,
-    on_clean: OnClean | None = None,
+    on_x0_prediction: OnX0Prediction | None = None,
 ) -> Denoised:
-    """Denoise a cell's noise under its embeddings.
+    """Denoises a cell's noise under its embeddings.
 
-    The noise comes from a CPU generator, so that a seed means the same on every machine. `on_clean` sees the predicted
-    clean latents of each step and ends the run by raising DegenerateError. Raises DegenerateError when the latents are
-    not finite too, torch.OutOfMemoryError when a GPU's memory does not suffice.
+    The noise comes from a CPU generator, so that a seed means the same on every machine. `on_x0_prediction` ends
+    the run by raising DegenerateError. Raises DegenerateError when the latents are not finite too,
+    torch.OutOfMemoryError when a GPU's memory does not suffice.
     """
     with PeakMemory(spec.device) as memory, torch.no_grad():
         generator = torch.Generator("cpu").manual_seed(spec.seed)
@@ -62,9 +62,8 @@ def denoise(
         spread: list[torch.Tensor] = []
         try:
             with timed(spec.device) as seconds:
-                latents = _denoise(
-                    pipe, spec, embeddings.prompt, embeddings.negative, noise, generator, on_step, spread, on_clean
-                )
+                texts = embeddings.prompt, embeddings.negative
+                latents = _denoise(pipe, spec, *texts, noise, generator, on_step, spread, on_x0_prediction)
         finally:
             pipe.maybe_free_model_hooks()
     if not torch.isfinite(latents).all():
@@ -91,7 +90,7 @@ class Decoded:
 
 
 def decode(vae: AutoencoderKLCogVideoX, spec: RunSpec, latents: torch.Tensor) -> Decoded:
-    """Decode latents, new or kept. Raises torch.OutOfMemoryError when a GPU's memory does not suffice."""
+    """Decodes latents, new or kept. Raises torch.OutOfMemoryError when a GPU's memory does not suffice."""
     with PeakMemory(spec.device) as memory, timed(spec.device) as seconds:
         frames = decode_latents(vae, latents, spec.device, tiling=spec.vae_tiling, slicing=spec.vae_slicing)
     return Decoded(frames, seconds.value, memory.peak)
@@ -100,7 +99,7 @@ def decode(vae: AutoencoderKLCogVideoX, spec: RunSpec, latents: torch.Tensor) ->
 def decode_latents(
     vae: AutoencoderKLCogVideoX, latents: torch.Tensor, device: Device, *, tiling: bool, slicing: bool
 ) -> Frames:
-    """Latents (1 x t x c x h x w) to uint8 frames (T x H x W x C), rounded as diffusers' PIL output is."""
+    """Decodes latents (1 x t x c x h x w) to uint8 frames (T x H x W x C), rounded as diffusers' PIL output is."""
     (vae.enable_tiling if tiling else vae.disable_tiling)()
     (vae.enable_slicing if slicing else vae.disable_slicing)()
     with torch.no_grad():
@@ -113,7 +112,7 @@ def decode_latents(
 
 
 def warm_up_denoising(pipe: CogVideoXPipeline, spec: RunSpec) -> None:
-    """Pay once, outside every measured time, for what the first use of a shape costs: one step at the cell's shape."""
+    """Pays once, outside every measured time, for what the first use of a shape costs: one step at the cell's shape."""
     short = spec.replace(num_inference_steps=1)
     width = pipe.transformer.config.text_embed_dim
     no_text = torch.zeros(1, spec.max_sequence_length, width, dtype=DTYPES[spec.dtype])
@@ -125,14 +124,14 @@ def warm_up_denoising(pipe: CogVideoXPipeline, spec: RunSpec) -> None:
 
 
 def warm_up_decoding(vae: AutoencoderKLCogVideoX, spec: RunSpec) -> None:
-    """Pay once for the first decode at the cell's size, by a short one of zeros."""
+    """Pays once for the first decode at the cell's size, by a short one of zeros."""
     spatial = 2 ** (len(vae.config.block_out_channels) - 1)
     shape = (1, WARM_UP_LATENT_FRAMES, vae.config.latent_channels, spec.height // spatial, spec.width // spatial)
     decode_latents(vae, torch.zeros(shape), spec.device, tiling=spec.vae_tiling, slicing=spec.vae_slicing)
 
 
 def _initial_noise(pipe: CogVideoXPipeline, spec: RunSpec, generator: torch.Generator) -> torch.Tensor:
-    """The noise that the pipeline itself would draw, drawn here so that it can be hashed."""
+    """Draws the noise that the pipeline itself would, here so that it can be hashed."""
     shape = (
         1,
         (spec.num_frames - 1) // pipe.vae_scale_factor_temporal + 1,
@@ -155,21 +154,22 @@ def _denoise(
     generator: torch.Generator,
     on_step: OnStep | None,
     spread: list[torch.Tensor],
-    on_clean: OnClean | None = None,
+    on_x0_prediction: OnX0Prediction | None = None,
 ) -> torch.Tensor:
-    """`spread` is given the latents' standard deviation after each step, on the device, so that nothing waits."""
+    """Denoises, and gives `spread` the latents' standard deviation after each step, on the device, so that nothing
+    waits."""
     set_scheduler(pipe, spec.scheduler)
-    watched = nullcontext(Clean()) if on_clean is None else predicting_clean(pipe.scheduler)
+    watched = nullcontext(X0Prediction()) if on_x0_prediction is None else predicting_x0(pipe.scheduler)
 
     def after_step(_pipe: Any, step: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
         spread.append(tensors["latents"].float().std())
         if on_step is not None:
             on_step(step + 1, spec.num_inference_steps)
-        if on_clean is not None and clean.latents is not None:
-            on_clean(step + 1, spec.num_inference_steps, clean.latents)
+        if on_x0_prediction is not None and predicted.latents is not None:
+            on_x0_prediction(step + 1, spec.num_inference_steps, predicted.latents)
         return tensors
 
-    with watched as clean:
+    with watched as predicted:
         latents: torch.Tensor = pipe(
             prompt_embeds=prompt.to(spec.device),
             negative_prompt_embeds=None if negative is None else negative.to(spec.device),

@@ -17,7 +17,7 @@ SAMPLE_INTERVAL_S = 0.05
 
 
 def free_memory() -> None:
-    """Give back what nothing refers to any more, the GPU's share of it too."""
+    """Gives back what nothing refers to any more, the GPU's share of it too."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
@@ -32,7 +32,7 @@ class Seconds:
 
 @contextmanager
 def timed(device: Device) -> Iterator[Seconds]:
-    """Time of a block: on a GPU between two CUDA events on the stream that works, on a CPU by the clock.
+    """Times a block: on a GPU between two CUDA events on the stream that works, on a CPU by the clock.
 
     Events see this stream alone: what other threads do meanwhile on the CPU counts only where the GPU waits for it.
     """
@@ -59,7 +59,7 @@ class IdleTime:
 
     @contextmanager
     def busy(self) -> Iterator[None]:
-        """The device works inside this block; its end waits for the device."""
+        """Counts a block as work of the device, for which its end waits."""
         if self._free_since is not None:
             self._idle_s += time.perf_counter() - self._free_since
         try:
@@ -70,7 +70,7 @@ class IdleTime:
             self._free_since = time.perf_counter()
 
     def take(self) -> float | None:
-        """The seconds since they were last taken; None where no work came before."""
+        """Takes the idle seconds since they were last taken; None where no work came before."""
         if self._free_since is None:
             return None
         idle, self._idle_s = self._idle_s, 0.0
@@ -89,7 +89,7 @@ class Peak:
     """What torch's allocator held of the GPU; None on a CPU."""
 
     def __or__(self, other: "Peak") -> "Peak":
-        """The peak of both pieces of work."""
+        """Joins the peaks of two pieces of work."""
         return Peak(
             max(self.ram_gib, other.ram_gib),
             _larger(self.vram_gib, other.vram_gib),

@@ -11,6 +11,7 @@ from transformers.utils import logging as transformers_logging
 from cogx_runs.definitions.parameters import Dtype, Placement, Scheduler
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import CogxError, first_line
+from cogx_runs.formatting import gib_available, gib_needed
 from cogx_runs.generation.placement import compile_blocks, place, place_vae
 from cogx_runs.generation.schedulers import SCHEDULERS
 from cogx_runs.models import hub
@@ -22,7 +23,7 @@ DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch
 
 
 def load_pipeline(card: ModelCard, spec: RunSpec) -> CogVideoXPipeline:
-    """Load transformer, VAE and scheduler of a cell and place their weights; the text encoder is loaded apart.
+    """Loads transformer, VAE and scheduler and places their weights; the text encoder is loaded apart.
 
     Raises CogxError, before anything is loaded where that can be known, when weights are missing or unreadable, the
     hub cannot be reached, torch cannot use the GPU, or memory does not suffice.
@@ -37,7 +38,7 @@ def load_pipeline(card: ModelCard, spec: RunSpec) -> CogVideoXPipeline:
 
 
 def load_text_encoder(card: ModelCard, dtype: Dtype, device: Device, placement: Placement) -> CogVideoXPipeline:
-    """Load a pipeline that can encode text and nothing else. Raises CogxError as `load_pipeline` does."""
+    """Loads a pipeline that can encode text and nothing else. Raises CogxError as `load_pipeline` does."""
     check_device(device)
     pipe = _load(card, dtype, text_weights_gib(card, dtype), transformer=None, vae=None)
     place(pipe, placement, device)
@@ -61,7 +62,7 @@ def _load(card: ModelCard, dtype: Dtype, needed_gib: float, **left_out: None) ->
 def load_vae(
     card: ModelCard, dtype: Dtype, device: Device, placement: Placement = "resident"
 ) -> AutoencoderKLCogVideoX:
-    """Load the VAE alone, to decode stored latents. Raises CogxError as `load_pipeline` does."""
+    """Loads the VAE alone, to decode stored latents. Raises CogxError as `load_pipeline` does."""
     check_device(device)
     try:
         vae = AutoencoderKLCogVideoX.from_pretrained(
@@ -74,13 +75,13 @@ def load_vae(
 
 
 def set_scheduler(pipe: CogVideoXPipeline, scheduler: Scheduler) -> None:
-    """Give the pipeline the named scheduler, made from the configuration of its own."""
+    """Gives the pipeline the named scheduler, made from the configuration of its own."""
     if type(pipe.scheduler) is not SCHEDULERS[scheduler]:
         pipe.scheduler = SCHEDULERS[scheduler].from_config(pipe.scheduler.config)
 
 
 def check_device(device: Device) -> None:
-    """Raise CogxError where `cuda` is meant and torch cannot use it."""
+    """Raises CogxError where `cuda` is meant and torch cannot use it."""
     if device == "cuda" and not torch.cuda.is_available():
         raise CogxError(
             f"a GPU is here but torch {torch.__version__} cannot use it; install torch for your CUDA driver, "
@@ -89,7 +90,7 @@ def check_device(device: Device) -> None:
 
 
 def _origin(card: ModelCard, needed: str = "model_index.json") -> dict[str, object]:
-    """Arguments of from_pretrained that say where to look. Raises CogxError where there is nothing to find."""
+    """Says to from_pretrained where to look. Raises CogxError where there is nothing to find."""
     if card.is_local:
         return {"local_files_only": True}
     hub.require(card.source, needed, card.revision)
@@ -100,14 +101,14 @@ def _check_memory(card: ModelCard, needed_gib: float, dtype: Dtype) -> None:
     available_gib = available_memory() / GIB
     if needed_gib > available_gib:
         raise CogxError(
-            f"{card.source}: needs {needed_gib:.1f} GiB of host memory in {dtype} and {available_gib:.1f} GiB "
-            "are free; close other programs"
+            f"{card.source}: needs {gib_needed(needed_gib)} GiB of host memory in {dtype} and "
+            f"{gib_available(available_gib)} GiB are free; close other programs"
         )
 
 
 @contextmanager
 def _quiet_bars() -> Iterator[None]:
-    """Without the bars that count components and tensors; those of a download stay."""
+    """Hides the bars that count components and tensors for a block; those of a download stay."""
     bars = (diffusers_logging, transformers_logging)
     for library in bars:
         library.disable_progress_bar()

@@ -13,7 +13,7 @@ RECOMPILE_LIMIT = 64
 
 
 def place(pipe: CogVideoXPipeline, placement: Placement, device: Device, *, by_block: bool = False) -> None:
-    """Place the weights of a freshly loaded pipeline; the pixels are the same bit for bit wherever they are.
+    """Places the weights of a freshly loaded pipeline; the pixels are the same bit for bit wherever they are.
 
     `resident`: all on the device. `model`: the component at work. `sequential`: the layer at work, copied as it is
     needed. `group`: the layer at work, or with `by_block` the transformer block, copied ahead on a stream of its own,
@@ -41,7 +41,7 @@ def place(pipe: CogVideoXPipeline, placement: Placement, device: Device, *, by_b
 
 
 def place_vae(vae: AutoencoderKLCogVideoX, placement: Placement, device: Device) -> None:
-    """Place a VAE that is loaded alone: layer by layer in `sequential`, else whole."""
+    """Places a VAE that is loaded alone: layer by layer in `sequential`, else whole."""
     if placement == "sequential":
         cpu_offload(vae, execution_device=torch.device(device))
     else:
@@ -49,14 +49,14 @@ def place_vae(vae: AutoencoderKLCogVideoX, placement: Placement, device: Device)
 
 
 def cap_memory(gib: float | None) -> None:
-    """Let torch's allocator have no more of the GPU than this, so that it stands in for a smaller one; None for all."""
+    """Lets torch's allocator have no more of the GPU than this, to stand in for a smaller one; None for all."""
     if torch.cuda.is_available():
         total = torch.cuda.get_device_properties(0).total_memory
         torch.cuda.set_per_process_memory_fraction(1.0 if gib is None else min(gib * GIB / total, 1.0))
 
 
 def compile_blocks(pipe: CogVideoXPipeline) -> None:
-    """Have the transformer's blocks compiled at their first use, once for all of them and each shape.
+    """Has the transformer's blocks compiled at their first use, once for all of them and each shape.
 
     It is the blocks' own `forward` that is compiled, before `place` wraps it: the hooks of group offloading then stay
     outside the graph, which would otherwise be made anew for every block.

@@ -28,20 +28,20 @@ class _Matched:
     final_alpha_cumprod: torch.Tensor
 
     def set_timesteps(self, num_inference_steps: int, device: str | torch.device | None = None) -> None:
-        """diffusers' timesteps, without the -1 that rounding adds at some counts."""
+        """Sets diffusers' timesteps, without the -1 that rounding adds at some counts."""
         super().set_timesteps(num_inference_steps, device)  # type: ignore[misc]
         self.timesteps = self.timesteps[:num_inference_steps]
         visited = self.timesteps.tolist()
         self._next = dict(zip(visited, [*visited[1:], PAST_THE_END], strict=True))
 
     def _alphas(self, timestep: int | torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, bool]:
-        """The alpha products at a timestep and at the next one, and whether that is past the end."""
+        """Looks up the alpha products at a timestep and at the next one, and whether that is past the end."""
         following = self._next[int(timestep)]
         ends = following == PAST_THE_END
         return self.alphas_cumprod[timestep], self.final_alpha_cumprod if ends else self.alphas_cumprod[following], ends
 
     def _original(self, model_output: torch.Tensor, sample: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
-        """The clean sample that a prediction means."""
+        """Computes the x0 prediction that the model's output means."""
         if self.config.prediction_type == "epsilon":
             return (sample - (1 - alpha) ** 0.5 * model_output) / alpha**0.5
         if self.config.prediction_type == "sample":
@@ -61,7 +61,7 @@ class MatchedDDIMScheduler(_Matched, CogVideoXDDIMScheduler):  # type: ignore[mi
         generator: torch.Generator | None = None,  # noqa: ARG002
         return_dict: bool = False,  # noqa: ARG002
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The sample at the next timestep, and the clean sample predicted."""
+        """Computes the sample at the next timestep, and the x0 prediction."""
         here, there, _ = self._alphas(timestep)
         original = self._original(model_output, sample, here)
         a = ((1 - there) / (1 - here)) ** 0.5
@@ -83,7 +83,7 @@ class MatchedDPMScheduler(_Matched, CogVideoXDPMScheduler):  # type: ignore[misc
         generator: torch.Generator | None = None,
         return_dict: bool = False,  # noqa: ARG002
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The sample at the next timestep, and the clean sample predicted."""
+        """Computes the sample at the next timestep, and the x0 prediction."""
         here, there, ends = self._alphas(timestep)
         back = None if timestep_back is None else self.alphas_cumprod[timestep_back]
         original = self._original(model_output, sample, here)

@@ -1,4 +1,4 @@
-"""What the model takes the finished latents to be, step by step, while it denoises."""
+"""The x0 prediction: what the model takes the clean latents to be, step by step, while it denoises."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -9,37 +9,37 @@ from typing import Any
 import torch
 from diffusers import CogVideoXDDIMScheduler, CogVideoXDPMScheduler
 
-OnClean = Callable[[int, int, torch.Tensor], None]
-"""Called after each denoising step with the steps done, their number, and the predicted clean latents (1 x t x c x h
-x w, where the model is)."""
+OnX0Prediction = Callable[[int, int, torch.Tensor], None]
+"""Called after each denoising step with the steps done, their number, and the x0 prediction (1 x t x c x h x w, where
+the model is)."""
 
 
 @dataclass
-class Clean:
-    """The latest prediction."""
+class X0Prediction:
+    """The latest x0 prediction."""
 
     latents: torch.Tensor | None = None
     """None before the first step."""
 
 
 @contextmanager
-def predicting_clean(scheduler: CogVideoXDDIMScheduler | CogVideoXDPMScheduler) -> Iterator[Clean]:
-    """A block in which a scheduler's prediction of the clean latents is kept after each of its steps.
+def predicting_x0(scheduler: CogVideoXDDIMScheduler | CogVideoXDPMScheduler) -> Iterator[X0Prediction]:
+    """Keeps a scheduler's x0 prediction, of the clean latents, after each of its steps for a block.
 
     The pipeline drops what both schedulers' `step` returns second, `pred_original_sample`. It is kept as it is: no
     further call of the model, no copy, and the scheduler's own result goes on unchanged.
     """
-    clean = Clean()
+    predicted = X0Prediction()
     step = scheduler.step
 
     @functools.wraps(step)  # the pipeline reads the signature, to know whether there is a generator to pass
     def kept(*arguments: Any, **options: Any) -> Any:
         result = step(*arguments, **options)
-        clean.latents = result[1]
+        predicted.latents = result[1]
         return result
 
     scheduler.step = kept
     try:
-        yield clean
+        yield predicted
     finally:
         del scheduler.step  # the class's own is there again

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from cogx_runs.formatting import fixed
+
 Direction = Literal["higher", "lower"]
-MINUS = "−"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +52,7 @@ class MetricCard:
     def number(self, value: float, *, signed: bool = False) -> str:
         """`12.3`: a stored value in a reader's unit; with `signed` `+0.4` or `−0.4`, and no sign for what rounds to
         zero."""
-        text = f"{abs(value) / self.scale:,.{self.digits}f}"
-        is_zero = not any(digit in text for digit in "123456789")
-        return ("" if is_zero else MINUS if value < 0 else "+" if signed else "") + text
+        return fixed(value / self.scale, self.digits, plus=signed)
 
     def write(self, value: float, *, signed: bool = False) -> str:
         """`12.3 s`."""

@@ -49,11 +49,11 @@ class ModelCard:
 
     @property
     def parameters(self) -> int:
-        """Of transformer, text encoder and VAE together."""
+        """Parameters of transformer, text encoder and VAE together."""
         return self.transformer_parameters + self.text_encoder_parameters + self.vae_parameters
 
     def decoded_frames(self, num_frames: int) -> int:
-        """How many frames come back when `num_frames` are asked for.
+        """Counts the frames that come back when `num_frames` are asked for.
 
         The VAE decodes latent frames in pairs, and only in the first batch, when their number is odd, does one of
         them give a single frame (`AutoencoderKLCogVideoX._decode` in diffusers).
@@ -63,11 +63,11 @@ class ModelCard:
 
     @property
     def frame_multiple(self) -> int:
-        """Valid frame counts are one more than a multiple of this: 8N+1 for CogVideoX."""
+        """Number of which a valid frame count is one more than a multiple: 8 for CogVideoX, whose counts are 8N+1."""
         return 2 * self.temporal_compression
 
     def valid_frames(self) -> list[int]:
-        """The frame counts that the model was trained for and that come back as asked for."""
+        """Lists the frame counts that the model was trained for and that come back as asked for."""
         return list(range(1 + self.frame_multiple, self.max_frames + 1, self.frame_multiple))
 
 
@@ -109,7 +109,7 @@ NAMES = (*HUB_MODELS, "toy")
 
 
 def resolve_model(name: str, revision: str | None = None) -> ModelCard:
-    """The card of `2b`, `5b`, `toy`, or of a folder in diffusers' format.
+    """Finds the card of `2b`, `5b`, `toy`, or of a folder in diffusers' format.
 
     Raises CogxError for an unknown name, and for a folder that is unreadable, incomplete or truncated.
     """
@@ -126,7 +126,7 @@ def resolve_model(name: str, revision: str | None = None) -> ModelCard:
 
 
 def clip_folder(clip_model: str) -> Path | None:
-    """The folder of a CLIP that is one, the toy's among them; None for one that open_clip knows by name.
+    """Finds the folder of a CLIP that is one, the toy's among them; None for one that open_clip knows by name.
 
     Raises CogxError when the toy's files are not as shipped.
     """

@@ -1,39 +1,70 @@
 """What of the Hugging Face hub is on this machine, and whether the hub answers."""
 
+import threading
+import time
 import urllib.request
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from urllib.error import HTTPError
 
 from cogx_runs.errors import WeightsUnavailableError
 
+KEPT_S = 30.0
+"""How long it is taken for granted that the hub answers, or does not: asking costs up to TIMEOUT_S each time."""
+TIMEOUT_S = 5.0
+
+
+class Reachability:
+    """Whether a server answers, asked anew once the last answer is older than KEPT_S."""
+
+    def __init__(self, address: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._address = address
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._asked_at: float | None = None
+        self._fault: str | None = None
+
+    def fault(self) -> str | None:
+        """Says why the server cannot be asked; None where it answers in time."""
+        with self._lock:
+            if self._asked_at is None or self._clock() - self._asked_at > KEPT_S:
+                self._fault = self._ask()
+                self._asked_at = self._clock()
+            return self._fault
+
+    def _ask(self) -> str | None:
+        try:
+            with urllib.request.urlopen(self._address, timeout=TIMEOUT_S):
+                return None
+        except HTTPError:
+            return None  # it answers, if only that there is nothing at its root
+        except OSError as error:
+            return f"{self._address} does not answer ({type(getattr(error, 'reason', error)).__name__})"
+
+
+@cache
+def _reachability(address: str) -> Reachability:
+    return Reachability(address)
+
 
 def cached_file(repository: str, filename: str, revision: str | None = None) -> Path | None:
-    """A file of a repository in the local cache; None where it is not there."""
+    """Finds a file of a repository in the local cache; None where it is not there."""
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(repository, filename, revision=revision)
     return Path(found) if isinstance(found, str) else None
 
 
-@cache
 def unreachable() -> str | None:
-    """Why the hub cannot be asked; None where it answers within 5 s."""
+    """Says why the hub cannot be asked; None where it answers."""
     from huggingface_hub import constants
 
-    if constants.HF_HUB_OFFLINE:
-        return "HF_HUB_OFFLINE is set"
-    try:
-        with urllib.request.urlopen(constants.ENDPOINT, timeout=5):
-            return None
-    except HTTPError:
-        return None  # it answers, if only that there is nothing at its root
-    except OSError as error:
-        return f"{constants.ENDPOINT} does not answer ({type(getattr(error, 'reason', error)).__name__})"
+    return "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else _reachability(constants.ENDPOINT).fault()
 
 
 def require(repository: str, filename: str, revision: str | None = None) -> None:
-    """Raise WeightsUnavailableError where a file is neither cached nor can be fetched."""
+    """Raises WeightsUnavailableError where a file is neither cached nor can be fetched."""
     if cached_file(repository, filename, revision) is None and (why := unreachable()):
         raise WeightsUnavailableError(
             f"the weights of {repository} are not on this machine and {why}; connect once, or name a local folder"

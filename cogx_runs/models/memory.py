@@ -4,13 +4,13 @@ The text encoder is loaded, used and freed before transformer and VAE are loaded
 Each phase needs the weights that its placement keeps on the GPU, and its activations.
 """
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from cogx_runs.definitions.parameters import Dtype, Placement
 from cogx_runs.definitions.spec import Workload
+from cogx_runs.formatting import gib_available, gib_needed
 from cogx_runs.models.cards import ModelCard
 from cogx_runs.system import hardware
 from cogx_runs.system.hardware import GIB, Device
@@ -59,7 +59,7 @@ class Budget:
 
     @classmethod
     def of(cls, free_bytes: int, available_bytes: int, max_vram_gib: float | None = None) -> "Budget":
-        """What is left of the GPU's free and the host's available memory."""
+        """Takes off the GPU's free and the host's available memory."""
         vram, ram = free_bytes / GIB - CONTEXT_GIB, available_bytes / GIB - RAM_RESERVE_GIB
         if max_vram_gib is not None and max_vram_gib < vram:
             return cls(max_vram_gib, ram, max_vram_gib)
@@ -67,19 +67,19 @@ class Budget:
 
     @classmethod
     def here(cls, device: Device, max_vram_gib: float | None = None) -> "Budget | None":
-        """What this machine has; None on a CPU, where everything is resident."""
+        """Asks what this machine has now; None on a CPU, where everything is resident."""
         found = hardware.gpu() if device == "cuda" else None
         if found is None:
             return None
-        return cls.of(found.free_bytes, hardware.available_memory(), max_vram_gib)
+        return cls.of(hardware.free_vram(found), hardware.available_memory(), max_vram_gib)
 
     def lacks(self, vram_gib: float, host_gib: float) -> str:
-        """What is too little for these needs, as a clause; empty where nothing is."""
+        """Says what is too little for these needs, as a clause; empty where nothing is."""
         if vram_gib > self.vram_gib:
             cap = "" if self.max_vram_gib is None else f" (--max-vram {self.max_vram_gib:g})"
-            return f"needs {_up(vram_gib)} GiB of VRAM and {_down(self.vram_gib)} can be used{cap}"
+            return f"needs {gib_needed(vram_gib)} GiB of VRAM and {gib_available(self.vram_gib)} can be used{cap}"
         if host_gib > self.ram_gib:
-            return f"needs {_up(host_gib)} GiB of host memory and {_down(self.ram_gib)} can be used"
+            return f"needs {gib_needed(host_gib)} GiB of host memory and {gib_available(self.ram_gib)} can be used"
         return ""
 
 
@@ -95,11 +95,11 @@ class Needs:
 
     @property
     def vram_gib(self) -> float:
-        """What the GPU must have for both phases, one after the other."""
+        """VRAM that both phases take, one after the other, with a margin."""
         return max(self.denoise_gib, self.decode_gib) + MARGIN_GIB
 
     def shortage(self, budget: Budget) -> str:
-        """What the budget has too little of, as a clause; empty where everything fits."""
+        """Says what the budget has too little of, as a clause; empty where everything fits."""
         return budget.lacks(self.vram_gib, self.host_gib)
 
 
@@ -114,8 +114,17 @@ class Choice:
     """What there is too little of even so; empty where it fits."""
 
 
+@dataclass(frozen=True)
+class TextChoice:
+    """Where the text encoder's weights live while texts are encoded."""
+
+    placement: TextPlacement
+    shortage: str
+    """What there is too little of even so, as a clause; empty where it fits."""
+
+
 def needs(card: ModelCard, placement: Placement, workload: Workload) -> Needs:
-    """The memory that one cell's transformer and VAE take in this placement."""
+    """Estimates the memory that one cell's transformer and VAE take in this placement."""
     dtype = workload.dtype
     transformer, vae = gib_of(card.transformer_parameters, dtype), gib_of(card.vae_parameters, dtype)
     denoising = gib_of(DENOISE_VALUES * card.hidden_size * _tokens(card, workload), dtype)
@@ -135,7 +144,7 @@ def needs(card: ModelCard, placement: Placement, workload: Workload) -> Needs:
 
 
 def largest_needs(card: ModelCard, placement: Placement, workloads: Iterable[Workload]) -> Needs:
-    """What suffices for each of several cells."""
+    """Estimates what suffices for each of several cells."""
     each = [needs(card, placement, workload) for workload in workloads]
     return Needs(
         max(need.denoise_gib for need in each),
@@ -145,7 +154,8 @@ def largest_needs(card: ModelCard, placement: Placement, workloads: Iterable[Wor
 
 
 def choose_placement(card: ModelCard, workloads: Iterable[Workload], budget: Budget) -> Choice:
-    """The fastest placement in which each of several cells fits; `sequential`, with its shortage, where none does.
+    """Chooses the fastest placement in which each of several cells fits; where none does, `sequential` with its
+    shortage.
 
     Host memory does not count against `resident`, which gives it back once it has loaded: where it is too little for
     that, it is too little for every placement.
@@ -159,44 +169,43 @@ def choose_placement(card: ModelCard, workloads: Iterable[Workload], budget: Bud
         if fits or placement == AUTO[-1]:
             break
         passed_over.append(f"{placement} {shortage}")
-    reason = "; ".join(passed_over) or f"it needs {_up(need.vram_gib)} of {_down(budget.vram_gib)} GiB of VRAM"
-    return Choice(placement, reason, need, shortage)
+    fits_in = f"it needs {gib_needed(need.vram_gib)} of {gib_available(budget.vram_gib)} GiB of VRAM"
+    return Choice(placement, "; ".join(passed_over) or fits_in, need, shortage)
 
 
-def choose_text_placement(card: ModelCard, dtype: Dtype, budget: Budget | None) -> TextPlacement:
-    """Where the text encoder's weights live while it is loaded, alone; `resident` on a CPU, where `budget` is None."""
-    if budget is None or text_vram_gib(card, dtype, "resident") <= budget.vram_gib:
-        return "resident"
-    return "sequential"
+def choose_text_placement(card: ModelCard, dtype: Dtype, budget: Budget | None) -> TextChoice:
+    """Chooses where the text encoder's weights live while it is loaded, alone; `resident` on a CPU, where `budget` is
+    None. The whole encoder is loaded into host memory first."""
+    if budget is None:
+        return TextChoice("resident", "")
+    fits = text_vram_gib(card, dtype, "resident") <= budget.vram_gib
+    placement: TextPlacement = "resident" if fits else "sequential"
+    shortage = budget.lacks(text_vram_gib(card, dtype, placement), text_weights_gib(card, dtype))
+    return TextChoice(placement, shortage)
 
 
 def text_vram_gib(card: ModelCard, dtype: Dtype, placement: TextPlacement) -> float:
-    """What the GPU must have while texts are encoded."""
+    """Estimates what the GPU must have while texts are encoded."""
     share = 1 if placement == "resident" else STREAMED_SHARE
     return share * text_weights_gib(card, dtype) + TEXT_GIB + MARGIN_GIB
 
 
 def text_weights_gib(card: ModelCard, dtype: Dtype) -> float:
-    """The size of the text encoder as it is loaded."""
+    """Computes the size of the text encoder as it is loaded."""
     wider = TEXT_FLOAT32_SHARE if dtype == "float16" else 0
     return (1 + wider) * gib_of(card.text_encoder_parameters, dtype)
 
 
-def text_shortage(card: ModelCard, dtype: Dtype, budget: Budget) -> str:
-    """What there is too little of to encode texts, as a clause; the whole encoder is loaded into host memory first."""
-    placement = choose_text_placement(card, dtype, budget)
-    return budget.lacks(text_vram_gib(card, dtype, placement), text_weights_gib(card, dtype))
-
-
 def _tokens(card: ModelCard, workload: Workload) -> int:
-    """Of all videos in the batch, which guidance doubles."""
+    """Counts the tokens of all videos in the batch, which guidance doubles."""
     latent_frames = (workload.num_frames - 1) // card.temporal_compression + 1
     patches = (workload.height // card.size_multiple) * (workload.width // card.size_multiple)
     return (latent_frames * patches + card.max_sequence_length) * (2 if workload.is_guided else 1)
 
 
 def _values_while_decoding(card: ModelCard, workload: Workload) -> float:
-    """A few latent frames are decoded at a time, tile by tile; a tile is half the model's own height and width."""
+    """Counts what is held at once: a few latent frames are decoded at a time, tile by tile, and a tile is half the
+    model's own height and width."""
     height, width = workload.height, workload.width
     video = 3 * workload.num_frames * height * width
     if workload.vae_tiling:
@@ -205,14 +214,5 @@ def _values_while_decoding(card: ModelCard, workload: Workload) -> float:
 
 
 def gib_of(values: float, dtype: Dtype) -> float:
-    """The size of so many values."""
+    """Computes the size of so many values."""
     return values * _BYTES[dtype] / GIB
-
-
-def _up(gib: float) -> str:
-    return f"{math.ceil(gib * 10) / 10:.1f}"
-
-
-def _down(gib: float) -> str:
-    """Rounded the other way, so that what does not fit never looks as if it did."""
-    return f"{max(0, math.floor(gib * 10) / 10):.1f}"

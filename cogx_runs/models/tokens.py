@@ -37,7 +37,7 @@ class TokenCount:
 
 
 def count_clip_tokens(text: str, clip_model: str) -> TokenCount:
-    """Tokens of `text` for a CLIP: its folder's tokenizer, else OpenAI's BPE as open_clip ships it.
+    """Counts the tokens of `text` for a CLIP by its folder's tokenizer, else OpenAI's BPE as open_clip ships it.
 
     Architectures with a tokenizer of their own are counted by OpenAI's BPE and marked as not exact.
     """
@@ -55,19 +55,19 @@ def count_clip_tokens(text: str, clip_model: str) -> TokenCount:
 
 @cache
 def clip_architectures() -> list[str]:
-    """The architectures that open_clip knows."""
+    """Lists the architectures that open_clip knows."""
     return sorted(path.stem for path in (_open_clip() / "model_configs").glob("*.json"))
 
 
 def _clip_text_config(path: Path) -> dict[str, Any]:
-    """The `text_cfg` of a CLIP's configuration file; empty where there is no such file."""
+    """Reads the `text_cfg` of a CLIP's configuration file; empty where there is no such file."""
     config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     text: dict[str, Any] = config.get("model_cfg", config).get("text_cfg", {})
     return text
 
 
 def _open_clip() -> Path:
-    """open_clip's folder, found without importing it."""
+    """Finds open_clip's folder without importing it."""
     spec = importlib.util.find_spec("open_clip")
     assert spec is not None, "open_clip_torch is a dependency"
     assert spec.submodule_search_locations is not None, "open_clip is a package"
@@ -75,7 +75,7 @@ def _open_clip() -> Path:
 
 
 def count_t5_tokens(text: str, card: ModelCard) -> TokenCount:
-    """Tokens of `text` for the model's text encoder, exactly where its tokenizer is on this machine."""
+    """Counts the tokens of `text` for the model's text encoder, exactly where its tokenizer is on this machine."""
     folder = _tokenizer_folder(card)
     if folder is not None and (folder / "tokenizer.json").is_file():
         return _count(_tokenizer_file(folder / "tokenizer.json"), text, card.max_sequence_length)
@@ -120,7 +120,7 @@ def _tokenizer_folder(card: ModelCard) -> Path | None:
 
 @cache
 def _openai_bpe() -> Tokenizer:
-    """OpenAI's CLIP tokenizer, as `open_clip.tokenizer.SimpleTokenizer` builds it from the same file."""
+    """Builds OpenAI's CLIP tokenizer, as `open_clip.tokenizer.SimpleTokenizer` builds it from the same file."""
     with gzip.open(_open_clip() / "bpe_simple_vocab_16e6.txt.gz", "rt", encoding="utf-8") as file:
         lines = file.read().split("\n")
     merges = [(left, right) for left, right in (line.split() for line in lines[1 : 49152 - 256 - 2 + 1])]
@@ -153,7 +153,7 @@ def _openai_bpe() -> Tokenizer:
 
 
 def _byte_letters() -> list[str]:
-    """The letters that stand for the 256 bytes, in the order of OpenAI's vocabulary."""
+    """Lists the letters that stand for the 256 bytes, in the order of OpenAI's vocabulary."""
     printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     others = [byte for byte in range(256) if byte not in printable]
     return [chr(byte) for byte in printable] + [chr(256 + index) for index in range(len(others))]

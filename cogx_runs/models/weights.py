@@ -12,12 +12,12 @@ from cogx_runs.system.disk import cache_directory
 
 
 def weights_files(folder: Path) -> list[Path]:
-    """The safetensors files of a model folder."""
+    """Lists the safetensors files of a model folder."""
     return sorted(folder.rglob("*.safetensors"))
 
 
 def parameter_count(folder: Path) -> int:
-    """Parameters of a model folder or of a component's, as the headers of its safetensors files tell."""
+    """Counts the parameters of a model folder or of a component's, as the headers of its safetensors files tell."""
     count = 0
     for path in weights_files(folder):
         tensors = json.loads(_safetensors_header(path))
@@ -26,7 +26,7 @@ def parameter_count(folder: Path) -> int:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object in a file of the folder. Raises CogxError where it is missing, unreadable or none."""
+    """Reads a JSON object from a file of the folder. Raises CogxError where it is missing, unreadable or none."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -41,7 +41,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def folder_revision(folder: Path) -> str:
-    """A hash of the configs, safetensors headers, file sizes and modification times of a model folder.
+    """Hashes the configs, safetensors headers, file sizes and modification times of a model folder.
 
     Raises CogxError where weights are missing, truncated or unreadable.
     """
@@ -69,7 +69,7 @@ def folder_revision(folder: Path) -> str:
 
 
 def _safetensors_header(path: Path) -> bytes:
-    """The JSON header of a safetensors file. Raises CogxError where the file is shorter than its header says."""
+    """Reads the JSON header of a safetensors file. Raises CogxError where the file is shorter than its header says."""
     size = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
@@ -88,7 +88,7 @@ def _safetensors_header(path: Path) -> bytes:
 
 
 def weights_sha256(folder: Path) -> str:
-    """SHA-256 over all weights of a model folder, taken once and kept in the user's cache while nothing changes."""
+    """Takes the SHA-256 over all weights of a model folder, and keeps it in the user's cache while nothing changes."""
     revision = folder_revision(folder)
     kept = cache_directory() / "weights_sha256" / hashlib.sha256(f"{folder}\n{revision}".encode()).hexdigest()
     if kept.is_file():

@@ -1,19 +1,37 @@
 """Sweeps resolved into cells, in the order in which they are best made."""
 
 import itertools
+import math
 import random
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cogx_runs.definitions.parameters import Dtype, Parameters, Placement
+from cogx_runs.definitions.parameters import Dtype, Parameters
 from cogx_runs.definitions.prompts import Prompt, PromptLibrary
 from cogx_runs.definitions.spec import RunSpec, Workload
 from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.errors import CogxError, InputError, Mistake
 from cogx_runs.models.cards import ModelCard, resolve_model
-from cogx_runs.models.memory import Budget, choose_placement
+from cogx_runs.models.memory import Budget, Choice, choose_placement
 from cogx_runs.system.hardware import Device
+
+Choices = Mapping[tuple[tuple[str, str], Dtype], Choice]
+"""What placement `auto` became, by a model's key and the precision that it runs in."""
+
+
+@dataclass(frozen=True)
+class ResolvedCells:
+    """The cells of sweeps, with what was found out to resolve them."""
+
+    specs: Sequence[RunSpec]
+    """In execution order."""
+    cards: Mapping[tuple[str, str], ModelCard]
+    """Of the models used, by source and revision."""
+    choices: Choices = field(default_factory=dict)
+    """Empty on a CPU, where everything is resident."""
 
 
 def resolve_cells(
@@ -22,13 +40,14 @@ def resolve_cells(
     device: Device,
     metric_versions: Mapping[str, str],
     budget: Budget | None = None,
-) -> tuple[list[RunSpec], dict[tuple[str, str], ModelCard]]:
-    """Every cell of the sweeps, resolved, in execution order; one that a sweep names twice appears once.
+) -> ResolvedCells:
+    """Resolves every cell of the sweeps, in execution order; one that a sweep names twice appears once.
 
     Cells of one model come together, so that nothing is loaded or compiled twice; else the order is the files'.
 
     Placement `auto` becomes one placement for all cells of a model, since another means loading it again: that in
-    which the largest of them fits `budget`, `resident` where that is None. Also returns the cards of the models used.
+    which the largest of them fits `budget`, `resident` where that is None.
+
     Raises InputError naming every prompt and model that cannot be had.
     """
     mistakes: list[Mistake] = []
@@ -59,7 +78,8 @@ def resolve_cells(
     if mistakes:
         raise InputError(mistakes)
     by_key = {(card.source, card.revision): card for card in cards.values()}
-    return _neighbours(_placed(specs, by_key, budget)), by_key
+    choices = {} if budget is None else _choose_placements(specs, by_key, budget)
+    return ResolvedCells(_neighbours([_placed(spec, choices) for spec in specs]), by_key, choices)
 
 
 def resolve_cell(
@@ -111,22 +131,21 @@ def _neighbours(specs: Sequence[RunSpec]) -> list[RunSpec]:
     return sorted(specs, key=lambda spec: [first[key] for key in group(spec)])
 
 
-def _placed(
-    specs: Sequence[RunSpec], cards: Mapping[tuple[str, str], ModelCard], budget: Budget | None
-) -> list[RunSpec]:
-    """The cells with `auto` replaced by the one placement of all cells of a model in a precision."""
+def _choose_placements(specs: Sequence[RunSpec], cards: Mapping[tuple[str, str], ModelCard], budget: Budget) -> Choices:
+    """Chooses the one placement of all cells of a model in a precision that ask for `auto`."""
     workloads: dict[tuple[tuple[str, str], Dtype], set[Workload]] = {}
     for spec in specs:
         if spec.placement == "auto":
             workloads.setdefault((spec.model_key, spec.dtype), set()).add(spec.workload)
-    chosen: dict[tuple[tuple[str, str], Dtype], Placement] = {
-        (key, dtype): "resident" if budget is None else choose_placement(cards[key], alike, budget).placement
-        for (key, dtype), alike in workloads.items()
-    }
-    return [
-        spec.replace(placement=chosen[spec.model_key, spec.dtype]) if spec.placement == "auto" else spec
-        for spec in specs
-    ]
+    return {key: choose_placement(cards[key[0]], alike, budget) for key, alike in workloads.items()}
+
+
+def _placed(spec: RunSpec, choices: Choices) -> RunSpec:
+    """The cell with `auto` replaced by what was chosen, by `resident` where nothing had to be."""
+    if spec.placement != "auto":
+        return spec
+    choice = choices.get((spec.model_key, spec.dtype))
+    return spec.replace(placement="resident" if choice is None else choice.placement)
 
 
 def _configurations(sweep: Sweep) -> Iterator[Parameters]:
@@ -148,13 +167,24 @@ def _configurations(sweep: Sweep) -> Iterator[Parameters]:
         yield from map(with_values, itertools.product(*values))
     else:
         assert sweep.random is not None, "a sweep file with `vary: random` has its draw"
-        grid = list(itertools.product(*values))
-        if sweep.random.count > len(grid):
+        size = math.prod(map(len, values))
+        if sweep.random.count > size:
             raise InputError.single(
-                f"{sweep.file}:random.count", f"{sweep.random.count} is more than the {len(grid)} cells of the grid"
+                f"{sweep.file}:random.count", f"{sweep.random.count} is more than the {size} cells of the grid"
             )
-        for combination in random.Random(sweep.random.seed).sample(grid, sweep.random.count):
-            yield with_values(combination)
+        if size > sys.maxsize:  # the length of a `range` ends there
+            raise InputError.single(f"{sweep.file}:axes", f"a grid of {size:.1e} cells is too large to draw from")
+        for index in random.Random(sweep.random.seed).sample(range(size), sweep.random.count):
+            yield with_values(_combination(index, values))
+
+
+def _combination(index: int, axes: Sequence[Sequence[Any]]) -> list[Any]:
+    """Finds the combination that `itertools.product(*axes)` gives at `index`; the last axis changes fastest."""
+    chosen = []
+    for values in reversed(axes):
+        index, place = divmod(index, len(values))
+        chosen.append(values[place])
+    return chosen[::-1]
 
 
 def resolve_clip(name: str) -> str:

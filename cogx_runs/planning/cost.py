@@ -10,6 +10,7 @@ from typing import Any
 from cogx_runs.definitions.parameters import Parameters, is_guided
 from cogx_runs.definitions.role import names_where
 from cogx_runs.definitions.spec import ROLES, RunSpec
+from cogx_runs.formatting import count
 from cogx_runs.planning.actions import Action, Decision
 from cogx_runs.planning.plan import Estimate
 from cogx_runs.system.hardware import device_name
@@ -76,7 +77,7 @@ class CostModel:
         guided = spec.is_guided
         seconds, alike = _predict(known, spec.num_frames, guided, spec.num_inference_steps)
         peaks = [seen.peak_vram_gib for seen in alike if seen.peak_vram_gib is not None]
-        basis = f"median of {len(alike)} finished run{'s' * (len(alike) > 1)} like it"
+        basis = f"median of {count(len(alike), 'finished run')} like it"
         if alike[0].num_frames != spec.num_frames or alike[0].guided != guided:
             basis = (
                 f"scaled from {len(alike)} finished at {alike[0].num_frames} frames, "

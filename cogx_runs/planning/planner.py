@@ -55,18 +55,18 @@ class Planner:
             raise CogxError(f"--max-vram {max_vram:g}: must be a number of GiB above 0")
         device = choose_device(conditions.device)
         budget = Budget.here(device, max_vram)
-        specs, cards = resolve_cells(sweeps, conditions.library, device, versions(), budget)
+        cells = resolve_cells(sweeps, conditions.library, device, versions(), budget)
         costs = CostModel(history)
-        decisions = choose_actions(specs, history, conditions.retry_failed)
+        decisions = choose_actions(cells.specs, history, conditions.retry_failed)
         runs = tuple(
             PlannedRun(spec, decision, costs.estimate(spec, decision))
-            for spec, decision in zip(specs, decisions, strict=True)
+            for spec, decision in zip(cells.specs, decisions, strict=True)
         )
-        advice = advise(specs, sweeps, cards, budget)
+        advice = advise(cells, sweeps, budget)
         if max_vram is not None and device == "cpu":
             advice.append(Advice("note", "(command line):max_vram", "has no effect on a CPU"))
         capped = None if budget is None else max_vram
-        return Plan(tuple(sweeps), runs, tuple(advice), cards, capped, conditions)
+        return Plan(tuple(sweeps), runs, tuple(advice), cells.cards, capped, conditions)
 
     def with_rescoring(self, plan: Plan, history: Sequence[TrackedRun]) -> Plan:
         """The plan with a note on each sweep that `rescore` would serve better."""

@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from cogx_runs.analysis.wording import write_value
 from cogx_runs.definitions.role import Changes
 from cogx_runs.definitions.spec import OUTPUT_FIELDS, PARAM_FIELDS, ROLES
+from cogx_runs.formatting import write_value
 
 CONFIG = tuple(
     sorted(

@@ -10,7 +10,7 @@ from cogx_runs.analysis.effects import Effect, Margin, effects
 from cogx_runs.analysis.interactions import Interaction, interactions
 from cogx_runs.analysis.pairs import AXES, is_of_machine, values_of
 from cogx_runs.analysis.seeds import SeedSpread, seed_spreads
-from cogx_runs.analysis.wording import write_value
+from cogx_runs.formatting import write_value
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.report.grids import Grid
 from cogx_runs.report.quantities import COMPARED, PLOTTED

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from cogx_runs.analysis.effects import Margin
 from cogx_runs.analysis.frame import load_runs
-from cogx_runs.analysis.wording import write_value
 from cogx_runs.dashboard.board import show
 from cogx_runs.dashboard.view import Only
 from cogx_runs.errors import CogxError, did_you_mean
+from cogx_runs.formatting import write_value
 from cogx_runs.report.cells import CONFIG, Cell, cells_of
 from cogx_runs.report.clips import EMBED_LIMIT_MB, are_embedded, collect_clips, error_of, still_of, write_beside
 from cogx_runs.report.comparisons import QUANTITIES, SEED

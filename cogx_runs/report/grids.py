@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cogx_runs.analysis.wording import write_value
 from cogx_runs.definitions.parameters import Parameters
+from cogx_runs.formatting import write_value
 from cogx_runs.report.cells import Cell, labels_of
 
 

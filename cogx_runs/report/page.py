@@ -12,7 +12,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from cogx_runs.analysis.wording import degenerate_counts, signed, write_value, yardstick
+from cogx_runs.analysis.wording import degenerate_counts, yardstick
+from cogx_runs.formatting import signed, write_value
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.registry import shown_cards
 from cogx_runs.report.clips import Clip

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from cogx_runs.analysis.effects import Effect
 from cogx_runs.analysis.verdict import Verdict
-from cogx_runs.analysis.wording import write_value
+from cogx_runs.formatting import write_value
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.report.cells import Cell
 from cogx_runs.report.grids import Grid, Row

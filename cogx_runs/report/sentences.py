@@ -11,15 +11,14 @@ from cogx_runs.analysis.timing import TimeFit
 from cogx_runs.analysis.wording import (
     ONE_PROMPT,
     change,
-    count,
     counted,
     degenerate_counts,
     interaction_sentence,
     seed_sentences,
     sentence,
-    write_value,
 )
 from cogx_runs.definitions.parameters import is_guided
+from cogx_runs.formatting import count, whole_seconds, write_value
 from cogx_runs.metrics import clip_score
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.measured import FILE_SIZE, WALL_TIME
@@ -99,7 +98,11 @@ def about_fit(kind: str, fit: TimeFit) -> str:
             f"{fit.metric}{of}: over {count(fit.cells, 'video')} it does not grow with the work, tokens through the "
             f"transformer (R² {fit.r_squared:.3f}): something else, as what ran beside, outweighs it here."
         )
-    slope = f"{fit.s_per_million_tokens:,.0f}" if fit.s_per_million_tokens >= 100 else f"{fit.s_per_million_tokens:.3g}"
+    slope = (
+        whole_seconds(fit.s_per_million_tokens)
+        if fit.s_per_million_tokens >= 100
+        else f"{fit.s_per_million_tokens:.3g}"
+    )
     said = [
         f"{fit.metric}{of} = {WALL_TIME.write(fit.fixed_s)} + {slope} s for every million tokens "
         "that go through the transformer (steps, times two with guidance, times the tokens of video and text): R² "

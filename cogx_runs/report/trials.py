@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from cogx_runs.analysis.wording import count, write_value
 from cogx_runs.definitions.ranges import WINNERS_CURSE, Direction, front
+from cogx_runs.formatting import count, write_value
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.registry import card_of
 from cogx_runs.report.cells import Cell

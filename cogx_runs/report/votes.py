@@ -9,8 +9,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
 
-from cogx_runs.analysis.wording import write_value
 from cogx_runs.errors import CogxError
+from cogx_runs.formatting import write_value
 from cogx_runs.report.grids import Grid
 
 _EMBEDDED = re.compile(rb'<script type="application/json" id="votes">(.*?)</script>', re.DOTALL)

@@ -34,7 +34,6 @@ from cogx_runs.tracking.tags import AXES, PROMOTED_BY, PROMOTED_FROM, PROMOTED_R
 from cogx_runs.tracking.uri import store_exists
 
 COMMAND_LINE = "(command line)"
-_ENDED_WELL = frozenset({"finished", "reused", "done"})
 
 
 @dataclass(frozen=True)
@@ -277,7 +276,7 @@ def _tag(store: RunStore, planned: PlannedPromotion, outcomes: Sequence[Outcome]
     finals = {
         outcome.run_id: candidates[run.tags[PROMOTED_FROM]]
         for run, outcome in zip(planned.plan.runs, outcomes, strict=True)
-        if outcome.status in _ENDED_WELL
+        if outcome.status.is_success
     }
     for run in list(store.runs([planned.experiment], finished_only=True)):
         if run.run_id in finals:
@@ -294,7 +293,7 @@ def _lacking(planned: PlannedPromotion, outcomes: Sequence[Outcome], found: Sequ
         said.append(
             f"Degenerate at {planned.choice.steps} steps: {', '.join(bad)}. They count in what is compared above."
         )
-    made = sum(outcome.status in _ENDED_WELL for outcome in outcomes)
+    made = sum(outcome.status.is_success for outcome in outcomes)
     if other := made - sum(one.final is not None for one in found):
         said.append(
             f"{other} of the finals have no {by}, or one by another definition than the candidates', and are not "

@@ -14,15 +14,15 @@ from cogx_runs.analysis.frame import load_runs
 from cogx_runs.analysis.pairs import pair_cells
 from cogx_runs.analysis.promotion.previews import STEPS
 from cogx_runs.analysis.threshold import LADDER, Threshold, check_ladder, judge_threshold, looks
-from cogx_runs.analysis.wording import signed
 from cogx_runs.definitions.parameters import MATCHED
 from cogx_runs.definitions.prompts import PromptLibrary
 from cogx_runs.definitions.sweep import Sweep, load_sweeps
 from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
+from cogx_runs.formatting import count, signed
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.registry import qualities
+from cogx_runs.models.schedule import goes_right
 from cogx_runs.planning.actions import Action
-from cogx_runs.planning.advice import goes_right
 from cogx_runs.planning.plan import Conditions, Plan
 from cogx_runs.planning.planner import Planner
 from cogx_runs.progress import Progress, SilentProgress
@@ -149,18 +149,18 @@ class _Cells:
     def lacking(self, frame: pd.DataFrame, counts: Sequence[int]) -> str | None:
         """What keeps one of these counts from being compared; None where all cells are finished and have the metric."""
         column = f"metrics.{self._metric}"
-        for count in counts:
-            runs = self._runs(frame, [count])
+        for steps in counts:
+            runs = self._runs(frame, [steps])
             scored = runs[runs[column].notna()] if column in runs.columns else runs[:0]
             finished, with_metric = (found["tags.cogx.output_hash"].nunique() for found in (runs, scored))
             if finished < self.each:
                 return (
-                    f"{self.each - finished} of {self.each} cells at {count} steps are not finished; --retry-failed "
+                    f"{self.each - finished} of {self.each} cells at {steps} steps are not finished; --retry-failed "
                     "takes up those that failed"
                 )
             if with_metric < self.each:
                 return (
-                    f"{self.each - with_metric} of {self.each} cells at {count} steps have no {self._metric}; "
+                    f"{self.each - with_metric} of {self.each} cells at {steps} steps have no {self._metric}; "
                     f"`cogx-runs rescore {self._whole.sweeps[0].name}` measures it where that can be done here"
                 )
         return None
@@ -264,7 +264,7 @@ def _check(whole: Plan, sweep: Sweep, counts: Sequence[int]) -> None:
 
 def _beginning(counts: Sequence[int], known: Sequence[int], cells: _Cells) -> str:
     said = (
-        f"{len(counts)} counts, {cells.prompts} prompts, {cells.seeds} seed{'s' * (cells.seeds > 1)}: beside the "
+        f"{len(counts)} counts, {cells.prompts} prompts, {count(cells.seeds, 'seed')}: beside the "
         f"reference {counts[-1]} at most {looks(len(counts) - 1)} counts of {cells.each} cells are run"
     )
     return said + (f"; finished already: {', '.join(map(str, known))}" if known else "")

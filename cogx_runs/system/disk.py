@@ -15,7 +15,7 @@ FREE_DISK_GIB = 0.25
 
 
 def check_disk(folder: Path) -> None:
-    """Raise CogxError where too little is free on the disk of a folder, or of the working one."""
+    """Raises CogxError where too little is free on the disk of a folder, or of the working one."""
     for place in (folder, Path.cwd()):
         free = shutil.disk_usage(place).free / GIB
         if free < FREE_DISK_GIB:
@@ -23,7 +23,7 @@ def check_disk(folder: Path) -> None:
 
 
 def is_disk_full(error: BaseException | None) -> bool:
-    """Whether an error, or what caused it, is that of a full disk: the system's, SQLite's or ffmpeg's."""
+    """Tells whether an error, or what caused it, is that of a full disk: the system's, SQLite's or ffmpeg's."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
             return True
@@ -34,8 +34,8 @@ def is_disk_full(error: BaseException | None) -> bool:
 
 
 def cache_directory() -> Path:
-    """Where this tool keeps what can be made again, for one user of one machine. Raises CogxError where it cannot be
-    made."""
+    """Finds, or makes, the folder for what can be made again, of one user of one machine. Raises CogxError where it
+    cannot be made."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cogx-runs"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -45,7 +45,7 @@ def cache_directory() -> Path:
 
 
 def make_folder(directory: Path) -> None:
-    """Make the folder that a command is to write into. Raises CogxError where it cannot be made or written."""
+    """Makes the folder that a command is to write into. Raises CogxError where it cannot be made or written."""
     if directory.exists() and not directory.is_dir():
         raise CogxError(f"{directory}: is a file; name a folder")
     try:

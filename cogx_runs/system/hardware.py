@@ -3,6 +3,8 @@
 import os
 import platform
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -17,49 +19,81 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class Gpu:
-    """The GPU that a run would use."""
+    """The GPU that a run would use, as far as it stays what it is."""
 
+    uuid: str
+    """NVIDIA's, which no other GPU or MIG slice has."""
     name: str
     driver: str
     total_bytes: int
-    free_bytes: int
     compute_capability: tuple[int, int]
 
 
 @cache
 def gpu() -> Gpu | None:
-    """The first GPU that CUDA_VISIBLE_DEVICES leaves visible, by NVIDIA's management library; None without one."""
+    """Finds the first GPU that CUDA_VISIBLE_DEVICES leaves visible, by NVIDIA's management library; None without one.
+
+    Asked once a process. What is free of its memory is asked by `free_vram`.
+    """
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None and visible.strip() in {"", "-1"}:
         return None
     import pynvml
 
+    first = visible.split(",")[0].strip() if visible else "0"
     try:
-        pynvml.nvmlInit()
+        with _management_library():
+            if first.isdigit():
+                handle = pynvml.nvmlDeviceGetHandleByIndex(int(first))
+            else:
+                handle = pynvml.nvmlDeviceGetHandleByUUID(first)
+            return Gpu(
+                uuid=pynvml.nvmlDeviceGetUUID(handle),
+                name=pynvml.nvmlDeviceGetName(handle),
+                driver=pynvml.nvmlSystemGetDriverVersion(),
+                total_bytes=pynvml.nvmlDeviceGetMemoryInfo(handle).total,
+                compute_capability=tuple(pynvml.nvmlDeviceGetCudaComputeCapability(handle)),
+            )
     except pynvml.NVMLError:
         return None
+
+
+def free_vram(found: Gpu) -> int:
+    """Asks how many bytes of a GPU this process can have now: what is free, and what its own torch holds, which it
+    gives back before it loads another model. Raises CogxError where the driver does not answer."""
+    import pynvml
+
     try:
-        first = visible.split(",")[0].strip() if visible else "0"
-        if first.isdigit():
-            handle = pynvml.nvmlDeviceGetHandleByIndex(int(first))
-        else:
-            handle = pynvml.nvmlDeviceGetHandleByUUID(first)
-        memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
-        return Gpu(
-            name=pynvml.nvmlDeviceGetName(handle),
-            driver=pynvml.nvmlSystemGetDriverVersion(),
-            total_bytes=memory.total,
-            free_bytes=memory.free,
-            compute_capability=tuple(pynvml.nvmlDeviceGetCudaComputeCapability(handle)),
-        )
-    except pynvml.NVMLError:
-        return None
+        with _management_library():
+            free = int(pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByUUID(found.uuid)).free)
+    except pynvml.NVMLError as error:
+        raise CogxError(
+            f"{found.name}: the driver does not say how much memory is free ({error}); see what `nvidia-smi` says, or "
+            "give --device cpu"
+        ) from error
+    return free + _held_by_torch()
+
+
+@contextmanager
+def _management_library() -> Iterator[None]:
+    """Opens NVML for a block. Raises NVMLError where it is not installed or finds no driver."""
+    import pynvml
+
+    pynvml.nvmlInit()
+    try:
+        yield
     finally:
         pynvml.nvmlShutdown()
 
 
+def _held_by_torch() -> int:
+    """Asks torch's allocator, in a process that has imported torch, how many bytes of the GPU it holds."""
+    cuda = getattr(sys.modules.get("torch"), "cuda", None)
+    return int(cuda.memory_reserved()) if cuda is not None and cuda.is_initialized() else 0
+
+
 def avoid_fragmentation() -> None:
-    """Have torch's allocator on a GPU grow its segments, as long as torch is not imported yet.
+    """Has torch's allocator on a GPU grow its segments, as long as torch is not imported yet.
 
     Else a third of what it holds can be free and still be in no piece large enough: measured at 2.3 GiB of 6. A setting
     of the user's own stays.
@@ -70,12 +104,12 @@ def avoid_fragmentation() -> None:
 
 
 def available_memory() -> int:
-    """Bytes of host memory that can be had without swapping."""
+    """Asks how many bytes of host memory can be had without swapping."""
     return int(psutil.virtual_memory().available)
 
 
 def choose_device(asked: str = "auto") -> Device:
-    """`cuda` where there is a GPU, else `cpu`. Raises CogxError where `cuda` is asked for and there is none."""
+    """Chooses `cuda` where there is a GPU, else `cpu`. Raises CogxError where `cuda` is asked for and there is none."""
     if asked == "cuda" and gpu() is None:
         raise CogxError("--device cuda: no NVIDIA GPU is visible here; `cogx-runs doctor` says more")
     if asked == "auto":
@@ -84,9 +118,15 @@ def choose_device(asked: str = "auto") -> Device:
 
 
 def device_name(device: Device) -> str:
-    """The name under which timings of this device are kept."""
+    """Names the device under which timings are kept."""
     found = gpu() if device == "cuda" else None
     return found.name if found else f"{_cpu_model()} ({psutil.cpu_count()} threads)"
+
+
+def device_id(device: Device) -> str:
+    """Tells the devices of one host apart, also two GPUs of one product: the UUID of the GPU, or `cpu`."""
+    found = gpu() if device == "cuda" else None
+    return found.uuid if found else "cpu"
 
 
 @cache

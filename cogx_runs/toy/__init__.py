@@ -16,7 +16,7 @@ WEIGHTS_DIR = Path(__file__).parent / "weights"
 
 
 def pipeline_dir() -> Path:
-    """The folder that `CogVideoXPipeline.from_pretrained` loads; its hashes are checked first.
+    """Finds the folder that `CogVideoXPipeline.from_pretrained` loads; its hashes are checked first.
 
     Raises `CogxError` when a file is missing or altered.
     """
@@ -25,7 +25,7 @@ def pipeline_dir() -> Path:
 
 
 def clip_dir() -> Path:
-    """The folder that open_clip loads as `local-dir:`; its hashes are checked first.
+    """Finds the folder that open_clip loads as `local-dir:`; its hashes are checked first.
 
     Raises `CogxError` when a file is missing or altered.
     """
@@ -34,7 +34,7 @@ def clip_dir() -> Path:
 
 
 def revision() -> str:
-    """The weights' identity, the same wherever they are installed: a hash of their hashes."""
+    """Identifies the weights, the same wherever they are installed, by a hash of their hashes."""
     return hashlib.sha256((WEIGHTS_DIR / "MANIFEST.json").read_bytes()).hexdigest()[:16]
 
 

@@ -3,8 +3,9 @@
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from urllib.request import urlopen
 
 import mlflow.artifacts
@@ -14,10 +15,11 @@ from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
+from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import CogxError, did_you_mean, first_line
 from cogx_runs.system.disk import cache_directory
-from cogx_runs.system.signals import Undisturbed, undisturbed
 from cogx_runs.tracking import columns, tags
+from cogx_runs.tracking.client import MLFLOW, open_client
 from cogx_runs.tracking.run import RunState, TrackedRun
 from cogx_runs.tracking.uri import SQLITE, is_server, sqlite_path, tracking_uri
 
@@ -30,21 +32,20 @@ class RunReader:
     """The runs of one MLflow tracking store, as they are."""
 
     def __init__(self, uri: str | None = None) -> None:
-        """Open a store, and create it where it is a SQLite file that is not there yet.
+        """Opens a store, and creates it where it is a SQLite file that is not there yet.
 
         Raises CogxError where it cannot be reached or opened.
         """
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for every file
         self.uri = tracking_uri(uri)
-        self._lock = FileLock(_lock_file(self.uri))
+        self.lock = FileLock(_lock_file(self.uri))
+        """Held by one process of this host at a time, while it claims a run or makes an experiment."""
         try:
             if is_server(self.uri):
                 urlopen(f"{self.uri.rstrip('/')}/health", timeout=10).close()  # MLflow would try for minutes
-            with self._lock:
+            with self.lock:
                 _create_sqlite(sqlite_path(self.uri))
-                client = MlflowClient(tracking_uri=self.uri)
-                # An interrupted transaction would keep SQLite locked while its exception is being handled.
-                self._client = cast(MlflowClient, Undisturbed(client))
+                self._client = open_client(self.uri)
                 self._client.search_experiments(max_results=1)
         except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
             raise CogxError(f"tracking store {self.uri}: {first_line(error)}") from error
@@ -112,10 +113,21 @@ class RunReader:
         query = f"{CELLS} and attributes.status = '{RunState.FINISHED}' and tags.`{tags.OUTPUT_HASH}` = '{output_hash}'"
         return min(self._tracked(self._names(), query), key=lambda run: run.is_copy, default=None)
 
-    def last_run(self, experiment_id: str, output_hash: str) -> TrackedRun | None:
-        """Finds a cell's finished run in one experiment, else its latest; None where it has not been begun."""
-        names = {experiment_id: str(self._client.get_experiment(experiment_id).name)}
-        found = self._tracked(names, f"{CELLS} and tags.`{tags.OUTPUT_HASH}` = '{output_hash}'")
+    def runs_of_cell(self, experiment_id: str, spec: RunSpec) -> Iterator[TrackedRun]:
+        """Reads the runs of a cell in its sweep's experiment, newest first."""
+        query = f"{CELLS} and tags.`{tags.OUTPUT_HASH}` = '{spec.output_hash}'"
+        return self._tracked({experiment_id: spec.sweep}, query)
+
+    def open_runs(self, experiment_ids: Sequence[str] | None = None) -> Iterator[TrackedRun]:
+        """Reads the runs of these experiments, or of all, that have not ended, newest first."""
+        names = self._names()
+        if experiment_ids is not None:
+            names = {experiment_id: names[experiment_id] for experiment_id in experiment_ids}
+        return self._tracked(names, f"{CELLS} and attributes.status = '{RunState.RUNNING}'")
+
+    def last_run(self, experiment_id: str, spec: RunSpec) -> TrackedRun | None:
+        """Finds a cell's finished run in its sweep's experiment, else its latest; None where it has not been begun."""
+        found = self.runs_of_cell(experiment_id, spec)
         return min(found, key=lambda run: (not run.state.is_finished, -run.start_time_ms), default=None)
 
     def find_latents(self, signature: str) -> TrackedRun | None:
@@ -126,12 +138,16 @@ class RunReader:
         return found[-1] if found else None
 
     def download(self, run_id: str, artifact: str, folder: Path) -> Path:
-        """Copy an artifact, or with `""` all of them, into `folder`. Raises CogxError where it is not there."""
+        """Copies an artifact, or with `""` all of them, into `folder`. Raises CogxError where it is not there."""
+        copy = partial(
+            mlflow.artifacts.download_artifacts,
+            run_id=run_id,
+            artifact_path=artifact,
+            dst_path=str(folder),
+            tracking_uri=self.uri,
+        )
         try:
-            with undisturbed():
-                path = mlflow.artifacts.download_artifacts(
-                    run_id=run_id, artifact_path=artifact, dst_path=str(folder), tracking_uri=self.uri
-                )
+            path = MLFLOW.call(copy)
         except (MlflowException, OSError) as error:
             raise CogxError(f"run {run_id}: artifact {artifact or 'folder'} cannot be read: {error}") from error
         return Path(path)

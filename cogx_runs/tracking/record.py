@@ -11,6 +11,7 @@ import yaml
 from cogx_runs.definitions.parameters import Parameters
 from cogx_runs.definitions.spec import PARAM_FIELDS, ROLES, RunSpec, short_name
 from cogx_runs.errors import DegenerateError
+from cogx_runs.formatting import write_exact
 from cogx_runs.metrics.degenerate import RULE_VERSION
 from cogx_runs.metrics.failure import Failure
 from cogx_runs.metrics.metric import Measured
@@ -104,15 +105,11 @@ def command(spec: RunSpec) -> str:
     for name, field in Parameters.model_fields.items():
         value = names[name] if name in names else getattr(spec, name)
         if ROLES[name].is_stated:
-            parts += [f"--{short_name(name)}", _written(value)]
+            parts += [f"--{short_name(name)}", write_exact(value) if isinstance(value, float) else str(value)]
         elif value != field.default:
             others += ["--set", f"{name}={json.dumps(value)}"]
     parts += ["--device", spec.device, *others]
     return shlex.join(parts)
-
-
-def _written(value: Any) -> str:
-    return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 def write_definition(spec: RunSpec, folder: Path) -> None:

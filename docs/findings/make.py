@@ -28,7 +28,7 @@ import cogx_runs
 from cogx_runs.analysis.correlations import RankCorrelation
 from cogx_runs.analysis.promotion.agreement import agreement
 from cogx_runs.analysis.verdict import Verdict
-from cogx_runs.analysis.wording import signed
+from cogx_runs.formatting import signed
 
 DOCUMENT = Path(__file__).parent.with_suffix(".md")
 

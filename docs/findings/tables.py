@@ -18,7 +18,8 @@ from cogx_runs.analysis.promotion.choice import choose
 from cogx_runs.analysis.promotion.finals import compare
 from cogx_runs.analysis.promotion.wording import say_comparison
 from cogx_runs.analysis.threshold import threshold_sentence
-from cogx_runs.analysis.wording import signed, yardstick
+from cogx_runs.analysis.wording import yardstick
+from cogx_runs.formatting import signed
 from cogx_runs.metrics.fidelity import psnr
 from cogx_runs.report.sentences import about_fit
 

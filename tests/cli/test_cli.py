@@ -14,8 +14,10 @@ from cogx_runs.cli import cli
 from cogx_runs.cli.json_output import print_json
 from cogx_runs.definitions import shipped
 from cogx_runs.system import hardware
-from cogx_runs.system.hardware import GIB, Gpu
+from cogx_runs.system.disk import cache_directory
+from cogx_runs.system.hardware import GIB
 from cogx_runs.tracking.store import RunStore
+from tests.support.gpus import FakeGpu, PlugIn
 from tests.support.runs import make_run
 from tests.support.specs import SPEC
 
@@ -197,9 +199,9 @@ def test_init_lays_out_sweeps_and_prompts_once_and_refuses_to_overwrite_what_was
 
 
 def test_doctor_names_what_is_there_what_is_not_and_what_to_do(
-    project: Path, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+    project: Path, tiny_model: Path, plug_in: PlugIn
 ) -> None:
-    monkeypatch.setattr(hardware, "gpu", lambda: None)
+    plug_in(None)
 
     checks = {check["name"]: check for check in json.loads(invoke("doctor", "--json").stdout)}
     local = invoke("doctor", "--model", str(tiny_model)).stdout
@@ -211,10 +213,13 @@ def test_doctor_names_what_is_there_what_is_not_and_what_to_do(
     assert "HF_HUB_OFFLINE is set" in checks["weights of 2b"]["advice"]
     assert "cogx-runs rescore" in checks["CLIP ViT-B-32:openai"]["advice"]
     assert f"weights of {tiny_model}" in local
+    assert checks["kept embeddings"]["found"] == f"0.00 of at most 2.0 GiB in {cache_directory() / 'embeddings'}"
 
 
-def test_doctor_says_what_auto_would_choose_on_this_gpu_and_why(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hardware, "gpu", lambda: Gpu("NVIDIA", "580", 8 * GIB, 8 * GIB, (8, 9)))
+def test_doctor_says_what_auto_would_choose_on_this_gpu_and_why(
+    project: Path, plug_in: PlugIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plug_in(FakeGpu(free_gib=8, total_gib=8))
     monkeypatch.setattr(hardware, "available_memory", lambda: 14 * GIB)
 
     checks = {check["name"]: check for check in json.loads(invoke("doctor", "--json").stdout)}

@@ -23,6 +23,7 @@ from cogx_runs.errors import CogxError
 from cogx_runs.tracking.record import known_params, spec_metrics
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.tracking.tags import MLFLOW_NOTE
+from tests.support.claims import claim
 from tests.support.specs import SPEC
 
 SWEEP = Sweep(
@@ -37,8 +38,7 @@ def store(project: Path) -> RunStore:
 
 
 def begin(store: RunStore, experiment: str, spec: RunSpec) -> str:
-    run_id = store.claim(experiment, spec, {})
-    assert run_id is not None
+    run_id = claim(store, experiment, spec)
     store.describe(run_id, known_params(spec), spec_metrics(spec))
     return run_id
 
@@ -301,8 +301,7 @@ def test_boards_written_by_two_at_once_are_both_written(store: RunStore) -> None
 
 
 def test_a_series_written_twice_is_read_once(store: RunStore, tmp_path: Path) -> None:
-    run_id = store.claim(store.open_experiment(SWEEP), SPEC, {})
-    assert run_id is not None
+    run_id = claim(store, store.open_experiment(SWEEP), SPEC)
     (tmp_path / "latents").write_bytes(b"")
     for values in ([1.0, 0.9], [1.0, 0.8]):
         store.keep_latents(run_id, tmp_path / "latents", {}, {}, series={"by_step.latent_std": values})

@@ -21,6 +21,7 @@ from cogx_runs.dashboard.server import running, serve
 from cogx_runs.dashboard.view import page
 from cogx_runs.errors import CogxError
 from cogx_runs.tracking.store import RunStore
+from tests.support.claims import claim
 from tests.support.tracked import SPEC, SWEEP, finish
 
 VIEW = "&compareRunsMode=CHART&viewStateShareKey=cogx"
@@ -31,8 +32,7 @@ def test_ui_prints_the_address_of_the_sweeps_runs_and_ctrl_c_leaves_nothing_behi
 ) -> None:
     store = RunStore()
     experiment = store.open_experiment(SWEEP)
-    run_id = store.claim(experiment, SPEC, {})
-    assert run_id is not None
+    run_id = claim(store, experiment, SPEC)
     finish(store, run_id, tmp_path / "artifacts")
     process = subprocess.Popen(
         [sys.executable, "-c", "from cogx_runs.cli import main; main()", "ui", "exp", "--no-browser"],
@@ -57,7 +57,8 @@ def test_ui_prints_the_address_of_the_sweeps_runs_and_ctrl_c_leaves_nothing_behi
 
     process.send_signal(signal.SIGINT)
 
-    assert process.wait(timeout=30) == 130
+    process.communicate(timeout=30)
+    assert process.returncode == 130
     assert psutil.wait_procs(family, timeout=10)[1] == []
 
 

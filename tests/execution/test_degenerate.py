@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,23 +14,11 @@ from diffusers import AutoencoderKLCogVideoX
 
 from cogx_runs import load_runs, plan_sweeps
 from cogx_runs.cli import cli
-from cogx_runs.execution import inference
-from cogx_runs.execution.local import Runner
-from cogx_runs.execution.outcomes import Outcome, SilentReporter
-from cogx_runs.execution.session import Workbench
+from cogx_runs.generation.generate import denoise
 from cogx_runs.planning.plan import Plan
 from cogx_runs.report.folder import write_report
 from cogx_runs.tracking.store import RunStore
-
-
-class Told(SilentReporter):
-    """Keeps the notes."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
+from tests.support.running import Notes, never, outcomes
 
 
 def write_sweep(name: str, model: Path, clip: Path, **base: object) -> None:
@@ -59,25 +48,17 @@ def first_cell(plan: Plan) -> Plan:
     return replace(plan, runs=plan.runs[:1])
 
 
-def run(plan: Plan) -> tuple[list[Outcome], list[str]]:
-    told = Told()
-    with Workbench() as bench:
-        return Runner(plan, RunStore(), told, bench, finish_beside=False).run(), told.notes
-
-
 @pytest.mark.slow
 def test_a_run_that_denoises_to_noise_is_ended_early_as_failed_and_the_sweep_goes_on(
-    sweep: Callable[..., Plan], tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+    sweep: Callable[..., Plan], tiny_model: Path
 ) -> None:
-    monkeypatch.setattr(inference, "decode", lambda *_: pytest.fail("decoded"))
+    failed = outcomes(sweep("exp", tiny_model, abort_degenerate=True), decode=never)
 
-    outcomes, _ = run(sweep("exp", tiny_model, abort_degenerate=True))
-
-    assert [outcome.status for outcome in outcomes] == ["failed", "failed"]
+    assert [outcome.status for outcome in failed] == ["failed", "failed"]
     runs = load_runs("exp", sort="seed")
     assert list(runs["status"]) == ["FAILED", "FAILED"]
     assert list(runs["tags.cogx.degenerate"]) == ["noise", "noise"]
-    for outcome, made in zip(outcomes, runs.to_dict("records"), strict=True):
+    for outcome, made in zip(failed, runs.to_dict("records"), strict=True):
         reason = str(made["tags.cogx.degenerate.rule"]).removesuffix("; version 1")
         assert outcome.error == f"degenerate: noise after step 2 of 5 ({reason})"
         kept = RunStore().download(str(made["run_id"]), "traceback.txt", Path())
@@ -88,18 +69,21 @@ def test_a_run_that_denoises_to_noise_is_ended_early_as_failed_and_the_sweep_goe
 
 
 def test_without_the_switch_nothing_is_looked_at_and_the_identity_of_a_cell_is_the_same(
-    sweep: Callable[..., Plan], tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+    sweep: Callable[..., Plan], tiny_model: Path
 ) -> None:
     given: list[object] = []
-    works = inference.denoise
-    monkeypatch.setattr(inference, "denoise", lambda *all_of_it: given.append(all_of_it[-1]) or works(*all_of_it))
-    monkeypatch.setattr("cogx_runs.generation.generate.predicting_clean", lambda _: pytest.fail("looked at"))
+
+    def recorded(*arguments: Any) -> Any:
+        given.append(arguments[-1])
+        return denoise(*arguments)
+
+    told = Notes()
     without, with_it = sweep("exp", tiny_model), sweep("exp", tiny_model, abort_degenerate=True)
 
-    outcomes, notes = run(first_cell(without))
+    (outcome,) = outcomes(first_cell(without), told, denoise=recorded)
 
-    assert [outcome.status for outcome in outcomes] == ["finished"]
-    assert (given, notes) == ([None], [])
+    assert outcome.status == "finished"
+    assert (given, told.notes) == ([None], []), "what would look at each step is not there"
     assert [planned.spec.output_hash for planned in without.runs] == [
         planned.spec.output_hash for planned in with_it.runs
     ]
@@ -124,11 +108,12 @@ def test_a_finished_degenerate_video_is_tagged_and_shown_wherever_runs_are(
 ) -> None:
     rule = "spread of a frame 0.000, below 5"
 
-    outcomes, notes = run(first_cell(sweep("exp", flat_model)))
-    run(first_cell(sweep("again", flat_model)))
+    told = Notes()
+    (outcome,) = outcomes(first_cell(sweep("exp", flat_model)), told)
+    outcomes(first_cell(sweep("again", flat_model)))
 
-    assert [outcome.status for outcome in outcomes] == ["finished"]
-    assert notes == [f"seed=1 panda: degenerate: flat ({rule})"]
+    assert outcome.status == "finished"
+    assert told.notes == [f"seed=1 panda: degenerate: flat ({rule})"]
     for name in ("exp", "again"):
         runs = load_runs(name)
         assert list(runs["status"]) == ["FINISHED"]

@@ -5,30 +5,39 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from cogx_runs import load_runs
+from cogx_runs import load_runs, plan_sweeps
+from cogx_runs.errors import CogxError
+from cogx_runs.generation.generate import denoise
+from cogx_runs.planning.plan import Plan
+from cogx_runs.tracking.store import RunStore
+from tests.support.running import outcomes, run
 from tests.support.sweeping import Invoke, artifacts, statuses
 
 
-def test_a_cell_that_fails_keeps_its_traceback_and_the_sweep_goes_on(
-    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    break_at_guidance_1(monkeypatch)
+def broken_at_guidance_1(pipe: Any, spec: Any, *others: Any) -> Any:
+    if spec.guidance_scale == 1:
+        raise ZeroDivisionError("broken on purpose")
+    return denoise(pipe, spec, *others)
 
-    result = invoke("sweep", "guidance.yaml", "--json")
 
-    assert (result.exit_code, statuses(result)) == (1, ["failed", "finished"])
+def planned(*files: str, **options: Any) -> Plan:
+    return plan_sweeps(files, device="cpu", **options)
+
+
+def test_a_cell_that_fails_keeps_its_traceback_and_the_sweep_goes_on(invoke: Invoke, tmp_path: Path) -> None:
+    assert run(planned("guidance.yaml"), denoise=broken_at_guidance_1) == ["failed", "finished"]
+
     failed = load_runs("exp_guidance", where=["status=FAILED"]).iloc[0]
     assert failed["params.guidance_scale"] == 1.0
     traceback = (artifacts(failed["run_id"], tmp_path) / "traceback.txt").read_text(encoding="utf-8")
     assert "ZeroDivisionError: broken on purpose" in traceback
-    assert "local.py" in traceback
+    assert "worker.py" in traceback
 
 
-def test_a_failed_cell_is_taken_up_again_only_when_asked(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as broken:
-        break_at_guidance_1(broken)
-        invoke("sweep", "guidance.yaml")
+def test_a_failed_cell_is_taken_up_again_only_when_asked(invoke: Invoke) -> None:
+    run(planned("guidance.yaml"), denoise=broken_at_guidance_1)
 
     left = invoke("sweep", "guidance.yaml", "--json")
     retried = invoke("sweep", "guidance.yaml", "--retry-failed", "--json")
@@ -38,28 +47,11 @@ def test_a_failed_cell_is_taken_up_again_only_when_asked(invoke: Invoke, monkeyp
     assert sorted(load_runs("exp_guidance")["status"]) == ["FAILED", "FINISHED", "FINISHED"]
 
 
-def test_fail_fast_stops_at_the_first_failure_but_not_at_one_from_before(
-    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with monkeypatch.context() as broken:
-        break_at_guidance_1(broken)
-        result = invoke("sweep", "guidance.yaml", "seed.yaml", "--fail-fast", "--json")
+def test_fail_fast_stops_at_the_first_failure_but_not_at_one_from_before(invoke: Invoke) -> None:
+    stopped = outcomes(planned("guidance.yaml", "seed.yaml"), fail_fast=True, denoise=broken_at_guidance_1)
 
-    assert (result.exit_code, statuses(result)) == (1, ["failed", "skipped", "skipped", "skipped"])
+    assert [outcome.status for outcome in stopped] == ["failed", "skipped", "skipped", "skipped"]
     assert statuses(invoke("sweep", "guidance.yaml", "--fail-fast", "--json")) == ["failed", "finished"]
-
-
-def break_at_guidance_1(monkeypatch: pytest.MonkeyPatch) -> None:
-    from cogx_runs.execution import inference
-
-    works = inference.denoise
-
-    def broken(pipe: Any, spec: Any, *others: Any) -> Any:
-        if spec.guidance_scale == 1:
-            raise ZeroDivisionError("broken on purpose")
-        return works(pipe, spec, *others)
-
-    monkeypatch.setattr(inference, "denoise", broken)
 
 
 def test_a_plan_that_the_models_rules_forbid_is_refused_before_anything_is_made(invoke: Invoke, project: Path) -> None:
@@ -75,6 +67,7 @@ def test_a_plan_that_the_models_rules_forbid_is_refused_before_anything_is_made(
 def test_a_nearly_full_disk_stops_the_sweep_with_one_line_before_a_run_is_begun(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # No disk is that large, and filling one up takes a test too long.
     monkeypatch.setattr("cogx_runs.system.disk.FREE_DISK_GIB", 10**9)
 
     result = invoke("sweep", "guidance.yaml")
@@ -85,52 +78,37 @@ def test_a_nearly_full_disk_stops_the_sweep_with_one_line_before_a_run_is_begun(
 
 
 def test_a_disk_that_fills_up_stops_the_sweep_and_the_cell_is_taken_up_again_in_the_same_process(
-    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+    invoke: Invoke,
 ) -> None:
-    def full(*arguments: object, **options: object) -> None:
+    def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with monkeypatch.context() as broken:
-        broken.setattr("cogx_runs.execution.postprocess.write_mp4", full)
-        stopped = invoke("sweep", "guidance.yaml")
-    again = invoke("sweep", "guidance.yaml", "--json")
+    with pytest.raises(CogxError, match="^no space left on the disk; free some and start again$"):
+        run(planned("guidance.yaml"), write_mp4=full)
 
-    assert (stopped.exit_code, again.exit_code) == (2, 0)
-    assert "no space left on the disk; free some and start again" in stopped.stderr
-    assert statuses(again) == ["finished", "finished"]
+    assert run(planned("guidance.yaml")) == ["finished", "finished"]
     assert sorted(load_runs("exp_guidance")["status"]) == ["FINISHED", "FINISHED", "KILLED"]
 
 
-def test_a_cell_for_which_the_gpu_is_too_small_fails_alone(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
-    import torch
-
-    def too_small(pipe: object, spec: Any) -> None:
+def test_a_cell_for_which_the_gpu_is_too_small_fails_alone(invoke: Invoke) -> None:
+    def too_small(pipe: Any, spec: Any, *others: Any) -> Any:
         if spec.guidance_scale == 1:
             raise torch.OutOfMemoryError("CUDA out of memory")
+        return denoise(pipe, spec, *others)
 
-    monkeypatch.setattr("cogx_runs.generation.loader.warm_up_denoising", too_small)
-    monkeypatch.setattr("cogx_runs.generation.oom_fallback.LESS_MEMORY", {})
-
-    result = invoke("sweep", "guidance.yaml", "--json")
-
-    assert (result.exit_code, statuses(result)) == (1, ["failed", "finished"])
+    assert run(planned("guidance.yaml"), denoise=too_small, less_memory={}) == ["failed", "finished"]
 
 
-def test_an_interrupt_just_after_the_last_write_leaves_the_run_finished(
-    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from mlflow import MlflowClient
+class InterruptedAtTheEnd(RunStore):
+    """Interrupted just after the last write of a run."""
 
-    write = MlflowClient.set_terminated
+    def finish(self, *arguments: Any, **options: Any) -> None:
+        super().finish(*arguments, **options)
+        raise KeyboardInterrupt
 
-    def interrupted(client: MlflowClient, run_id: str, status: str) -> None:
-        write(client, run_id, status)
-        if status == "FINISHED":
-            raise KeyboardInterrupt
 
-    monkeypatch.setattr(MlflowClient, "set_terminated", interrupted)
+def test_an_interrupt_just_after_the_last_write_leaves_the_run_finished(invoke: Invoke) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(planned("guidance.yaml"), store=InterruptedAtTheEnd())
 
-    result = invoke("sweep", "guidance.yaml")
-
-    assert result.exit_code == 130
     assert list(load_runs("exp_guidance")["status"]) == ["FINISHED"]

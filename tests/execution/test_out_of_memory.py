@@ -9,25 +9,24 @@ import torch
 
 from cogx_runs import load_runs
 from cogx_runs.errors import CogxError
-from cogx_runs.execution import session
-from cogx_runs.execution.session import Workbench
+from cogx_runs.generation.loader import Loader
+from cogx_runs.generation.oom_fallback import OomFallback
+from cogx_runs.generation.pipeline import load_pipeline, load_text_encoder
 from cogx_runs.models.memory import Budget
 from cogx_runs.planning.plan import Plan
-from tests.support.running import out_of_memory_at, run
+from tests.support.running import SmallGpu, run
 
 
 def two(plan: Plan) -> Plan:
     return replace(plan, runs=plan.runs[:2])
 
 
-def test_out_of_memory_in_denoising_steps_down_once_for_all_cells_and_is_recorded(
-    plan: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls = out_of_memory_at(monkeypatch, "denoise", ("resident",))
+def test_out_of_memory_in_denoising_steps_down_once_for_all_cells_and_is_recorded(plan: Plan) -> None:
+    gpu = SmallGpu("denoise", ("resident",))
 
-    assert run(two(plan)) == ["finished", "finished"]
+    assert run(two(plan), **gpu.parts) == ["finished", "finished"]
 
-    assert calls == [
+    assert gpu.calls == [
         ("denoise", 1, "resident"),
         ("denoise", 1, "group"), ("decode", 1, "group"),
         ("denoise", 2, "group"), ("decode", 2, "group"),
@@ -37,70 +36,64 @@ def test_out_of_memory_in_denoising_steps_down_once_for_all_cells_and_is_recorde
     assert runs["tags.cogx.stepped_down"].unique().tolist() == ["resident to group: out of the GPU's memory"]
 
 
-def test_out_of_memory_in_decoding_denoises_nothing_again(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = out_of_memory_at(monkeypatch, "decode", ("resident",))
+def test_out_of_memory_in_decoding_denoises_nothing_again(plan: Plan) -> None:
+    gpu = SmallGpu("decode", ("resident",))
 
-    assert run(replace(plan, runs=plan.runs[:1])) == ["finished"]
+    assert run(replace(plan, runs=plan.runs[:1]), **gpu.parts) == ["finished"]
 
-    assert calls == [("denoise", 1, "resident"), ("decode", 1, "resident"), ("decode", 1, "group")]
+    assert gpu.calls == [("denoise", 1, "resident"), ("decode", 1, "resident"), ("decode", 1, "group")]
     made = load_runs("exp").iloc[0]
     assert made["params.placement"] == "resident"
     assert made["tags.cogx.stepped_down"] == "resident to group in decoding: out of the GPU's memory"
 
 
-def test_a_compiled_cell_never_steps_down_to_where_it_cannot_run(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_compiled_cell_never_falls_back_to_where_it_cannot_run(plan: Plan) -> None:
     compiled = [replace(planned, spec=planned.spec.replace(compile=True)) for planned in plan.runs[:1]]
-    monkeypatch.setattr("cogx_runs.generation.pipeline.compile_blocks", lambda _: None)
-    calls = out_of_memory_at(monkeypatch, "denoise", ("resident", "group"))
+    gpu = SmallGpu("denoise", ("resident", "group"))
 
-    assert run(replace(plan, runs=tuple(compiled))) == ["failed"]
+    def load_plain(card: Any, key: Any) -> Any:
+        return load_pipeline(card, replace(key, compile=False))
 
-    assert [placement for _, _, placement in calls] == ["resident", "group"]
+    assert run(replace(plan, runs=tuple(compiled)), load_pipeline=load_plain, **gpu.parts) == ["failed"]
+
+    assert [placement for _, _, placement in gpu.calls] == ["resident", "group"]
 
 
-def test_a_host_without_room_to_pin_is_not_driven_to_group(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_without_room_to_pin_is_not_driven_to_group(plan: Plan) -> None:
     spec = plan.runs[0].spec
-    smaller = partial(Workbench().within_memory.smaller, plan.cards[spec.model_key], spec)
-    assert smaller() == "group"
+    card = plan.cards[spec.model_key]
 
-    monkeypatch.setattr(Budget, "here", classmethod(lambda *_: Budget(vram_gib=80, ram_gib=0)))
+    assert OomFallback(Loader()).smaller(card, spec) == "group"
 
-    assert smaller() == "sequential"
+    without_room = OomFallback(Loader(), budget=lambda _: Budget(vram_gib=80, ram_gib=0))
+    assert without_room.smaller(card, spec) == "sequential"
 
 
-def test_the_text_encoder_out_of_memory_goes_layer_by_layer_and_then_says_so(
-    plan: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from cogx_runs.generation import text
-
-    load = text.load_text_encoder
+def test_the_text_encoder_out_of_memory_goes_layer_by_layer_and_then_says_so(plan: Plan) -> None:
     asked: list[str] = []
 
     def small(card: Any, dtype: Any, device: Any, placement: str, ends: bool = False) -> Any:
         asked.append(placement)
         if placement == "resident" or ends:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return load(card, dtype, device, "resident")
+        return load_text_encoder(card, dtype, device, "resident")
 
-    monkeypatch.setattr(text, "load_text_encoder", partial(small, ends=True))
     with pytest.raises(CogxError, match="^the text encoder of .*: out of the GPU's memory even layer by layer"):
-        run(two(plan))
-    monkeypatch.setattr(text, "load_text_encoder", small)
+        run(two(plan), load_text_encoder=partial(small, ends=True))
 
-    assert run(two(plan)) == ["finished", "finished"]
+    assert run(two(plan), load_text_encoder=small) == ["finished", "finished"]
     assert asked == ["resident", "sequential"] * 2
 
 
-def test_the_gpu_is_capped_before_anything_is_loaded_and_not_left_so(
-    plan: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_gpu_is_capped_before_anything_is_loaded_and_not_left_so(plan: Plan) -> None:
     events: list[Any] = []
-    monkeypatch.setattr(session, "cap_memory", events.append)
-    monkeypatch.setattr(
-        "cogx_runs.generation.loader.load_pipeline", lambda *_: events.append("load") or pytest.fail("stop here")
-    )
+
+    def stop(*_: Any) -> Any:
+        events.append("load")
+        raise KeyboardInterrupt
+
     for cap in (6.0, None):
-        with pytest.raises(pytest.fail.Exception):
-            run(replace(plan, max_vram_gib=cap))
+        with pytest.raises(KeyboardInterrupt):
+            run(replace(plan, max_vram_gib=cap), cap_memory=events.append, load_pipeline=stop)
 
     assert events == [6.0, "load", None, "load"]

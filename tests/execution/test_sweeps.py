@@ -13,9 +13,10 @@ from mlflow import MlflowClient
 from PIL import Image
 from safetensors.torch import load_file
 
-from cogx_runs import load_runs
+from cogx_runs import load_runs, plan_sweeps
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.video import read_mp4
+from tests.support.running import never, run
 from tests.support.sweeping import Invoke, artifacts, one, statuses
 
 CONTRACT_METRICS = {
@@ -118,16 +119,13 @@ def test_what_is_finished_is_not_run_again_and_what_another_sweep_finished_is_re
         assert one.read_bytes() == other.read_bytes()
 
 
-def test_another_fps_is_made_from_the_kept_latents_without_denoising(
-    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_fps_is_made_from_the_kept_latents_without_denoising(invoke: Invoke, tmp_path: Path) -> None:
     invoke("sweep", "seed.yaml")
     made = load_runs("exp_seed", where=["seed=7"]).iloc[0]
-    monkeypatch.delattr("cogx_runs.execution.inference.denoise")
 
-    result = invoke("sweep", "seed.yaml", "--fps", "16", "--json")
+    plan = plan_sweeps(["seed.yaml"], device="cpu", overrides={"fps": 16})
+    assert run(plan, denoise=never) == ["finished", "finished"]
 
-    assert statuses(result) == ["finished", "finished"]
     again = load_runs("exp_seed", where=["seed=7", "fps=16"]).iloc[0]
     assert again["tags.cogx.signature"] == made["tags.cogx.signature"]
     assert again["tags.cogx.output_hash"] != made["tags.cogx.output_hash"]
@@ -178,8 +176,8 @@ def test_a_sweep_over_models_frees_one_pipeline_and_loads_the_next(
 
 def test_artifacts_that_somebody_deleted_are_made_again(invoke: Invoke) -> None:
     invoke("sweep", "guidance.yaml")
-    for run in RunStore().runs(["exp_guidance"]):
-        shutil.rmtree(MlflowClient().get_run(run.run_id).info.artifact_uri)
+    for made in RunStore().runs(["exp_guidance"]):
+        shutil.rmtree(MlflowClient().get_run(made.run_id).info.artifact_uri)
 
     result = invoke("sweep", "seed.yaml", "--json")
 

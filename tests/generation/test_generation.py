@@ -24,8 +24,10 @@ from cogx_runs.generation.measure import IdleTime
 from cogx_runs.generation.pipeline import load_pipeline, load_vae
 from cogx_runs.generation.text import TextEncoding
 from cogx_runs.models.cards import resolve_model
+from cogx_runs.progress import SilentProgress
 from cogx_runs.system.disk import cache_directory
 from tests.support.pipelines import TEXT, load, make_spec
+from tests.support.running import Phases
 from tests.support.specs import SPEC
 
 
@@ -33,8 +35,8 @@ def make(
     spec: RunSpec, pipe: CogVideoXPipeline | None = None, on_step: OnStep | None = None
 ) -> tuple[Denoised, Decoded]:
     """Encode, denoise and decode a cell as the runner does."""
-    texts = TextEncoding(lambda _: None)
-    texts.encode_missing(resolve_model(spec.model), [spec])
+    texts = TextEncoding()
+    texts.encode_missing(resolve_model(spec.model), [spec], SilentProgress())
     pipe = pipe or load(spec)
     denoised = denoise(pipe, spec, texts.of(spec), on_step)
     return denoised, decode(pipe.vae, spec, denoised.latents)
@@ -157,29 +159,29 @@ def test_each_text_is_encoded_once_and_the_encoder_is_not_loaded_where_nothing_i
     tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec, card = make_spec(tiny_model, negative_prompt="blurry"), resolve_model(str(tiny_model))
-    said: list[str] = []
-    texts = TextEncoding(said.append)
-    texts.encode_missing(card, [spec, spec.replace(seed=7), spec.replace(guidance_scale=1.0)])
+    said = Phases()
+    texts = TextEncoding()
+    texts.encode_missing(card, [spec, spec.replace(seed=7), spec.replace(guidance_scale=1.0)], said)
     first, second = texts.of(spec), texts.of(spec.replace(seed=7))
     (seconds, peak), nothing = texts.take_cost(spec), texts.take_cost(spec.replace(seed=7))
 
-    assert said == [f"loading the text encoder of {tiny_model}", "encoding 2 texts"]
+    assert said.phases == [f"loading the text encoder of {tiny_model}", "encoding 2 texts"]
     assert seconds > 0
     assert peak is not None
     assert nothing == (0, None)
     assert torch.equal(first.prompt, second.prompt)
-    later = TextEncoding(said.append)
-    later.encode_missing(card, [spec])
-    assert len(said) == 2
+    later = TextEncoding()
+    later.encode_missing(card, [spec], said)
+    assert len(said.phases) == 2
     assert torch.equal(later.of(spec).prompt, first.prompt)
-    later.encode_missing(card, [spec.replace(prompt="A cat.")])
-    assert said[-1] == "encoding 1 text"
+    later.encode_missing(card, [spec.replace(prompt="A cat.")], said)
+    assert said.phases[-1] == "encoding 1 text"
 
 
 def test_an_embedding_that_cannot_be_read_or_is_of_other_weights_is_encoded_again(tiny_model: Path) -> None:
     spec, card = make_spec(tiny_model, guidance_scale=1), resolve_model(str(tiny_model))
-    texts = TextEncoding(lambda _: None)
-    texts.encode_missing(card, [spec])
+    texts = TextEncoding()
+    texts.encode_missing(card, [spec], SilentProgress())
     expected = texts.of(spec).prompt
     (kept,) = (cache_directory() / "embeddings").iterdir()
     whole = kept.read_bytes()
@@ -188,7 +190,7 @@ def test_an_embedding_that_cannot_be_read_or_is_of_other_weights_is_encoded_agai
     kept.write_bytes(whole[:-400] + bytes(400))
     assert not texts.has(spec)
 
-    texts.encode_missing(card, [spec])
+    texts.encode_missing(card, [spec], SilentProgress())
 
     assert torch.equal(texts.of(spec).prompt, expected)
     assert not texts.has(spec.replace(model_revision="another"))

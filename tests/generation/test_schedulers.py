@@ -13,6 +13,7 @@ from cogx_runs.generation.pipeline import set_scheduler
 from cogx_runs.generation.schedulers import MatchedDDIMScheduler, MatchedDPMScheduler
 from cogx_runs.generation.text import TextEncoding
 from cogx_runs.models.cards import resolve_model
+from cogx_runs.progress import SilentProgress
 from tests.support.pipelines import load, make_spec
 
 CONFIG = {
@@ -99,8 +100,8 @@ def test_a_perfect_model_is_followed_to_the_clean_sample_at_every_count() -> Non
 def test_latents_are_bitwise_diffusers_own_where_the_count_divides_1000(tiny_model: Path, kind: str) -> None:
     spec = make_spec(tiny_model, scheduler=kind, guidance_scale=1.0)
     pipe = load(spec)
-    texts = TextEncoding(lambda _: None)
-    texts.encode_missing(resolve_model(spec.model), [spec])
+    texts = TextEncoding()
+    texts.encode_missing(resolve_model(spec.model), [spec], SilentProgress())
 
     def latents(spec: RunSpec) -> torch.Tensor:
         return denoise(pipe, spec, texts.of(spec)).latents

@@ -1,4 +1,4 @@
-"""LPIPS and FVD: their plumbing on random weights, and what they say where package or weights are missing.
+"""LPIPS: its plumbing on random weights, and what it says where package or weights are missing.
 
 Random weights show that frames reach the networks and distances come back; their values mean nothing.
 """
@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from cogx_runs.errors import CogxError, WeightsUnavailableError
-from cogx_runs.metrics import fvd
 from cogx_runs.metrics.perceptual import PerceptualDistance, alexnet_path
 from cogx_runs.video import Frames
 
@@ -62,42 +61,3 @@ def test_lpips_without_its_package_says_how_to_install_it(monkeypatch: pytest.Mo
 
     with pytest.raises(WeightsUnavailableError, match=r"not installed; pip install 'cogx-runs\[lpips\]'$"):
         PerceptualDistance()
-
-
-def test_fvd_is_refused_below_2048_videos_a_side_before_anything_is_loaded(frames: Frames, tmp_path: Path) -> None:
-    with pytest.raises(CogxError) as caught:
-        fvd.frechet_video_distance([frames] * 5000, [frames] * 2047, tmp_path / "i3d.pt")
-
-    assert str(caught.value) == ("FVD: 5000 and 2047 videos are too few to mean anything; it needs 2048 a side or more")
-
-
-def test_fvd_without_its_weights_or_its_package_says_so_in_one_line(
-    frames: Frames, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    videos, path = [frames] * fvd.MIN_VIDEOS, tmp_path / "i3d.pt"
-
-    with pytest.raises(WeightsUnavailableError, match=f"^FVD: I3D's weights are not at {path}; put there https://"):
-        fvd.frechet_video_distance(videos, videos, path)
-    monkeypatch.setitem(sys.modules, "cdfvd", None)
-    with pytest.raises(WeightsUnavailableError, match=r"cd-fvd is not installed .*pip install 'cogx-runs\[fvd\]'$"):
-        fvd.frechet_video_distance(videos, videos, path)
-
-
-@pytest.mark.slow
-def test_fvd_of_random_weights_is_0_for_equal_sets_and_above_it_for_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from cdfvd.third_party.i3d.pytorch_i3d import InceptionI3d
-
-    monkeypatch.setattr(fvd, "MIN_VIDEOS", 3)
-    torch.manual_seed(0)
-    torch.save(InceptionI3d(400, in_channels=3).state_dict(), tmp_path / "i3d.pt")
-    noise = np.random.RandomState(0).randint(0, 256, (3, 9, 32, 32, 3)).astype(np.uint8)
-    videos, darker = list(noise), list(noise // 2)
-
-    same = fvd.frechet_video_distance(videos, videos, tmp_path / "i3d.pt")
-
-    assert same == pytest.approx(0, abs=1e-15)  # random weights give logits of about 1e-5
-    assert fvd.frechet_video_distance(videos, darker, tmp_path / "i3d.pt") > 1e-13
-    with pytest.raises(CogxError, match="^FVD: videos of 9 and of 8 frames; all must have as many$"):
-        fvd.frechet_video_distance(videos, [*videos[:2], videos[2][:8]], tmp_path / "i3d.pt")

@@ -15,15 +15,16 @@ from cogx_runs.models.memory import (
     RAM_RESERVE_GIB,
     Budget,
     Choice,
+    TextChoice,
     choose_placement,
     choose_text_placement,
     largest_needs,
     needs,
-    text_shortage,
     text_vram_gib,
 )
 from cogx_runs.system import hardware
-from cogx_runs.system.hardware import GIB, Gpu
+from cogx_runs.system.hardware import GIB
+from tests.support.gpus import FakeGpu, PlugIn
 
 SMALL, LARGE = HUB_MODELS["2b"], HUB_MODELS["5b"]
 OWN = Workload("float16", num_frames=49, height=480, width=720, is_guided=True, vae_tiling=True)
@@ -78,7 +79,10 @@ def test_auto_is_the_fastest_placement_that_fits_the_gpu(
         (small, ""),
         (large, ""),
     ]
-    assert [choose_text_placement(card, card.dtype, given) for card in (SMALL, LARGE)] == [small_text, large_text]
+    assert [choose_text_placement(card, card.dtype, given).placement for card in (SMALL, LARGE)] == [
+        small_text,
+        large_text,
+    ]
 
 
 def test_what_another_program_holds_of_the_gpu_counts() -> None:
@@ -127,8 +131,10 @@ def test_a_host_too_small_to_load_from_is_no_reason_against_resident() -> None:
 
 
 def test_the_text_encoder_is_loaded_through_host_memory_whole() -> None:
-    assert text_shortage(SMALL, "float16", budget(80, ram=13)) == ""
-    assert text_shortage(SMALL, "float16", budget(80, ram=10)) == ("needs 10.8 GiB of host memory and 8.0 can be used")
+    enough, little = (choose_text_placement(SMALL, "float16", budget(80, ram=ram)) for ram in (13, 10))
+
+    assert enough == TextChoice("resident", "")
+    assert little == TextChoice("resident", "needs 10.8 GiB of host memory and 8.0 can be used")
 
 
 def test_the_text_encoder_needs_what_was_measured_on_an_h100_or_a_little_more() -> None:
@@ -179,8 +185,10 @@ def test_the_needs_of_several_cells_are_the_most_of_each_phase() -> None:
     assert both.decode_gib == needs(SMALL, "group", untiled).decode_gib
 
 
-def test_the_budget_is_what_is_free_here_less_what_goes_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hardware, "gpu", lambda: Gpu("NVIDIA", "580", 24 * GIB, 20 * GIB, (8, 9)))
+def test_the_budget_is_what_is_free_here_less_what_goes_elsewhere(
+    plug_in: PlugIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plug_in(FakeGpu(free_gib=20, total_gib=24))
     monkeypatch.setattr(hardware, "available_memory", lambda: 32 * GIB)
 
     assert Budget.here("cuda") == Budget(20 - CONTEXT_GIB, 32 - RAM_RESERVE_GIB)
@@ -189,7 +197,7 @@ def test_the_budget_is_what_is_free_here_less_what_goes_elsewhere(monkeypatch: p
 
 def test_on_a_cpu_there_is_no_budget_and_all_is_resident() -> None:
     assert Budget.here("cpu", 6) is None
-    assert choose_text_placement(SMALL, "float32", None) == "resident"
+    assert choose_text_placement(SMALL, "float32", None) == TextChoice("resident", "")
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,14 @@ from cogx_runs.definitions.prompts import Prompt, PromptLibrary
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.planning.actions import choose_actions
 from cogx_runs.planning.advice import advise, advise_rescoring
-from cogx_runs.planning.cells import resolve_cells
+from cogx_runs.planning.cells import ResolvedCells, resolve_cells
 from cogx_runs.planning.plan import Advice, Estimate, PlannedRun
 from cogx_runs.tracking.run import TrackedRun
 from cogx_runs.tracking.tags import DEFINITIONS, OUTPUT_HASH
 from tests.support.advice import advice_on, make_sweep
 from tests.support.tracked_runs import tagged, tracked
+
+NO_CELLS = ResolvedCells([], {})
 
 
 @pytest.mark.parametrize("model", ["2b", "5b"])
@@ -76,20 +78,20 @@ def test_an_axis_without_the_base_value_is_noted_when_one_axis_is_varied_at_a_ti
     axes = {"guidance_scale": (1.0, 12.0), "seed": (42, 43)}
     sweep = make_sweep(axes).model_copy(update={"vary": "one_at_a_time"})
 
-    assert advise([], [sweep], {}) == [
+    assert advise(NO_CELLS, [sweep]) == [
         Advice(
             "note",
             "exp.yaml:axes.guidance_scale",
             "the base value 6.0 is not among the values, so that this sweep holds no baseline to compare with",
         )
     ]
-    assert advise([], [make_sweep(axes)], {}) == []
+    assert advise(NO_CELLS, [make_sweep(axes)]) == []
 
 
 def test_an_override_of_what_is_swept_is_noted() -> None:
     sweep = make_sweep({"seed": (42, 43)}).model_copy(update={"overridden": frozenset({"seed", "fps"})})
 
-    assert advise([], [sweep], {}) == [
+    assert advise(NO_CELLS, [sweep]) == [
         Advice("note", "exp.yaml:axes.seed", "is swept, so that seed given on the command line changes nothing")
     ]
 
@@ -97,18 +99,18 @@ def test_an_override_of_what_is_swept_is_noted() -> None:
 def test_what_the_command_line_set_is_named_as_the_place() -> None:
     sweep = make_sweep(num_frames=29).model_copy(update={"overridden": frozenset({"num_frames"})})
     library = PromptLibrary(Path("nowhere"), Prompt("p", "A cat.", "(test)"))
-    specs, cards = resolve_cells([sweep], library, "cpu", {})
+    cells = resolve_cells([sweep], library, "cpu", {})
 
-    assert [found.where for found in advise(specs, [sweep], cards)] == ["(command line):base.num_frames"]
+    assert [found.where for found in advise(cells, [sweep])] == ["(command line):base.num_frames"]
 
 
 def test_errors_come_first_and_notes_last() -> None:
     axes = {"num_inference_steps": (12, 17), "num_frames": (49, 29)}
     sweep = make_sweep(axes).model_copy(update={"vary": "one_at_a_time"})
     library = PromptLibrary(Path("nowhere"), Prompt("p", "A cat.", "(test)"))
-    specs, cards = resolve_cells([sweep], library, "cpu", {})
+    cells = resolve_cells([sweep], library, "cpu", {})
 
-    assert [found.level for found in advise(specs, [sweep], cards)] == ["error", "error", "warning", "note"]
+    assert [found.level for found in advise(cells, [sweep])] == ["error", "error", "warning", "note"]
 
 
 def test_advice_is_said_once_in_a_grid_of_10_000_cells() -> None:
@@ -133,9 +135,9 @@ def test_two_sweeps_with_one_fault_are_each_told(tmp_path: Path) -> None:
         make_sweep(num_frames=29),
         make_sweep(num_frames=29).model_copy(update={"name": "other", "file": "other.yaml"}),
     ]
-    specs, cards = resolve_cells(sweeps, PromptLibrary(tmp_path), "cpu", {})
+    cells = resolve_cells(sweeps, PromptLibrary(tmp_path), "cpu", {})
 
-    assert [found.where for found in advise(specs, sweeps, cards)] == [
+    assert [found.where for found in advise(cells, sweeps)] == [
         "exp.yaml:base.num_frames",
         "other.yaml:base.num_frames",
     ]
@@ -160,7 +162,7 @@ def test_a_revision_that_can_move_is_a_warning() -> None:
 def test_finished_cells_that_lack_metrics_alone_are_to_be_rescored_first() -> None:
     sweep = make_sweep({"seed": (1, 2, 3, 4, 5)})
     library = PromptLibrary(Path("nowhere"), Prompt("p", "A panda.", "(test)"))
-    specs, _ = resolve_cells([sweep], library, "cpu", {"clip_score": "2", "motion": "1", "sharpness": "1"})
+    specs = resolve_cells([sweep], library, "cpu", {"clip_score": "2", "motion": "1", "sharpness": "1"}).specs
 
     def past(spec: RunSpec, definitions: Mapping[str, str], **changed: Any) -> TrackedRun:
         run = tracked(spec, tags={OUTPUT_HASH: "old", DEFINITIONS: json.dumps(definitions)})

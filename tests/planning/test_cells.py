@@ -1,5 +1,6 @@
 """Which cells sweeps resolve to."""
 
+import tracemalloc
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,46 @@ def test_a_random_draw_is_the_same_every_time_never_repeats_and_comes_from_the_g
     assert set(first) <= {(guidance, seed) for guidance in axes["guidance_scale"] for seed in axes["seed"]}
 
 
+@pytest.mark.parametrize(
+    ("seed", "expected"),
+    [
+        (0, [(6.0, 3), (6.0, 4), (1.0, 2), (3.0, 4), (9.0, 1), (3.0, 2)]),
+        (7, [(6.0, 1), (1.0, 5), (6.0, 3), (1.0, 2), (1.0, 3), (6.0, 4)]),
+    ],
+)
+def test_a_seed_draws_the_cells_that_it_has_always_drawn(seed: int, expected: list[tuple[float, int]]) -> None:
+    axes = {"guidance_scale": (1.0, 3.0, 6.0, 9.0), "seed": (1, 2, 3, 4, 5)}
+
+    specs = resolve(make_sweep(axes, "random", random=RandomDraw(count=6, seed=seed)))
+
+    assert values_of(specs, "guidance_scale", "seed") == expected
+
+
+def test_a_draw_from_a_grid_of_a_million_cells_costs_no_more_than_its_cells() -> None:
+    axes = {
+        "seed": tuple(range(100)),
+        "guidance_scale": tuple(map(float, range(1, 101))),
+        "num_inference_steps": tuple(range(1, 101)),
+    }
+
+    tracemalloc.start()
+    specs = resolve(make_sweep(axes, "random", random=RandomDraw(count=20)))
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert len({spec.signature for spec in specs}) == 20
+    assert peak_bytes < 5e6
+
+
+def test_a_grid_too_large_to_draw_from_is_refused() -> None:
+    axes = {axis: tuple(range(10_000)) for axis in ("seed", "fps", "num_frames", "height", "width")}
+
+    with pytest.raises(InputError) as caught:
+        resolve(make_sweep(axes, "random", random=RandomDraw(count=4)))
+
+    assert caught.value.mistakes == (Mistake("exp.yaml:axes", "a grid of 1.0e+20 cells is too large to draw from"),)
+
+
 def test_a_random_draw_of_all_is_the_whole_grid() -> None:
     specs = resolve(make_sweep({"seed": (1, 2, 3)}, "random", random=RandomDraw(count=3)))
 
@@ -109,7 +150,7 @@ def test_each_configuration_is_made_of_every_prompt(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / f"{name}.txt").write_text(f"A {name}.", encoding="utf-8")
 
-    specs, _ = resolve_cells([make_sweep({"seed": (1, 2)}, prompts=None)], PromptLibrary(tmp_path), "cpu", {})
+    specs = resolve_cells([make_sweep({"seed": (1, 2)}, prompts=None)], PromptLibrary(tmp_path), "cpu", {}).specs
 
     assert values_of(specs, "prompt", "seed") == [("A a.", 1), ("A b.", 1), ("A a.", 2), ("A b.", 2)]
 
@@ -143,10 +184,10 @@ def test_every_prompt_and_model_that_cannot_be_had_is_told_at_once(
 def test_each_cell_has_the_card_of_its_own_revision() -> None:
     library = PromptLibrary(Path("nowhere"), Prompt("p", "A panda.", "(test)"))
 
-    specs, cards = resolve_cells([make_sweep({"revision": ("aaaa", "bbbb")})], library, "cpu", {})
+    cells = resolve_cells([make_sweep({"revision": ("aaaa", "bbbb")})], library, "cpu", {})
 
-    assert values_of(specs, "model_revision") == [("aaaa",), ("bbbb",)]
-    assert [cards[spec.model_key].revision for spec in specs] == ["aaaa", "bbbb"]
+    assert values_of(cells.specs, "model_revision") == [("aaaa",), ("bbbb",)]
+    assert [cells.cards[spec.model_key].revision for spec in cells.specs] == ["aaaa", "bbbb"]
 
 
 def test_cells_of_one_model_and_of_one_compiled_shape_are_neighbours_and_else_in_the_files_order(
@@ -159,7 +200,7 @@ def test_cells_of_one_model_and_of_one_compiled_shape_are_neighbours_and_else_in
         parameters = Parameters.model_validate({"placement": "resident", **base})
         sweep = Sweep(name="e", file="e", description="", prompts=None, base=parameters, axes=axes, vary="grid")
         by_seed = sweep.model_copy(update={"name": "f", "axes": {"seed": (3,)}})
-        specs, _ = resolve_cells([sweep, by_seed], PromptLibrary(tmp_path), "cuda", {})
+        specs = resolve_cells([sweep, by_seed], PromptLibrary(tmp_path), "cuda", {}).specs
         return [(spec.model, spec.guidance_scale, spec.seed) for spec in specs]
 
     two = [("2b", 1, 1), ("2b", 1, 2), ("2b", 6, 1), ("2b", 6, 2), ("2b", 6, 3)]

@@ -1,14 +1,18 @@
 """Advice on the device: precision, placement and memory."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cogx_runs.definitions.prompts import Prompt, PromptLibrary
 from cogx_runs.models.memory import Budget
-from cogx_runs.planning import advice
+from cogx_runs.planning.advice import advise
+from cogx_runs.planning.cells import resolve_cells
 from cogx_runs.planning.plan import Advice
-from cogx_runs.system.hardware import Gpu
-from tests.support.advice import advice_on
+from tests.support.advice import advice_on, make_sweep
+from tests.support.gpus import FakeGpu, PlugIn
 
 
 def test_a_bfloat16_model_in_float16_is_an_error() -> None:
@@ -23,9 +27,8 @@ def test_half_precision_on_a_cpu_is_a_warning() -> None:
     ]
 
 
-def test_bfloat16_on_a_gpu_without_it_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    turing = Gpu("Tesla T4", "550.54", 15 * 2**30, 15 * 2**30, (7, 5))
-    monkeypatch.setattr(advice, "gpu", lambda: turing)
+def test_bfloat16_on_a_gpu_without_it_is_a_warning(plug_in: PlugIn) -> None:
+    plug_in(FakeGpu("Tesla T4", compute_capability=(7, 5)))
 
     assert advice_on(device="cuda", model="5b") == [
         Advice("warning", "exp.yaml:base.dtype", "Tesla T4 has no native bfloat16; 5b will be very slow on it")
@@ -65,6 +68,19 @@ def test_what_auto_is_and_why_is_noted_once_for_each_model() -> None:
             "host memory and 14.0 can be used; text encoder resident",
         ),
     ]
+
+
+def test_the_advice_tells_the_choice_that_the_cells_were_placed_by() -> None:
+    budget, sweep = Budget(vram_gib=80, ram_gib=60), make_sweep()
+    library = PromptLibrary(Path("nowhere"), Prompt("p", "A cat.", "(test)"))
+    cells = resolve_cells([sweep], library, "cuda", {}, budget)
+    ((key, choice),) = cells.choices.items()
+    told = replace(choice, placement="group", reason="as was chosen")
+
+    (found,) = advise(replace(cells, choices={key: told}), [sweep], budget)
+
+    assert [spec.placement for spec in cells.specs] == [choice.placement] == ["resident"]
+    assert found.message == "auto for 2b is group: as was chosen; text encoder resident"
 
 
 def test_a_placement_that_does_not_fit_is_a_warning() -> None:

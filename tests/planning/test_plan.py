@@ -12,7 +12,8 @@ from cogx_runs.models.memory import Budget
 from cogx_runs.planning.actions import Action
 from cogx_runs.planning.plan import Advice
 from cogx_runs.system import hardware
-from cogx_runs.system.hardware import GIB, Gpu
+from cogx_runs.system.hardware import GIB
+from tests.support.gpus import FakeGpu, PlugIn
 from tests.support.planning import make_sweep, resolve, values_of
 
 
@@ -107,9 +108,11 @@ def test_a_placement_is_chosen_for_each_model_by_itself() -> None:
     assert values_of(specs, "model", "placement") == [("2b", "resident"), ("5b", "sequential")]
 
 
-def test_a_plan_on_a_gpu_says_what_auto_chose_and_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plan_on_a_gpu_says_what_auto_chose_and_why(
+    tmp_path: Path, plug_in: PlugIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(hardware, "gpu", lambda: Gpu("NVIDIA", "580", 80 * GIB, 80 * GIB, (9, 0)))
+    plug_in(FakeGpu(free_gib=80))
     monkeypatch.setattr(hardware, "available_memory", lambda: 32 * GIB)
 
     free, capped = (plan_sweeps(["guidance"], use_store=False, max_vram=cap) for cap in (None, 6))
@@ -129,6 +132,21 @@ def test_a_plan_on_a_gpu_says_what_auto_chose_and_why(tmp_path: Path, monkeypatc
             ),
         ),
     ]
+
+
+def test_each_plan_of_a_process_goes_by_the_memory_that_is_free_then(
+    tmp_path: Path, plug_in: PlugIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(hardware, "available_memory", lambda: 32 * GIB)
+    gpu = FakeGpu(free_gib=80)
+    plug_in(gpu)
+
+    first = plan_sweeps(["guidance"], use_store=False)
+    gpu.free_gib = 6
+    second = plan_sweeps(["guidance"], use_store=False)
+
+    assert (first.placement, second.placement) == ("resident", "group")
 
 
 @pytest.mark.parametrize("cap", [0, -1, float("nan"), float("inf")])

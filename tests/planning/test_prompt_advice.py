@@ -72,9 +72,10 @@ def test_a_negative_prompt_beyond_the_text_length_is_told_once_and_at_its_own_pl
     for name in ("a", "b", "c"):
         (tmp_path / f"{name}.txt").write_text(f"A {name}.", encoding="utf-8")
     sweep = make_sweep(negative_prompt="blurry " * 200).model_copy(update={"prompts": None})
-    specs, cards = resolve_cells([sweep], PromptLibrary(tmp_path), "cpu", {})
+    cells = resolve_cells([sweep], PromptLibrary(tmp_path), "cpu", {})
+    elsewhere = {key: replace(card, source="nobody/nothing") for key, card in cells.cards.items()}
 
-    found = advise(specs, [sweep], {key: replace(card, source="nobody/nothing") for key, card in cards.items()})
+    found = advise(replace(cells, cards=elsewhere), [sweep])
 
     assert [(advice.level, advice.where) for advice in found] == [("warning", "exp.yaml:base.negative_prompt")]
 

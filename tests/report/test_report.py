@@ -15,6 +15,7 @@ from cogx_runs.report.cells import cells_of
 from cogx_runs.report.folder import write_report
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.tracking.uri import tracking_uri
+from tests.support.claims import claim
 from tests.support.reports import EVIL, rows_of
 from tests.support.runs import SMALL, make_axis, make_run, sweep_of
 
@@ -23,7 +24,7 @@ def test_a_cell_that_failed_and_was_made_again_is_shown_once_and_finished(store:
     make_run(store, SMALL, error="boom")
     make_run(store, SMALL)
     make_run(store, SMALL.replace(seed=1), error="boom")
-    store.claim(store.experiment_id("exp"), SMALL.replace(seed=2), {})
+    claim(store, store.experiment_id("exp"), SMALL.replace(seed=2))
 
     runs = load_runs("exp")
     cells, unfinished = cells_of(runs)

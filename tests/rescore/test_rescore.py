@@ -18,9 +18,6 @@ from click.testing import CliRunner
 from cogx_runs import load_runs, plan_sweeps
 from cogx_runs.cli import cli
 from cogx_runs.errors import CogxError, WeightsUnavailableError
-from cogx_runs.execution.local import Runner
-from cogx_runs.execution.outcomes import SilentReporter
-from cogx_runs.execution.session import Workbench
 from cogx_runs.metrics import registry, subject
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.failure import REASON_LIMIT, Failure, attempt
@@ -29,6 +26,7 @@ from cogx_runs.metrics.subject import Subject
 from cogx_runs.rescore.decoder import Decoder
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.video import Frames
+from tests.support.running import Notes, outcomes
 
 BRIGHTNESS = MetricCard(name="brightness", title="Brightness", definition="mean of all pixels", source="a test")
 WORKING = MeanMetric(BRIGHTNESS, lambda video: video.frames.mean())
@@ -61,16 +59,6 @@ def register(monkeypatch: pytest.MonkeyPatch) -> Iterator[Register]:
     forget()
 
 
-class Notes(SilentReporter):
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
-
-
 @dataclass(frozen=True)
 class Swept:
     """A project with two finished runs that lack the metric that raised."""
@@ -98,16 +86,16 @@ def once(tmp_path_factory: pytest.TempPathFactory, empty_store: Path, tiny_model
         looked_at.append(len(frames))
         return changes(frames)
 
-    with pytest.MonkeyPatch.context() as patched, Workbench() as bench:
+    with pytest.MonkeyPatch.context() as patched:
         patched.setenv("XDG_CACHE_HOME", str(folder.parent / "cache"))
         patched.delenv("MLFLOW_TRACKING_URI", raising=False)
         patched.chdir(folder)
         patched.setattr(subject, "frame_changes", counted)
         patched.setattr(registry, "BUILT_IN", (*registry.BUILT_IN, BROKEN))
         forget()
-        outcomes = Runner(plan_sweeps(["seed.yaml"], device="cpu"), RunStore(), reporter, bench).run()
+        ended = outcomes(plan_sweeps(["seed.yaml"], device="cpu"), reporter)
     forget()
-    assert [outcome.status for outcome in outcomes] == ["finished", "finished"]
+    assert [outcome.status for outcome in ended] == ["finished", "finished"]
     shutil.copytree(folder, folder.parent / "left")
     return Swept(folder, reporter.notes, looked_at)
 

@@ -15,13 +15,15 @@ from cogx_runs import load_runs, plan_sweeps, promote
 from cogx_runs.analysis.promotion.choice import Candidate
 from cogx_runs.cli import cli
 from cogx_runs.errors import CogxError
-from cogx_runs.execution import inference
+from cogx_runs.generation.generate import denoise
 from cogx_runs.search import promotion
 from cogx_runs.search.promotion import carry_out, lineage, plan_promotion
 from cogx_runs.tracking.record import params, spec_metrics, write_definition
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.tracking.tags import DEFINITIONS
+from tests.support.claims import claim
 from tests.support.promotions import OTHER
+from tests.support.running import executor
 
 
 def test_lineage_names_each_metric_that_chose_the_same_candidate() -> None:
@@ -68,18 +70,17 @@ def make_finished(scores: Mapping[tuple[str, int], float], steps: int = 2) -> No
         spec, folder = planned.spec, Path("artifacts")
         folder.mkdir(exist_ok=True)
         write_definition(spec, folder)
-        run_id = store.claim(experiment, spec, {"cogx.env.device_name": "A chip"})
-        assert run_id is not None
+        run_id = claim(store, experiment, spec, {"cogx.env.device_name": "A chip"})
         measured = {"clip_score": scores[spec.prompt_name, spec.seed], OTHER: 20.0 + place}
         store.finish(run_id, folder, params(spec), measured | spec_metrics(spec), {})
 
 
 @pytest.mark.slow
 def test_winners_are_made_again_once_with_their_lineage_wherever_it_was_stopped(
-    candidates: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+    candidates: pd.DataFrame,
 ) -> None:
     best = candidates[candidates["metrics.clip_score"].isin([22.0, 7.5])].set_index("params.prompt_name")
-    denoise, made = inference.denoise, []
+    made: list[str] = []
 
     def stopped_at_the_second(pipe: Any, spec: Any, *others: Any) -> Any:
         made.append(spec.run_name)
@@ -88,10 +89,10 @@ def test_winners_are_made_again_once_with_their_lineage_wherever_it_was_stopped(
         return denoise(pipe, spec, *others)
 
     Path("prompts/fox.txt").write_text("Another text than the candidates had.", encoding="utf-8")
-    monkeypatch.setattr(inference, "denoise", stopped_at_the_second)
-    with pytest.raises(KeyboardInterrupt):
-        promote("exp", by="clip_score", steps=4, device="cpu")
-    done = promote("exp", by="clip_score", steps=4, device="cpu")
+    with pytest.raises(KeyboardInterrupt), executor(denoise=stopped_at_the_second) as used:
+        promote("exp", by="clip_score", steps=4, device="cpu", executor=used)
+    with executor(denoise=stopped_at_the_second) as used:
+        done = promote("exp", by="clip_score", steps=4, device="cpu", executor=used)
     store = RunStore()
     (scored, *_) = store.runs(["exp"], finished_only=True)
     definition = {DEFINITIONS: scored.tags[DEFINITIONS]}

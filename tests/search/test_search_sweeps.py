@@ -5,18 +5,22 @@ import signal
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from cogx_runs import best_trials, load_runs
+from cogx_runs import best_trials, load_runs, run_sweeps
 from cogx_runs.cli import cli
+from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.definitions.sweep import Sweep, load_sweeps
 from cogx_runs.errors import CogxError
-from cogx_runs.generation import loader
+from cogx_runs.generation.pipeline import load_pipeline
+from cogx_runs.models.cards import ModelCard
 from tests.support.processes import Death, ended, start
+from tests.support.running import executor
 
 
 @pytest.fixture
@@ -46,10 +50,13 @@ def sweep_files(project: Path, tiny_model: Path, tiny_clip: Path) -> Callable[..
 
 @pytest.mark.slow
 def test_a_search_runs_beside_ordinary_sweeps_goes_on_and_tells_its_best(
-    sweep_files: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    sweep_files: Callable[..., Path],
 ) -> None:
-    load, loads = loader.load_pipeline, []
-    monkeypatch.setattr(loader, "load_pipeline", lambda *given: loads.append(given) or load(*given))
+    loads = []
+
+    def load(card: ModelCard, spec: RunSpec) -> Any:
+        loads.append(spec)
+        return load_pipeline(card, spec)
 
     def sweep(trials: int, *options: str) -> Result:
         sweep_files(trials, ["clip_score", "denoise_s"])
@@ -57,9 +64,13 @@ def test_a_search_runs_beside_ordinary_sweeps_goes_on_and_tells_its_best(
         assert result.exit_code == 0, result.output
         return result
 
-    first, second, third = sweep(1, "--json"), sweep(3), sweep(3, "--json")
+    first = sweep(1, "--json")
+    sweep_files(3, ["clip_score", "denoise_s"])
+    with executor(load_pipeline=load) as used:
+        run_sweeps(["study.yaml"], device="cpu", executor=used)
+    second, third = sweep(3), sweep(3, "--json")
 
-    assert len(loads) == 2, "once a command that has cells to make"
+    assert len(loads) == 1, "once for all trials"
     assert [(run["sweep"], run["status"]) for run in json.loads(first.stdout)["runs"]] == [
         ("exp_fps", "finished"),
         ("exp_search", "finished"),

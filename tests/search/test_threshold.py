@@ -11,13 +11,16 @@ import yaml
 from click.testing import CliRunner
 
 from cogx_runs.cli import cli
+from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import CogxError, InputError
 from cogx_runs.execution.outcomes import Outcome
-from cogx_runs.generation import loader
+from cogx_runs.generation.pipeline import load_pipeline
+from cogx_runs.models.cards import ModelCard
 from cogx_runs.planning.plan import Plan
 from cogx_runs.search.threshold import ThresholdSearch, find_threshold
 from cogx_runs.tracking.store import RunStore
 from tests.support.executors import FakeExecutor
+from tests.support.running import executor
 from tests.support.runs import make_run
 from tests.support.thresholds import GOOD, judged
 
@@ -217,11 +220,18 @@ def test_the_reference_is_the_files_base_or_the_one_given(study: Callable[..., P
 
 @pytest.mark.slow
 def test_the_command_runs_a_search_and_prints_the_curve_and_goes_on_from_there(
-    study: Callable[..., Path], project: Path, monkeypatch: pytest.MonkeyPatch
+    study: Callable[..., Path], project: Path
 ) -> None:
-    study(axes={"num_inference_steps": [1, 2, 3, 5]}, base={"num_inference_steps": 5})
-    load, loads = loader.load_pipeline, []
-    monkeypatch.setattr(loader, "load_pipeline", lambda *given: loads.append(given) or load(*given))
+    file = study(axes={"num_inference_steps": [1, 2, 3, 5]}, base={"num_inference_steps": 5})
+    loads: list[RunSpec] = []
+    said: list[str] = []
+
+    def load(card: ModelCard, spec: RunSpec) -> Any:
+        loads.append(spec)
+        return load_pipeline(card, spec)
+
+    with executor(load_pipeline=load) as used:
+        find_threshold(file, margin=1000, executor=used, report=said.append)
 
     first = CliRunner().invoke(cli, ["threshold", "found.yaml", "--margin", "1000"], catch_exceptions=False)
     again = CliRunner().invoke(cli, ["threshold", "found.yaml", "--margin", "1000", "--json"], catch_exceptions=False)
@@ -231,8 +241,8 @@ def test_the_command_runs_a_search_and_prints_the_curve_and_goes_on_from_there(
     assert [line.split()[0] for line in lines[:4]] == ["steps", "1", "2", "5"]
     assert [line.split()[-1] for line in lines[:4]] == ["verdict", "inferior", "inferior", "reference"]
     assert lines[4].startswith("1 is the smallest step count shown not inferior to 5 steps in clip_score, by a margin")
-    assert "2 steps: " in first.stderr
-    assert "next is 1" in first.stderr
+    assert any("2 steps: " in line for line in said)
+    assert any("next is 1" in line for line in said)
     found = json.loads(again.stdout)
     assert (found["known"], found["measured"], found["settled"]) == ([1, 2, 5], [], True)
     assert len(loads) == 1

@@ -26,9 +26,9 @@ def advice_on(
     """Advice on a grid of one prompt, `source` put in the place of the model's own."""
     sweep = make_sweep(axes, **base)
     library = PromptLibrary(Path("nowhere"), Prompt("p", text, "(test)"))
-    specs, cards = resolve_cells([sweep], library, device, {}, budget)
-    cards = {name: replace(card, source=source or card.source) for name, card in cards.items()}
-    return advise(specs, [sweep], cards, budget)
+    cells = resolve_cells([sweep], library, device, {}, budget)
+    cards = {name: replace(card, source=source or card.source) for name, card in cells.cards.items()}
+    return advise(replace(cells, cards=cards), [sweep], budget)
 
 
 def make_sweep(axes: Mapping[str, tuple[Any, ...]] | None = None, **base: Any) -> Sweep:

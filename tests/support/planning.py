@@ -1,6 +1,6 @@
 """Sweeps of one prompt resolved to cells, and runs that the store remembers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,12 @@ def make_sweep(axes: Mapping[str, tuple[Any, ...]], vary: Vary = "grid", **chang
     return Sweep.model_validate(values | changes)
 
 
-def resolve(*sweeps: Sweep, device: Device = "cpu", budget: Budget | None = None) -> list[RunSpec]:
+def resolve(*sweeps: Sweep, device: Device = "cpu", budget: Budget | None = None) -> Sequence[RunSpec]:
     library = PromptLibrary(Path("nowhere"), Prompt("p", "A panda.", "(test)"))
-    return resolve_cells(sweeps, library, device, {"clip_score": "1"}, budget)[0]
+    return resolve_cells(sweeps, library, device, {"clip_score": "1"}, budget).specs
 
 
-def values_of(specs: list[RunSpec], *names: str) -> list[tuple[Any, ...]]:
+def values_of(specs: Sequence[RunSpec], *names: str) -> list[tuple[Any, ...]]:
     return [tuple(getattr(spec, name) for name in names) for spec in specs]
 
 
@@ -44,5 +44,5 @@ def past(spec: RunSpec, status: str, experiment: str | None = None) -> TrackedRu
     return tracked(spec, status, run_id=f"{status} in {where}", experiment=where)
 
 
-def actions(specs: list[RunSpec], *history: TrackedRun, retry_failed: bool = False) -> list[Action]:
+def actions(specs: Sequence[RunSpec], *history: TrackedRun, retry_failed: bool = False) -> list[Action]:
     return [decision.action for decision in choose_actions(specs, history, retry_failed)]

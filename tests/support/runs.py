@@ -12,8 +12,10 @@ from cogx_runs.definitions.parameters import Parameters
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.tracking.record import params, spec_metrics
+from cogx_runs.tracking.run import RunState
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.video import contact_sheet, write_mp4
+from tests.support.claims import claim
 from tests.support.specs import SPEC
 
 SMALL = SPEC.replace(height=32, width=48, num_frames=9, device="cpu", placement="resident", model="toy")
@@ -36,8 +38,7 @@ def make_run(
     error: str | None = None,
 ) -> str:
     """A run of this cell that finished or, with `error`, failed of it. Returns its id."""
-    run_id = store.claim(store.open_experiment(sweep_of(spec)), spec, {"cogx.env.device_name": "A chip"})
-    assert run_id is not None
+    run_id = claim(store, store.open_experiment(sweep_of(spec)), spec, {"cogx.env.device_name": "A chip"})
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
         measured = {"clip_score": 30.0, "wall_time_s": 10.0, "file_size_bytes": 5000.0, **(metrics or {})}
@@ -50,7 +51,7 @@ def make_run(
         logged: dict[str, Any] = {key: value for key, value in params(spec).items() if value is not None}
         store.finish(
             run_id, folder, logged, {**measured, **spec_metrics(spec)}, dict(tags or {}),
-            status="FINISHED" if error is None else "FAILED",
+            status=RunState.FINISHED if error is None else RunState.FAILED,
         )  # fmt: skip
     return run_id
 

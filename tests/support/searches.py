@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cogx_runs.definitions.spec import RunSpec
-from cogx_runs.execution.outcomes import Outcome
+from cogx_runs.execution.outcomes import Outcome, OutcomeStatus
 from cogx_runs.planning.actions import Action
 from cogx_runs.planning.plan import Plan
 from cogx_runs.planning.planner import Planner
@@ -49,7 +49,9 @@ class FakeStore(FakeExecutor):
         for planned in plan.runs:
             spec = planned.spec
             if planned.action is Action.DONE or any(outcome.status == "failed" for outcome in outcomes):
-                outcomes.append(Outcome(spec, "done" if planned.action is Action.DONE else "skipped"))
+                outcomes.append(
+                    Outcome(spec, OutcomeStatus.DONE if planned.action is Action.DONE else OutcomeStatus.SKIPPED)
+                )
                 continue
             begun = tracked(
                 spec, "RUNNING", run_id=str(len(self.runs)), start_time_ms=len(self.runs), tags=planned.tags
@@ -60,7 +62,7 @@ class FakeStore(FakeExecutor):
             failed = self.fails(spec)
             state = RunState.FAILED if failed else RunState.FINISHED
             self.runs[-1] = replace(begun, state=state, metrics={} if failed else self.numbers(spec))
-            outcomes.append(Outcome(spec, "failed" if failed else "finished"))
+            outcomes.append(Outcome(spec, OutcomeStatus.FAILED if failed else OutcomeStatus.FINISHED))
         return outcomes
 
     def _write(self) -> None:

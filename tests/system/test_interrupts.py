@@ -1,16 +1,15 @@
-"""Interrupts wait for what must not be cut short, once."""
+"""Signals that end a command do so once, and none is lost."""
 
-import os
 import signal
+import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
 
-from cogx_runs.system.signals import INTERRUPTS, Undisturbed, install, undisturbed
+from cogx_runs.system.signals import INTERRUPTS, install
 
 
 @pytest.fixture(autouse=True)
@@ -23,80 +22,10 @@ def installed() -> Iterator[None]:
     sys.unraisablehook = sys.__unraisablehook__
 
 
-def interrupts_now() -> bool:
-    """Whether an interrupt is delivered at once, and none still waits."""
+@pytest.mark.parametrize("sent", INTERRUPTS)
+def test_each_of_the_signals_interrupts(sent: signal.Signals) -> None:
     with pytest.raises(KeyboardInterrupt):
-        os.kill(os.getpid(), signal.SIGTERM)
-    with undisturbed():
-        return True
-
-
-def test_an_interrupt_waits_for_the_end_of_the_block_and_is_delivered_then() -> None:
-    done = []
-
-    @undisturbed()
-    def block() -> None:
-        os.kill(os.getpid(), signal.SIGINT)
-        done.append("the rest")
-
-    with pytest.raises(KeyboardInterrupt):
-        block()
-
-    assert done == ["the rest"]
-    assert interrupts_now()
-
-
-def test_a_second_interrupt_ends_the_block_at_once() -> None:
-    done = []
-
-    @undisturbed()
-    def block() -> None:
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGINT)
-        done.append("the rest")
-
-    with pytest.raises(KeyboardInterrupt):
-        block()
-
-    assert done == []
-    assert interrupts_now()
-
-
-def test_methods_of_an_undisturbed_object_end_before_the_interrupt() -> None:
-    class Counter:
-        def __init__(self) -> None:
-            self.counted = 0
-
-        def count(self) -> int:
-            os.kill(os.getpid(), signal.SIGINT)
-            self.counted += 1
-            return self.counted
-
-    counter = Counter()
-
-    with pytest.raises(KeyboardInterrupt):
-        Undisturbed(counter).count()
-
-    assert counter.counted == 1
-    assert interrupts_now()
-
-
-def test_a_block_of_another_thread_holds_up_no_interrupt() -> None:
-    entered, leave = threading.Event(), threading.Event()
-
-    def elsewhere() -> None:
-        with undisturbed():
-            entered.set()
-            leave.wait(60)
-
-    thread = threading.Thread(target=elsewhere)
-    thread.start()
-    entered.wait(60)
-
-    assert interrupts_now()
-
-    leave.set()
-    thread.join()
+        signal.raise_signal(sent)
 
 
 def test_a_signal_that_was_ignored_from_the_start_stays_so_and_a_dropped_one_comes_as_another() -> None:
@@ -111,3 +40,20 @@ def test_a_signal_that_was_ignored_from_the_start_stays_so_and_a_dropped_one_com
 def _drop_one_and_wait() -> None:
     sys.unraisablehook(SimpleNamespace(exc_type=KeyboardInterrupt, object=None))
     time.sleep(60)
+
+
+def test_an_interrupt_that_python_drops_comes_again() -> None:
+    script = """
+import os, signal, subprocess, time
+from cogx_runs.system import signals
+signals.install()
+os.register_at_fork(after_in_parent=lambda: os.kill(os.getpid(), signal.SIGTERM))
+subprocess.run(["true"], preexec_fn=os.setpgrp)
+try:
+    time.sleep(60)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=30)
+
+    assert (done.stdout, done.stderr, done.returncode) == ("interrupted\n", "", 0)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from cogx_runs import load_runs, plan_sweeps, run_sweeps, toy
+from cogx_runs.execution.outcomes import OutcomeStatus
 from cogx_runs.models.cards import resolve_model
 from tests.support.paths import ROOT
 
@@ -53,6 +54,6 @@ def test_a_sweep_is_scored_by_the_toys_clip_and_the_record_says_so(project: Path
 def test_the_whole_study_ends_and_its_scores_are_those_of_a_trained_model(project: Path) -> None:
     outcomes = run_sweeps([ROOT / "sweeps/study.yaml"], overrides={"model": "toy"}, device="cpu")
 
-    assert [outcome.status for outcome in outcomes].count("finished") == 16
-    assert [outcome.status for outcome in outcomes].count("reused") == 4
+    assert [outcome.status for outcome in outcomes].count(OutcomeStatus.FINISHED) == 16
+    assert [outcome.status for outcome in outcomes].count(OutcomeStatus.REUSED) == 4
     assert load_runs("baseline")["metrics.clip_score"].min() > 50

@@ -1,11 +1,8 @@
 """The store, on a real SQLite file."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
-import psutil
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import RunInfo
@@ -14,7 +11,7 @@ from cogx_runs.errors import CogxError
 from cogx_runs.tracking.record import known_params
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.tracking.uri import tracking_uri
-from tests.support.paths import ROOT
+from tests.support.claims import claim
 from tests.support.tracked import SPEC, SWEEP, finish
 
 
@@ -23,39 +20,8 @@ def store(project: Path) -> RunStore:
     return RunStore()
 
 
-def test_a_claimed_run_is_running_and_names_its_cell_and_process(store: RunStore) -> None:
-    run_id = store.claim(store.open_experiment(SWEEP), SPEC, {"cogx.env.python": "3"})
-
-    run = next(store.runs(["exp"]))
-    assert (run.run_id, run.state, run.name) == (run_id, "RUNNING", "guidance=6 panda")
-    tags = run.tags
-    assert tags["cogx.signature"] == SPEC.signature
-    assert tags["cogx.output_hash"] == SPEC.output_hash
-    assert (tags["cogx.kind"], tags["cogx.sweep"], tags["cogx.prompt"]) == ("run", "exp", "A panda plays.")
-    assert tags["cogx.env.python"] == "3"
-    assert {"cogx.process.host", "cogx.process.id", "cogx.process.started"} <= set(tags)
-
-
-def test_a_cell_at_work_in_a_living_process_cannot_be_claimed_again(store: RunStore) -> None:
-    experiment = store.open_experiment(SWEEP)
-    store.claim(experiment, SPEC, {})
-
-    assert store.claim(experiment, SPEC, {}) is None
-
-
-def test_a_finished_cell_cannot_be_claimed_again(store: RunStore, tmp_path: Path) -> None:
-    experiment = store.open_experiment(SWEEP)
-    run_id = store.claim(experiment, SPEC, {})
-    assert run_id is not None
-    finish(store, run_id, tmp_path / "artifacts")
-
-    assert store.claim(experiment, SPEC, {}) is None
-    assert store.claim(experiment, SPEC.replace(seed=1), {}) is not None
-
-
 def test_finishing_writes_the_values_the_artifacts_and_last_the_status(store: RunStore, tmp_path: Path) -> None:
-    run_id = store.claim(store.open_experiment(SWEEP), SPEC, {})
-    assert run_id is not None
+    run_id = claim(store, store.open_experiment(SWEEP), SPEC)
     finish(store, run_id, tmp_path / "artifacts")
 
     run = next(store.runs(["exp"]))
@@ -67,44 +33,10 @@ def test_finishing_writes_the_values_the_artifacts_and_last_the_status(store: Ru
     assert Path(_info(run_id).artifact_uri).is_relative_to(Path("mlruns").absolute())
 
 
-def test_the_run_of_a_dead_process_is_killed_at_once_and_can_be_claimed(store: RunStore) -> None:
-    script = (
-        "from tests.support.tracked import SPEC, SWEEP; from cogx_runs.tracking.store import RunStore;"
-        "s = RunStore(); print(s.claim(s.open_experiment(SWEEP), SPEC, {}))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env={**_environment()}
-    )
-    dead = done.stdout.strip()
-    experiment = store.experiment_id("exp")
-
-    assert store.bury_dead([experiment]) == 1
-    assert _info(dead).status == "KILLED"
-    assert store.claim(experiment, SPEC, {}) is not None
-
-
-def test_a_run_whose_process_id_was_given_to_another_process_counts_as_dead(store: RunStore) -> None:
-    experiment = store.open_experiment(SWEEP)
-    run_id = store.claim(experiment, SPEC, {})
-    MlflowClient(tracking_uri()).set_tag(run_id, "cogx.process.started", "1.00")
-
-    assert store.bury_dead([experiment]) == 1
-
-
-def test_a_run_of_another_host_is_left_alone(store: RunStore) -> None:
-    experiment = store.open_experiment(SWEEP)
-    run_id = store.claim(experiment, SPEC, {})
-    MlflowClient(tracking_uri()).set_tag(run_id, "cogx.process.host", "elsewhere")
-
-    assert store.bury_dead([experiment]) == 0
-    assert store.claim(experiment, SPEC, {}) is None
-
-
 def test_amending_a_finished_run_leaves_its_times_and_removes_what_no_longer_holds(
     store: RunStore, tmp_path: Path
 ) -> None:
-    run_id = store.claim(store.open_experiment(SWEEP), SPEC, {"cogx.clip_score.missing": "no weights"})
-    assert run_id is not None
+    run_id = claim(store, store.open_experiment(SWEEP), SPEC, {"cogx.clip_score.missing": "no weights"})
     finish(store, run_id, tmp_path / "artifacts")
     before = _info(run_id).end_time
     (tmp_path / "more").mkdir()
@@ -144,8 +76,7 @@ def test_an_experiment_keeps_the_axes_that_its_runs_differ_in_whatever_its_file_
     experiment = store.experiment_id("exp")
     for values in ({"seed": 1}, {"seed": 2, "scheduler": "dpm"}, {"seed": 2, "num_inference_steps": 25}):
         spec = SPEC.replace(**values)
-        run_id = store.claim(experiment, spec, {})
-        assert run_id is not None
+        run_id = claim(store, experiment, spec)
         store.describe(run_id, known_params(spec), {})
 
     assert opened(guidance_scale=(1, 6), seed=(1, 2, 3)) == {
@@ -182,10 +113,9 @@ def test_a_store_that_is_no_database_is_one_line(tmp_path: Path) -> None:
 
 
 def test_of_several_finished_runs_the_generated_one_is_found_not_the_reused(store: RunStore, tmp_path: Path) -> None:
-    made = store.claim(store.open_experiment(SWEEP), SPEC, {})
+    made = claim(store, store.open_experiment(SWEEP), SPEC)
     other = SWEEP.model_copy(update={"name": "exp2"})
-    reused = store.claim(store.open_experiment(other), SPEC.replace(sweep="exp2"), {"cogx.reused_from": str(made)})
-    assert made is not None
+    reused = claim(store, store.open_experiment(other), SPEC.replace(sweep="exp2"), {"cogx.reused_from": str(made)})
     assert reused is not None
     finish(store, made, tmp_path / "a")
     finish(store, reused, tmp_path / "b")
@@ -197,8 +127,7 @@ def test_of_several_finished_runs_the_generated_one_is_found_not_the_reused(stor
 
 
 def test_latents_are_found_once_they_are_whole_however_their_run_ends(store: RunStore, tmp_path: Path) -> None:
-    made = store.claim(store.open_experiment(SWEEP), SPEC, {})
-    assert made is not None
+    made = claim(store, store.open_experiment(SWEEP), SPEC)
     (tmp_path / "latents.safetensors").write_bytes(b"latents")
     assert store.find_latents(SPEC.signature) is None
 
@@ -214,22 +143,6 @@ def test_latents_are_found_once_they_are_whole_however_their_run_ends(store: Run
 def _info(run_id: str) -> RunInfo:
     """What MLflow itself has of a run."""
     return MlflowClient(tracking_uri()).get_run(run_id).info
-
-
-def _environment() -> dict[str, str]:
-    import os
-
-    return {**os.environ, "PYTHONPATH": str(ROOT)}
-
-
-def test_setting_the_clock_does_not_make_a_living_run_dead(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    experiment = store.open_experiment(SWEEP)
-    store.claim(experiment, SPEC, {})
-    now = psutil.boot_time()
-    monkeypatch.setattr("psutil.boot_time", lambda: now + 3600)
-    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: now + 3600)
-
-    assert store.bury_dead([experiment]) == 0
 
 
 def test_a_database_without_its_driver_is_one_line() -> None:

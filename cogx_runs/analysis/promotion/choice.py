@@ -9,8 +9,8 @@ import pandas as pd
 from cogx_runs.analysis.kinds import card_column, is_of_the_clip, with_cards
 from cogx_runs.analysis.pairs import DEGENERATE, is_of_machine
 from cogx_runs.analysis.promotion.previews import STEPS, of_newest_texts, previews, ranked
-from cogx_runs.analysis.wording import count
 from cogx_runs.errors import CogxError, did_you_mean
+from cogx_runs.formatting import count
 from cogx_runs.metrics.card import Direction
 from cogx_runs.metrics.registry import COMPARISONS, qualities, quality
 

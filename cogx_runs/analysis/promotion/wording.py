@@ -3,8 +3,7 @@
 from cogx_runs.analysis.promotion.agreement import Agreement
 from cogx_runs.analysis.promotion.choice import Choice
 from cogx_runs.analysis.promotion.finals import Comparison
-from cogx_runs.analysis.wording import count
-from cogx_runs.metrics.card import MINUS
+from cogx_runs.formatting import MINUS, count
 
 
 def say_comparison(found: Comparison, choice: Choice) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean
 
+from cogx_runs.formatting import whole_seconds
 from cogx_runs.planning.actions import Action
 from cogx_runs.planning.plan import Advice, Plan
 from cogx_runs.search.optuna.proposals import values_of
@@ -56,7 +57,7 @@ def forecast(search: Search, trials: Sequence[Trial]) -> tuple[Advice, int]:
         message += f"; {to_come} more follow from the results, of {cells} cells each"
         seconds = _seconds_a_cell(trials)
         if seconds is not None:
-            message += f", about {seconds * cells * to_come:,.0f} s if they take what those known take"
+            message += f", about {whole_seconds(seconds * cells * to_come)} s if they take what those known take"
     return Advice("note", f"{search.sweep.file}:optuna.trials", message), to_come * cells
 
 

@@ -14,7 +14,7 @@ from cogx_runs.definitions.spec import short_name
 from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
 from cogx_runs.execution.executor import Executor
-from cogx_runs.execution.outcomes import Outcome, known_outcome
+from cogx_runs.execution.outcomes import Outcome, OutcomeStatus, known_outcome
 from cogx_runs.metrics.registry import aim, card_of, of_every_cell
 from cogx_runs.planning.actions import Action, Decision
 from cogx_runs.planning.plan import Estimate, Plan, PlannedRun
@@ -174,7 +174,7 @@ class Search:
                 progress.trial_started(trial.number, self.budget, trial.what)
                 ended = executor.run(trial.plan, progress, fail_fast=True)
                 for outcome in ended:
-                    if outcome.status == "skipped":
+                    if outcome.status is OutcomeStatus.SKIPPED:
                         progress.cell_ended(outcome.spec.run_name, outcome.status)
                 outcomes += ended
                 history = self.planner.history()

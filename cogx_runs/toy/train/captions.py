@@ -34,17 +34,17 @@ class Caption:
 
 @cache
 def shipped_prompts(folder: Path = PROMPTS_DIR) -> dict[str, str]:
-    """The nine shipped prompts by name, as they stand in `prompts/`."""
+    """Reads the nine shipped prompts by name, as they stand in `prompts/`."""
     return {n: (folder / f"{n}.txt").read_text("utf-8").strip() for n in SCENES_OF_PROMPTS}
 
 
 def words_of(text: str) -> list[str]:
-    """The words as the tokenizer splits them: lower case, letters and digits alone."""
+    """Splits a text into words as the tokenizer does: lower case, letters and digits alone."""
     return re.findall(r"[a-z0-9]+", text.lower())
 
 
 def vocabulary() -> list[str]:
-    """All words that any caption can hold, sorted."""
+    """Lists all words that any caption can hold, sorted."""
     texts = list(shipped_prompts().values()) + list(phrases.STYLES) + list(COLOURS)
     texts += [name for names in SYNONYMS.values() for name in names]
     for table in (
@@ -60,7 +60,7 @@ def vocabulary() -> list[str]:
 
 
 def colour_word(colour: str, rng: np.random.Generator) -> str:
-    """A name of the colour, mostly the usual one."""
+    """Draws a name of the colour, mostly the usual one."""
     names = SYNONYMS.get(colour, (colour,))
     return names[0] if rng.random() < 0.7 else str(rng.choice(names))
 
@@ -78,7 +78,7 @@ def _shipped(scene: Scene) -> str | None:
 
 
 def caption(scene: Scene, rng: np.random.Generator) -> Caption:
-    """One wording of the scene; of a shipped prompt's scene, often that prompt itself.
+    """Draws one wording of the scene; of a shipped prompt's scene, often that prompt itself.
 
     Of the other wordings a fifth name the subject alone and a tenth the place alone.
     """
@@ -126,7 +126,7 @@ def caption(scene: Scene, rng: np.random.Generator) -> Caption:
 
 
 def plain_prompt(scene: Scene) -> str:
-    """The plainest full wording, which the held-out pairs are asked with."""
+    """Words the scene in the plainest full way, which the held-out pairs are asked with."""
     subject = phrases.WITH_COLOUR[scene.subject][0].replace("{c}", scene.colour)
     text = f"{subject} {phrases.PLACE[scene.place][0]}."
     return text[:1].upper() + text[1:]

@@ -29,7 +29,7 @@ MEAN, STD = 0.5, 0.25
 
 
 def clip_config() -> dict[str, Any]:
-    """The architecture as open_clip's `open_clip_config.json` words it."""
+    """Describes the architecture as open_clip's `open_clip_config.json` does."""
     return {
         "model_cfg": {
             "embed_dim": 128,
@@ -63,7 +63,7 @@ def clip_config() -> dict[str, Any]:
 
 
 def build_clip() -> CLIP:
-    """An untrained CLIP."""
+    """Builds an untrained CLIP."""
     config = clip_config()["model_cfg"]
     return CLIP(
         embed_dim=config["embed_dim"],
@@ -73,7 +73,7 @@ def build_clip() -> CLIP:
 
 
 def roughen(images: torch.Tensor) -> torch.Tensor:
-    """Images 0..1 (B, 3, H, W) shifted, scaled and of other brightness, most a little noisy: good pictures still."""
+    """Shifts, scales and brightens images 0..1 (B, 3, H, W), most a little noisy then: good pictures still."""
     batch = len(images)
 
     def random(low: float, high: float) -> torch.Tensor:
@@ -90,7 +90,7 @@ def roughen(images: torch.Tensor) -> torch.Tensor:
 
 
 def spoil(images: torch.Tensor) -> torch.Tensor:
-    """Images 0..1 (B, 3, H, W) spoilt as bad generations are: each blurred, more or less; three in ten noisy too.
+    """Spoils images 0..1 (B, 3, H, W) as bad generations are: each blurred, more or less; three in ten noisy too.
 
     The noise can leave 0..1.
     """
@@ -109,7 +109,7 @@ def clip_loss(
     tokens: torch.Tensor,
     stated: torch.Tensor,
 ) -> torch.Tensor:
-    """Contrastive loss with all true pairs as positives.
+    """Computes the contrastive loss with all true pairs as positives.
 
     uint8 images (B, 3, H, W), attributes (B, 3), token ids (B, TEXT_TOKENS), stated (B, 3). A
     caption fits every image that it says nothing wrong about, not only the one it came with. It fits

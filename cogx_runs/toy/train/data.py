@@ -37,7 +37,7 @@ class ClipSet:
 
 @contextmanager
 def drawing_pool(workers: int) -> Iterator[multiprocessing.pool.Pool | None]:
-    """Processes that draw; none (drawing in this process) for `workers` < 2."""
+    """Starts processes that draw; none (drawing in this process) for `workers` < 2."""
     if workers < 2:
         yield None
         return
@@ -74,5 +74,5 @@ def draw_set(
 
 
 def to_signal(frames: torch.Tensor) -> torch.Tensor:
-    """uint8 (N, T, 3, H, W) to the VAE's float (N, 3, T, H, W) between -1 and 1."""
+    """Scales uint8 (N, T, 3, H, W) to the VAE's float (N, 3, T, H, W) between -1 and 1."""
     return frames.transpose(1, 2).float() / 127.5 - 1

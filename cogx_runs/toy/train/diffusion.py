@@ -27,7 +27,7 @@ WEIGHT_LIMIT = 20.0
 
 
 def build_transformer(latent_channels: int, layers: int = 7) -> CogVideoXTransformer3DModel:
-    """An untrained transformer for 16x16 latents of up to 13 latent frames.
+    """Builds an untrained transformer for 16x16 latents of up to 13 latent frames.
 
     Blocks and output start at zero (adaLN-Zero, https://arxiv.org/abs/2212.09748).
     """
@@ -55,7 +55,7 @@ def build_transformer(latent_channels: int, layers: int = 7) -> CogVideoXTransfo
 
 
 def build_scheduler(snr_shift_scale: float) -> CogVideoXDDIMScheduler:
-    """The scheduler of CogVideoX-2b, but for `snr_shift_scale`."""
+    """Builds the scheduler of CogVideoX-2b, but for `snr_shift_scale`."""
     return CogVideoXDDIMScheduler(
         beta_start=0.00085,
         beta_end=0.012,
@@ -103,7 +103,7 @@ class Denoiser(nn.Module):
         patch._get_positional_embeddings = cache(patch._get_positional_embeddings)
 
     def forward(self, latents: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        """Mean loss of clean latents (B, t, channels, h, w) and token ids (B, TEXT_TOKENS).
+        """Computes the mean loss of clean latents (B, t, channels, h, w) and token ids (B, TEXT_TOKENS).
 
         A share `WRONG_CAPTION` of the clips takes its neighbour's caption, then a share `NO_CAPTION`
         of the captions is emptied, and the others lose a few words.

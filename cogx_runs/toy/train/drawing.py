@@ -26,7 +26,7 @@ NOTHING, ELLIPSE, QUAD, STROKE = 0, 1, 2, 3
 
 
 def shade(colour: Colour, factor: float) -> Colour:
-    """The colour darkened (`factor` < 1) or lightened towards white (`factor` > 1)."""
+    """Darkens a colour (`factor` < 1) or lightens it towards white (`factor` > 1)."""
     if factor <= 1:
         return (colour[0] * factor, colour[1] * factor, colour[2] * factor)
     mix = min(factor - 1, 1.0)
@@ -73,18 +73,18 @@ class Drawing:
         angle: Value = 0.0,
         opacity: Value = 1.0,
     ) -> None:
-        """An ellipse about (x, y) with radii rx, ry, turned by `angle` radians."""
+        """Adds an ellipse about (x, y) with radii rx, ry, turned by `angle` radians."""
         cx, cy = self._map(x, y)
         geometry = (cx, cy, rx * self._scale, ry * self._scale, angle * self._flip + self._angle)
         self._add(ELLIPSE, geometry, colour, opacity)
 
     def quad(self, points: Sequence[tuple[Value, Value]], colour: Colour, opacity: Value = 1.0) -> None:
-        """A convex polygon of three or four points."""
+        """Adds a convex polygon of three or four points."""
         corners = list(points) + [points[-1]] * (4 - len(points))
         self._add(QUAD, [v for p in corners for v in self._map(*p)], colour, opacity)
 
     def box(self, x0: Value, y0: Value, x1: Value, y1: Value, colour: Colour, opacity: Value = 1.0) -> None:
-        """An upright rectangle between two corners."""
+        """Adds an upright rectangle between two corners."""
         self.quad([(x0, y0), (x1, y0), (x1, y1), (x0, y1)], colour, opacity)
 
     def stroke(
@@ -97,12 +97,12 @@ class Drawing:
         colour: Colour,
         opacity: Value = 1.0,
     ) -> None:
-        """A line with round ends and the given full width."""
+        """Adds a line with round ends and the given full width."""
         ends = (*self._map(x0, y0), *self._map(x1, y1))
         self._add(STROKE, (*ends, width * self._scale / 2), colour, opacity)
 
     def shapes(self) -> Floats:
-        """All shapes, padded with nothing: (frames, MAX_SHAPES, SHAPE_FIELDS)."""
+        """Stacks all shapes, padded with nothing: (frames, MAX_SHAPES, SHAPE_FIELDS)."""
         if len(self._shapes) > MAX_SHAPES:
             raise ValueError(f"{len(self._shapes)} shapes in a clip, at most {MAX_SHAPES}")
         result = np.zeros((self.frames, MAX_SHAPES, SHAPE_FIELDS), dtype=np.float32)

@@ -52,7 +52,7 @@ class Case:
 
 
 def shipped_cases() -> list[Case]:
-    """The nine shipped prompts."""
+    """Lists the nine shipped prompts."""
     cases = []
     for name, text in shipped_prompts().items():
         subject, place, colour, motion = SCENES_OF_PROMPTS[name]
@@ -62,7 +62,7 @@ def shipped_cases() -> list[Case]:
 
 
 def held_out_cases() -> list[Case]:
-    """The held-out pairs, colours in turn."""
+    """Lists the held-out pairs, colours in turn."""
     cases = []
     for i, (subject, place) in enumerate(sorted(HELD_OUT)):
         scene = Scene(subject, place, list(COLOURS)[i % len(COLOURS)], "acts")
@@ -78,7 +78,7 @@ def generate(
     guidance: float,
     frames: int,
 ) -> torch.Tensor:
-    """uint8 videos (cases x seeds, T, 3, 64, 64), seeds varying fastest; noise made on the CPU."""
+    """Generates uint8 videos (cases x seeds, T, 3, 64, 64), seeds varying fastest; noise made on the CPU."""
     generators = [torch.Generator("cpu").manual_seed(seed) for _ in cases for seed in seeds]
     output = pipe(
         prompt=[case.text for case in cases for _ in seeds],
@@ -94,7 +94,7 @@ def generate(
 
 
 def paired(after: list[float], before: list[float]) -> dict[str, float]:
-    """Mean difference of pairs with its 95% bootstrap interval."""
+    """Computes the mean difference of pairs with its 95% bootstrap interval."""
     gain = np.array(after) - np.array(before)
     rng = np.random.default_rng(0)
     means = gain[rng.integers(0, len(gain), (10_000, len(gain)))].mean(1)
@@ -103,7 +103,7 @@ def paired(after: list[float], before: list[float]) -> dict[str, float]:
 
 
 def seed_difference(videos: torch.Tensor, seeds: int) -> float:
-    """Mean absolute difference (of 255) between the videos of one case under two seeds."""
+    """Computes the mean absolute difference (of 255) between the videos of one case under two seeds."""
     groups = videos.view(-1, seeds, *videos.shape[1:]).float()
     pairs = list(combinations(range(seeds), 2))
     if not pairs:
@@ -112,7 +112,7 @@ def seed_difference(videos: torch.Tensor, seeds: int) -> float:
 
 
 def measure_drawings(pipe: CogVideoXPipeline, reader: Reader, device: torch.device, count: int) -> dict[str, Any]:
-    """How CLIP reads unseen drawings, and how the autoencoder keeps them."""
+    """Measures how CLIP reads unseen drawings, and how the autoencoder keeps them."""
     known = draw_set(count, 17, DRAWINGS_SEED, device)
     unknown = draw_set(count // 2, 9, DRAWINGS_SEED + 1, device, held_out=True)
     middle = slice(4, 5)

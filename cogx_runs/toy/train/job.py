@@ -37,7 +37,7 @@ class DrawingJob:
 
 
 def attributes_of(scene: Scene | Caption) -> tuple[int, int, int]:
-    """Indices of subject, place and colour; `UNSAID` for None."""
+    """Looks up the indices of subject, place and colour; `UNSAID` for None."""
     return (
         SUBJECT_NAMES.index(scene.subject) if scene.subject else UNSAID,
         PLACE_NAMES.index(scene.place) if scene.place else UNSAID,
@@ -46,7 +46,7 @@ def attributes_of(scene: Scene | Caption) -> tuple[int, int, int]:
 
 
 def draw(job: DrawingJob) -> tuple[NDArray[np.float16], list[Scene], list[list[Caption]]]:
-    """Shapes (count, frames, MAX_SHAPES, SHAPE_FIELDS), scenes and `WORDINGS` captions a clip.
+    """Draws shapes (count, frames, MAX_SHAPES, SHAPE_FIELDS), scenes and `WORDINGS` captions a clip.
 
     Held-out clips have their plainest wording alone.
     """

@@ -47,12 +47,12 @@ class Recipe:
 
 
 def rank() -> int:
-    """This process's number among those that train together; 0 when alone."""
+    """Tells this process's number among those that train together; 0 when alone."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
 def processes() -> int:
-    """How many processes train together."""
+    """Counts the processes that train together."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
@@ -241,7 +241,7 @@ def fit(
 
 
 def _agreed(progress: float, device: torch.device) -> float:
-    """The first process's progress: all must stop at the same step."""
+    """Takes the first process's progress: all must stop at the same step."""
     held = torch.tensor([progress], dtype=torch.float64, device=device)
     dist.broadcast(held, 0)
     return held.item()

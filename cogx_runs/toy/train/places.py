@@ -21,7 +21,7 @@ def _wave(d: Drawing, rng: Rng, hertz: float) -> Floats:
 
 
 def bamboo(d: Drawing, rng: Rng, drift: Floats) -> None:
-    """A bamboo forest: tall green stalks with joints, and a mossy floor."""
+    """Draws a bamboo forest: tall green stalks with joints, and a mossy floor."""
     d.box(-0.1, -0.1, 1.1, 1.1, (58, 112, 66))
     d.box(-0.1, -0.1, 1.1, rng.uniform(0.20, 0.35), (150, 190, 110))
     sway = 0.012 * _wave(d, rng, 0.3)
@@ -36,7 +36,7 @@ def bamboo(d: Drawing, rng: Rng, drift: Floats) -> None:
 
 
 def monitors(d: Drawing, rng: Rng, drift: Floats) -> None:
-    """A dark room with a wall of glowing screens."""
+    """Draws a dark room with a wall of glowing screens."""
     d.box(-0.1, -0.1, 1.1, 1.1, (24, 24, 46))
     top = rng.uniform(0.03, 0.09)
     for row in range(2):
@@ -56,7 +56,7 @@ def monitors(d: Drawing, rng: Rng, drift: Floats) -> None:
 
 
 def bridge(d: Drawing, rng: Rng, drift: Floats) -> None:
-    """A wooden bridge over water in the rain, with two lanterns."""
+    """Draws a wooden bridge over water in the rain, with two lanterns."""
     d.box(-0.1, -0.1, 1.1, 1.1, (116, 130, 150))
     d.ellipse(rng.uniform(0.1, 0.4) + drift, 0.62, 0.42, 0.28, (92, 106, 126))
     d.ellipse(rng.uniform(0.6, 0.9) + drift, 0.62, 0.40, 0.22, (82, 96, 116))
@@ -81,7 +81,7 @@ def bridge(d: Drawing, rng: Rng, drift: Floats) -> None:
 
 
 def moon(d: Drawing, rng: Rng, drift: Floats) -> None:
-    """The grey Moon under a black sky, with the blue Earth."""
+    """Draws the grey Moon under a black sky, with the blue Earth."""
     d.box(-0.1, -0.1, 1.1, 1.1, (10, 10, 20))
     for _ in range(4):
         d.ellipse(rng.uniform(0, 1) + drift, rng.uniform(0.02, 0.55), 0.018, 0.018, (240, 240, 230))
@@ -99,7 +99,7 @@ def moon(d: Drawing, rng: Rng, drift: Floats) -> None:
 
 
 def restaurant(d: Drawing, rng: Rng, drift: Floats) -> None:
-    """A warm restaurant: lamps, pictures, a checkered tablecloth and a candle."""
+    """Draws a warm restaurant: lamps, pictures, a checkered tablecloth and a candle."""
     d.box(-0.1, -0.1, 1.1, 1.1, (134, 66, 52))
     d.box(-0.1, 0.52, 1.1, 1.1, (96, 46, 38))
     for side in (0.16, 0.84):
@@ -126,7 +126,7 @@ def restaurant(d: Drawing, rng: Rng, drift: Floats) -> None:
 
 
 def kitchen(d: Drawing, rng: Rng, drift: Floats) -> None:
-    """A bright kitchen: tiles, a window, cupboards, a counter with a pot."""
+    """Draws a bright kitchen: tiles, a window, cupboards, a counter with a pot."""
     d.box(-0.1, -0.1, 1.1, 1.1, (236, 226, 200))
     d.box(-0.1, 0.52, 1.1, 0.8, (220, 206, 174))
     side = 1 if rng.random() < 0.5 else -1
@@ -149,7 +149,7 @@ def kitchen(d: Drawing, rng: Rng, drift: Floats) -> None:
 
 
 def park(d: Drawing, rng: Rng, drift: Floats) -> None:
-    """A sunny park: blue sky, trees, grass and a striped hurdle."""
+    """Draws a sunny park: blue sky, trees, grass and a striped hurdle."""
     d.box(-0.1, -0.1, 1.1, 1.1, (134, 204, 250))
     d.ellipse(rng.uniform(0.4, 0.6) + drift, rng.uniform(0.08, 0.16), 0.085, 0.085, (255, 240, 130))
     x, y = rng.uniform(0, 1) + drift, rng.uniform(0.12, 0.30)
@@ -174,7 +174,7 @@ def park(d: Drawing, rng: Rng, drift: Floats) -> None:
 
 
 def city(d: Drawing, rng: Rng, drift: Floats) -> None:
-    """A city at night: towers with neon windows."""
+    """Draws a city at night: towers with neon windows."""
     d.box(-0.1, -0.1, 1.1, 1.1, (52, 30, 84))
     d.box(-0.1, 0.55, 1.1, 1.1, (112, 48, 116))
     neon: list[Colour] = [(255, 90, 190), (80, 226, 255), (255, 210, 96)]
@@ -194,7 +194,7 @@ def city(d: Drawing, rng: Rng, drift: Floats) -> None:
 
 
 def sea(d: Drawing, rng: Rng, drift: Floats) -> None:
-    """The open sea at sunset: a low sun, clouds, waves and seabirds."""
+    """Draws the open sea at sunset: a low sun, clouds, waves and seabirds."""
     d.box(-0.1, -0.1, 1.1, 1.1, (232, 104, 110))
     d.box(-0.1, 0.22, 1.1, 1.1, (246, 148, 112))
     d.box(-0.1, 0.42, 1.1, 1.1, (252, 188, 128))

@@ -27,7 +27,7 @@ class Accuracy:
     """Among the colours, of the cases whose colour is named; subject and colour read together."""
 
     def rounded(self) -> dict[str, float]:
-        """As JSON takes it."""
+        """Rounds the shares as JSON takes them."""
         return {k: round(v, 4) for k, v in vars(self).items()}
 
 
@@ -52,14 +52,14 @@ class Reader:
 
     @torch.no_grad()
     def texts(self, texts: list[str]) -> torch.Tensor:
-        """Unit features of texts, (N, D)."""
+        """Encodes texts to unit features, (N, D)."""
         tokens = self._tokenizer(texts).to(self._device)
         features: torch.Tensor = self._model.encode_text(tokens, normalize=True)  # type: ignore[operator]
         return features
 
     @torch.no_grad()
     def images(self, frames: torch.Tensor, batch: int = 1024) -> torch.Tensor:
-        """Unit features of uint8 frames (N, 3, 64, 64), (N, D)."""
+        """Encodes uint8 frames (N, 3, 64, 64) to unit features, (N, D)."""
         parts = []
         for i in range(0, len(frames), batch):
             pictures = (frames[i : i + batch].to(self._device).float() / 255 - MEAN) / STD
@@ -71,7 +71,7 @@ class Reader:
         return nn.functional.normalize(torch.stack(means), dim=1)
 
     def scores(self, videos: torch.Tensor, texts: list[str]) -> list[float]:
-        """CLIP score of each video with its text: 100 x cosine, mean over the frames.
+        """Computes the CLIP score of each video with its text: 100 x cosine, mean over the frames.
 
         `videos` is uint8 (N, T, 3, 64, 64); higher is better.
         """
@@ -80,7 +80,7 @@ class Reader:
         return [100 * c for c in cosines.tolist()]
 
     def read(self, videos: torch.Tensor) -> torch.Tensor:
-        """Indices of subject, place and colour read in each video (N, T, 3, 64, 64): (N, 3)."""
+        """Reads the indices of subject, place and colour in each video (N, T, 3, 64, 64): (N, 3)."""
         features = self.images(videos.flatten(0, 1)).view(len(videos), videos.shape[1], -1)
         features = features.mean(1)
         return torch.stack(
@@ -93,7 +93,7 @@ class Reader:
         ).cpu()
 
     def accuracy(self, videos: torch.Tensor, truth: torch.Tensor) -> Accuracy:
-        """Shares read rightly of videos (N, T, 3, 64, 64), truth (N, 3) with `UNSAID` left out."""
+        """Measures the shares read rightly of videos (N, T, 3, 64, 64), truth (N, 3) with `UNSAID` left out."""
         truth = truth.cpu()
         right, counts = self.read(videos) == truth, truth != UNSAID
         shares = (right & counts).sum(0) / counts.sum(0).clamp_min(1)

@@ -32,6 +32,6 @@ def sheet(rows: list[tuple[str, torch.Tensor]], path: Path) -> None:
 
 
 def evenly(video: torch.Tensor, count: int) -> torch.Tensor:
-    """`count` frames of a video (T, 3, H, W), from the first to the last."""
+    """Picks `count` frames of a video (T, 3, H, W), from the first to the last."""
     rows = torch.linspace(0, len(video) - 1, count).round().long()
     return video[rows.to(video.device)]

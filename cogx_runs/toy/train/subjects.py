@@ -16,7 +16,7 @@ SNOW: Colour = (244, 244, 240)
 
 
 def panda(d: Drawing, paint: Colour, beat: Floats) -> None:
-    """A sitting panda that strums a guitar."""
+    """Draws a sitting panda that strums a guitar."""
     d.ellipse(0, -0.30, 0.30, 0.30, SNOW)
     d.ellipse(-0.24, -0.07, 0.15, 0.10, DARK)
     d.ellipse(0.24, -0.07, 0.15, 0.10, DARK)
@@ -39,7 +39,7 @@ def panda(d: Drawing, paint: Colour, beat: Floats) -> None:
 
 
 def cat(d: Drawing, paint: Colour, beat: Floats) -> None:
-    """A cat that types on a keyboard."""
+    """Draws a cat that types on a keyboard."""
     fur = shade(paint, 0.78)
     d.stroke(0.26, -0.15, 0.46, -0.42, 0.10, fur)
     d.stroke(0.46, -0.42, 0.40 + 0.04 * beat, -0.66, 0.10, fur)
@@ -61,7 +61,7 @@ def cat(d: Drawing, paint: Colour, beat: Floats) -> None:
 
 
 def samurai(d: Drawing, paint: Colour, beat: Floats) -> None:
-    """A samurai in armour who lifts a long sword."""
+    """Draws a samurai in armour who lifts a long sword."""
     plate = shade(paint, 0.72)
     for side in (-1, 1):
         d.stroke(0.12 * side, -0.28, 0.15 * side, -0.04, 0.13, DARK)
@@ -85,7 +85,7 @@ def samurai(d: Drawing, paint: Colour, beat: Floats) -> None:
 
 
 def astronaut(d: Drawing, paint: Colour, beat: Floats) -> None:
-    """An astronaut in a space suit who waves."""
+    """Draws an astronaut in a space suit who waves."""
     dim = shade(paint, 0.80)
     d.box(-0.28, -0.66, 0.28, -0.30, (98, 104, 116))
     for side in (-1, 1):
@@ -103,7 +103,7 @@ def astronaut(d: Drawing, paint: Colour, beat: Floats) -> None:
 
 
 def footballer(d: Drawing, paint: Colour, beat: Floats) -> None:
-    """A footballer in a jersey who eats a big slice of pizza."""
+    """Draws a footballer in a jersey who eats a big slice of pizza."""
     for side in (-1, 1):
         d.stroke(0.11 * side, -0.26, 0.13 * side, -0.07, 0.11, SKIN)
         d.stroke(0.11 * side, -0.03, 0.20 * side, -0.03, 0.08, DARK)
@@ -130,7 +130,7 @@ def footballer(d: Drawing, paint: Colour, beat: Floats) -> None:
 
 
 def person(d: Drawing, paint: Colour, beat: Floats) -> None:
-    """A close-up of a long-haired person in a shirt who eats a sandwich."""
+    """Draws a close-up of a long-haired person in a shirt who eats a sandwich."""
     hair: Colour = (104, 58, 34)
     d.ellipse(0, -0.66, 0.33, 0.36, hair)
     d.box(-0.32, -0.66, 0.32, -0.28, hair)
@@ -153,7 +153,7 @@ def person(d: Drawing, paint: Colour, beat: Floats) -> None:
 
 
 def retriever(d: Drawing, paint: Colour, beat: Floats) -> None:
-    """A dog seen from the side, legs running, tongue out."""
+    """Draws a dog seen from the side, legs running, tongue out."""
     coat = shade(paint, 0.72)
     for x, swing in ((-0.26, 0.13), (0.20, -0.13)):
         d.stroke(x, -0.30, x + swing * beat, -0.04, 0.10, coat)
@@ -171,7 +171,7 @@ def retriever(d: Drawing, paint: Colour, beat: Floats) -> None:
 
 
 def cars(d: Drawing, paint: Colour, beat: Floats) -> None:
-    """Two flying cars, one near and one far, glowing below."""
+    """Draws two flying cars, one near and one far, glowing below."""
     for x, y, size, hue in ((0.34, -0.88, 0.55, shade(paint, 0.85)), (-0.08, -0.36, 1.0, paint)):
         bob = y + 0.03 * beat
         d.ellipse(x, bob + 0.19 * size, 0.40 * size, 0.075 * size, (120, 245, 250))
@@ -183,7 +183,7 @@ def cars(d: Drawing, paint: Colour, beat: Floats) -> None:
 
 
 def whale(d: Drawing, paint: Colour, beat: Floats) -> None:
-    """A big whale with its tail up, blowing water."""
+    """Draws a big whale with its tail up, blowing water."""
     fin = shade(paint, 0.75)
     for side in (-1, 1):
         d.stroke(0.24, -0.80, 0.24 + 0.13 * side, -0.97 - 0.03 * beat, 0.06, (196, 232, 248))

@@ -31,7 +31,7 @@ CHOICES = (len(SUBJECT_NAMES), len(PLACE_NAMES), len(COLOURS))
 
 
 def build_text_encoder() -> T5EncoderModel:
-    """An untrained T5 encoder over the toy's words."""
+    """Builds an untrained T5 encoder over the toy's words."""
     return T5EncoderModel(
         T5Config(
             vocab_size=build_tokenizer().get_vocab_size(),
@@ -48,7 +48,7 @@ def build_text_encoder() -> T5EncoderModel:
 
 
 def lose_words(tokens: torch.Tensor) -> torch.Tensor:
-    """The token ids (B, TEXT_TOKENS) with a few words made unknown."""
+    """Makes a few words of the token ids (B, TEXT_TOKENS) unknown."""
     lost = (torch.rand(tokens.shape, device=tokens.device) < NO_WORD) & (tokens > UNKNOWN)
     return torch.where(lost, UNKNOWN, tokens)
 
@@ -63,7 +63,7 @@ class Schooling(nn.Module):
         self.heads = nn.ModuleList(nn.Linear(TEXT_WIDTH, n + 1) for n in (*CHOICES, len(MOTIONS)))
 
     def forward(self, tokens: torch.Tensor, stated: torch.Tensor) -> torch.Tensor:
-        """Mean cross-entropy; token ids (B, TEXT_TOKENS), stated (B, 4) with -1 for unsaid."""
+        """Computes the mean cross-entropy; token ids (B, TEXT_TOKENS), stated (B, 4) with -1 for unsaid."""
         output = self.encoder(lose_words(tokens))[0].float()
         losses = []
         for column, (head, silent) in enumerate(zip(self.heads, (*CHOICES, len(MOTIONS)), strict=True)):

@@ -21,7 +21,7 @@ SPECIAL = ("<pad>", "</s>", "<unk>")
 
 @cache
 def build_tokenizer() -> Tokenizer:
-    """Lower-cases, drops punctuation, maps unknown words to `<unk>` and ends with `</s>`."""
+    """Builds one that lower-cases, drops punctuation, maps unknown words to `<unk>` and ends with `</s>`."""
     words = {word: i for i, word in enumerate([*SPECIAL, *vocabulary()])}
     tokenizer = Tokenizer(WordLevel(words, unk_token="<unk>"))
     tokenizer.normalizer = normalizers.Sequence(
@@ -59,5 +59,5 @@ def _padding_tokenizer() -> Tokenizer:
 
 
 def encode(texts: list[str]) -> torch.Tensor:
-    """Token ids of texts, cut and padded: int64 (N, TEXT_TOKENS)."""
+    """Looks up the token ids of texts, cut and padded: int64 (N, TEXT_TOKENS)."""
     return torch.tensor([item.ids for item in _padding_tokenizer().encode_batch(texts)])

@@ -99,7 +99,7 @@ class Run:
 
     @property
     def weights(self) -> Path:
-        """The folder that holds `cogvideox/`, `clip/` and the manifest."""
+        """Folder of `cogvideox/`, `clip/` and the manifest."""
         return self.out / "weights"
 
     def vae(self) -> None:
@@ -253,7 +253,7 @@ def train(
 
 
 def with_limits(settings: Settings, vae_s: float, clip_s: float, diffusion_s: float) -> Settings:
-    """The settings with other limits of wall-clock seconds for the three trainings."""
+    """Copies the settings with other limits of wall-clock seconds for the three trainings."""
     return replace(
         settings,
         vae=replace(settings.vae, seconds=vae_s),

@@ -18,7 +18,7 @@ KL_WEIGHT = 1e-4
 
 
 def build_vae(latent_channels: int) -> AutoencoderKLCogVideoX:
-    """An untrained autoencoder. Its sample size is twice the real one, so that a runner that
+    """Builds an untrained autoencoder. Its sample size is twice the real one, so that a runner that
     switches tiling on still decodes the toy's 64 pixels in one tile."""
     blocks = (32, 64, 64)
     return AutoencoderKLCogVideoX(
@@ -35,7 +35,7 @@ def build_vae(latent_channels: int) -> AutoencoderKLCogVideoX:
 
 
 def vae_loss(vae: AutoencoderKLCogVideoX, frames: torch.Tensor) -> torch.Tensor:
-    """L1 plus four times the squared error plus a little KL, of uint8 frames (N, T, 3, H, W)."""
+    """Computes L1 plus four times the squared error plus a little KL, of uint8 frames (N, T, 3, H, W)."""
     signal = to_signal(frames)
     posterior = vae.encode(signal).latent_dist
     mean, log_variance = posterior.mean.float(), posterior.logvar.float()
@@ -86,7 +86,7 @@ def train_vae(
 
 @torch.no_grad()
 def encode(vae: AutoencoderKLCogVideoX, frames: torch.Tensor, batch: int = 64) -> torch.Tensor:
-    """Unscaled latents of uint8 frames (N, T, 3, H, W): float32 (N, t, channels, h, w)."""
+    """Encodes uint8 frames (N, T, 3, H, W) to unscaled latents, float32 (N, t, channels, h, w)."""
     parts = []
     for i in range(0, len(frames), batch):
         signal = to_signal(frames[i : i + batch])
@@ -97,7 +97,7 @@ def encode(vae: AutoencoderKLCogVideoX, frames: torch.Tensor, batch: int = 64) -
 
 @torch.no_grad()
 def reconstruction_psnr(vae: AutoencoderKLCogVideoX, frames: torch.Tensor, batch: int = 16) -> float:
-    """Mean PSNR (dB, over clips) of uint8 frames (N, T, 3, H, W) through encoder and decoder."""
+    """Measures the mean PSNR (dB, over clips) of uint8 frames (N, T, 3, H, W) through encoder and decoder."""
     values: list[float] = []
     for i in range(0, len(frames), batch):
         part = frames[i : i + batch]

@@ -60,13 +60,13 @@ class Scene:
 
 
 def scene_of_prompt(name: str, rng: np.random.Generator) -> Scene:
-    """The scene that a shipped prompt describes; an unnamed colour is drawn from `rng`."""
+    """Builds the scene that a shipped prompt describes; an unnamed colour is drawn from `rng`."""
     subject, place, colour, motion = SCENES_OF_PROMPTS[name]
     return Scene(subject, place, colour or str(rng.choice(list(COLOURS))), motion)
 
 
 def sample_scene(rng: np.random.Generator, held_out: bool = False) -> Scene:
-    """A random scene for training, an eighth of them shipped ones; or one of the held-out pairs."""
+    """Draws a random scene for training, an eighth of them shipped ones; or one of the held-out pairs."""
     colour = str(rng.choice(list(COLOURS)))
     motion = str(rng.choice(MOTIONS, p=[0.5, 0.25, 0.25]))
     if held_out:
@@ -81,12 +81,12 @@ def sample_scene(rng: np.random.Generator, held_out: bool = False) -> Scene:
 
 
 def scene_rng(seed: int, index: int = 0) -> np.random.Generator:
-    """The generator of clip `index` of data set `seed`: the same on every machine."""
+    """Seeds the generator of clip `index` of data set `seed`: the same on every machine."""
     return np.random.default_rng([zlib.crc32(b"cogx-toy-world"), seed, index])
 
 
 def draw_clip(scene: Scene, frames: int, rng: np.random.Generator) -> Floats:
-    """The shapes of a clip, (frames, MAX_SHAPES, SHAPE_FIELDS); layout and motion vary by `rng`.
+    """Draws the shapes of a clip, (frames, MAX_SHAPES, SHAPE_FIELDS); layout and motion vary by `rng`.
 
     All face right: which way is nothing a caption says, and a model this small draws both at once.
     """

@@ -12,17 +12,18 @@ from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import DegenerateError
 from cogx_runs.generation.generate import Denoised, denoise
 from cogx_runs.generation.text import TextEncoding
-from cogx_runs.generation.x0_prediction import OnClean
+from cogx_runs.generation.x0_prediction import OnX0Prediction
 from cogx_runs.metrics.degenerate import refuse_degenerate
 from cogx_runs.models.cards import resolve_model
+from cogx_runs.progress import SilentProgress
 from cogx_runs.tracking.record import failure_tags
 from tests.support.pipelines import load, make_spec
 
 
-def latents_of(spec: RunSpec, pipe: CogVideoXPipeline, on_clean: OnClean | None) -> Denoised:
-    texts = TextEncoding(lambda _: None)
-    texts.encode_missing(resolve_model(spec.model), [spec])
-    return denoise(pipe, spec, texts.of(spec), None, on_clean)
+def latents_of(spec: RunSpec, pipe: CogVideoXPipeline, on_x0_prediction: OnX0Prediction | None) -> Denoised:
+    texts = TextEncoding()
+    texts.encode_missing(resolve_model(spec.model), [spec], SilentProgress())
+    return denoise(pipe, spec, texts.of(spec), None, on_x0_prediction)
 
 
 @pytest.mark.slow

@@ -1,0 +1,196 @@
+"""The cells of one plan, one after the other: claimed, handed to the worker, and told of."""
+
+import tempfile
+import time
+from collections import Counter
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from cogx_runs.dashboard.board import Boards
+from cogx_runs.errors import CogxError
+from cogx_runs.execution.background import Background
+from cogx_runs.execution.cell import ClaimedCell
+from cogx_runs.execution.executor import CellWorker
+from cogx_runs.execution.outcomes import Outcome, OutcomeStatus, known_outcome
+from cogx_runs.execution.steps import StepLog
+from cogx_runs.planning.actions import Action
+from cogx_runs.planning.plan import Plan
+from cogx_runs.progress import Progress
+from cogx_runs.system.disk import DISK_FULL, check_disk, is_disk_full
+from cogx_runs.tracking import tags
+from cogx_runs.tracking.claims import Claims
+from cogx_runs.tracking.liveness import is_of_this_host
+from cogx_runs.tracking.record import command, known_params, spec_metrics
+from cogx_runs.tracking.run import RunState
+from cogx_runs.tracking.store import RunStore
+
+WAIT_S = 1.0
+
+
+class CellLoop:
+    """Brings the cells of one plan to their end by one worker.
+
+    On a GPU a video is encoded, scored and logged in the background while the next one is denoised. On a CPU that
+    would take the time from the next cell's own, so that it is waited for.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        store: RunStore,
+        worker: CellWorker,
+        background: Background[Outcome],
+        progress: Progress,
+        *,
+        overlaps: bool | None = None,
+    ) -> None:
+        """`overlaps` is whether the next cell is begun while a video is in the background; None is as the device asks
+        for."""
+        self._plan = plan
+        self._store = store
+        self._worker = worker
+        self._background = background
+        self._progress = progress
+        self._todo = [planned.spec for planned in plan.runs if planned.action in {Action.RUN, Action.REUSE}]
+        self._overlaps = any(spec.device == "cuda" for spec in self._todo) if overlaps is None else overlaps
+        self._boards = Boards(store)
+        self._claims = Claims(store)
+        self._outcomes: dict[int, Outcome] = {}
+        self._has_failed = False
+
+    def run(self, fail_fast: bool) -> list[Outcome]:
+        """Brings every cell to its end, once. Returns the outcomes in the plan's order.
+
+        A cell that fails is tracked as FAILED with its traceback and the next one begins, unless `fail_fast`.
+        KeyboardInterrupt ends the cell at work as KILLED, finishes the videos in the background, and passes on. Raises
+        CogxError where no cell can run.
+        """
+        try:
+            with self._claims:
+                self._prepare()
+                experiments = self._open_experiments()
+                try:
+                    self._run_cells(experiments, fail_fast)
+                except BaseException:
+                    with suppress(Exception):
+                        self._finish_background()
+                    raise
+        finally:
+            for problem in self._boards.close():
+                self._progress.note(problem)
+        return [self._outcomes[place] for place in sorted(self._outcomes)]
+
+    def _prepare(self) -> None:
+        """Finds out what can be known before the first cell, and loads what it needs."""
+        if not self._todo:
+            return
+        self._store.check_writable()
+        check_disk(Path(tempfile.gettempdir()))
+        generated = [planned.spec for planned in self._plan.runs if planned.action is Action.RUN]
+        self._worker.prepare(self._todo, generated, self._plan.cards, self._progress)
+
+    def _open_experiments(self) -> dict[str, str]:
+        """Opens each sweep's experiment, ends the runs of dead processes, and writes the boards. Returns the ids."""
+        experiments = {sweep.name: self._store.open_experiment(sweep) for sweep in self._plan.sweeps}
+        stale = self._claims.end_stale_runs(list(experiments.values()))
+        if stale:
+            self._progress.note(f"Marked {stale} run{'s' * (stale > 1)} of a crashed process as KILLED")
+        cells = Counter(planned.spec.sweep for planned in self._plan.runs)
+        self._progress.shown_at(list(experiments), self._boards.open(experiments, cells))
+        return experiments
+
+    def _run_cells(self, experiments: dict[str, str], fail_fast: bool) -> None:
+        elsewhere: list[int] = []
+        for place, planned in enumerate(self._plan.runs):
+            known = known_outcome(planned)
+            if known is not None:
+                self._outcomes[place] = known
+                continue
+            self._background.make_room()
+            self._background.collect(self._ended)
+            if fail_fast and self._has_failed:
+                self._outcomes[place] = Outcome(planned.spec, OutcomeStatus.SKIPPED)
+                continue
+            self._progress.cell_started(planned.spec.run_name, planned.spec.num_inference_steps)
+            if not self._run_cell(place, experiments[planned.spec.sweep]):
+                elsewhere.append(place)
+        for place in elsewhere:
+            self._take_up(place, experiments[self._plan.runs[place].spec.sweep])
+        self._finish_background()
+
+    def _run_cell(self, place: int, experiment_id: str) -> bool:
+        """Claims a cell, has it brought to its pixels, and the rest done in the background; False where another process
+        has it."""
+        spec = self._plan.runs[place].spec
+        check_disk(Path(tempfile.gettempdir()))
+        run_id = self._claim(place, experiment_id)
+        if run_id is None:
+            return False
+        self._store.describe(run_id, known_params(spec), spec_metrics(spec))
+        self._wait_for_twins(place, run_id)
+        beside = tuple(self._plan.runs[other].spec.run_name for other in self._background.at_work)
+        cell = ClaimedCell(spec, run_id, self._claims.holder, beside)
+        progress = StepLog(self._progress, partial(self._boards.step, run_id))
+        self._background.submit(place, self._worker.begin(cell, self._plan.cards[spec.model_key], progress))
+        if not self._overlaps:
+            self._finish_background()
+        return True
+
+    def _claim(self, place: int, experiment_id: str) -> str | None:
+        planned = self._plan.runs[place]
+        spec = planned.spec
+        about = {
+            **self._worker.provenance(spec.device),
+            tags.COMMAND: command(spec),
+            tags.MODEL: f"{spec.model_source}@{spec.model_revision}",
+            **planned.tags,
+        }
+        try:
+            return self._claims.claim(experiment_id, spec, about)
+        except Exception as error:
+            if is_disk_full(error):
+                raise CogxError(DISK_FULL) from error
+            raise
+
+    def _wait_for_twins(self, place: int, run_id: str) -> None:
+        """Waits for cells of the same pixels that are on their way to being finished, which this one can copy."""
+        signature = self._plan.runs[place].spec.signature
+        if any(self._plan.runs[other].spec.signature == signature for other in self._background.at_work):
+            self._background.drain()
+        while self._claims.is_being_made(run_id):
+            self._progress.phase("waiting for another sweep that makes the same video")
+            time.sleep(WAIT_S)
+
+    def _take_up(self, place: int, experiment_id: str) -> None:
+        """Waits for what a cell comes to that another process has, or runs it where that process has died."""
+        spec = self._plan.runs[place].spec
+        has_noted = False
+        while True:
+            run = self._store.last_run(experiment_id, spec)
+            if run is not None and run.state.is_finished:
+                self._ended(place, Outcome(spec, OutcomeStatus.DONE, run.run_id, run.metrics))
+                return
+            if run is not None and run.state is RunState.FAILED:
+                error = "failed in another process"
+                self._ended(place, Outcome(spec, OutcomeStatus.FAILED, run.run_id, error=error))
+                return
+            if run is not None and run.state is RunState.RUNNING and not is_of_this_host(run.tags):
+                self._ended(place, Outcome(spec, OutcomeStatus.ELSEWHERE, error="being run by another host"))
+                return
+            if self._run_cell(place, experiment_id):
+                return
+            if not has_noted:
+                self._progress.note(f"waiting for another process that makes {spec.run_name}")
+                has_noted = True
+            time.sleep(WAIT_S)
+
+    def _finish_background(self) -> None:
+        self._background.drain()
+        self._background.collect(self._ended)
+
+    def _ended(self, place: int, outcome: Outcome) -> None:
+        self._outcomes[place] = outcome
+        self._has_failed |= outcome.status is OutcomeStatus.FAILED
+        self._progress.cell_ended(outcome.spec.run_name, outcome.status, outcome.error)
+        self._boards.changed(outcome.spec.sweep, self._overlaps)

@@ -1,0 +1,178 @@
+"""The model's own rules for one cell: what would go wrong, mislead, or be slow."""
+
+import re
+from collections.abc import Callable, Iterator
+
+from cogx_runs.definitions.parameters import MATCHED
+from cogx_runs.definitions.spec import RunSpec
+from cogx_runs.definitions.sweep import Sweep
+from cogx_runs.errors import did_you_mean
+from cogx_runs.models.cards import ModelCard, clip_folder
+from cogx_runs.models.schedule import goes_right, right_step_counts, schedule_faults
+from cogx_runs.models.tokens import clip_architectures, count_clip_tokens, count_t5_tokens
+from cogx_runs.planning.plan import Advice
+from cogx_runs.system.hardware import gpu
+
+Rule = Callable[[RunSpec, ModelCard, Sweep], Iterator[Advice]]
+
+
+def _step_count(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
+    steps = spec.num_inference_steps
+    if goes_right(steps, spec.scheduler, card):
+        return
+    mismatches, end = schedule_faults(steps, card.num_train_timesteps, card.timestep_spacing)
+    nearest = " or ".join(str(count) for count in right_step_counts(steps, card))
+    instead = f"{MATCHED[spec.scheduler]} is right at any count, and so is {spec.scheduler} at {nearest}"
+    where = sweep.where("num_inference_steps")
+    if end >= 0:
+        yield Advice(
+            "error",
+            where,
+            f"{steps} steps end at timestep {end} instead of past 0 with the {spec.scheduler} scheduler, which leaves "
+            f"noise in the video (about 5% at timestep 0); {instead}",
+        )
+    else:
+        yield Advice(
+            "warning",
+            where,
+            f"the {spec.scheduler} scheduler takes {mismatches} of {steps} steps to another timestep than the next "
+            f"one starts from, which is right only where the count divides {card.num_train_timesteps}; "
+            f"{instead}",
+        )
+
+
+def _frame_count(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
+    frames, valid = spec.num_frames, card.valid_frames() or [card.max_frames]
+    nearest = sorted(sorted(valid, key=lambda count: abs(count - frames))[:2])
+    where, use = sweep.where("num_frames"), f"use {' or '.join(str(count) for count in nearest)}"
+    if frames > card.max_frames:
+        yield Advice("error", where, f"{frames} frames are beyond the {card.max_frames} that {card.name} makes; {use}")
+    elif frames not in valid:
+        came = card.decoded_frames(frames)
+        what = f"would come back as {came}" if came != frames else f"are not {card.frame_multiple}N+1"
+        yield Advice("error", where, f"{frames} frames {what}; {use}")
+
+
+def _size(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
+    for name, value, own in (("height", spec.height, card.height), ("width", spec.width, card.width)):
+        if value % card.size_multiple:
+            yield Advice(
+                "error", sweep.where(name), f"{name} {value} is no multiple of {card.size_multiple}; use {own}"
+            )
+        elif value != own:
+            yield Advice(
+                "warning", sweep.where(name), f"{card.name} was trained at {name} {own}; {value} may look worse"
+            )
+
+
+def _dtype(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
+    where = sweep.where("dtype")
+    if spec.dtype == "float16" and card.dtype == "bfloat16":
+        yield Advice("error", where, f"{card.name} in float16 gives NaN or black frames; use bfloat16")
+    if spec.device == "cpu" and spec.dtype != "float32":
+        yield Advice("warning", where, f"{spec.dtype} is slow on a CPU; float32 is what null gives")
+    found = gpu() if spec.device == "cuda" else None
+    if found and spec.dtype == "bfloat16" and found.compute_capability < (8, 0):
+        yield Advice("warning", where, f"{found.name} has no native bfloat16; {card.name} will be very slow on it")
+
+
+def _placement(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
+    if spec.device == "cpu" and spec.placement in {"model", "sequential"}:
+        yield Advice(
+            "error",
+            sweep.where("placement"),
+            f"{spec.placement} moves weights between the host and a GPU, and this runs on a CPU; use auto",
+        )
+
+
+def _compile(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
+    if spec.compile and spec.placement in {"sequential", "model"}:
+        yield Advice(
+            "error",
+            sweep.where("compile"),
+            f"placement {spec.placement} moves the layers inside a compiled block; use resident or group",
+        )
+
+
+def _dynamic_guidance(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
+    for axis in ("guidance_scale", "num_inference_steps"):
+        if spec.use_dynamic_cfg and axis in sweep.axes:
+            yield Advice(
+                "warning",
+                sweep.where("use_dynamic_cfg"),
+                f"dynamic guidance is a jumpy function of the step count: a sweep over {axis} would compare that",
+            )
+
+
+def _clip_model(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
+    architecture, colon, _ = spec.clip_model.partition(":")
+    if clip_folder(spec.clip_model):
+        return
+    known = clip_architectures()
+    if architecture not in known:
+        mistake = f"no such folder or architecture: {architecture!r}; {did_you_mean(architecture, known)}"
+        yield Advice("error", sweep.where("clip_model"), mistake)
+    elif not colon:
+        yield Advice("error", sweep.where("clip_model"), f"names no weights; write it as {architecture}:openai")
+
+
+def _revision(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
+    if not card.is_local and not re.fullmatch(r"[0-9a-f]{40}", spec.model_revision):
+        yield Advice(
+            "warning",
+            sweep.where("revision"),
+            f"{spec.model_revision!r} can come to mean other weights; name a commit, so that cells stay what they are",
+        )
+
+
+def _negative_prompt(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
+    if spec.negative_prompt and not spec.is_guided:
+        yield Advice(
+            "warning",
+            sweep.where("negative_prompt"),
+            f"guidance {spec.guidance_scale:g} switches guidance off, and the negative prompt with it; use more than 1",
+        )
+
+
+def _text_length(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
+    where = f"{sweep.file}:prompts.{spec.prompt_name}"
+    clip = count_clip_tokens(spec.prompt, spec.clip_model)
+    about = "" if clip.exact else "about "
+    if clip.is_cut:
+        yield Advice(
+            "warning",
+            where,
+            f"has {about}{clip.tokens} CLIP tokens; the CLIP score sees the first {clip.limit} and knows nothing of "
+            "the rest; shorten it",
+        )
+    for text, place in ((spec.prompt, where), (spec.negative_prompt, sweep.where("negative_prompt"))):
+        t5 = count_t5_tokens(text, card)
+        if t5.is_cut:
+            basis = "" if t5.exact else " (an estimate: the model's tokenizer is not on this machine)"
+            yield Advice(
+                "error" if t5.exact else "warning",
+                place,
+                f"has {t5.tokens} T5 tokens{basis}; {card.name} reads the first {t5.limit}; shorten it",
+            )
+        if t5.unknown_words:
+            yield Advice(
+                "warning",
+                place,
+                f"{card.name} does not know {', '.join(t5.unknown_words)}, and reads each as an unknown word",
+            )
+
+
+RULES: tuple[Rule, ...] = (
+    _step_count,
+    _frame_count,
+    _size,
+    _dtype,
+    _placement,
+    _compile,
+    _dynamic_guidance,
+    _negative_prompt,
+    _clip_model,
+    _revision,
+    _text_length,
+)
+"""What is looked at of each cell, in the order in which it is told."""

@@ -1,0 +1,106 @@
+"""Which cells are somebody's to run: claimed by a process that holds a lock for as long as it is at them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from types import TracebackType
+
+from cogx_runs.definitions.spec import RunSpec
+from cogx_runs.tracking import tags
+from cogx_runs.tracking.liveness import HeldLock, is_alive, is_of_this_host, remove_leftovers
+from cogx_runs.tracking.reader import RunReader
+from cogx_runs.tracking.run import RunState, TrackedRun
+from cogx_runs.tracking.store import TAG_LIMIT, RunStore
+
+
+class Claims:
+    """The cells that one executor has claimed; a context manager, after which none of them is its own any more.
+
+    Where the block ends with an exception, what it left open is ended as KILLED.
+    """
+
+    def __init__(self, store: RunStore) -> None:
+        self._store = store
+        self._held = HeldLock()
+
+    def __enter__(self) -> "Claims":
+        remove_leftovers()
+        self._held.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            if error is not None:
+                self.release_all()
+        finally:
+            self._held.__exit__(kind, error, traceback)
+
+    @property
+    def holder(self) -> str:
+        """Name of the lock that these cells are claimed with."""
+        return self._held.name
+
+    def claim(self, experiment_id: str, spec: RunSpec, about: Mapping[str, str]) -> str | None:
+        """Creates the run of a cell, with these tags, and returns its id; None where it is finished or another process
+        is at it."""
+        with self._store.lock:
+            for run in self._store.runs_of_cell(experiment_id, spec):
+                if run.state.is_finished:
+                    return None
+                if run.state is RunState.RUNNING:
+                    if is_alive(run.tags):
+                        return None
+                    self._store.kill(run.run_id)
+            return self._store.create_run(
+                experiment_id,
+                spec.run_name,
+                {
+                    **about,
+                    **self._held.tags,
+                    tags.KIND: tags.CELL_KIND,
+                    tags.SWEEP: spec.sweep,
+                    tags.SIGNATURE: spec.signature,
+                    tags.OUTPUT_HASH: spec.output_hash,
+                    tags.PROMPT: spec.prompt[:TAG_LIMIT],
+                },
+            )
+
+    def end_stale_runs(self, experiment_ids: Sequence[str]) -> int:
+        """Ends as KILLED the open runs of processes that are gone. Returns how many there were."""
+        with self._store.lock:
+            stale = [run for run in self._store.open_runs(experiment_ids) if not is_alive(run.tags)]
+            for run in stale:
+                self._store.kill(run.run_id)
+        return len(stale)
+
+    def release_all(self) -> None:
+        """Ends as KILLED all runs that are claimed here and open, also one whose claim was interrupted half way.
+
+        Where not even that can be written, they count as stale once the block has ended.
+        """
+        with suppress(Exception):
+            for run in self._store.open_runs():
+                if run.tags.get(tags.PROCESS_LOCK) == self.holder:
+                    self._store.kill(run.run_id)
+
+    def is_being_made(self, run_id: str) -> bool:
+        """Whether a run of somebody else that was begun before this one is making the same pixels."""
+        runs = list(self._store.open_runs())
+        own = next((run for run in runs if run.run_id == run_id), None)
+        if own is None:
+            return False
+        earlier = [run for run in runs if (run.start_time_ms, run.run_id) < (own.start_time_ms, run_id)]
+        return any(other.signature == own.signature for other in _of_others(earlier, self.holder))
+
+
+def is_device_shared(store: RunReader, device_id: str, holder: str) -> bool:
+    """Whether somebody else than this holder has a run under way on this device of this host, as far as the store
+    knows."""
+    alike = (run for run in store.open_runs() if run.tags.get(tags.DEVICE_ID) == device_id)
+    return any(is_of_this_host(run.tags) for run in _of_others(alike, holder))
+
+
+def _of_others(runs: Sequence[TrackedRun] | Iterator[TrackedRun], holder: str) -> Iterator[TrackedRun]:
+    """Those of the open runs that a living holder other than this one has claimed."""
+    return (run for run in runs if run.tags.get(tags.PROCESS_LOCK) != holder and is_alive(run.tags))

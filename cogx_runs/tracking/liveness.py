@@ -1,0 +1,100 @@
+"""Whether what a process has begun still has it: the process holds the lock of a file for as long as it is at it."""
+
+import os
+import socket
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+from filelock import FileLock, Timeout
+
+from cogx_runs.system.disk import cache_directory
+from cogx_runs.tracking import tags
+
+_ENDING = ".holder"
+
+
+class HeldLock:
+    """A file that is locked while the block runs; the system unlocks it however the process ends."""
+
+    def __init__(self) -> None:
+        self.name = uuid.uuid4().hex
+        self._path = _path(self.name)
+        self._lock = FileLock(self._path)
+
+    def __enter__(self) -> "HeldLock":
+        self._lock.acquire()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._path.unlink(missing_ok=True)
+        self._lock.release()
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What names this lock, and for a reader the process, on what is claimed with it."""
+        return {tags.PROCESS_HOST: host(), tags.PROCESS_ID: str(os.getpid()), tags.PROCESS_LOCK: self.name}
+
+
+def is_alive(claimed: Mapping[str, str]) -> bool:
+    """Whether the holder with whose tags something was claimed still has it; that of another host is taken to.
+
+    What was claimed on this host without a lock is of an earlier version, and its process is taken to have ended.
+    """
+    if tags.PROCESS_LOCK not in claimed:
+        return claimed.get(tags.PROCESS_HOST, "").split(" ")[0] != socket.gethostname()
+    return not is_of_this_host(claimed) or _is_held(_path(claimed[tags.PROCESS_LOCK]))
+
+
+def is_of_this_host(claimed: Mapping[str, str]) -> bool:
+    """Whether something was claimed where this process can see whether its holder lives."""
+    return claimed.get(tags.PROCESS_HOST) == host()
+
+
+def host() -> str:
+    """Names this host and the folder of its locks: only who sees the same files can judge who holds them."""
+    identity = _folder() / "host"
+    if not identity.exists():
+        part = _folder() / f"{uuid.uuid4().hex}.part"
+        part.write_text(uuid.uuid4().hex[:12], encoding="ascii")
+        try:
+            os.link(part, identity)  # the first of several processes at once is the one that counts
+        except FileExistsError:
+            pass
+        finally:
+            part.unlink()
+    return f"{socket.gethostname()} {identity.read_text(encoding='ascii')}"
+
+
+def remove_leftovers() -> None:
+    """Removes the files of holders that died without doing so."""
+    for path in _folder().glob(f"*{_ENDING}"):
+        _is_held(path)
+
+
+def _is_held(path: Path) -> bool:
+    """Whether somebody holds the lock of a file; one that nobody holds is removed.
+
+    Nobody locks such a file but its holder, at its making, and who asks here: a file that is not held stays so.
+    """
+    if not path.exists():
+        return False
+    try:
+        with FileLock(path, blocking=False):
+            path.unlink(missing_ok=True)
+    except Timeout:
+        return True
+    return False
+
+
+def _path(name: str) -> Path:
+    return _folder() / f"{name}{_ENDING}"
+
+
+def _folder() -> Path:
+    folder = cache_directory() / "locks"
+    folder.mkdir(exist_ok=True)
+    return folder

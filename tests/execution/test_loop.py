@@ -1,0 +1,110 @@
+"""The loop over a plan's cells, on a real store, with a worker that generates nothing."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from cogx_runs import load_runs
+from cogx_runs.execution.cell import ClaimedCell
+from cogx_runs.execution.local import LocalExecutor
+from cogx_runs.execution.outcomes import Outcome
+from cogx_runs.planning.plan import Plan
+from cogx_runs.progress import SilentProgress
+from cogx_runs.tracking.claims import Claims
+from cogx_runs.tracking.store import RunStore
+from tests.support.running import Notes, again
+from tests.support.workers import FakeWorker
+
+
+@pytest.fixture
+def store(plan: Plan) -> RunStore:
+    return RunStore()
+
+
+def run(plan: Plan, worker: FakeWorker, *, overlaps: bool = False, fail_fast: bool = False) -> list[str]:
+    with LocalExecutor(worker=lambda *_: worker, overlaps=overlaps) as executor:
+        ended = executor.run(plan, SilentProgress(), fail_fast=fail_fast)
+    return [outcome.status for outcome in ended]
+
+
+def test_each_cell_is_claimed_begun_and_ended_in_turn(plan: Plan, store: RunStore) -> None:
+    worker = FakeWorker(store)
+
+    assert run(replace(plan, runs=plan.runs[:2]), worker) == ["finished", "finished"]
+
+    assert worker.events == [
+        "prepared for 2 cells, 2 of them generated", "began 1", "ended 1", "began 2", "ended 2", "closed",
+    ]  # fmt: skip
+    runs = load_runs("exp", sort="seed")
+    assert list(runs["status"]) == ["FINISHED", "FINISHED"]
+    assert list(runs["tags.cogx.env.device_name"]) == ["cpu", "cpu"]
+
+
+def test_a_plan_whose_cells_are_done_asks_the_worker_for_nothing(plan: Plan, store: RunStore) -> None:
+    run(plan, FakeWorker(store))
+    worker = FakeWorker(store)
+
+    assert run(again(), worker) == ["done"] * 4
+    assert worker.events == ["closed"]
+
+
+def test_fail_fast_begins_no_cell_after_one_that_failed(plan: Plan, store: RunStore) -> None:
+    worker = FakeWorker(store, failing=[2])
+
+    assert run(plan, worker, fail_fast=True) == ["finished", "failed", "skipped", "skipped"]
+    assert "began 3" not in worker.events
+
+
+class Gated(FakeWorker):
+    """Ends no cell before the next one has begun."""
+
+    def __init__(self, store: RunStore) -> None:
+        super().__init__(store)
+        self._begun = [threading.Event() for _ in range(5)]
+
+    def begin(self, cell: ClaimedCell, *others: object) -> Callable[[], Outcome]:
+        rest = super().begin(cell, *others)  # type: ignore[arg-type]
+        self._begun[cell.spec.seed].set()
+        return rest
+
+    def end(self, cell: ClaimedCell) -> Outcome:
+        if cell.spec.seed < 4:
+            assert self._begun[cell.spec.seed + 1].wait(60), "the next cell waits for this one's video"
+        return super().end(cell)
+
+
+def test_a_cell_that_is_begun_while_another_is_in_the_background_is_told_of_it(plan: Plan, store: RunStore) -> None:
+    worker = Gated(store)
+
+    assert run(plan, worker, overlaps=True) == ["finished"] * 4
+    assert [cell.beside for cell in worker.cells[:2]] == [(), ("seed=1 panda",)]
+
+
+def test_a_cell_that_another_holder_has_is_done_once_that_has_finished_it(plan: Plan, store: RunStore) -> None:
+    one = replace(plan, runs=plan.runs[:1])
+    worker, notes = FakeWorker(store), Notes()
+    with Claims(store) as claims:
+        spec = plan.runs[0].spec
+        run_id = str(claims.claim(store.open_experiment(plan.sweeps[0]), spec, {}))
+        finished_there = threading.Timer(0.5, worker.end, [ClaimedCell(spec, run_id)])
+        finished_there.start()
+        with LocalExecutor(worker=lambda *_: worker) as executor:
+            (outcome,) = executor.run(one, notes)
+
+    assert (outcome.status, outcome.run_id) == ("done", run_id)
+    assert notes.notes == ["waiting for another process that makes seed=1 panda"]
+    assert "began 1" not in worker.events
+
+
+def test_the_runs_of_a_dead_holder_are_marked_and_their_cells_run(plan: Plan, store: RunStore) -> None:
+    with Claims(store) as claims:
+        claims.claim(store.open_experiment(plan.sweeps[0]), plan.runs[0].spec, {})
+    notes = Notes()
+
+    with LocalExecutor(worker=lambda *_: FakeWorker(store)) as executor:
+        executor.run(replace(plan, runs=plan.runs[:1]), notes)
+
+    assert notes.notes == ["Marked 1 run of a crashed process as KILLED"]
+    assert sorted(load_runs("exp")["status"]) == ["FINISHED", "KILLED"]

@@ -1,0 +1,108 @@
+"""Calls of MLflow on a thread of their own, and interrupts that fall into the wait for one."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from cogx_runs.system.signals import INTERRUPTS, install
+from cogx_runs.tracking.client import MLFLOW
+
+
+@pytest.fixture(autouse=True)
+def installed() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in INTERRUPTS}
+    install()
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def interrupting(times: int, ended: list[str], gate: threading.Event | None = None) -> Callable[[], None]:
+    """Work in the midst of which this process is interrupted."""
+
+    def work() -> None:
+        for _ in range(times):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.2)
+        if gate is not None:
+            assert gate.wait(60)
+        ended.append("the call")
+
+    return work
+
+
+def test_all_calls_are_made_on_one_thread_whoever_makes_them() -> None:
+    threads = []
+    others = [threading.Thread(target=lambda: threads.append(MLFLOW.call(threading.current_thread))) for _ in range(3)]
+    for other in others:
+        other.start()
+    for other in others:
+        other.join()
+
+    assert {*threads} == {MLFLOW.call(threading.current_thread)}
+    assert threads[0].name == "mlflow"
+
+
+def test_what_a_call_raises_is_raised_where_it_was_asked_for() -> None:
+    def fails() -> None:
+        raise ConnectionError("gone")
+
+    with pytest.raises(ConnectionError, match="gone"):
+        MLFLOW.call(fails)
+    assert MLFLOW.call(lambda: "the next") == "the next"
+
+
+def test_an_interrupt_is_raised_after_the_end_of_the_call() -> None:
+    ended: list[str] = []
+
+    with pytest.raises(KeyboardInterrupt):
+        MLFLOW.call(interrupting(1, ended))
+
+    assert ended == ["the call"]
+    assert MLFLOW.call(lambda: "the next") == "the next"
+
+
+def test_a_second_interrupt_is_raised_at_once_and_the_call_ends_by_itself() -> None:
+    ended: list[str] = []
+    gate = threading.Event()
+
+    with pytest.raises(KeyboardInterrupt):
+        MLFLOW.call(interrupting(2, ended, gate))
+
+    assert ended == []
+    gate.set()
+    assert MLFLOW.call(lambda: list(ended)) == ["the call"]
+
+
+def test_a_call_of_another_thread_holds_up_no_interrupt() -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    def waits() -> None:
+        entered.set()
+        assert leave.wait(60)
+
+    thread = threading.Thread(target=MLFLOW.call, args=[waits])
+    thread.start()
+    assert entered.wait(60)
+
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    leave.set()
+    thread.join()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_process_gets_a_thread_of_its_own() -> None:
+    MLFLOW.call(lambda: None)
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        MLFLOW.call(lambda: None)
+        os._exit(7)
+
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7

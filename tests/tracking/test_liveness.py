@@ -1,0 +1,54 @@
+"""Locks that tell who lives."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from cogx_runs.system.disk import cache_directory
+from cogx_runs.tracking import tags
+from cogx_runs.tracking.liveness import HeldLock, host, is_alive, is_of_this_host, remove_leftovers
+
+
+def locks() -> list[str]:
+    return [path.name for path in (cache_directory() / "locks").glob("*.holder")]
+
+
+def test_a_holder_lives_as_long_as_its_block_and_leaves_no_file() -> None:
+    with HeldLock() as held:
+        claimed = held.tags
+        assert is_alive(claimed)
+        assert is_of_this_host(claimed)
+
+    assert not is_alive(claimed)
+    assert locks() == []
+
+
+def test_leftover_files_are_removed_and_those_of_the_living_are_not() -> None:
+    with HeldLock() as held:
+        (cache_directory() / "locks" / "dead.holder").touch()
+
+        remove_leftovers()
+
+        assert locks() == [f"{held.name}.holder"]
+        assert is_alive(held.tags)
+
+
+def test_who_sees_other_files_judges_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with HeldLock() as held:
+        claimed = held.tags
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "elsewhere"))
+
+    assert not is_of_this_host(claimed)
+    assert is_alive(claimed)
+
+
+def test_this_host_has_one_name() -> None:
+    assert host() == host()
+    assert host().startswith(f"{socket.gethostname()} ")
+    assert [path.name for path in (cache_directory() / "locks").iterdir()] == ["host"]
+
+
+def test_a_claim_without_a_lock_is_of_an_earlier_version_where_it_is_of_this_host() -> None:
+    assert not is_alive({tags.PROCESS_HOST: f"{socket.gethostname()} pid:[4026531836]"})
+    assert is_alive({tags.PROCESS_HOST: "another pid:[4026531836]"})
