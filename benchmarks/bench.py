@@ -66,7 +66,7 @@ def asked_of(plan: Plan, model: str, folder: Path) -> Asked:
             name=f"{spec.sweep}: {spec.run_name}",
             num_inference_steps=spec.num_inference_steps,
             num_frames=spec.num_frames,
-            guided=spec.guidance_scale > 1,
+            guided=spec.is_guided,
             step_tflop=step_tflop(folder, spec),
         )
         for spec in specs
@@ -93,7 +93,7 @@ def step_tflop(folder: Path, spec: RunSpec) -> float:
     width = config["num_attention_heads"] * config["attention_head_dim"]
     linear = 2 * 12 * width**2 * tokens
     attention = 4 * width * tokens**2
-    batch = 2 if spec.guidance_scale > 1 else 1
+    batch = 2 if spec.is_guided else 1
     return float(batch * config["num_layers"] * (linear + attention)) / 1e12
 
 

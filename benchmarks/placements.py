@@ -11,15 +11,16 @@ import hashlib
 import os
 import tempfile
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import torch
 
+from cogx_runs.definitions.parameters import Placement
 from cogx_runs.definitions.prompts import PromptLibrary
 from cogx_runs.definitions.spec import RunSpec
-from cogx_runs.definitions.sweep import Placement, load_sweeps
+from cogx_runs.definitions.sweep import load_sweeps
 from cogx_runs.generation.generate import Decoded, Denoised, decode, denoise
 from cogx_runs.generation.loader import Loader
 from cogx_runs.generation.measure import Peak
@@ -113,7 +114,7 @@ def main() -> None:
         if placement == "auto":
             budget = Budget.here(device, max_vram_gib)
             placement = "resident" if budget is None else choose_placement(card, [spec.workload], budget).placement
-        placed = replace(spec, placement=cast(Placement, placement), compile=bool(compiled))
+        placed = spec.replace(placement=cast(Placement, placement), compile=bool(compiled))
         shown = f"{name} ({placement})" if name.startswith("auto") else name
         rows.append(measure(shown, placed, card, max_vram_gib))
     print(f"\n{device_name(device)}, {arguments.steps} steps, {arguments.frames} frames, {spec.dtype}\n")

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -85,11 +84,11 @@ def measure(folder: Path, runs: int) -> None:
     small.mkdir()
     (small / "prompt.txt").write_text("x")
     with Claims(store) as claims:
-        times = [track(store, claims, experiment, replace(specs[0], seed=seed), about, artifacts) for seed in range(20)]
+        times = [track(store, claims, experiment, specs[0].replace(seed=seed), about, artifacts) for seed in range(20)]
         print(f"tracking a run on SQLite: median {median(times):.3f} s, most {max(times):.3f} s")
         for seed in range(20, runs):
-            track(store, claims, experiment, replace(specs[0], seed=seed), about, small)
-        late = [track(store, claims, experiment, replace(specs[0], seed=runs + i), about, artifacts) for i in range(20)]
+            track(store, claims, experiment, specs[0].replace(seed=seed), about, small)
+        late = [track(store, claims, experiment, specs[0].replace(seed=runs + i), about, artifacts) for i in range(20)]
         print(f"the same with {runs} runs in the store: median {median(late):.3f} s, most {max(late):.3f} s")
     start = time.perf_counter()
     frame = load_runs("exp3_seed")

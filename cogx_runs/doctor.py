@@ -146,7 +146,7 @@ def _placement(name: str) -> Iterator[Check]:
     if budget is None:
         yield Check(label, "ok", "resident, as always on a CPU")
         return
-    own = Workload(card.dtype, card.max_frames, card.height, card.width, guided=True, vae_tiling=True)
+    own = Workload(card.dtype, card.max_frames, card.height, card.width, is_guided=True, vae_tiling=True)
     choice, text = choose_placement(card, [own], budget), choose_text_placement(card, card.dtype, budget)
     found = f"{choice.placement}: {choice.reason}; text encoder {text.placement}"
     if shortage := choice.shortage or text.shortage:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from cogx_runs.analysis.frame import load_runs
+from cogx_runs.definitions.spec import ROLES, short_name
 from cogx_runs.errors import CogxError
 from cogx_runs.formatting import write_exact
 from cogx_runs.system.disk import make_folder
@@ -14,8 +15,6 @@ from cogx_runs.tracking.artifacts import VIDEO
 from cogx_runs.tracking.columns import axis_column, param_column, tag_column
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.tracking.tags import OUTPUT_HASH
-
-SUFFIXES = {"guidance_scale": "gs", "num_inference_steps": "steps", "seed": "seed", "num_frames": "frames"}
 
 
 def export_runs(sweep: str, directory: Path, *, tracking_uri: str | None = None) -> list[Path]:
@@ -52,7 +51,7 @@ def _file_names(runs: pd.DataFrame) -> list[str]:
         swept = axis_column("")
         axes = sorted(str(key).removeprefix(swept) for key in row if str(key).startswith(swept))
         values = {axis: row[param_column(axis)] for axis in axes if not pd.isna(row[axis_column(axis)])}
-        suffixes = [f"{SUFFIXES.get(axis, axis)}{write_exact(value)}" for axis, value in values.items()]
+        suffixes = [f"{ROLES[axis].suffix or short_name(axis)}{write_exact(value)}" for axis, value in values.items()]
         stems.append("_".join([str(row[param_column("prompt_name")]), *suffixes]))
     keys = [f"{experiment}/{stem}" for experiment, stem in zip(runs["experiment"], stems, strict=True)]
     return [

@@ -133,4 +133,4 @@ def test_a_step_of_2b_computes_240_tflop(tmp_path: Path) -> None:
         (tmp_path / name / "config.json").write_text(json.dumps(config))
 
     assert step_tflop(tmp_path, SPEC) == pytest.approx(240, abs=1)
-    assert step_tflop(tmp_path, replace(SPEC, guidance_scale=1.0)) == pytest.approx(120, abs=1)
+    assert step_tflop(tmp_path, SPEC.replace(guidance_scale=1.0)) == pytest.approx(120, abs=1)

@@ -9,7 +9,7 @@ import pytest
 
 import cogx_runs
 from cogx_runs.cli import cli
-from cogx_runs.definitions.sweep import Parameters
+from cogx_runs.definitions.parameters import Parameters
 from cogx_runs.metrics.registry import cards
 from tests.support.paths import ROOT
 

@@ -11,7 +11,7 @@ import pandas as pd
 from cogx_runs.analysis.kinds import kinds_of
 from cogx_runs.analysis.pairs import Pairs, pair_cells, values_of
 from cogx_runs.analysis.verdict import Judgement, judge, more_prompts
-from cogx_runs.definitions.sweep import Parameters
+from cogx_runs.definitions.parameters import Parameters
 from cogx_runs.errors import CogxError
 from cogx_runs.metrics.card import Direction
 from cogx_runs.metrics.registry import card_of

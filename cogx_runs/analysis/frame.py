@@ -3,12 +3,12 @@
 import operator
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from typing import Any, get_type_hints
 
 import pandas as pd
 
-from cogx_runs.definitions.spec import RunSpec
+from cogx_runs.definitions.role import names_where
+from cogx_runs.definitions.spec import PARAM_FIELDS, ROLES, RunSpec
 from cogx_runs.errors import CogxError, did_you_mean
 from cogx_runs.metrics.registry import cards
 from cogx_runs.tracking.columns import (
@@ -27,10 +27,8 @@ from cogx_runs.tracking.store import RunStore
 from cogx_runs.tracking.uri import store_exists
 
 _PANDAS_TYPES: dict[Any, str] = {int: "Int64", float: "Float64", bool: "boolean"}
-LOGGED = frozenset(field.name for field in fields(RunSpec)) - {"sweep", "prompt", "axes", "metric_versions"}
+LOGGED = frozenset(PARAM_FIELDS)
 """Parameters whose columns are there even where no run has a value, as those of all metrics with a card are."""
-_NOT_DISTINGUISHING = {"prompt_name", "model_source", "max_sequence_length", "vae_slicing", "abort_degenerate"}
-"""Told by a run's name or by its model, or without effect on the video and its times."""
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "<=": operator.le,
     ">=": operator.ge,
@@ -79,9 +77,9 @@ def distinguishing_parameters(frame: pd.DataFrame) -> list[str]:
     """The parameters that tell these runs apart, beside the prompt, in RunSpec's order: those that were swept, and
     those that have several values here. What has one value for each model is told by the model."""
     found = []
-    for name in (field.name for field in fields(RunSpec)):
+    for name in names_where(ROLES, lambda role: role.tells_apart):
         column, swept = param_column(name), axis_column(name)
-        if column not in frame.columns or name in _NOT_DISTINGUISHING:
+        if column not in frame.columns:
             continue
         is_swept = swept in frame.columns and frame[swept].notna().any()
         several = frame[column].nunique() > 1

@@ -7,13 +7,15 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
+from cogx_runs.definitions.role import names_where
+from cogx_runs.definitions.spec import ROLES, SCORE_FIELDS
 from cogx_runs.errors import CogxError
 from cogx_runs.metrics.registry import cards
 from cogx_runs.tracking.columns import PARAMS, metric_column, param_column, tag_column
 from cogx_runs.tracking.run import RunState
 from cogx_runs.tracking.tags import DEFINITIONS
 
-NEVER_MIXED = ("model_revision", "height", "width", "dtype", "clip_model")
+NEVER_MIXED = names_where(ROLES, lambda role: not role.mixes)
 _DEFINITION = "definition."
 
 
@@ -60,7 +62,9 @@ def _finished(frame: pd.DataFrame, measured: Sequence[str]) -> pd.DataFrame:
 
 def _columns(cells: pd.DataFrame, metrics: Sequence[str], axes: Sequence[str]) -> list[str]:
     has_score = any(map(is_of_the_clip, metrics))
-    names: Iterable[str] = (name for name in NEVER_MIXED if name not in axes and (has_score or name != "clip_model"))
+    names: Iterable[str] = (
+        name for name in NEVER_MIXED if name not in axes and (has_score or name not in SCORE_FIELDS)
+    )
     columns = [*(param_column(name) for name in names), *map(card_column, metrics)]
     return [column for column in columns if column in cells.columns]
 

@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from cogx_runs.analysis.kinds import NEVER_MIXED, card_column, check_not_mixed, is_of_the_clip, with_cards
-from cogx_runs.definitions.spec import PIXEL_FIELDS
+from cogx_runs.definitions.role import Compared, names_where
+from cogx_runs.definitions.spec import FILE_FIELDS, PARAM_FIELDS, PIXEL_FIELDS, ROLES, SCORE_FIELDS
 from cogx_runs.errors import CogxError, did_you_mean
 from cogx_runs.metrics.card import Dependence
 from cogx_runs.metrics.registry import depends_on, is_of_machine
@@ -17,11 +18,11 @@ from cogx_runs.tracking.columns import PARAMS, metric_column, param_column, tag_
 from cogx_runs.tracking.run import RunState
 from cogx_runs.tracking.tags import BESIDE, DEGENERATE, DEVICE_NAME, LATENTS_FROM, PROMPT, REUSED_FROM, SIGNATURE
 
-AXES = (*(name for name in PIXEL_FIELDS if name not in {"model_revision", "prompt", "seed"}), "fps", "video_quality")
+AXES = tuple(name for name in (*PIXEL_FIELDS, *FILE_FIELDS) if ROLES[name].compared is Compared.ALONG)
 """What two runs can differ in and still be compared."""
 DEGENERATE_COLUMN = tag_column(DEGENERATE)
 """The column that says what a degenerate video is: `noise`, `flat`, `frozen` or `nan`; missing for all others."""
-_OF_THE_FILE = ("fps", "video_quality")
+_NEVER_COMPARED = names_where(ROLES, lambda role: role.compared is Compared.NEVER)
 _MACHINE = (tag_column(DEVICE_NAME), param_column("placement"))
 _BESIDE = tag_column(BESIDE)
 _TAKEN = (tag_column(REUSED_FROM), tag_column(LATENTS_FROM))
@@ -109,7 +110,7 @@ def check_axis(axis: str) -> None:
         raise CogxError(
             "seed: is a random draw, so that none is better than another; `seed_spreads` says how far they differ"
         )
-    if axis in {"model", "model_source", "model_revision", "clip_model", "prompt", "prompt_name"}:
+    if axis in _NEVER_COMPARED:
         raise CogxError(f"{axis}: runs that differ in it are not compared; filter to one and compare along an axis")
     raise CogxError(f"no axis {axis!r}; {did_you_mean(axis, AXES)}")
 
@@ -126,7 +127,7 @@ def _keyed(frame: pd.DataFrame, metrics: Sequence[str], axes: Sequence[str]) -> 
     """The finished runs with a value for each of the metrics, with what `finished_cells` adds."""
     columns = [metric_column(metric) for metric in metrics]
     _check_columns(frame, ["status", tag_column(SIGNATURE), param_column("prompt_name"), *columns])
-    counted = [param_column(name) for name in PIXEL_FIELDS if name not in {"prompt", "seed"}]
+    counted = [param_column(name) for name in PIXEL_FIELDS if name in PARAM_FIELDS and name != "seed"]
     extra = _also_matters(metrics, axes)
     needed = {tag_column(PROMPT), tag_column(SIGNATURE), *_TAKEN, _BESIDE, DEGENERATE_COLUMN, *_MACHINE, *extra}
     wanted = {*needed, *columns}
@@ -181,9 +182,9 @@ def _also_matters(metrics: Sequence[str], axes: Sequence[str]) -> list[str]:
     """What metrics depend on beside the pixels and the machine, and what is varied beside the pixels."""
     found = [param_column(axis) for axis in axes if axis not in PIXEL_FIELDS]
     if any(Dependence.FILE in depends_on(metric) for metric in metrics):
-        found += [param_column(name) for name in _OF_THE_FILE]
+        found += [param_column(name) for name in FILE_FIELDS]
     if any(map(is_of_the_clip, metrics)):
-        found += [param_column("clip_model")]
+        found += [param_column(name) for name in SCORE_FIELDS]
     return list(dict.fromkeys([*found, *map(card_column, metrics)]))
 
 

@@ -8,6 +8,7 @@ from scipy import stats
 
 from cogx_runs.analysis.kinds import check_not_mixed
 from cogx_runs.analysis.pairs import finished_cells, largest_machine
+from cogx_runs.definitions.parameters import is_guided
 from cogx_runs.errors import CogxError
 from cogx_runs.tracking.columns import metric_column, param_column, tag_column
 from cogx_runs.tracking.tags import DEVICE_NAME
@@ -62,7 +63,7 @@ def fit_time(frame: pd.DataFrame, metric: str = "denoise_s") -> TimeFit:
     columns = ("num_frames", "height", "width", "max_sequence_length")
     shapes = cells[[param_column(name) for name in columns]].astype(int).itertuples(index=False)
     tokens = np.array([tokens_of(*shape) for shape in shapes], dtype=float)
-    passes = 1 + (cells[param_column("guidance_scale")] > 1).to_numpy(dtype=float)
+    passes = 1 + cells[param_column("guidance_scale")].map(is_guided).to_numpy(dtype=float)
     work = cells[param_column("num_inference_steps")].to_numpy(dtype=float) * passes * tokens / 1e6
     if len(cells) < 3 or len(np.unique(work)) < 2:
         raise CogxError(

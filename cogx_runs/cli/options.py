@@ -8,23 +8,31 @@ import click
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_OVERRIDES = (
-    click.option("--model", help="2b, 5b, toy, or a folder in diffusers' format."),
-    click.option("--steps", "--num-inference-steps", "num_inference_steps", type=int, help="Denoising steps."),
-    click.option("--guidance", "--guidance-scale", "guidance_scale", type=float, help="Guidance weight."),
-    click.option("--frames", "--num-frames", "num_frames", type=int, help="Number of frames."),
-    click.option("--fps", type=int, help="Frames a second of the mp4."),
-    click.option("--seed", type=int, help="Seed of the initial noise."),
-    click.option("--placement", help="Where the weights live: auto, resident, group, model, sequential."),
-    click.option("--clip-model", help="CLIP of the score: ARCHITECTURE:TAG, ARCHITECTURE:CHECKPOINT, or a folder."),
-    click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="Any other key of `base`; repeatable."),
+_PARAMETERS = {
+    "model": click.option("--model", help="2b, 5b, toy, or a folder in diffusers' format."),
+    "num_inference_steps": click.option(
+        "--steps", "--num-inference-steps", "num_inference_steps", type=int, help="Denoising steps."
+    ),
+    "guidance_scale": click.option(
+        "--guidance", "--guidance-scale", "guidance_scale", type=float, help="Guidance weight."
+    ),
+    "num_frames": click.option("--frames", "--num-frames", "num_frames", type=int, help="Number of frames."),
+    "fps": click.option("--fps", type=int, help="Frames a second of the mp4."),
+    "seed": click.option("--seed", type=int, help="Seed of the initial noise."),
+    "placement": click.option("--placement", help="Where the weights live: auto, resident, group, model, sequential."),
+    "clip_model": click.option(
+        "--clip-model", help="CLIP of the score: ARCHITECTURE:TAG, ARCHITECTURE:CHECKPOINT, or a folder."
+    ),
+}
+"""Options of their own, of the parameters that are given most often; `--set` takes any."""
+_SETTINGS = click.option(
+    "--set", "settings", metavar="KEY=VALUE", multiple=True, help="Any other key of `base`; repeatable."
 )
 _MACHINE = (
     click.option("--prompts", type=click.Path(path_type=Path), help="Folder of prompts; else ./prompts, else shipped."),
     click.option("--device", type=click.Choice(["auto", "cuda", "cpu"]), default="auto", help="Where to run."),
     click.option("--max-vram", type=float, metavar="GIB", help="The most that may be taken of the GPU's memory."),
 )
-NAMED = ("model", "num_inference_steps", "guidance_scale", "num_frames", "fps", "seed", "placement", "clip_model")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 sweep_argument = click.argument("sweep")
@@ -33,14 +41,14 @@ files_argument = click.argument("files", metavar="FILE...", nargs=-1, required=T
 
 def cell_options(command: Command) -> Command:
     """The options that set a cell's parameters and where it runs."""
-    for option in reversed((*_OVERRIDES, *_MACHINE)):
+    for option in reversed((*_PARAMETERS.values(), _SETTINGS, *_MACHINE)):
         command = option(command)
     return command
 
 
 def take_overrides(options: dict[str, Any]) -> dict[str, Any]:
     """Remove the parameters from a command's options and return those that were given."""
-    overrides = {name: value for name in NAMED if (value := options.pop(name)) is not None}
+    overrides = {name: value for name in _PARAMETERS if (value := options.pop(name)) is not None}
     return overrides | take_settings("--set", options.pop("settings"))
 
 

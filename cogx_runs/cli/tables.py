@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cogx_runs.definitions.ranges import WINNERS_CURSE
-from cogx_runs.definitions.spec import SHORT_NAMES, RunSpec
+from cogx_runs.definitions.spec import RunSpec, short_name
 from cogx_runs.doctor import Check
 from cogx_runs.execution.outcomes import Outcome
 from cogx_runs.formatting import whole_seconds, write_value
@@ -139,7 +139,7 @@ def print_runs(frame: "pd.DataFrame", asked: Sequence[str] = ()) -> None:
         card = _card(column)
         name = column.rpartition(".")[2]
         table.add_column(
-            SHORT_NAMES.get(name, name) if card is None else card.heading,
+            short_name(name) if card is None else card.heading,
             no_wrap=card is None and column not in {"experiment", "run_name", *parameters},
             overflow="fold",
             justify="left" if card is None and not is_numeric_dtype(frame[column]) else "right",

@@ -4,8 +4,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
+from pydantic import BaseModel, Field, PlainValidator, ValidationError, model_validator
 
+from cogx_runs.definitions.frozen import Frozen
 from cogx_runs.errors import Mistake
 
 Direction = Literal["maximize", "minimize"]
@@ -41,10 +42,6 @@ def front(
     return sorted(unbeaten, key=lambda key: signed[key], reverse=True)
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True)
-
-
 def _number(value: Any) -> int | float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError(f"must be a number (got {value!r})")
@@ -55,7 +52,7 @@ _Number = Annotated[int | float, PlainValidator(_number)]
 """Whole as it was written: pydantic's own union would tell a mistake twice."""
 
 
-class Range(_Frozen):
+class Range(Frozen):
     """From `low` to `high`, both among the values."""
 
     low: _Number
@@ -105,7 +102,7 @@ class Range(_Frozen):
         return math.floor((self.high - self.low) / self.step + 1e-9)
 
 
-class OptunaSearch(_Frozen):
+class OptunaSearch(Frozen):
     """How `vary: optuna` searches: a budget, and what is to become better."""
 
     trials: int = Field(ge=1, description="The budget: how many configurations are tried, each on every prompt.")

@@ -2,35 +2,19 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any, Self
 
-from cogx_runs.definitions.sweep import Dtype, Placement, Scheduler
+from cogx_runs.definitions.frozen import Frozen
+from cogx_runs.definitions.parameters import Dtype, Parameters, Scheduler, is_guided
+from cogx_runs.definitions.role import Changes, Compared, Logged, Reloads, Role, Warms, names_where, roles_of
 from cogx_runs.formatting import write_exact
 from cogx_runs.system.hardware import Device
 
-PIXEL_FIELDS = (
-    "model_revision",
-    "prompt",
-    "negative_prompt",
-    "num_inference_steps",
-    "guidance_scale",
-    "seed",
-    "num_frames",
-    "height",
-    "width",
-    "scheduler",
-    "use_dynamic_cfg",
-    "max_sequence_length",
-    "dtype",
-    "vae_tiling",
-    "compile",
-)
-"""What changes the pixels."""
-SHORT_NAMES = {"num_inference_steps": "steps", "guidance_scale": "guidance", "num_frames": "frames"}
-"""Of axes in the names of runs; those of the command line."""
+_OF_THE_SWEEP = Role(changes=Changes.NOTHING, logged=Logged.ELSEWHERE)
+_WEIGHTS = Reloads.PIPELINE | Reloads.VAE
 
 
 @dataclass(frozen=True)
@@ -41,45 +25,47 @@ class Workload:
     num_frames: int
     height: int
     width: int
-    guided: bool
+    is_guided: bool
     vae_tiling: bool
 
 
-@dataclass(frozen=True, kw_only=True)
-class RunSpec:
-    """A cell: one fully resolved configuration, one prompt, one seed, one video."""
+class Origin(Frozen):
+    """What a cell is besides its parameters: its text, and the weights that its model resolved to."""
 
-    sweep: str
-    prompt_name: str
-    prompt: str
-    negative_prompt: str
+    sweep: Annotated[str, _OF_THE_SWEEP]
+    prompt_name: Annotated[
+        str, Role(changes=Changes.NOTHING, compared=Compared.NEVER, tells_apart=False, is_judged=False)
+    ]
+    prompt: Annotated[str, Role(changes=Changes.PIXELS, logged=Logged.TEXT, compared=Compared.NEVER)]
     model: str
-    model_source: str
-    model_revision: str
-    num_inference_steps: int
-    guidance_scale: float
-    num_frames: int
-    fps: int
-    seed: int
+    """The name of the model's card."""
+    model_source: Annotated[
+        str,
+        Role(changes=Changes.NOTHING, reloads=_WEIGHTS, compared=Compared.NEVER, tells_apart=False),
+    ]
+    model_revision: Annotated[
+        str, Role(changes=Changes.PIXELS, reloads=_WEIGHTS, costs=True, compared=Compared.NEVER, mixes=False)
+    ]
+    max_sequence_length: Annotated[int, Role(changes=Changes.PIXELS, tells_apart=False)]
+    device: Annotated[Device, Role(changes=Changes.NOTHING, reloads=_WEIGHTS, is_of_machine=True)]
+
+
+class RunSpec(Parameters, Origin):
+    """A cell: one configuration without nulls, one prompt, one seed, one video."""
+
     height: int
     width: int
     scheduler: Scheduler
-    use_dynamic_cfg: bool
-    max_sequence_length: int
-    device: Device
     dtype: Dtype
-    vae_tiling: bool
-    vae_slicing: bool
-    placement: Placement
-    compile: bool
-    video_quality: float
     clip_model: str
-    abort_degenerate: bool
-    """Changes no pixel: the run ends early or is as without it."""
-    metric_versions: tuple[tuple[str, str], ...] = ()
+    metric_versions: Annotated[tuple[tuple[str, str], ...], _OF_THE_SWEEP] = ()
     """Definition version of each metric that is measured."""
-    axes: tuple[str, ...] = ()
+    axes: Annotated[tuple[str, ...], _OF_THE_SWEEP] = ()
     """The parameters that the sweep varies."""
+
+    def replace(self, **changes: Any) -> Self:
+        """The cell with other values, checked; pydantic's own copy would keep the identity that is cached."""
+        return type(self)(**{name: getattr(self, name) for name in ROLES} | changes)
 
     @cached_property
     def signature(self) -> str:
@@ -89,7 +75,17 @@ class RunSpec:
     @cached_property
     def output_hash(self) -> str:
         """Identity of pixels, file and scores."""
-        return output_hash(self.signature, self.fps, self.video_quality, self.clip_model, dict(self.metric_versions))
+        return output_hash(self.signature, self.outputs, dict(self.metric_versions))
+
+    @property
+    def outputs(self) -> dict[str, Any]:
+        """What file and scores depend on, beside the pixels and the metrics' definitions."""
+        return {name: getattr(self, name) for name in OUTPUT_FIELDS}
+
+    @property
+    def is_guided(self) -> bool:
+        """Whether guidance is on: then each step takes two passes."""
+        return is_guided(self.guidance_scale)
 
     @property
     def model_key(self) -> tuple[str, str]:
@@ -99,27 +95,47 @@ class RunSpec:
     @property
     def config(self) -> dict[str, Any]:
         """Every resolved parameter, under diffusers' names."""
-        return {name: value for name, value in asdict(self).items() if name not in {"sweep", "axes", "metric_versions"}}
+        return {name: getattr(self, name) for name in CONFIG_FIELDS}
 
     @property
     def run_name(self) -> str:
         """`guidance=6 panda_guitar`: short, and what differs first, since MLflow's UI cuts long names."""
         values = {axis: getattr(self, axis) for axis in self.axes}
         varied = [
-            f"{SHORT_NAMES.get(axis, axis)}={write_exact(value)}" if _is_number(value) else str(value)
+            f"{short_name(axis)}={write_exact(value)}" if _is_number(value) else str(value)
             for axis, value in values.items()
         ]
         return " ".join([*varied, self.prompt_name])
 
     @property
+    def pipeline_key(self) -> tuple[object, ...]:
+        """What a loaded pipeline is good for: cells with another key need another one."""
+        return self._acting(lambda role: Reloads.PIPELINE in role.reloads)
+
+    @property
+    def vae_key(self) -> tuple[object, ...]:
+        """What must be the same for one pipeline's VAE to decode for another."""
+        return self._acting(lambda role: Reloads.VAE in role.reloads)
+
+    @property
     def shape(self) -> tuple[object, ...]:
         """What a denoising step is warmed up, or compiled, for."""
-        return self.num_frames, self.height, self.width, self.guidance_scale > 1, self.scheduler
+        return self._acting(lambda role: Warms.STEP in role.warms)
+
+    @property
+    def decoding_shape(self) -> tuple[object, ...]:
+        """What decoding is warmed up for."""
+        return self._acting(lambda role: Warms.DECODING in role.warms)
+
+    @property
+    def judged(self) -> tuple[object, ...]:
+        """What the rules of advice look at."""
+        return self._acting(lambda role: role.is_judged)
 
     @property
     def workload(self) -> Workload:
         """What decides how much memory it takes."""
-        return Workload(self.dtype, self.num_frames, self.height, self.width, self.guidance_scale > 1, self.vae_tiling)
+        return Workload(**{field.name: getattr(self, field.name) for field in fields(Workload)})
 
     @property
     def axis_values(self) -> dict[str, float]:
@@ -127,20 +143,36 @@ class RunSpec:
         values = {axis: getattr(self, axis) for axis in self.axes}
         return {axis: float(value) for axis, value in values.items() if _is_number(value)}
 
+    def _acting(self, holds: Callable[[Role], object]) -> tuple[object, ...]:
+        """What the parameters of such a role act as."""
+        values = {name: getattr(self, name) for name in names_where(ROLES, holds)}
+        acts = {name: ROLES[name].acts_as for name in values}
+        return tuple(value if (act := acts[name]) is None else act(value) for name, value in values.items())
 
-def output_hash(
-    signature: str, fps: int, video_quality: float, clip_model: str, metric_versions: Mapping[str, str]
-) -> str:
-    """Identity of pixels, file and scores."""
-    return _digest(
-        {
-            "signature": signature,
-            "fps": fps,
-            "video_quality": video_quality,
-            "clip_model": clip_model,
-            "metrics": metric_versions,
-        }
-    )
+
+ROLES = roles_of(RunSpec)
+PIXEL_FIELDS = names_where(ROLES, lambda role: role.changes is Changes.PIXELS)
+"""What changes the pixels."""
+FILE_FIELDS = names_where(ROLES, lambda role: role.changes is Changes.FILE)
+"""What changes the file, not the pixels."""
+SCORE_FIELDS = names_where(ROLES, lambda role: role.changes is Changes.SCORE)
+"""What changes scores, not the pixels."""
+OUTPUT_FIELDS = (*FILE_FIELDS, *SCORE_FIELDS)
+"""What changes file or scores, not the pixels."""
+CONFIG_FIELDS = names_where(ROLES, lambda role: role.logged is not Logged.ELSEWHERE)
+"""What a run's configuration says."""
+PARAM_FIELDS = names_where(ROLES, lambda role: role.logged is Logged.PARAM)
+"""What is logged as a run's params."""
+
+
+def short_name(parameter: str) -> str:
+    """Its name on the command line, in the names of runs and in tables."""
+    return (ROLES[parameter].short if parameter in ROLES else "") or parameter
+
+
+def output_hash(signature: str, outputs: Mapping[str, Any], metric_versions: Mapping[str, str]) -> str:
+    """Identity of pixels, file and scores; `outputs` are the values of OUTPUT_FIELDS."""
+    return _digest({"signature": signature, **outputs, "metrics": metric_versions})
 
 
 def _digest(content: Mapping[str, Any]) -> str:

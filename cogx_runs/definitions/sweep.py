@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Discriminator,
     Field,
     StringConstraints,
@@ -17,83 +16,16 @@ from pydantic import (
 )
 
 from cogx_runs.definitions import shipped
+from cogx_runs.definitions.frozen import Frozen
+from cogx_runs.definitions.parameters import OLD_NAMES, SWEPT, Parameters
 from cogx_runs.definitions.ranges import OptunaSearch, Range, check_ranges
 from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
 
-Placement = Literal["auto", "resident", "group", "model", "sequential"]
-Scheduler = Literal["ddim", "dpm", "ddim_matched", "dpm_matched"]
-Dtype = Literal["float16", "bfloat16", "float32"]
 Vary = Literal["one_at_a_time", "grid", "zip", "random", "optuna"]
 ExperimentName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 
-OLD_NAMES = {
-    "steps": "num_inference_steps",
-    "guidance": "guidance_scale",
-    "cfg": "guidance_scale",
-    "frames": "num_frames",
-    "seeds": "seed",
-}
-"""The names that the scripts before this tool used, for a better suggestion."""
 
-
-MATCHED: dict[Scheduler, Scheduler] = {"ddim": "ddim_matched", "dpm": "dpm_matched"}
-"""By each of diffusers' schedulers, the one whose steps match its timesteps at every count."""
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, hide_input_in_errors=True)
-
-
-class Parameters(_Frozen):
-    """One configuration; null means the model's own value."""
-
-    model: str = Field("2b", min_length=1, description="`2b`, `5b`, `toy`, or a folder in diffusers' format.")
-    revision: str | None = Field(None, description="Commit of a hub model; null is the tested one.")
-    num_inference_steps: int = Field(50, ge=1, le=1000, description="Denoising steps.")
-    guidance_scale: float = Field(
-        6.0, ge=0, le=100, description="Classifier-free guidance weight; at 1 or below it is off, at half the cost."
-    )
-    num_frames: int = Field(49, ge=1, description="Frames; 8N+1, at most the model's own number.")
-    fps: int = Field(8, ge=1, le=120, description="Frames a second of the mp4; changes the file, not the pixels.")
-    seed: int = Field(42, ge=0, lt=2**63, description="Seed of the initial noise, drawn on the CPU.")
-    negative_prompt: str = Field("", description="What guidance steers away from.")
-    height: int | None = Field(None, ge=16, description="Pixels; null is the model's own.")
-    width: int | None = Field(None, ge=16, description="Pixels; null is the model's own.")
-    scheduler: Scheduler | None = Field(
-        None,
-        description="`ddim`, `dpm`, or `ddim_matched`, `dpm_matched`, which are right at every step count; null is the "
-        "model's own.",
-    )
-    use_dynamic_cfg: bool = Field(False, description="diffusers' dynamic guidance.")
-    dtype: Dtype | None = Field(
-        None, description="null is float16 for 2b, bfloat16 for 5b, float32 on a CPU, always as resolved in the run."
-    )
-    vae_tiling: bool = Field(True, description="Decode in tiles: less memory, slightly other pixels.")
-    vae_slicing: bool = Field(True, description="Decode the videos of a batch one by one: less memory, same pixels.")
-    placement: Placement = Field(
-        "auto", description="Where the weights live: `resident`, `group`, `model`, `sequential`; `auto` chooses."
-    )
-    compile: bool = Field(
-        False, description="Compile the transformer's blocks: a faster step, slightly other pixels, a slower start."
-    )
-    video_quality: float = Field(
-        5.0, ge=1, le=10, description="imageio's scale for the mp4; 5 is crf 25, as diffusers' export_to_video."
-    )
-    clip_model: str | None = Field(
-        None,
-        description="CLIP of the score: `ARCHITECTURE:TAG`, `ARCHITECTURE:/a/checkpoint`, `toy`, or a folder; null is "
-        "`ViT-B-32:openai`, and `toy` for the toy.",
-    )
-    abort_degenerate: bool = Field(
-        False, description="End a run early, as failed, once what it denoises to is noise, flat or not finite."
-    )
-
-
-NOT_SWEPT = frozenset({"placement", "vae_slicing", "abort_degenerate"})
-"""Parameters that change no pixel and no score, so that the cells of an axis over them would be the same."""
-
-
-class RandomDraw(_Frozen):
+class RandomDraw(Frozen):
     """How `vary: random` draws cells from the grid, without repetition."""
 
     count: int = Field(ge=1)
@@ -107,7 +39,7 @@ _Axis = Annotated[
 ]
 
 
-class _SweepFile(_Frozen):
+class _SweepFile(Frozen):
     name: ExperimentName
     description: str = ""
     prompts: Literal["all"] | Annotated[list[str], Field(min_length=1)]
@@ -128,12 +60,12 @@ class _SweepFile(_Frozen):
         return self
 
 
-class _IncludeFile(_Frozen):
+class _IncludeFile(Frozen):
     description: str = ""
     include: Annotated[list[str], Field(min_length=1)]
 
 
-class Sweep(_Frozen):
+class Sweep(Frozen):
     """One sweep, checked: the experiment `name`, and what is varied around `base`."""
 
     name: str
@@ -288,7 +220,7 @@ def _check_axes(axes: Mapping[str, Any], file: str, mistakes: list[Mistake]) -> 
         where = f"{file}:axes.{name}"
         if name not in Parameters.model_fields:
             mistakes.append(Mistake(where, f"unknown parameter; {_nearest_key(str(name), Parameters)}"))
-        elif name in NOT_SWEPT:
+        elif name not in SWEPT:
             mistakes.append(Mistake(where, "changes neither pixels nor scores, so that its cells would all be one"))
         elif isinstance(values, list):
             typed = []

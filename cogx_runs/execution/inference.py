@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial, reduce
 from operator import or_
 from pathlib import Path
@@ -13,8 +13,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from cogx_runs.definitions.parameters import Placement
 from cogx_runs.definitions.spec import RunSpec
-from cogx_runs.definitions.sweep import Placement
 from cogx_runs.errors import CogxError
 from cogx_runs.execution.cell import ClaimedCell
 from cogx_runs.execution.session import Session
@@ -101,9 +101,7 @@ class InferenceStage:
             measured["peak_vram_text_gib"] = text_peak.vram_gib
         kept = self._keep(cell, denoised, measured, about)
         try:
-            decoded, decoded_at = self._decode_warm(
-                card, replace(spec, placement=placement), denoised.latents, progress
-            )
+            decoded, decoded_at = self._decode_warm(card, spec.replace(placement=placement), denoised.latents, progress)
         except BaseException:
             wait([kept])  # no write of a run comes after its last one
             raise

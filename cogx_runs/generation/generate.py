@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -113,13 +113,13 @@ def decode_latents(
 
 def warm_up_denoising(pipe: CogVideoXPipeline, spec: RunSpec) -> None:
     """Pays once, outside every measured time, for what the first use of a shape costs: one step at the cell's shape."""
-    short = replace(spec, num_inference_steps=1)
+    short = spec.replace(num_inference_steps=1)
     width = pipe.transformer.config.text_embed_dim
     no_text = torch.zeros(1, spec.max_sequence_length, width, dtype=DTYPES[spec.dtype])
     with torch.no_grad():
         generator = torch.Generator("cpu").manual_seed(spec.seed)
         noise = _initial_noise(pipe, short, generator)
-        _denoise(pipe, short, no_text, no_text if spec.guidance_scale > 1 else None, noise, generator, None, [])
+        _denoise(pipe, short, no_text, no_text if spec.is_guided else None, noise, generator, None, [])
         pipe.maybe_free_model_hooks()
 
 

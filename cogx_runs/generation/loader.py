@@ -9,7 +9,7 @@ from diffusers import AutoencoderKLCogVideoX, CogVideoXPipeline
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.generation.generate import warm_up_decoding, warm_up_denoising
 from cogx_runs.generation.measure import IdleTime, free_memory
-from cogx_runs.generation.pipeline import PipelineKey, load_pipeline, load_vae
+from cogx_runs.generation.pipeline import load_pipeline, load_vae
 from cogx_runs.generation.text import TextEncoding
 from cogx_runs.models.cards import ModelCard
 from cogx_runs.models.weights import weights_sha256
@@ -28,7 +28,7 @@ class Loader:
         max_vram_gib: float | None = None,
         before_loading: Callable[[], None] = _nothing,
         *,
-        load_pipeline: Callable[[ModelCard, PipelineKey], CogVideoXPipeline] = load_pipeline,
+        load_pipeline: Callable[[ModelCard, RunSpec], CogVideoXPipeline] = load_pipeline,
         texts: Callable[[float | None], TextEncoding] = TextEncoding,
     ) -> None:
         """Texts are encoded in `max_vram_gib` of the GPU's memory, in all that is free where that is None.
@@ -41,7 +41,8 @@ class Loader:
         self._upcoming: Sequence[RunSpec] = ()
         self._pipeline: CogVideoXPipeline | None = None
         self._vae: AutoencoderKLCogVideoX | None = None
-        self._key: PipelineKey | None = None
+        self._pipeline_key: tuple[object, ...] | None = None
+        self._vae_key: tuple[object, ...] | None = None
         self._warm: set[tuple[object, ...]] = set()
         self._hashing = ThreadPoolExecutor(1, thread_name_prefix="hashing")
         self._hashes: dict[str, Future[str]] = {}
@@ -58,7 +59,7 @@ class Loader:
 
         Raises CogxError as `load_pipeline` does, torch.OutOfMemoryError where the GPU's memory does not suffice.
         """
-        if self._pipeline is None or self._key != PipelineKey.of(spec) or not self.texts.has(spec):
+        if self._pipeline is None or self._pipeline_key != spec.pipeline_key or not self.texts.has(spec):
             self._before_loading()
             self.free()
             alike = [
@@ -66,8 +67,9 @@ class Loader:
             ]
             self.texts.encode_missing(card, [spec, *alike], progress)
             progress.phase(f"loading {spec.model}")
-            self._pipeline = self._load_pipeline(card, PipelineKey.of(spec))
-            self._vae, self._key = self._pipeline.vae, PipelineKey.of(spec)
+            self._pipeline = self._load_pipeline(card, spec)
+            self._vae = self._pipeline.vae
+            self._pipeline_key, self._vae_key = spec.pipeline_key, spec.vae_key
             if card.is_local and card.source not in self._hashes:
                 self._hashes[card.source] = self._hashing.submit(weights_sha256, Path(card.source))
         return self._pipeline
@@ -85,13 +87,12 @@ class Loader:
 
     def warm_vae(self, card: ModelCard, spec: RunSpec, progress: Progress) -> AutoencoderKLCogVideoX:
         """Warms up the VAE of a cell's model, that of the loaded pipeline where it fits, for the cell's size."""
-        key = PipelineKey.of(spec)
-        if self._vae is None or self._key is None or self._key.of_the_vae != key.of_the_vae:
+        if self._vae is None or self._vae_key != spec.vae_key:
             self._before_loading()
             self.free()
             progress.phase(f"loading the VAE of {spec.model}")
-            self._vae, self._key = load_vae(card, spec.dtype, spec.device, spec.placement), key
-        shape = (spec.height, spec.width, spec.vae_tiling)
+            self._vae, self._vae_key = load_vae(card, spec.dtype, spec.device, spec.placement), spec.vae_key
+        shape = ("decoding", *spec.decoding_shape)
         if shape not in self._warm:
             progress.phase("warming up")
             with self.idle.busy():
@@ -112,6 +113,6 @@ class Loader:
         """Gives back what is loaded: accelerate's hooks keep the weights alive until they are removed."""
         if self._pipeline is not None:
             self._pipeline.remove_all_hooks()
-        self._pipeline = self._vae = self._key = None
+        self._pipeline = self._vae = self._pipeline_key = self._vae_key = None
         self._warm.clear()
         free_memory()

@@ -1,15 +1,13 @@
 """Falls back to a smaller placement where one runs out of the GPU's memory."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import TypeVar
 
 import torch
 
+from cogx_runs.definitions.parameters import Placement
 from cogx_runs.definitions.spec import RunSpec
-from cogx_runs.definitions.sweep import Placement
 from cogx_runs.generation.loader import Loader
-from cogx_runs.generation.pipeline import PipelineKey
 from cogx_runs.models.cards import ModelCard
 from cogx_runs.models.memory import Budget, needs
 from cogx_runs.progress import Progress
@@ -37,7 +35,7 @@ class OomFallback:
         self._loader = loader
         self._less_memory = less_memory
         self._budget = budget
-        self._lowered: dict[PipelineKey, Placement] = {}
+        self._lowered: dict[tuple[object, ...], Placement] = {}
 
     def __call__(
         self, card: ModelCard, spec: RunSpec, work: Callable[[RunSpec], _T], progress: Progress
@@ -48,8 +46,8 @@ class OomFallback:
         torch.OutOfMemoryError where there is none.
         """
         while True:
-            while PipelineKey.of(spec) in self._lowered:
-                spec = replace(spec, placement=self._lowered[PipelineKey.of(spec)])
+            while spec.pipeline_key in self._lowered:
+                spec = spec.replace(placement=self._lowered[spec.pipeline_key])
             smaller = self.smaller(card, spec)
             try:
                 return work(spec), spec.placement
@@ -59,7 +57,7 @@ class OomFallback:
                 progress.note(
                     f"{spec.run_name}: out of GPU memory with placement {spec.placement}; retrying with {smaller}"
                 )
-            self._lowered[PipelineKey.of(spec)] = smaller
+            self._lowered[spec.pipeline_key] = smaller
             self._loader.free()  # outside the handler, which holds on to what was allocated
 
     def smaller(self, card: ModelCard, spec: RunSpec) -> Placement | None:

@@ -2,15 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import torch
 from diffusers import AutoencoderKLCogVideoX, CogVideoXPipeline
 from diffusers.utils import logging as diffusers_logging
 from transformers.utils import logging as transformers_logging
 
+from cogx_runs.definitions.parameters import Dtype, Placement, Scheduler
 from cogx_runs.definitions.spec import RunSpec
-from cogx_runs.definitions.sweep import Dtype, Placement, Scheduler
 from cogx_runs.errors import CogxError, first_line
 from cogx_runs.formatting import gib_available, gib_needed
 from cogx_runs.generation.placement import compile_blocks, place, place_vae
@@ -23,39 +22,18 @@ from cogx_runs.system.hardware import GIB, Device, available_memory
 DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
 
 
-@dataclass(frozen=True)
-class PipelineKey:
-    """What a loaded pipeline is good for: cells with another key need another one."""
-
-    model_source: str
-    model_revision: str
-    device: Device
-    dtype: Dtype
-    placement: Placement
-    compile: bool
-
-    @classmethod
-    def of(cls, spec: RunSpec) -> "PipelineKey":
-        return cls(spec.model_source, spec.model_revision, spec.device, spec.dtype, spec.placement, spec.compile)
-
-    @property
-    def of_the_vae(self) -> tuple[str, ...]:
-        """Settings that must be the same for one pipeline's VAE to decode for another."""
-        return self.model_source, self.model_revision, self.device, self.dtype
-
-
-def load_pipeline(card: ModelCard, key: PipelineKey) -> CogVideoXPipeline:
+def load_pipeline(card: ModelCard, spec: RunSpec) -> CogVideoXPipeline:
     """Loads transformer, VAE and scheduler and places their weights; the text encoder is loaded apart.
 
     Raises CogxError, before anything is loaded where that can be known, when weights are missing or unreadable, the
     hub cannot be reached, torch cannot use the GPU, or memory does not suffice.
     """
-    check_device(key.device)
-    weights_gib = gib_of(card.transformer_parameters + card.vae_parameters, key.dtype)
-    pipe = _load(card, key.dtype, weights_gib, text_encoder=None, tokenizer=None)
-    if key.compile:
+    check_device(spec.device)
+    weights_gib = gib_of(card.transformer_parameters + card.vae_parameters, spec.dtype)
+    pipe = _load(card, spec.dtype, weights_gib, text_encoder=None, tokenizer=None)
+    if spec.compile:
         compile_blocks(pipe)
-    place(pipe, key.placement, key.device, by_block=key.compile)
+    place(pipe, spec.placement, spec.device, by_block=spec.compile)
     return pipe
 
 

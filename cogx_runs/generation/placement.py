@@ -5,7 +5,7 @@ from accelerate import cpu_offload
 from diffusers import AutoencoderKLCogVideoX, CogVideoXPipeline
 from diffusers.hooks import apply_group_offloading
 
-from cogx_runs.definitions.sweep import Placement
+from cogx_runs.definitions.parameters import Placement
 from cogx_runs.system.hardware import GIB, Device
 
 RECOMPILE_LIMIT = 64

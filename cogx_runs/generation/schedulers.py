@@ -13,7 +13,7 @@ import torch
 from diffusers import CogVideoXDDIMScheduler, CogVideoXDPMScheduler
 from diffusers.utils.torch_utils import randn_tensor
 
-from cogx_runs.definitions.sweep import Scheduler
+from cogx_runs.definitions.parameters import Scheduler
 
 PAST_THE_END = -1
 """The timestep after the last, at which no noise is left."""

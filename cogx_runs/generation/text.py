@@ -16,8 +16,8 @@ from diffusers import CogVideoXPipeline
 from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 
+from cogx_runs.definitions.parameters import Dtype
 from cogx_runs.definitions.spec import RunSpec
-from cogx_runs.definitions.sweep import Dtype
 from cogx_runs.errors import CogxError
 from cogx_runs.formatting import count
 from cogx_runs.generation.embedding_cache import PART, EmbeddingCache
@@ -137,7 +137,7 @@ class TextEncoding:
         }
         prompt = kept[spec.prompt]
         assert prompt is not None, "the texts are encoded before a cell is begun"
-        return Embeddings(prompt, kept[spec.negative_prompt] if spec.guidance_scale > 1 else None)
+        return Embeddings(prompt, kept[spec.negative_prompt] if spec.is_guided else None)
 
     def take_cost(self, spec: RunSpec) -> tuple[float, Peak | None]:
         """Hands out the seconds and the peak of what was encoded for a cell; 0 and None where all was kept from before.
@@ -149,7 +149,7 @@ class TextEncoding:
 
     def _paths(self, spec: RunSpec) -> dict[str, Path]:
         """Says where the embedding of each text of a cell is kept."""
-        texts = [spec.prompt, *([spec.negative_prompt] if spec.guidance_scale > 1 else [])]
+        texts = [spec.prompt, *([spec.negative_prompt] if spec.is_guided else [])]
         return {text: self._cache.folder / f"{_identity(spec, text)}.safetensors" for text in texts}
 
     def _read(self, path: Path) -> torch.Tensor | None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cogx_runs import toy
-from cogx_runs.definitions.sweep import Dtype, Scheduler
+from cogx_runs.definitions.parameters import Dtype, Scheduler
 from cogx_runs.errors import CogxError, did_you_mean
 from cogx_runs.models.weights import folder_revision, parameter_count, read_json
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from cogx_runs.definitions.parameters import Dtype, Placement
 from cogx_runs.definitions.spec import Workload
-from cogx_runs.definitions.sweep import Dtype, Placement
 from cogx_runs.formatting import gib_available, gib_needed
 from cogx_runs.models.cards import ModelCard
 from cogx_runs.system import hardware
@@ -200,7 +200,7 @@ def _tokens(card: ModelCard, workload: Workload) -> int:
     """Counts the tokens of all videos in the batch, which guidance doubles."""
     latent_frames = (workload.num_frames - 1) // card.temporal_compression + 1
     patches = (workload.height // card.size_multiple) * (workload.width // card.size_multiple)
-    return (latent_frames * patches + card.max_sequence_length) * (2 if workload.guided else 1)
+    return (latent_frames * patches + card.max_sequence_length) * (2 if workload.is_guided else 1)
 
 
 def _values_while_decoding(card: ModelCard, workload: Workload) -> float:

@@ -3,7 +3,7 @@
 import itertools
 import math
 
-from cogx_runs.definitions.sweep import MATCHED, Scheduler
+from cogx_runs.definitions.parameters import MATCHED, Scheduler
 from cogx_runs.models.cards import ModelCard
 
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from cogx_runs.definitions.parameters import Dtype, Placement
 from cogx_runs.definitions.spec import RunSpec
-from cogx_runs.definitions.sweep import Dtype, Placement, Sweep
+from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.formatting import count
 from cogx_runs.models.memory import Budget, choose_text_placement, largest_needs
 from cogx_runs.planning.cells import ResolvedCells
@@ -63,7 +64,7 @@ def advise_rescoring(
 def _lacks(made: Sequence[TrackedRun], spec: RunSpec) -> list[str] | None:
     """The metrics that the first of the runs of these pixels with the cell's file and CLIP lacks; None without one."""
     for run in made:
-        if all(run.params.get(name) == str(getattr(spec, name)) for name in ("fps", "video_quality", "clip_model")):
+        if run.outputs == spec.outputs:
             versions = {name: definition.partition(" ")[0] for name, definition in run.definitions.items()}
             return [
                 f"{name} (version {version}, measured by {versions[name]})" if name in versions else name
@@ -77,13 +78,8 @@ def _distinct(specs: Iterable[RunSpec]) -> Iterator[RunSpec]:
     """One cell for each combination of what the rules look at."""
     seen = set()
     for spec in specs:
-        key = (
-            spec.sweep, spec.model_key, spec.num_inference_steps, spec.num_frames, spec.height, spec.width, spec.dtype,
-            spec.scheduler, spec.use_dynamic_cfg, spec.prompt, spec.negative_prompt, spec.clip_model, spec.placement,
-            spec.guidance_scale > 1, spec.compile,
-        )  # fmt: skip
-        if key not in seen:
-            seen.add(key)
+        if spec.judged not in seen:
+            seen.add(spec.judged)
             yield spec
 
 

@@ -5,13 +5,14 @@ import math
 import random
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cogx_runs.definitions.parameters import Dtype, Parameters
 from cogx_runs.definitions.prompts import Prompt, PromptLibrary
 from cogx_runs.definitions.spec import RunSpec, Workload
-from cogx_runs.definitions.sweep import Dtype, Sweep
+from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.errors import CogxError, InputError, Mistake
 from cogx_runs.models.cards import ModelCard, resolve_model
 from cogx_runs.models.memory import Budget, Choice, choose_placement
@@ -60,10 +61,10 @@ def resolve_cells(
             prompts = []
         seen: set[str] = set()
         for parameters in _configurations(sweep):
-            key = f"{parameters['model']}@{parameters['revision']}"
+            key = f"{parameters.model}@{parameters.revision}"
             if key not in cards:
                 try:
-                    cards[key] = resolve_model(parameters["model"], parameters["revision"])
+                    cards[key] = resolve_model(parameters.model, parameters.revision)
                 except CogxError as error:
                     where = sweep.where("model")
                     if not any(mistake.where == where and mistake.message == str(error) for mistake in mistakes):
@@ -83,46 +84,36 @@ def resolve_cells(
 
 def resolve_cell(
     sweep: Sweep,
-    parameters: Mapping[str, Any],
+    parameters: Parameters,
     prompt: Prompt,
     card: ModelCard,
     device: Device,
     metric_versions: Mapping[str, str],
 ) -> RunSpec:
-    """One cell with every null of its `parameters` replaced by what the model or the device makes of it.
+    """Replaces every null of one cell's parameters by what the model or the device makes of it.
 
     Placement `auto` stays on a GPU, for `resolve_cells` to choose for all cells together.
     """
-    p = parameters
+    resolved = {
+        "model": card.name,
+        "height": parameters.height or card.height,
+        "width": parameters.width or card.width,
+        "scheduler": parameters.scheduler or card.scheduler,
+        "dtype": parameters.dtype or (card.dtype if device == "cuda" else "float32"),
+        "placement": "resident" if parameters.placement == "auto" and device == "cpu" else parameters.placement,
+        "clip_model": resolve_clip(parameters.clip_model or card.clip_model),
+    }
     return RunSpec(
         sweep=sweep.name,
         prompt_name=prompt.name,
         prompt=prompt.text,
-        negative_prompt=p["negative_prompt"],
-        model=card.name,
         model_source=card.source,
         model_revision=card.revision,
-        num_inference_steps=p["num_inference_steps"],
-        guidance_scale=p["guidance_scale"],
-        num_frames=p["num_frames"],
-        fps=p["fps"],
-        seed=p["seed"],
-        height=p["height"] or card.height,
-        width=p["width"] or card.width,
-        scheduler=p["scheduler"] or card.scheduler,
-        use_dynamic_cfg=p["use_dynamic_cfg"],
         max_sequence_length=card.max_sequence_length,
         device=device,
-        dtype=p["dtype"] or (card.dtype if device == "cuda" else "float32"),
-        vae_tiling=p["vae_tiling"],
-        vae_slicing=p["vae_slicing"],
-        placement="resident" if p["placement"] == "auto" and device == "cpu" else p["placement"],
-        compile=p["compile"],
-        video_quality=p["video_quality"],
-        clip_model=resolve_clip(p["clip_model"] or card.clip_model),
-        abort_degenerate=p["abort_degenerate"],
         metric_versions=tuple(sorted(metric_versions.items())),
         axes=tuple(sweep.axes),
+        **{name: getattr(parameters, name) for name in Parameters.model_fields} | resolved,
     )
 
 
@@ -130,7 +121,7 @@ def _neighbours(specs: Sequence[RunSpec]) -> list[RunSpec]:
     """The cells with those of one loaded model, then of one compiled shape, side by side; groups keep their order."""
 
     def group(spec: RunSpec) -> list[tuple[object, ...]]:
-        loaded = (spec.model_key, spec.device, spec.dtype, spec.placement, spec.compile)
+        loaded = spec.pipeline_key
         return [loaded, (*loaded, spec.shape)] if spec.compile else [loaded]
 
     first: dict[tuple[object, ...], int] = {}
@@ -154,25 +145,26 @@ def _placed(spec: RunSpec, choices: Choices) -> RunSpec:
     if spec.placement != "auto":
         return spec
     choice = choices.get((spec.model_key, spec.dtype))
-    return replace(spec, placement="resident" if choice is None else choice.placement)
+    return spec.replace(placement="resident" if choice is None else choice.placement)
 
 
-def _configurations(sweep: Sweep) -> Iterator[dict[str, Any]]:
+def _configurations(sweep: Sweep) -> Iterator[Parameters]:
     """The base with each combination of axis values that `vary` asks for."""
-    base = sweep.base.model_dump()
     names, values = list(sweep.axes), list(sweep.axes.values())
+
+    def with_values(combination: Sequence[Any]) -> Parameters:
+        return sweep.base.model_copy(update=dict(zip(names, combination, strict=True)))
+
     if not names and sweep.vary != "random":
-        yield base
+        yield sweep.base
     elif sweep.vary == "one_at_a_time":
         for name in names:
             for value in sweep.axes[name]:
-                yield {**base, name: value}
+                yield sweep.base.model_copy(update={name: value})
     elif sweep.vary == "zip":
-        for combination in zip(*values, strict=True):
-            yield {**base, **dict(zip(names, combination, strict=True))}
+        yield from map(with_values, zip(*values, strict=True))
     elif sweep.vary == "grid":
-        for combination in itertools.product(*values):
-            yield {**base, **dict(zip(names, combination, strict=True))}
+        yield from map(with_values, itertools.product(*values))
     else:
         assert sweep.random is not None, "a sweep file with `vary: random` has its draw"
         size = math.prod(map(len, values))
@@ -183,7 +175,7 @@ def _configurations(sweep: Sweep) -> Iterator[dict[str, Any]]:
         if size > sys.maxsize:  # the length of a `range` ends there
             raise InputError.single(f"{sweep.file}:axes", f"a grid of {size:.1e} cells is too large to draw from")
         for index in random.Random(sweep.random.seed).sample(range(size), sweep.random.count):
-            yield {**base, **dict(zip(names, _combination(index, values), strict=True))}
+            yield with_values(_combination(index, values))
 
 
 def _combination(index: int, axes: Sequence[Sequence[Any]]) -> list[Any]:

@@ -7,7 +7,9 @@ from functools import cached_property
 from statistics import median
 from typing import Any
 
-from cogx_runs.definitions.spec import RunSpec
+from cogx_runs.definitions.parameters import Parameters, is_guided
+from cogx_runs.definitions.role import names_where
+from cogx_runs.definitions.spec import ROLES, RunSpec
 from cogx_runs.formatting import count
 from cogx_runs.planning.actions import Action, Decision
 from cogx_runs.planning.plan import Estimate
@@ -17,6 +19,13 @@ from cogx_runs.tracking.run import TrackedRun
 TOKENS_EXPONENT = 1.45
 """How a step's time grows with the number of tokens: 2b took 0.265 s at 25 frames (9,676 tokens) and 0.642 s at 49
 (17,776) on one H100, all resident."""
+
+_LEARNED_APART = {
+    name: Parameters.model_fields[name].default if name in Parameters.model_fields else None
+    for name in names_where(ROLES, lambda role: role.costs)
+}
+"""What must be the same for one cell's time to tell about another's, with what a run has that was made before there
+was such a parameter."""
 
 LATEST_RUNS = 50
 """Of runs of one shape only the latest so many count, so that a plan over a long history stays fast."""
@@ -65,7 +74,7 @@ class CostModel:
         if decision.decodes:
             seconds = median((seen.decode_s + seen.encode_video_s) / seen.num_frames for seen in known)
             return Estimate(round(seconds * spec.num_frames, 2), None, "kept latents are decoded again")
-        guided = spec.guidance_scale > 1
+        guided = spec.is_guided
         seconds, alike = _predict(known, spec.num_frames, guided, spec.num_inference_steps)
         peaks = [seen.peak_vram_gib for seen in alike if seen.peak_vram_gib is not None]
         basis = f"median of {count(len(alike), 'finished run')} like it"
@@ -113,8 +122,7 @@ def _predict(
 
 def _key(device: str, configuration: Mapping[str, Any]) -> tuple[str, ...]:
     """What must be the same for one cell's time to tell about another's."""
-    names = ("model_revision", "dtype", "placement", "height", "width", "scheduler", "vae_tiling", "compile")
-    return (device, *(str(configuration[name]) for name in names))
+    return (device, *(str(configuration.get(name, default)) for name, default in _LEARNED_APART.items()))
 
 
 def _observe(run: TrackedRun) -> _Observation | None:
@@ -126,7 +134,7 @@ def _observe(run: TrackedRun) -> _Observation | None:
         return _Observation(
             key=_key(run.device_name, p),
             num_frames=int(p["num_frames"]),
-            guided=float(p["guidance_scale"]) > 1,
+            guided=is_guided(float(p["guidance_scale"])),
             num_inference_steps=int(p["num_inference_steps"]),
             encode_text_s=m["encode_text_s"],
             step_s=m["step_s"],

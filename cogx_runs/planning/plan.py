@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from cogx_runs.definitions.parameters import Placement
 from cogx_runs.definitions.prompts import PromptLibrary
 from cogx_runs.definitions.spec import RunSpec
-from cogx_runs.definitions.sweep import Placement, Sweep
+from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.errors import InputError, Mistake
 from cogx_runs.models.cards import ModelCard
 from cogx_runs.planning.actions import Action, Decision

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Callable, Iterator
 
+from cogx_runs.definitions.parameters import MATCHED
 from cogx_runs.definitions.spec import RunSpec
-from cogx_runs.definitions.sweep import MATCHED, Sweep
+from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.errors import did_you_mean
 from cogx_runs.models.cards import ModelCard, clip_folder
 from cogx_runs.models.schedule import goes_right, right_step_counts, schedule_faults
@@ -125,7 +126,7 @@ def _revision(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
 
 
 def _negative_prompt(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
-    if spec.negative_prompt and spec.guidance_scale <= 1:
+    if spec.negative_prompt and not spec.is_guided:
         yield Advice(
             "warning",
             sweep.where("negative_prompt"),

@@ -6,16 +6,17 @@ from dataclasses import replace
 from typing import Any
 
 from cogx_runs.analysis.cells import run_of_each_cell
-from cogx_runs.definitions.spec import PIXEL_FIELDS
+from cogx_runs.definitions.role import Changes
+from cogx_runs.definitions.spec import PARAM_FIELDS, ROLES
 from cogx_runs.formatting import write_value
 from cogx_runs.tracking.run import TrackedRun
 
-_NOT_SAID = {"prompt", "max_sequence_length"}
-CONFIG = tuple(dict.fromkeys((
-    "model", "seed", "num_inference_steps", "guidance_scale", "num_frames", "fps", "negative_prompt", "height", "width",
-    "scheduler", "dtype", "clip_model", "video_quality",
-    *(name for name in PIXEL_FIELDS if name not in _NOT_SAID),
-)))  # fmt: skip
+CONFIG = tuple(
+    sorted(
+        (name for name in PARAM_FIELDS if ROLES[name].changes is not Changes.NOTHING and ROLES[name].tells_apart),
+        key=lambda name: ROLES[name].asked,
+    )
+)
 """The parameters that tell one cell from another, those that a reader asks for first in front."""
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cogx_runs.definitions.sweep import Parameters
+from cogx_runs.definitions.parameters import Parameters
 from cogx_runs.formatting import write_value
 from cogx_runs.report.cells import labels_of, others
 from cogx_runs.tracking.run import TrackedRun

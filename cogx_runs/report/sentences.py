@@ -15,6 +15,7 @@ from cogx_runs.analysis.wording import (
     seed_sentences,
     sentence,
 )
+from cogx_runs.definitions.parameters import is_guided
 from cogx_runs.formatting import count, whole_seconds, write_value
 from cogx_runs.metrics import clip_score
 from cogx_runs.metrics.card import MetricCard
@@ -242,7 +243,7 @@ def _traps(grid: Grid, effects: Sequence[Effect]) -> list[str]:
     elif any(effect.metric == FILE_SIZE.name for effect in effects):
         said.append("A larger file has more motion, detail or noise; which of them, its size does not tell.")
     values = [value for value in grid.values if isinstance(value, int | float)]
-    if grid.axis == "guidance_scale" and min(values) <= 1 < max(values):
+    if grid.axis == "guidance_scale" and not is_guided(min(values)) and is_guided(max(values)):
         said.append("At 1 or below guidance is off: a step calls the model for half as many videos.")
     if any(effect.metric == WALL_TIME.name for effect in effects):
         said += _texts(grid)

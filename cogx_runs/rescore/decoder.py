@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from cogx_runs.definitions.sweep import Dtype
+from cogx_runs.definitions.parameters import Dtype
 from cogx_runs.errors import CogxError
 from cogx_runs.generation.generate import decode_latents
 from cogx_runs.generation.pipeline import load_vae

@@ -8,8 +8,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from cogx_runs.definitions.spec import PIXEL_FIELDS, output_hash
-from cogx_runs.definitions.sweep import Parameters, parameters_of
+from cogx_runs.definitions.parameters import Parameters
+from cogx_runs.definitions.role import names_where
+from cogx_runs.definitions.spec import PIXEL_FIELDS, ROLES, output_hash
+from cogx_runs.definitions.sweep import parameters_of
 from cogx_runs.errors import InputError
 from cogx_runs.metrics import clip_score
 from cogx_runs.metrics.failure import Attempt, attempt
@@ -18,7 +20,7 @@ from cogx_runs.metrics.registry import COMPARISONS, metrics, versions
 from cogx_runs.rescore.decoder import Decoder
 from cogx_runs.tracking.run import TrackedRun
 
-_OTHER_SHAPES = frozenset({"num_frames", "height", "width"})
+_OTHER_SHAPES = frozenset(names_where(ROLES, lambda role: role.is_shape))
 """Videos that differ in these are not compared frame by frame."""
 
 
@@ -70,8 +72,7 @@ def settings(run: TrackedRun, changed: Mapping[str, Any] = MappingProxyType({}))
 
 def present_output_hash(run: TrackedRun) -> str:
     """Computes the output hash that a run would have by the present definitions of all metrics."""
-    fps, quality = int(run.params["fps"]), float(run.params["video_quality"])
-    return output_hash(run.signature, fps, quality, run.params["clip_model"], versions())
+    return output_hash(run.signature, run.outputs, versions())
 
 
 def _of_video(run: TrackedRun, metric: Metric, name: str, clip_model: str) -> MissingMetric:

@@ -16,9 +16,10 @@ from cogx_runs.analysis.promotion.choice import Candidate, Choice, choose, direc
 from cogx_runs.analysis.promotion.finals import Comparison, Promoted, compare, metric_to_check_by, promoted
 from cogx_runs.analysis.promotion.previews import STEPS, of_newest_texts
 from cogx_runs.analysis.promotion.wording import no_agreement, say_agreement, say_comparison
+from cogx_runs.definitions.parameters import RESOLVED, Parameters
 from cogx_runs.definitions.prompts import PromptLibrary
 from cogx_runs.definitions.spec import PIXEL_FIELDS
-from cogx_runs.definitions.sweep import Parameters, Sweep, parameters_of
+from cogx_runs.definitions.sweep import Sweep, parameters_of
 from cogx_runs.errors import CogxError
 from cogx_runs.execution.executor import Executor
 from cogx_runs.execution.outcomes import Outcome
@@ -34,8 +35,6 @@ from cogx_runs.tracking.tags import AXES, PROMOTED_BY, PROMOTED_FROM, PROMOTED_R
 from cogx_runs.tracking.uri import store_exists
 
 COMMAND_LINE = "(command line)"
-_RESOLVED = ("height", "width", "scheduler", "dtype", "clip_model")
-"""What would be another value on another machine if it were left to it."""
 
 
 @dataclass(frozen=True)
@@ -202,7 +201,7 @@ def _config(store: RunStore, candidate: Candidate) -> dict[str, Any]:
         config = yaml.safe_load(text)
     except yaml.YAMLError:
         config = None
-    needed = {"prompt_name", "prompt", "model", "model_source", "model_revision", "seed", *_RESOLVED}
+    needed = {"prompt_name", "prompt", "model", "model_source", "model_revision", "seed", *RESOLVED}
     lacking = sorted(needed - set(config)) if isinstance(config, dict) else ["parameters"]
     if lacking:
         raise CogxError(

@@ -14,8 +14,9 @@ from cogx_runs.analysis.frame import load_runs
 from cogx_runs.analysis.pairs import pair_cells
 from cogx_runs.analysis.promotion.previews import STEPS
 from cogx_runs.analysis.threshold import LADDER, Threshold, check_ladder, judge_threshold, looks
+from cogx_runs.definitions.parameters import MATCHED
 from cogx_runs.definitions.prompts import PromptLibrary
-from cogx_runs.definitions.sweep import MATCHED, Sweep, load_sweeps
+from cogx_runs.definitions.sweep import Sweep, load_sweeps
 from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
 from cogx_runs.formatting import count, signed
 from cogx_runs.metrics.card import MetricCard

@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from cogx_runs.definitions.spec import RunSpec
-from cogx_runs.definitions.sweep import Parameters
+from cogx_runs.definitions.parameters import Parameters
+from cogx_runs.definitions.spec import PARAM_FIELDS, ROLES, RunSpec, short_name
 from cogx_runs.errors import DegenerateError
 from cogx_runs.formatting import write_exact
 from cogx_runs.metrics.degenerate import RULE_VERSION
@@ -22,12 +22,12 @@ from cogx_runs.tracking import artifacts, columns, tags
 
 def params(spec: RunSpec) -> dict[str, Any]:
     """What is logged as a run's parameters: all of them as resolved; the prompt is a tag and an artifact."""
-    return {name: value for name, value in spec.config.items() if name != "prompt"}
+    return {name: getattr(spec, name) for name in PARAM_FIELDS}
 
 
 def known_params(spec: RunSpec) -> dict[str, Any]:
     """The parameters that are certain before a cell is made; a reused one was measured elsewhere."""
-    return {name: value for name, value in params(spec).items() if name not in {"device", "placement"}}
+    return {name: value for name, value in params(spec).items() if not ROLES[name].is_of_machine}
 
 
 def spec_metrics(spec: RunSpec) -> dict[str, float]:
@@ -94,27 +94,21 @@ def failure_tags(error: Exception) -> dict[str, str]:
 
 def command(spec: RunSpec) -> str:
     """The command line that makes this cell again, with nothing left to a default."""
-    short = {
-        "--model": spec.model if spec.model in NAMES else spec.model_source,
-        "--steps": spec.num_inference_steps,
-        "--guidance": write_exact(spec.guidance_scale),
-        "--frames": spec.num_frames,
-        "--fps": spec.fps,
-        "--seed": spec.seed,
-        "--device": spec.device,
-    }
-    given = {"model", "num_inference_steps", "guidance_scale", "num_frames", "fps", "seed"}
     parts = ["cogx-runs", "generate", spec.prompt]
     if " " not in spec.prompt:
         parts.append("--as-text")
-    for flag, value in short.items():
-        parts += [flag, str(value)]
-    for name in Parameters.model_fields:
-        if name in given or (name == "revision" and spec.model not in HUB_MODELS):
-            continue
-        value = spec.model_revision if name == "revision" else getattr(spec, name)
-        if value != Parameters.model_fields[name].default:
-            parts += ["--set", f"{name}={json.dumps(value)}"]
+    names = {
+        "model": spec.model if spec.model in NAMES else spec.model_source,
+        "revision": spec.model_revision if spec.model in HUB_MODELS else None,
+    }
+    others = []
+    for name, field in Parameters.model_fields.items():
+        value = names[name] if name in names else getattr(spec, name)
+        if ROLES[name].is_stated:
+            parts += [f"--{short_name(name)}", write_exact(value) if isinstance(value, float) else str(value)]
+        elif value != field.default:
+            others += ["--set", f"{name}={json.dumps(value)}"]
+    parts += ["--device", spec.device, *others]
     return shlex.join(parts)
 
 

@@ -7,7 +7,8 @@ from enum import StrEnum
 from functools import cache, cached_property
 from typing import Any, get_type_hints
 
-from cogx_runs.definitions.spec import RunSpec
+from cogx_runs.definitions.parameters import Parameters
+from cogx_runs.definitions.spec import OUTPUT_FIELDS, RunSpec
 from cogx_runs.tracking import tags
 
 
@@ -64,8 +65,14 @@ class TrackedRun:
     @property
     def cell(self) -> tuple[str, ...]:
         """What two runs of one cell share, whatever the definitions of their metrics: pixels, file and CLIP."""
-        file = (self.params.get(name, "") for name in ("fps", "video_quality", "clip_model"))
+        file = (self.params.get(name, "") for name in OUTPUT_FIELDS)
         return (self.signature or self.run_id, *file)
+
+    @property
+    def outputs(self) -> dict[str, Any]:
+        """What file and scores depend on; the default of a parameter that there was none of when the run was made."""
+        known = self.config
+        return {name: known.get(name, Parameters.model_fields[name].default) for name in OUTPUT_FIELDS}
 
     @property
     def signature(self) -> str:

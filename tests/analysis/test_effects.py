@@ -1,6 +1,5 @@
 """Effects: pairs, means and intervals, by properties and closed forms."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -173,10 +172,10 @@ def test_frames_a_second_are_an_axis_of_the_file_alone() -> None:
 def test_runs_of_the_store_give_their_effects(project: Path) -> None:
     store = RunStore()
     for n, prompt in enumerate(("panda", "boat")):
-        spec = replace(SMALL, prompt_name=prompt, prompt=f"A {prompt}.", axes=("guidance_scale",))
+        spec = SMALL.replace(prompt_name=prompt, prompt=f"A {prompt}.", axes=("guidance_scale",))
         make_run(store, spec, metrics={"clip_score": 30.0})
-        make_run(store, replace(spec, guidance_scale=12.0), metrics={"clip_score": 33.0 + n, "wall_time_s": 20.0})
-        make_run(store, replace(spec, sweep="again"), metrics={"clip_score": 1.0}, tags={"cogx.reused_from": "a run"})
+        make_run(store, spec.replace(guidance_scale=12.0), metrics={"clip_score": 33.0 + n, "wall_time_s": 20.0})
+        make_run(store, spec.replace(sweep="again"), metrics={"clip_score": 1.0}, tags={"cogx.reused_from": "a run"})
 
     found = effects(load_runs(), ["guidance_scale"])
 

@@ -1,6 +1,5 @@
 """Trials of searches, and which run stands for a cell, from tracked runs alone."""
 
-from dataclasses import replace
 from typing import Any
 
 from cogx_runs.analysis.cells import run_of_each_cell
@@ -15,7 +14,7 @@ UP: dict[str, Direction] = {"clip_score": "maximize"}
 
 def tried(number: int, score: float | None, *, search: str = "a", seed: int = 1, **given: Any) -> TrackedRun:
     """A finished cell of a trial."""
-    spec = replace(SPEC, guidance_scale=float(number), seed=seed)
+    spec = SPEC.replace(guidance_scale=float(number), seed=seed)
     tags = {"cogx.trial": str(number), "cogx.trial.search": search, "cogx.trial.parameters": '{"guidance_scale": 1.5}'}
     metrics = {} if score is None else {"clip_score": score}
     return tracked(spec, tags={**tags, **given.pop("tags", {})}, metrics=metrics, **given)
@@ -69,8 +68,8 @@ def test_a_mean_that_is_no_finite_number_is_no_value() -> None:
 
 
 def test_of_several_runs_of_a_cell_the_newest_finished_one_stands_for_it_else_the_newest() -> None:
-    other_file = replace(SPEC, fps=16)
-    other_definitions = replace(SPEC, metric_versions=(("clip_score", "2"),))
+    other_file = SPEC.replace(fps=16)
+    other_definitions = SPEC.replace(metric_versions=(("clip_score", "2"),))
     runs = [
         tracked(SPEC, "KILLED", run_id="died before its parameters", params={}, start_time_ms=9),
         tracked(SPEC, "FINISHED", run_id="first", start_time_ms=1),

@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -162,8 +161,8 @@ def test_runs_show_the_metrics_that_they_are_chosen_and_sorted_by(project: Path)
 def test_runs_are_told_apart_by_the_parameters_in_which_they_differ_or_that_were_swept(project: Path) -> None:
     store = RunStore()
     make_run(store, SPEC)
-    make_run(store, replace(SPEC, scheduler="dpm_matched"))
-    make_run(store, replace(SPEC, model="5b", model_revision="other", dtype="bfloat16", vae_slicing=False))
+    make_run(store, SPEC.replace(scheduler="dpm_matched"))
+    make_run(store, SPEC.replace(model="5b", model_revision="other", dtype="bfloat16", vae_slicing=False))
 
     heading, *rows, _ = invoke("runs", "exp").stdout.splitlines()
 

@@ -1,7 +1,5 @@
 """Progress as plain lines: which cell each line is of, also where videos end after the next has begun."""
 
-from dataclasses import replace
-
 import pytest
 
 from cogx_runs.cli.progress import reporter
@@ -13,7 +11,7 @@ from tests.support.specs import SPEC
 def test_a_video_that_ends_after_the_next_has_begun_is_told_under_its_own_name(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    specs = [replace(SPEC, seed=seed, axes=("seed",)) for seed in (1, 2)]
+    specs = [SPEC.replace(seed=seed, axes=("seed",)) for seed in (1, 2)]
     runs = tuple(PlannedRun(spec, Decision(Action.RUN), Estimate(None, None, "")) for spec in specs)
 
     with reporter(Plan((), runs)) as told:

@@ -5,7 +5,6 @@ import json
 import re
 import zlib
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +15,10 @@ from mlflow.exceptions import MlflowException
 from cogx_runs.dashboard.board import Boards, refresh, show
 from cogx_runs.dashboard.notes import LIMIT, RUN_LIMIT, escaped, run_note
 from cogx_runs.dashboard.view import RunFilter
+from cogx_runs.definitions.parameters import Parameters
 from cogx_runs.definitions.ranges import OptunaSearch
 from cogx_runs.definitions.spec import RunSpec
-from cogx_runs.definitions.sweep import Parameters, Sweep
+from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.errors import CogxError
 from cogx_runs.tracking.record import known_params, spec_metrics
 from cogx_runs.tracking.store import RunStore
@@ -66,7 +66,7 @@ def note(experiment: str) -> str:
 def test_a_view_sorts_by_the_swept_number_and_names_every_metric_in_a_card(store: RunStore, tmp_path: Path) -> None:
     experiment = store.open_experiment(SWEEP)
     for guidance in (1.0, 12.0, 6.0):
-        finish(store, experiment, replace(SPEC, guidance_scale=guidance), tmp_path / "a", peak_ram_gib=2.0)
+        finish(store, experiment, SPEC.replace(guidance_scale=guidance), tmp_path / "a", peak_ram_gib=2.0)
 
     refresh(store, "exp")
 
@@ -90,8 +90,8 @@ def test_the_description_asks_the_question_and_lists_the_results_in_the_order_of
 ) -> None:
     experiment = store.open_experiment(SWEEP)
     for guidance in (12.0, 1.0):
-        finish(store, experiment, replace(SPEC, guidance_scale=guidance), tmp_path / "a")
-    open_run = begin(store, experiment, replace(SPEC, guidance_scale=6.0))
+        finish(store, experiment, SPEC.replace(guidance_scale=guidance), tmp_path / "a")
+    open_run = begin(store, experiment, SPEC.replace(guidance_scale=6.0))
 
     refresh(store, "exp")
 
@@ -109,7 +109,7 @@ def test_a_description_of_many_runs_is_within_mlflows_limit_and_says_how_many_it
 ) -> None:
     experiment = store.open_experiment(SWEEP)
     for seed in range(100):
-        finish(store, experiment, replace(SPEC, seed=seed), tmp_path / "a")
+        finish(store, experiment, SPEC.replace(seed=seed), tmp_path / "a")
 
     refresh(store, "exp")
 
@@ -122,8 +122,8 @@ def test_a_description_of_many_runs_is_within_mlflows_limit_and_says_how_many_it
 
 def test_of_two_models_the_view_shows_the_last_unless_another_is_asked_for(store: RunStore, tmp_path: Path) -> None:
     experiment = store.open_experiment(SWEEP)
-    finish(store, experiment, replace(SPEC, model="5b"), tmp_path / "a")
-    finish(store, experiment, replace(SPEC, model="it's", prompt_name="cat", prompt="A cat."), tmp_path / "a")
+    finish(store, experiment, SPEC.replace(model="5b"), tmp_path / "a")
+    finish(store, experiment, SPEC.replace(model="it's", prompt_name="cat", prompt="A cat."), tmp_path / "a")
 
     address = refresh(store, "exp", RunFilter(model="5b", prompt="panda"))
 
@@ -139,7 +139,7 @@ def test_of_two_models_the_view_shows_the_last_unless_another_is_asked_for(store
 def test_where_models_are_compared_the_view_shows_all_of_them(store: RunStore, tmp_path: Path) -> None:
     experiment = store.open_experiment(SWEEP.model_copy(update={"axes": {"model": ("2b", "5b")}}))
     for model in ("2b", "5b"):
-        finish(store, experiment, replace(SPEC, model=model, model_revision=model, axes=("model",)), tmp_path / "a")
+        finish(store, experiment, SPEC.replace(model=model, model_revision=model, axes=("model",)), tmp_path / "a")
 
     refresh(store, "exp")
 
@@ -153,7 +153,7 @@ def test_a_search_has_its_objectives_its_trials_and_a_view_of_the_best_of_them(s
     experiment = store.open_experiment(SWEEP.model_copy(update={"vary": "optuna", "optuna": search, "axes": axes}))
     made = []
     for number, (guidance, step_s) in enumerate([(1.0, 2.0), (6.0, 1.0), (2.0, 3.0)], 1):
-        spec = replace(SPEC, guidance_scale=guidance, axes=("guidance_scale", "scheduler"))
+        spec = SPEC.replace(guidance_scale=guidance, axes=("guidance_scale", "scheduler"))
         made.append(finish(store, experiment, spec, tmp_path / "a", step_s=step_s))
         store.amend(made[-1], {}, {"cogx.trial": str(number), "cogx.trial.search": "a"})
 
@@ -194,7 +194,7 @@ def test_each_search_is_judged_by_itself_and_the_newest_ones_best_trial_comes_fi
         tags = {"cogx.trial": str(number), "cogx.trial.search": key}
         made = []
         for seed, score in enumerate(scores, int(10 * guidance)):
-            spec = replace(SPEC, guidance_scale=guidance, seed=seed, axes=("guidance_scale",))
+            spec = SPEC.replace(guidance_scale=guidance, seed=seed, axes=("guidance_scale",))
             made.append(finish(store, experiment, spec, tmp_path / "a", clip_score=score))
             store.amend(made[-1], {}, tags)
         return made
@@ -214,7 +214,7 @@ def test_each_search_is_judged_by_itself_and_the_newest_ones_best_trial_comes_fi
 def test_promoted_runs_stand_with_what_they_were_made_from(store: RunStore, tmp_path: Path) -> None:
     experiment = store.open_experiment(SWEEP)
     few, _, many = (
-        finish(store, experiment, replace(SPEC, num_inference_steps=steps, seed=seed), tmp_path / "a")
+        finish(store, experiment, SPEC.replace(num_inference_steps=steps, seed=seed), tmp_path / "a")
         for steps, seed in ((10, 1), (10, 2), (50, 1))
     )
     lineage = {"promoted_from": few, "promoted_by": "clip_score", "promoted_rank": "1 of 2"}
@@ -245,7 +245,7 @@ def test_a_board_is_written_when_a_sweep_begins_at_most_every_10_s_and_at_its_en
     monkeypatch.setattr(boards, "_due", {"exp": 0.0})
     boards.changed("exp", beside=False)
     assert note(experiment).count("[video](") == 1
-    finish(store, experiment, replace(SPEC, seed=7), tmp_path / "a")
+    finish(store, experiment, SPEC.replace(seed=7), tmp_path / "a")
 
     assert boards.close() == []
     assert note(experiment).count("[video](") == 2
@@ -273,7 +273,7 @@ def test_a_board_that_cannot_be_written_stops_nothing_and_is_told_at_the_end(
 def test_many_prompts_and_a_long_question_stay_within_mlflows_limits(store: RunStore, tmp_path: Path) -> None:
     experiment = store.open_experiment(SWEEP.model_copy(update={"description": "*" * 30_000}))
     for number in range(70):
-        finish(store, experiment, replace(SPEC, prompt_name=f"prompt_{number}", prompt=str(number)), tmp_path / "a")
+        finish(store, experiment, SPEC.replace(prompt_name=f"prompt_{number}", prompt=str(number)), tmp_path / "a")
 
     refresh(store, "exp")
 

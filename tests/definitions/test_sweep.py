@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from cogx_runs.definitions import shipped
-from cogx_runs.definitions.sweep import Parameters, RandomDraw, Sweep, load_sweeps
+from cogx_runs.definitions.parameters import Parameters
+from cogx_runs.definitions.sweep import RandomDraw, Sweep, load_sweeps
 from cogx_runs.errors import InputError, Mistake
 
 NO_SUCH_FILE = "no such sweep file; shipped: {names} (`cogx-runs init .` lays them out)"

@@ -48,7 +48,7 @@ def test_out_of_memory_in_decoding_denoises_nothing_again(plan: Plan) -> None:
 
 
 def test_a_compiled_cell_never_falls_back_to_where_it_cannot_run(plan: Plan) -> None:
-    compiled = [replace(planned, spec=replace(planned.spec, compile=True)) for planned in plan.runs[:1]]
+    compiled = [replace(planned, spec=planned.spec.replace(compile=True)) for planned in plan.runs[:1]]
     gpu = SmallGpu("denoise", ("resident", "group"))
 
     def load_plain(card: Any, key: Any) -> Any:

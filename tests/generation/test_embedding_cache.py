@@ -2,7 +2,6 @@
 
 import os
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -85,7 +84,7 @@ def test_a_file_that_vanishes_while_the_folder_is_read_is_no_error() -> None:
 def test_encoding_keeps_the_cache_within_its_limit_and_spares_the_cells_to_come(tiny_model: Path) -> None:
     card = resolve_model(str(tiny_model))
     panda = make_spec(tiny_model, guidance_scale=1)
-    cat, dog = replace(panda, prompt="A cat."), replace(panda, prompt="A dog.")
+    cat, dog = panda.replace(prompt="A cat."), panda.replace(prompt="A dog.")
     texts, said = TextEncoding(cache=EmbeddingCache(limit_bytes=0)), SilentProgress()
 
     texts.encode_missing(card, [panda], said)

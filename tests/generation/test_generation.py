@@ -2,7 +2,6 @@
 
 import hashlib
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +21,14 @@ from cogx_runs.generation.generate import (
     warm_up_denoising,
 )
 from cogx_runs.generation.measure import IdleTime
-from cogx_runs.generation.pipeline import PipelineKey, load_pipeline, load_vae
+from cogx_runs.generation.pipeline import load_pipeline, load_vae
 from cogx_runs.generation.text import TextEncoding
 from cogx_runs.models.cards import resolve_model
 from cogx_runs.progress import SilentProgress
 from cogx_runs.system.disk import cache_directory
 from tests.support.pipelines import TEXT, load, make_spec
 from tests.support.running import Phases
+from tests.support.specs import SPEC
 
 
 def make(
@@ -93,8 +93,8 @@ def test_a_cell_is_the_same_whatever_ran_before_it_on_the_pipeline(tiny_model: P
 
     warm_up_denoising(pipe, spec)
     warm_up_decoding(pipe.vae, spec)
-    dpm, _ = make(replace(spec, scheduler="dpm"), pipe)
-    untiled = replace(spec, vae_tiling=False, vae_slicing=False, num_frames=17, guidance_scale=1.0)
+    dpm, _ = make(spec.replace(scheduler="dpm"), pipe)
+    untiled = spec.replace(vae_tiling=False, vae_slicing=False, num_frames=17, guidance_scale=1.0)
     make(untiled, pipe)
     after, decoded_after = make(spec, pipe)
 
@@ -118,7 +118,7 @@ def test_the_noise_hash_is_that_of_the_cpu_generators_noise_and_goes_with_the_se
 
     noise = torch.randn((1, 3, 4, 4, 4), generator=torch.Generator("cpu").manual_seed(42))
     assert made.noise_sha256 == hashlib.sha256(noise.numpy().tobytes()).hexdigest()
-    assert make(replace(spec, seed=43), pipe)[0].noise_sha256 != made.noise_sha256
+    assert make(spec.replace(seed=43), pipe)[0].noise_sha256 != made.noise_sha256
 
 
 def test_every_step_is_told_and_the_phases_are_measured(tiny_model: Path) -> None:
@@ -161,9 +161,9 @@ def test_each_text_is_encoded_once_and_the_encoder_is_not_loaded_where_nothing_i
     spec, card = make_spec(tiny_model, negative_prompt="blurry"), resolve_model(str(tiny_model))
     said = Phases()
     texts = TextEncoding()
-    texts.encode_missing(card, [spec, replace(spec, seed=7), replace(spec, guidance_scale=1.0)], said)
-    first, second = texts.of(spec), texts.of(replace(spec, seed=7))
-    (seconds, peak), nothing = texts.take_cost(spec), texts.take_cost(replace(spec, seed=7))
+    texts.encode_missing(card, [spec, spec.replace(seed=7), spec.replace(guidance_scale=1.0)], said)
+    first, second = texts.of(spec), texts.of(spec.replace(seed=7))
+    (seconds, peak), nothing = texts.take_cost(spec), texts.take_cost(spec.replace(seed=7))
 
     assert said.phases == [f"loading the text encoder of {tiny_model}", "encoding 2 texts"]
     assert seconds > 0
@@ -174,7 +174,7 @@ def test_each_text_is_encoded_once_and_the_encoder_is_not_loaded_where_nothing_i
     later.encode_missing(card, [spec], said)
     assert len(said.phases) == 2
     assert torch.equal(later.of(spec).prompt, first.prompt)
-    later.encode_missing(card, [replace(spec, prompt="A cat.")], said)
+    later.encode_missing(card, [spec.replace(prompt="A cat.")], said)
     assert said.phases[-1] == "encoding 1 text"
 
 
@@ -193,8 +193,8 @@ def test_an_embedding_that_cannot_be_read_or_is_of_other_weights_is_encoded_agai
     texts.encode_missing(card, [spec], SilentProgress())
 
     assert torch.equal(texts.of(spec).prompt, expected)
-    assert not texts.has(replace(spec, model_revision="another"))
-    assert not texts.has(replace(spec, dtype="bfloat16"))
+    assert not texts.has(spec.replace(model_revision="another"))
+    assert not texts.has(spec.replace(dtype="bfloat16"))
 
 
 @pytest.mark.slow
@@ -225,10 +225,10 @@ def test_idle_time_is_what_lies_between_pieces_of_work() -> None:
 
 def test_a_hub_model_that_is_not_here_without_network_is_one_clear_line() -> None:
     card = resolve_model("2b")
-    key = PipelineKey(card.source, card.revision, "cpu", "float32", "resident", False)
+    spec = SPEC.replace(device="cpu", dtype="float32", placement="resident")
 
     with pytest.raises(CogxError, match=r"^the weights of zai-org/CogVideoX-2b are not on this machine and [^\n]*$"):
-        load_pipeline(card, key)
+        load_pipeline(card, spec)
 
 
 def test_a_model_larger_than_free_memory_is_refused_before_loading(

@@ -1,6 +1,5 @@
 """The clean latents looked at in the middle of denoising, and runs whose numbers are not finite."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -8,8 +7,8 @@ import pytest
 import torch
 from diffusers import CogVideoXPipeline
 
+from cogx_runs.definitions.parameters import Scheduler
 from cogx_runs.definitions.spec import RunSpec
-from cogx_runs.definitions.sweep import Scheduler
 from cogx_runs.errors import DegenerateError
 from cogx_runs.generation.generate import Denoised, denoise
 from cogx_runs.generation.text import TextEncoding
@@ -32,7 +31,7 @@ def test_looking_at_the_clean_latents_changes_no_bit_and_leaves_the_scheduler_as
     spec = make_spec(tiny_model, num_inference_steps=4)
     pipe = load(spec)
     for scheduler in get_args(Scheduler):
-        same = replace(spec, scheduler=scheduler)
+        same = spec.replace(scheduler=scheduler)
         plain = latents_of(same, pipe, None)
         seen: list[tuple[int, int, torch.Tensor]] = []
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from cogx_runs.definitions.parameters import Placement
 from cogx_runs.definitions.spec import Workload
-from cogx_runs.definitions.sweep import Placement
 from cogx_runs.models.cards import HUB_MODELS, ModelCard
 from cogx_runs.models.memory import (
     CONTEXT_GIB,
@@ -27,7 +27,7 @@ from cogx_runs.system.hardware import GIB
 from tests.support.gpus import FakeGpu, PlugIn
 
 SMALL, LARGE = HUB_MODELS["2b"], HUB_MODELS["5b"]
-OWN = Workload("float16", num_frames=49, height=480, width=720, guided=True, vae_tiling=True)
+OWN = Workload("float16", num_frames=49, height=480, width=720, is_guided=True, vae_tiling=True)
 
 
 def budget(vram: float, ram: float, max_vram_gib: float | None = None) -> Budget:
@@ -152,17 +152,17 @@ def test_the_placement_is_that_in_which_the_largest_cell_fits() -> None:
 
 @pytest.mark.parametrize("placement", ["resident", "group", "model", "sequential"])
 def test_more_of_anything_never_needs_less(placement: Placement) -> None:
-    less = needs(SMALL, placement, replace(OWN, num_frames=25, guided=False))
+    less = needs(SMALL, placement, replace(OWN, num_frames=25, is_guided=False))
 
     for changes in (
         {"num_frames": 49},
-        {"guided": True},
+        {"is_guided": True},
         {"height": 960},
         {"width": 1440},
         {"vae_tiling": False},
         {"dtype": "float32"},
     ):
-        more = needs(SMALL, placement, replace(OWN, **{"num_frames": 25, "guided": False} | changes))
+        more = needs(SMALL, placement, replace(OWN, **{"num_frames": 25, "is_guided": False} | changes))
         assert more.denoise_gib >= less.denoise_gib
         assert more.decode_gib >= less.decode_gib
         assert more != less
@@ -170,7 +170,7 @@ def test_more_of_anything_never_needs_less(placement: Placement) -> None:
 
 def test_guidance_doubles_the_activations_of_denoising_and_leaves_decoding_alone() -> None:
     weights = SMALL.transformer_parameters * 2 / GIB
-    guided, alone = (needs(SMALL, "model", replace(OWN, guided=guided)) for guided in (True, False))
+    guided, alone = (needs(SMALL, "model", replace(OWN, is_guided=guided)) for guided in (True, False))
 
     assert guided.denoise_gib - weights == pytest.approx(2 * (alone.denoise_gib - weights))
     assert guided.decode_gib == alone.decode_gib

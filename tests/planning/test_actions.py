@@ -22,13 +22,13 @@ def test_a_cell_that_is_finished_in_another_experiment_is_reused() -> None:
 
 
 def test_a_cell_whose_file_or_score_alone_is_another_is_reused() -> None:
-    other_file = past(replace(SPEC, fps=16), "FINISHED")
+    other_file = past(SPEC.replace(fps=16), "FINISHED")
 
     assert choose_actions([SPEC], [other_file]) == [Decision(Action.REUSE, decodes=True)]
 
 
 def test_a_cell_of_which_only_other_pixels_are_finished_is_run() -> None:
-    assert actions([SPEC], past(replace(SPEC, seed=43), "FINISHED")) == ["run"]
+    assert actions([SPEC], past(SPEC.replace(seed=43), "FINISHED")) == ["run"]
 
 
 @pytest.mark.parametrize("status", ["KILLED", "RUNNING", "SCHEDULED"])
@@ -44,7 +44,7 @@ def test_a_cell_that_failed_here_is_left_until_it_is_asked_for_again() -> None:
 
 
 def test_a_cell_that_was_ended_as_degenerate_is_made_whole_once_the_switch_is_off() -> None:
-    aborting = replace(SPEC, abort_degenerate=True)
+    aborting = SPEC.replace(abort_degenerate=True)
     ended = replace(tagged(past(aborting, "FAILED"), {DEGENERATE: "noise"}), params={"abort_degenerate": "True"})
     not_finite = replace(tagged(past(SPEC, "FAILED"), {DEGENERATE: "nan"}), params={"abort_degenerate": "False"})
 
@@ -73,12 +73,12 @@ def test_a_failed_cell_that_is_tried_again_takes_over_what_another_experiment_fi
 
 
 def test_a_cell_is_run_for_the_first_sweep_that_names_it_and_reused_by_the_others() -> None:
-    second, third = replace(SPEC, sweep="second"), replace(SPEC, sweep="third", placement="resident")
+    second, third = SPEC.replace(sweep="second"), SPEC.replace(sweep="third", placement="resident")
 
     assert actions([SPEC, second, third]) == ["run", "reuse", "reuse"]
 
 
 def test_a_cell_that_failed_in_the_first_sweep_is_run_in_the_second() -> None:
-    second = replace(SPEC, sweep="second")
+    second = SPEC.replace(sweep="second")
 
     assert actions([SPEC, second], past(SPEC, "FAILED")) == ["failed", "run"]

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from cogx_runs.definitions.parameters import Parameters
 from cogx_runs.definitions.prompts import Prompt, PromptLibrary
-from cogx_runs.definitions.sweep import Parameters, RandomDraw, Sweep
+from cogx_runs.definitions.sweep import RandomDraw, Sweep
 from cogx_runs.errors import InputError, Mistake
 from cogx_runs.planning.cells import resolve_cells
 from tests.support.planning import actions, make_sweep, resolve, values_of

@@ -1,6 +1,5 @@
 """Cost: seconds and GiB of a cell, learned from finished runs."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ from cogx_runs.tracking.tags import BESIDE, DEVICE_NAME, LATENTS_FROM, REUSED_FR
 from tests.support import specs
 from tests.support.tracked_runs import tracked
 
-SPEC = replace(specs.SPEC, num_inference_steps=10, device="cpu", dtype="float32", placement="resident")
+SPEC = specs.SPEC.replace(num_inference_steps=10, device="cpu", dtype="float32", placement="resident")
 HERE = {DEVICE_NAME: device_name("cpu")}
 
 
@@ -67,7 +66,7 @@ def test_one_finished_run_is_the_estimate_of_its_like() -> None:
 def test_another_step_count_is_learned_by_the_step() -> None:
     costs = CostModel([finished(step_s=0.5, decode_s=3.0)])
 
-    assert costs.estimate(replace(SPEC, num_inference_steps=50)).seconds == 28.0
+    assert costs.estimate(SPEC.replace(num_inference_steps=50)).seconds == 28.0
 
 
 def test_each_phase_is_the_median_of_the_runs_and_the_memory_their_peak() -> None:
@@ -86,7 +85,7 @@ def test_each_phase_is_the_median_of_the_runs_and_the_memory_their_peak() -> Non
 
 
 def test_without_guidance_a_step_takes_half_as_long_as_with_it_and_the_rest_as_long() -> None:
-    guided, free = SPEC, replace(SPEC, guidance_scale=1.0)
+    guided, free = SPEC, SPEC.replace(guidance_scale=1.0)
     rest = {"encode_text_s": 0.5, "decode_s": 3.0, "encode_video_s": 0.5}
 
     from_guided = CostModel([finished(guided, step_s=0.5, peak_vram_gib=9.0, **rest)]).estimate(free)
@@ -99,7 +98,7 @@ def test_without_guidance_a_step_takes_half_as_long_as_with_it_and_the_rest_as_l
 def test_fewer_frames_take_less_time_by_the_measured_exponent() -> None:
     costs = CostModel([finished(step_s=1.0, encode_text_s=0.5, decode_s=4.9, encode_video_s=0.49)])
 
-    estimate = costs.estimate(replace(SPEC, num_frames=25))
+    estimate = costs.estimate(SPEC.replace(num_frames=25))
 
     share = 25 / 49
     assert estimate.seconds == pytest.approx(0.5 + 10 * share**TOKENS_EXPONENT + 5.39 * share, abs=0.005)
@@ -116,22 +115,22 @@ def test_the_exponent_is_between_that_of_linear_layers_and_that_of_attention_and
 def test_the_nearest_shape_is_scaled_and_no_other() -> None:
     costs = CostModel(
         [
-            finished(replace(SPEC, num_frames=49), step_s=100.0),
-            finished(replace(SPEC, num_frames=25, guidance_scale=1.0), step_s=1.0),
-            finished(replace(SPEC, num_frames=9), step_s=100.0),
+            finished(SPEC.replace(num_frames=49), step_s=100.0),
+            finished(SPEC.replace(num_frames=25, guidance_scale=1.0), step_s=1.0),
+            finished(SPEC.replace(num_frames=9), step_s=100.0),
         ]
     )
 
-    estimate = costs.estimate(replace(SPEC, num_frames=25))
+    estimate = costs.estimate(SPEC.replace(num_frames=25))
 
     assert estimate.seconds == 20.0
     assert estimate.basis.startswith("scaled from 1 finished at 25 frames, guidance off; ")
 
 
 def test_of_two_runs_with_as_many_frames_the_one_with_the_same_guidance_tells() -> None:
-    costs = CostModel([finished(step_s=1.0), finished(replace(SPEC, guidance_scale=1.0), step_s=0.75)])
+    costs = CostModel([finished(step_s=1.0), finished(SPEC.replace(guidance_scale=1.0), step_s=0.75)])
 
-    guided, free = costs.estimate(SPEC), costs.estimate(replace(SPEC, guidance_scale=0.5))
+    guided, free = costs.estimate(SPEC), costs.estimate(SPEC.replace(guidance_scale=0.5))
 
     assert (guided.seconds, free.seconds) == (10.0, 7.5)
     assert guided.basis.startswith("median of 1 finished run like it; ")
@@ -151,14 +150,14 @@ def test_of_two_runs_with_as_many_frames_the_one_with_the_same_guidance_tells() 
     ids=lambda changes: next(iter(changes)),
 )
 def test_a_run_of_another_kind_tells_nothing(changes: dict[str, Any]) -> None:
-    assert CostModel([finished(replace(SPEC, **changes), step_s=1.0)]).estimate(SPEC) == NOTHING_YET
+    assert CostModel([finished(SPEC.replace(**changes), step_s=1.0)]).estimate(SPEC) == NOTHING_YET
 
 
 @pytest.mark.parametrize(
     "changes", [{"seed": 43}, {"prompt": "A cat."}, {"fps": 16}, {"vae_slicing": False}], ids=lambda c: next(iter(c))
 )
 def test_a_run_of_another_seed_prompt_or_file_tells_as_much(changes: dict[str, Any]) -> None:
-    assert CostModel([finished(replace(SPEC, **changes), step_s=1.0)]).estimate(SPEC).seconds == 10.0
+    assert CostModel([finished(SPEC.replace(**changes), step_s=1.0)]).estimate(SPEC).seconds == 10.0
 
 
 @pytest.mark.parametrize(
@@ -201,11 +200,11 @@ def test_the_error_is_the_median_over_the_runs_of_each_estimated_from_the_others
 
 
 def test_a_single_run_of_each_kind_has_nothing_to_be_estimated_from() -> None:
-    assert CostModel([finished(step_s=1.0), finished(replace(SPEC, height=240), step_s=1.0)]).error is None
+    assert CostModel([finished(step_s=1.0), finished(SPEC.replace(height=240), step_s=1.0)]).error is None
 
 
 def test_the_error_counts_how_far_scaling_between_shapes_was_off() -> None:
-    costs = CostModel([finished(step_s=0.6), finished(replace(SPEC, guidance_scale=1.0), step_s=0.4)])
+    costs = CostModel([finished(step_s=0.6), finished(SPEC.replace(guidance_scale=1.0), step_s=0.4)])
 
     # 6 s from the unguided run's 4 s is 8 s, off by 1/3; 4 s from the guided run's 6 s is 3 s, off by 1/4.
     assert costs.error == pytest.approx((1 / 3 + 1 / 4) / 2)

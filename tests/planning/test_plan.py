@@ -6,7 +6,7 @@ import pytest
 
 from cogx_runs.api import plan_sweeps
 from cogx_runs.definitions import shipped
-from cogx_runs.definitions.sweep import Parameters
+from cogx_runs.definitions.parameters import Parameters
 from cogx_runs.errors import CogxError
 from cogx_runs.models.memory import Budget
 from cogx_runs.planning.actions import Action

@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,8 +23,8 @@ from tests.support.runs import SMALL, make_axis, make_run, sweep_of
 def test_a_cell_that_failed_and_was_made_again_is_shown_once_and_finished(store: RunStore) -> None:
     make_run(store, SMALL, error="boom")
     make_run(store, SMALL)
-    make_run(store, replace(SMALL, seed=1), error="boom")
-    claim(store, store.experiment_id("exp"), replace(SMALL, seed=2))
+    make_run(store, SMALL.replace(seed=1), error="boom")
+    claim(store, store.experiment_id("exp"), SMALL.replace(seed=2))
 
     runs = list(store.runs(["exp"]))
     cells, unfinished = cells_of(runs)
@@ -39,7 +38,7 @@ def test_a_cell_that_failed_and_was_made_again_is_shown_once_and_finished(store:
 def test_a_failed_cell_shows_its_error_and_a_reused_one_says_so(store: RunStore, tmp_path: Path) -> None:
     trace = 'Traceback:\n  File "x.py", line 1, in f\n    f()\nValueError: 3 < 4 & so\nsecond line\n'
     make_axis(store, "guidance_scale", [1.0, 6.0], tags={"cogx.reused_from": "abc"})
-    make_run(store, replace(SMALL, guidance_scale=12.0), error=trace)
+    make_run(store, SMALL.replace(guidance_scale=12.0), error=trace)
 
     page = write_report(["exp"], tmp_path / "out", log=False).page.read_text(encoding="utf-8")
 
@@ -49,12 +48,12 @@ def test_a_failed_cell_shows_its_error_and_a_reused_one_says_so(store: RunStore,
 
 
 def test_a_search_shows_its_trials_the_best_first_and_each_video_once(store: RunStore, tmp_path: Path) -> None:
-    spec = replace(SMALL, axes=("guidance_scale",))
+    spec = SMALL.replace(axes=("guidance_scale",))
     for number, guidance in enumerate((1.0, 2.0, 3.0, 4.0), 1):
         tags = {"cogx.trial": str(number), "cogx.trial.search": "a"}
         tags["cogx.trial.parameters"] = json.dumps({"guidance_scale": guidance})
         for prompt in ("cat", "dog"):
-            made = replace(spec, guidance_scale=guidance, prompt_name=prompt, prompt=f"A {prompt}.")
+            made = spec.replace(guidance_scale=guidance, prompt_name=prompt, prompt=f"A {prompt}.")
             failed = number == 4 and prompt == "dog"
             figures = {"clip_score": guidance + len(prompt), "denoise_s": 2.0 if guidance == 2 else 1.0}
             make_run(store, made, metrics=figures, tags=tags, error="ValueError: no" if failed else None)
@@ -85,9 +84,9 @@ def test_a_search_shows_its_trials_the_best_first_and_each_video_once(store: Run
 
 
 def test_a_promoted_video_and_the_one_it_was_made_from_say_so(store: RunStore, tmp_path: Path) -> None:
-    few = make_run(store, replace(SMALL, num_inference_steps=10, axes=("num_inference_steps",)))
+    few = make_run(store, SMALL.replace(num_inference_steps=10, axes=("num_inference_steps",)))
     tags = {"cogx.promoted_from": few, "cogx.promoted_by": "clip_score", "cogx.promoted_rank": "1 of 4"}
-    make_run(store, replace(SMALL, axes=("num_inference_steps",)), tags=tags)
+    make_run(store, SMALL.replace(axes=("num_inference_steps",)), tags=tags)
 
     page = write_report(["exp"], tmp_path / "out", log=False).page.read_text(encoding="utf-8")
 
@@ -95,10 +94,10 @@ def test_a_promoted_video_and_the_one_it_was_made_from_say_so(store: RunStore, t
 
 
 def test_text_from_prompts_and_errors_is_escaped_everywhere(store: RunStore, tmp_path: Path) -> None:
-    evil = replace(SMALL, prompt=EVIL, prompt_name=EVIL, negative_prompt=EVIL)
+    evil = SMALL.replace(prompt=EVIL, prompt_name=EVIL, negative_prompt=EVIL)
     make_axis(store, "guidance_scale", [1.0, 6.0], evil)
-    make_axis(store, "guidance_scale", [1.0, 6.0], replace(evil, negative_prompt=""))
-    make_run(store, replace(evil, guidance_scale=12.0), error=f"ValueError: {EVIL}")
+    make_axis(store, "guidance_scale", [1.0, 6.0], evil.replace(negative_prompt=""))
+    make_run(store, evil.replace(guidance_scale=12.0), error=f"ValueError: {EVIL}")
 
     page = write_report(["exp"], tmp_path / "out", log=False).page.read_text(encoding="utf-8")
 
@@ -178,7 +177,7 @@ def test_an_axis_of_words_and_what_the_sweep_is_for_are_shown(store: RunStore, t
 )
 def test_what_cannot_be_reported_is_one_clear_line(store: RunStore, arguments: list[str], message: str) -> None:
     make_axis(store, "guidance_scale", [1.0, 6.0])
-    make_run(store, replace(SMALL, sweep="failed"), error="boom")
+    make_run(store, SMALL.replace(sweep="failed"), error="boom")
     Path("file").touch()
 
     done = CliRunner().invoke(cli, ["report", *arguments])
@@ -191,8 +190,8 @@ def test_what_cannot_be_reported_is_one_clear_line(store: RunStore, arguments: l
 
 def test_the_command_writes_one_page_on_several_sweeps_and_prints_its_place(store: RunStore) -> None:
     make_axis(store, "guidance_scale", [1.0, 6.0])
-    make_axis(store, "guidance_scale", [1.0, 6.0], replace(SMALL, prompt_name="boat", prompt="A boat."))
-    make_run(store, replace(SMALL, sweep="plain", axes=()))
+    make_axis(store, "guidance_scale", [1.0, 6.0], SMALL.replace(prompt_name="boat", prompt="A boat."))
+    make_run(store, SMALL.replace(sweep="plain", axes=()))
 
     options = ["--baseline", "guidance_scale=1", "--margin", "clip_score=0.5", "--no-log"]
     done = CliRunner().invoke(cli, ["report", "exp", "plain", "-o", "out", *options])

@@ -4,7 +4,6 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,10 +32,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project)
         store = RunStore()
-        make_axis(store, "num_frames", [9, 17], replace(SMALL, prompt=EVIL, prompt_name=EVIL))
-        make_run(store, replace(SMALL, prompt=EVIL, prompt_name=EVIL, num_frames=25), error=f"ValueError: {EVIL}")
+        make_axis(store, "num_frames", [9, 17], SMALL.replace(prompt=EVIL, prompt_name=EVIL))
+        make_run(store, SMALL.replace(prompt=EVIL, prompt_name=EVIL, num_frames=25), error=f"ValueError: {EVIL}")
         for number in range(28):
-            make_run(store, replace(SMALL, sweep="many", axes=(), prompt=f"Prompt {number}", prompt_name=f"p{number}"))
+            make_run(store, SMALL.replace(sweep="many", axes=(), prompt=f"Prompt {number}", prompt_name=f"p{number}"))
         write_report(["exp", "many"], project / "out", log=False)
     return project
 

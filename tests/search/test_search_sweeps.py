@@ -14,9 +14,10 @@ from click.testing import CliRunner, Result
 
 from cogx_runs import best_trials, load_runs, run_sweeps
 from cogx_runs.cli import cli
+from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.definitions.sweep import Sweep, load_sweeps
 from cogx_runs.errors import CogxError
-from cogx_runs.generation.pipeline import PipelineKey, load_pipeline
+from cogx_runs.generation.pipeline import load_pipeline
 from cogx_runs.models.cards import ModelCard
 from tests.support.processes import Death, ended, start
 from tests.support.running import executor
@@ -53,9 +54,9 @@ def test_a_search_runs_beside_ordinary_sweeps_goes_on_and_tells_its_best(
 ) -> None:
     loads = []
 
-    def load(card: ModelCard, key: PipelineKey) -> Any:
-        loads.append(key)
-        return load_pipeline(card, key)
+    def load(card: ModelCard, spec: RunSpec) -> Any:
+        loads.append(spec)
+        return load_pipeline(card, spec)
 
     def sweep(trials: int, *options: str) -> Result:
         sweep_files(trials, ["clip_score", "denoise_s"])

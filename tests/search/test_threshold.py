@@ -11,9 +11,10 @@ import yaml
 from click.testing import CliRunner
 
 from cogx_runs.cli import cli
+from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import CogxError, InputError
 from cogx_runs.execution.outcomes import Outcome
-from cogx_runs.generation.pipeline import PipelineKey, load_pipeline
+from cogx_runs.generation.pipeline import load_pipeline
 from cogx_runs.models.cards import ModelCard
 from cogx_runs.planning.plan import Plan
 from cogx_runs.search.threshold import ThresholdSearch, find_threshold
@@ -222,12 +223,12 @@ def test_the_command_runs_a_search_and_prints_the_curve_and_goes_on_from_there(
     study: Callable[..., Path], project: Path
 ) -> None:
     file = study(axes={"num_inference_steps": [1, 2, 3, 5]}, base={"num_inference_steps": 5})
-    loads: list[PipelineKey] = []
+    loads: list[RunSpec] = []
     said: list[str] = []
 
-    def load(card: ModelCard, key: PipelineKey) -> Any:
-        loads.append(key)
-        return load_pipeline(card, key)
+    def load(card: ModelCard, spec: RunSpec) -> Any:
+        loads.append(spec)
+        return load_pipeline(card, spec)
 
     with executor(load_pipeline=load) as used:
         find_threshold(file, margin=1000, executor=used, report=said.append)

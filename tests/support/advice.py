@@ -5,8 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from cogx_runs.definitions.parameters import Parameters
 from cogx_runs.definitions.prompts import Prompt, PromptLibrary
-from cogx_runs.definitions.sweep import Parameters, Sweep
+from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.models.memory import Budget
 from cogx_runs.planning.advice import advise
 from cogx_runs.planning.cells import resolve_cells

@@ -1,7 +1,6 @@
 """Runs as a DataFrame without a store, for the tests of what is computed from them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -15,7 +14,7 @@ def run(tags: Mapping[str, str] | None = None, status: str = "FINISHED", **given
     """A row as the store gives it; what is no parameter is a metric."""
     spec_values = {name: value for name, value in given.items() if name in SPEC.config}
     spec_values.setdefault("prompt", f"A text of {given.get('prompt_name', 'panda')}.")
-    spec = replace(SPEC, **spec_values)
+    spec = SPEC.replace(**spec_values)
     metrics = {name: value for name, value in given.items() if name not in SPEC.config}
     return {
         "run_id": f"{spec.output_hash}{sorted((tags or {}).items())}{spec.placement}",

@@ -4,10 +4,11 @@ from pathlib import Path
 
 from diffusers import CogVideoXPipeline
 
+from cogx_runs.definitions.parameters import Parameters
 from cogx_runs.definitions.prompts import Prompt
 from cogx_runs.definitions.spec import RunSpec
-from cogx_runs.definitions.sweep import Parameters, Sweep
-from cogx_runs.generation.pipeline import PipelineKey, load_pipeline
+from cogx_runs.definitions.sweep import Sweep
+from cogx_runs.generation.pipeline import load_pipeline
 from cogx_runs.models.cards import resolve_model
 from cogx_runs.planning.cells import resolve_cell
 
@@ -17,8 +18,8 @@ TEXT = "A panda plays the guitar in a bamboo forest."
 def make_spec(model: Path, **changes: object) -> RunSpec:
     base = Parameters.model_validate({"model": str(model), "num_inference_steps": 3, "num_frames": 9, **changes})
     sweep = Sweep(name="exp", file="exp.yaml", description="", prompts=None, base=base, axes={}, vary="one_at_a_time")
-    return resolve_cell(sweep, base.model_dump(), Prompt("p", TEXT, ""), resolve_model(str(model)), "cpu", {})
+    return resolve_cell(sweep, base, Prompt("p", TEXT, ""), resolve_model(str(model)), "cpu", {})
 
 
 def load(spec: RunSpec) -> CogVideoXPipeline:
-    return load_pipeline(resolve_model(spec.model), PipelineKey.of(spec))
+    return load_pipeline(resolve_model(spec.model), spec)

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cogx_runs.definitions.parameters import Parameters
 from cogx_runs.definitions.prompts import Prompt, PromptLibrary
 from cogx_runs.definitions.spec import RunSpec
-from cogx_runs.definitions.sweep import Parameters, Sweep, Vary
+from cogx_runs.definitions.sweep import Sweep, Vary
 from cogx_runs.models.memory import Budget
 from cogx_runs.planning.actions import Action, choose_actions
 from cogx_runs.planning.cells import resolve_cells

@@ -1,7 +1,6 @@
 """Runs of candidates at few steps and of finals at many, without a store."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from cogx_runs.tracking.record import params
@@ -24,7 +23,7 @@ def row(
     """A run as the store gives it."""
     text = given.pop("text", f"A text of {prompt}.")
     start_time = given.pop("start_time", 0)
-    spec = replace(SPEC, prompt_name=prompt, prompt=text, seed=seed, num_inference_steps=steps, axes=("seed",), **given)
+    spec = SPEC.replace(prompt_name=prompt, prompt=text, seed=seed, num_inference_steps=steps, axes=("seed",), **given)
     return {
         "run_id": f"{prompt}{seed}{steps}{spec.signature}{status}",
         "run_name": spec.run_name,

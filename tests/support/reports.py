@@ -1,7 +1,6 @@
 """Cells and pages of reports, without a store."""
 
 import re
-from dataclasses import replace
 from html import unescape
 from typing import Any
 
@@ -22,7 +21,7 @@ def cell(
     clip_score: float = 30.0, wall_time_s: float = 10.0, tags: dict[str, str] | None = None, **given: Any
 ) -> TrackedRun:
     """A finished cell with these parameters."""
-    spec = replace(SMALL, **given)
+    spec = SMALL.replace(**given)
     return tracked(
         spec,
         run_id=spec.output_hash,

@@ -1,7 +1,6 @@
 """Finished and failed runs for the tests of reports: real ones in the store, with small real videos."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from cogx_runs.definitions.parameters import Parameters
 from cogx_runs.definitions.spec import RunSpec
-from cogx_runs.definitions.sweep import Parameters, Sweep
+from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.tracking.record import params, spec_metrics
 from cogx_runs.tracking.run import RunState
 from cogx_runs.tracking.store import RunStore
@@ -18,7 +18,7 @@ from cogx_runs.video import contact_sheet, write_mp4
 from tests.support.claims import claim
 from tests.support.specs import SPEC
 
-SMALL = replace(SPEC, height=32, width=48, num_frames=9, device="cpu", placement="resident", model="toy")
+SMALL = SPEC.replace(height=32, width=48, num_frames=9, device="cpu", placement="resident", model="toy")
 
 
 def sweep_of(spec: RunSpec) -> Sweep:
@@ -58,7 +58,7 @@ def make_run(
 
 def make_axis(store: RunStore, axis: str, values: Sequence[Any], spec: RunSpec = SMALL, **given: Any) -> list[str]:
     """A finished run of each value."""
-    return [make_run(store, replace(spec, axes=(axis,), **{axis: value}), **given) for value in values]
+    return [make_run(store, spec.replace(axes=(axis,), **{axis: value}), **given) for value in values]
 
 
 @cache

@@ -1,13 +1,13 @@
 """A cell, a sweep and a finished run for the tests of the store."""
 
-from dataclasses import replace
 from pathlib import Path
 
-from cogx_runs.definitions.sweep import Parameters, Sweep
+from cogx_runs.definitions.parameters import Parameters
+from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.tracking.store import RunStore
 from tests.support import specs
 
-SPEC = replace(specs.SPEC, prompt="A panda plays.")
+SPEC = specs.SPEC.replace(prompt="A panda plays.")
 SWEEP = Sweep(
     name="exp", file="exp.yaml", description="Why.", prompts=("panda",), base=Parameters(), axes={},
     vary="one_at_a_time",

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,14 +61,14 @@ def test_a_finished_cell_cannot_be_claimed_again(store: RunStore, experiment: st
         finish(store, str(claims.claim(experiment, SPEC, {})), tmp_path / "artifacts")
 
         assert claims.claim(experiment, SPEC, {}) is None
-        assert claims.claim(experiment, replace(SPEC, seed=1), {}) is not None
+        assert claims.claim(experiment, SPEC.replace(seed=1), {}) is not None
 
 
 def test_what_one_holder_gives_up_is_not_taken_from_another_of_the_same_process(
     store: RunStore, experiment: str
 ) -> None:
     with Claims(RunStore()) as other, Claims(store) as claims:
-        kept = other.claim(experiment, replace(SPEC, seed=7), {})
+        kept = other.claim(experiment, SPEC.replace(seed=7), {})
         released = claims.claim(experiment, SPEC, {})
 
         claims.release_all()
@@ -133,8 +132,8 @@ def test_the_same_video_is_waited_for_by_the_one_who_came_later(store: RunStore,
     second = store.open_experiment(SWEEP.model_copy(update={"name": "exp2"}))
     with Claims(store) as one, Claims(store) as other:
         first_run = str(one.claim(experiment, SPEC, {}))
-        later_run = str(other.claim(second, replace(SPEC, sweep="exp2"), {}))
-        unlike = str(other.claim(second, replace(SPEC, sweep="exp2", seed=7), {}))
+        later_run = str(other.claim(second, SPEC.replace(sweep="exp2"), {}))
+        unlike = str(other.claim(second, SPEC.replace(sweep="exp2", seed=7), {}))
 
         assert [one.is_being_made(first_run), other.is_being_made(later_run)] == [False, True]
         assert not other.is_being_made(unlike)

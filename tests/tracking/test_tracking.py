@@ -1,7 +1,6 @@
 """The store, on a real SQLite file."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,7 +75,7 @@ def test_an_experiment_keeps_the_axes_that_its_runs_differ_in_whatever_its_file_
     opened(seed=(1, 2), scheduler=("ddim", "dpm"), num_inference_steps=(25,), fps=(8, 16))
     experiment = store.experiment_id("exp")
     for values in ({"seed": 1}, {"seed": 2, "scheduler": "dpm"}, {"seed": 2, "num_inference_steps": 25}):
-        spec = replace(SPEC, **values)
+        spec = SPEC.replace(**values)
         run_id = claim(store, experiment, spec)
         store.describe(run_id, known_params(spec), {})
 
@@ -116,7 +115,7 @@ def test_a_store_that_is_no_database_is_one_line(tmp_path: Path) -> None:
 def test_of_several_finished_runs_the_generated_one_is_found_not_the_reused(store: RunStore, tmp_path: Path) -> None:
     made = claim(store, store.open_experiment(SWEEP), SPEC)
     other = SWEEP.model_copy(update={"name": "exp2"})
-    reused = claim(store, store.open_experiment(other), replace(SPEC, sweep="exp2"), {"cogx.reused_from": str(made)})
+    reused = claim(store, store.open_experiment(other), SPEC.replace(sweep="exp2"), {"cogx.reused_from": str(made)})
     assert reused is not None
     finish(store, made, tmp_path / "a")
     finish(store, reused, tmp_path / "b")

@@ -8,9 +8,10 @@ from functools import cached_property
 from typing import Any, Literal
 
 from cogx_runs.analysis.trials import best_of, objective_means
+from cogx_runs.definitions.parameters import SWEPT
 from cogx_runs.definitions.ranges import Direction
-from cogx_runs.definitions.spec import SHORT_NAMES
-from cogx_runs.definitions.sweep import NOT_SWEPT, Sweep
+from cogx_runs.definitions.spec import short_name
+from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
 from cogx_runs.execution.executor import Executor
 from cogx_runs.execution.outcomes import Outcome, OutcomeStatus, known_outcome
@@ -50,7 +51,7 @@ class Trial:
     @property
     def what(self) -> str:
         """`guidance=7.343 steps=25`"""
-        return " ".join(f"{SHORT_NAMES.get(axis, axis)}={value}" for axis, value in self.parameters.items())
+        return " ".join(f"{short_name(axis)}={value}" for axis, value in self.parameters.items())
 
 
 class Search:
@@ -74,7 +75,7 @@ class Search:
         and the seeds. Budget, objectives and prompts may change, and the search goes on."""
         searched = {name: values_of(self.sweep, name) for name in self.sweep.axes}
         ranges = {name: found.model_dump() for name, found in self.sweep.ranges.items()}
-        base = self.sweep.base.model_dump(exclude={*NOT_SWEPT, *self.sweep.axes, "seed"})
+        base = self.sweep.base.model_dump(include={*SWEPT} - {*self.sweep.axes, "seed"})
         content = [searched, ranges, base, self.seeds, self.settings.seed]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -1,0 +1,165 @@
+"""The parameters of a configuration: each says once what it is and what it does."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from cogx_runs.definitions.frozen import Frozen
+from cogx_runs.definitions.role import Changes, Compared, Logged, Reloads, Role, Warms, names_where, roles_of
+
+Placement = Literal["auto", "resident", "group", "model", "sequential"]
+Scheduler = Literal["ddim", "dpm", "ddim_matched", "dpm_matched"]
+Dtype = Literal["float16", "bfloat16", "float32"]
+
+OLD_NAMES = {
+    "steps": "num_inference_steps",
+    "guidance": "guidance_scale",
+    "cfg": "guidance_scale",
+    "frames": "num_frames",
+    "seeds": "seed",
+}
+"""The names that the scripts before this tool used, for a better suggestion."""
+
+MATCHED: dict[Scheduler, Scheduler] = {"ddim": "ddim_matched", "dpm": "dpm_matched"}
+"""By each of diffusers' schedulers, the one whose steps match its timesteps at every count."""
+
+
+def is_guided(guidance_scale: float) -> bool:
+    """Whether guidance is on: then each step takes two passes."""
+    return guidance_scale > 1
+
+
+_SIZE = Role(changes=Changes.PIXELS, warms=Warms.STEP | Warms.DECODING, costs=True, mixes=False, is_shape=True, asked=2)
+
+
+class Parameters(Frozen):
+    """One configuration; null means the model's own value."""
+
+    model: Annotated[
+        str,
+        Field(min_length=1, description="`2b`, `5b`, `toy`, or a folder in diffusers' format."),
+        Role(changes=Changes.WEIGHTS, compared=Compared.NEVER, short="model", is_stated=True, asked=0),
+    ] = "2b"
+    revision: Annotated[
+        str | None,
+        Field(description="Commit of a hub model; null is the tested one."),
+        Role(changes=Changes.WEIGHTS, logged=Logged.ELSEWHERE),
+    ] = None
+    num_inference_steps: Annotated[
+        int,
+        Field(ge=1, le=1000, description="Denoising steps."),
+        Role(changes=Changes.PIXELS, short="steps", is_stated=True, asked=2),
+    ] = 50
+    guidance_scale: Annotated[
+        float,
+        Field(ge=0, le=100, description="Classifier-free guidance weight; at 1 or below it is off, at half the cost."),
+        Role(
+            changes=Changes.PIXELS,
+            warms=Warms.STEP,
+            acts_as=is_guided,
+            short="guidance",
+            suffix="gs",
+            is_stated=True,
+            asked=2,
+        ),
+    ] = 6.0
+    num_frames: Annotated[
+        int,
+        Field(ge=1, description="Frames; 8N+1, at most the model's own number."),
+        Role(changes=Changes.PIXELS, warms=Warms.STEP, is_shape=True, short="frames", is_stated=True, asked=2),
+    ] = 49
+    fps: Annotated[
+        int,
+        Field(ge=1, le=120, description="Frames a second of the mp4; changes the file, not the pixels."),
+        Role(changes=Changes.FILE, is_judged=False, is_stated=True, asked=2),
+    ] = 8
+    seed: Annotated[
+        int,
+        Field(ge=0, lt=2**63, description="Seed of the initial noise, drawn on the CPU."),
+        Role(changes=Changes.PIXELS, compared=Compared.AS_DRAWS, is_judged=False, is_stated=True, asked=1),
+    ] = 42
+    negative_prompt: Annotated[
+        str,
+        Field(description="What guidance steers away from."),
+        Role(changes=Changes.PIXELS, asked=2),
+    ] = ""
+    height: Annotated[
+        int | None,
+        Field(ge=16, description="Pixels; null is the model's own."),
+        _SIZE,
+    ] = None
+    width: Annotated[
+        int | None,
+        Field(ge=16, description="Pixels; null is the model's own."),
+        _SIZE,
+    ] = None
+    scheduler: Annotated[
+        Scheduler | None,
+        Field(
+            description=(
+                "`ddim`, `dpm`, or `ddim_matched`, `dpm_matched`, which are right at every step count; null"
+                " is the model's own."
+            )
+        ),
+        Role(changes=Changes.PIXELS, warms=Warms.STEP, costs=True, asked=2),
+    ] = None
+    use_dynamic_cfg: Annotated[
+        bool,
+        Field(description="diffusers' dynamic guidance."),
+        Role(changes=Changes.PIXELS),
+    ] = False
+    dtype: Annotated[
+        Dtype | None,
+        Field(description="null is float16 for 2b, bfloat16 for 5b, float32 on a CPU, always as resolved in the run."),
+        Role(changes=Changes.PIXELS, reloads=Reloads.PIPELINE | Reloads.VAE, costs=True, mixes=False, asked=2),
+    ] = None
+    vae_tiling: Annotated[
+        bool,
+        Field(description="Decode in tiles: less memory, slightly other pixels."),
+        Role(changes=Changes.PIXELS, warms=Warms.DECODING, costs=True, is_judged=False),
+    ] = True
+    vae_slicing: Annotated[
+        bool,
+        Field(description="Decode the videos of a batch one by one: less memory, same pixels."),
+        Role(changes=Changes.NOTHING, is_judged=False, tells_apart=False),
+    ] = True
+    placement: Annotated[
+        Placement,
+        Field(description="Where the weights live: `resident`, `group`, `model`, `sequential`; `auto` chooses."),
+        Role(changes=Changes.NOTHING, reloads=Reloads.PIPELINE, costs=True, is_of_machine=True),
+    ] = "auto"
+    compile: Annotated[
+        bool,
+        Field(description="Compile the transformer's blocks: a faster step, slightly other pixels, a slower start."),
+        Role(changes=Changes.PIXELS, reloads=Reloads.PIPELINE, costs=True),
+    ] = False
+    video_quality: Annotated[
+        float,
+        Field(ge=1, le=10, description="imageio's scale for the mp4; 5 is crf 25, as diffusers' export_to_video."),
+        Role(changes=Changes.FILE, is_judged=False, asked=3),
+    ] = 5.0
+    clip_model: Annotated[
+        str | None,
+        Field(
+            description=(
+                "CLIP of the score: `ARCHITECTURE:TAG`, `ARCHITECTURE:/a/checkpoint`, `toy`, or a folder; "
+                "null is `ViT-B-32:openai`, and `toy` for the toy."
+            )
+        ),
+        Role(changes=Changes.SCORE, compared=Compared.NEVER, mixes=False, asked=2),
+    ] = None
+    abort_degenerate: Annotated[
+        bool,
+        Field(description="End a run early, as failed, once what it denoises to is noise, flat or not finite."),
+        Role(changes=Changes.NOTHING, is_judged=False, tells_apart=False),
+    ] = False
+
+
+SWEPT = names_where(roles_of(Parameters), lambda role: role.changes is not Changes.NOTHING)
+"""Parameters that can be an axis: cells that differ in any other would all be one."""
+RESOLVED = tuple(
+    name
+    for name, role in roles_of(Parameters).items()
+    if Parameters.model_fields[name].default is None and role.logged is Logged.PARAM
+)
+"""Parameters whose null the model or the device resolves, so that it would be another value elsewhere."""
