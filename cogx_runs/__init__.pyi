@@ -12,7 +12,7 @@ from .errors import CogxError, InputError
 from .export import export_runs
 from .report.folder import write_report
 from .rescore.rescoring import rescore_runs
-from .search.promotion import promote
+from .search.promotion.finals import promote
 from .search.threshold import find_threshold
 
 __all__ = [

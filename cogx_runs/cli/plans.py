@@ -97,7 +97,8 @@ def promote(sweep: str, top: str, dry_run: bool, as_json: bool, **options: Any) 
     from cogx_runs.cli.promoted import choice_dict, print_choice, print_promotion, promotion_dict
     from cogx_runs.cli.tables import print_advice, print_plan
     from cogx_runs.errors import CogxError
-    from cogx_runs.search.promotion import carry_out, plan_promotion
+    from cogx_runs.search.promotion.finals import carry_out
+    from cogx_runs.search.promotion.plan import plan_promotion
 
     with told_as_json(as_json):
         if top != "all" and not top.isdecimal():

@@ -7,7 +7,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from cogx_runs.cli.tables import stdout
-from cogx_runs.search.promotion import PlannedPromotion, Promotion
+from cogx_runs.search.promotion.finals import Promotion
+from cogx_runs.search.promotion.plan import PlannedPromotion
 
 
 def print_choice(planned: PlannedPromotion) -> None:

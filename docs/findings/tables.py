@@ -16,7 +16,7 @@ from cogx_runs.analysis.intervals import Sample
 from cogx_runs.analysis.promotion.agreement import agreement
 from cogx_runs.analysis.promotion.choice import choose
 from cogx_runs.analysis.promotion.finals import compare
-from cogx_runs.analysis.promotion.wording import say_comparison
+from cogx_runs.analysis.promotion.wording import describe_comparison
 from cogx_runs.analysis.threshold import threshold_sentence
 from cogx_runs.analysis.wording import yardstick
 from cogx_runs.formatting import signed
@@ -229,7 +229,7 @@ def previews(study: Study) -> str:
             ])  # fmt: skip
     choice = choose(runs, SCORE, 50, from_steps=25)
     said = [
-        say_comparison(one, choice)
+        describe_comparison(one, choice)
         for metric in (SCORE, "background_consistency")
         for one in compare(runs, choice, metric)
     ]

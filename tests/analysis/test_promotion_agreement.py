@@ -10,7 +10,7 @@ from cogx_runs.analysis.intervals import Sample
 from cogx_runs.analysis.promotion.agreement import Agreement, agreement
 from cogx_runs.analysis.promotion.choice import choose
 from cogx_runs.analysis.promotion.finals import compare, metric_to_check_by, promoted
-from cogx_runs.analysis.promotion.wording import no_agreement, say_agreement, say_comparison
+from cogx_runs.analysis.promotion.wording import describe_agreement, describe_comparison, describe_no_agreement
 from cogx_runs.errors import CogxError
 from tests.support.frames import frame_of
 from tests.support.promotions import OTHER, TWO, both, row
@@ -56,7 +56,7 @@ def test_agreement_is_the_mean_over_prompts_with_their_interval() -> None:
     exact = (stats.beta.ppf(0.025, 2, 2), stats.beta.ppf(0.975, 3, 1))
     assert (found.hits, found.hit_low, found.hit_high) == (2, pytest.approx(exact[0]), pytest.approx(exact[1]))
     assert found.regret_low == 0
-    assert say_agreement(found) == [
+    assert describe_agreement(found) == [
         "Agreement of 25 and 50 steps by clip_score: 3 prompts of 3 to 4 candidates.",
         f"Kendall's tau: 0.80 on average (95% interval {low:.3g} to 1; 1 is the same order, 0 is none).",
         "The best at 25 steps is the best at 50 in 2 of 3 (95% interval 9% to 99%; 39% by chance alone).",
@@ -78,7 +78,7 @@ def test_prompts_whose_finals_are_not_all_there_say_nothing_of_agreement() -> No
     assert (found.hits, found.regret, found.regret_low) == (0, 1, None)
     winners = frame_of(both({"a": scores["a"]}))
     assert agreement(winners, "clip_score", 25, 50) is None
-    assert "`--top all` makes them" in no_agreement(choose(winners, "clip_score", 50))
+    assert "`--top all` makes them" in describe_no_agreement(choose(winners, "clip_score", 50))
     with pytest.raises(CogxError, match="nobody knows which direction is better"):
         agreement(winners.assign(**{"metrics.file_size_bytes": 1.0}), "file_size_bytes", 25, 50)
 
@@ -115,13 +115,13 @@ def test_the_winners_are_compared_by_both_metrics() -> None:
         ("b", 5.0, 9.0, None, 14.0),
     ]
     (change, lead, _), (_, held, _) = compare(frame, choice, "clip_score"), compare(frame, choice, OTHER)
-    assert say_comparison(change, choice) == (
+    assert describe_comparison(change, choice) == (
         "By clip_score, which chose: at 50 steps the best are 3 higher than at 25 (95% interval −9.71 to 15.7; "
         "2 prompts): this tends to be lower than what the steps do, since some of the value at 25 was the luck of "
         "being chosen."
     )
-    assert say_comparison(lead, choice).endswith("they were chosen for it, and some of it may be luck.")
-    assert say_comparison(held, choice) == (
+    assert describe_comparison(lead, choice).endswith("they were chosen for it, and some of it may be luck.")
+    assert describe_comparison(held, choice) == (
         "By clip_score.other, which did not choose: at 25 steps the best are the same as the mean of the others "
         "(the same in each; 2 prompts): inconclusive."
     )

@@ -16,8 +16,11 @@ from cogx_runs.analysis.promotion.choice import Candidate
 from cogx_runs.cli import cli
 from cogx_runs.errors import CogxError
 from cogx_runs.generation.generate import denoise
-from cogx_runs.search import promotion
-from cogx_runs.search.promotion import carry_out, lineage, plan_promotion
+from cogx_runs.search.promotion import plan
+from cogx_runs.search.promotion.configuration import read_config
+from cogx_runs.search.promotion.finals import carry_out
+from cogx_runs.search.promotion.lineage import lineage
+from cogx_runs.search.promotion.plan import plan_promotion
 from cogx_runs.tracking.record import params, spec_metrics, write_definition
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.tracking.tags import DEFINITIONS
@@ -64,9 +67,9 @@ def candidates(project: Path, tiny_model: Path, tiny_clip: Path) -> pd.DataFrame
 def make_finished(scores: Mapping[tuple[str, int], float], steps: int = 2) -> None:
     """Runs of the sweep's cells with those CLIP scores; nothing is generated."""
     store = RunStore()
-    plan = plan_sweeps(["seeds.yaml"], overrides={"num_inference_steps": steps}, device="cpu")
-    experiment = store.open_experiment(plan.sweeps[0])
-    for place, planned in enumerate(plan.runs):
+    whole = plan_sweeps(["seeds.yaml"], overrides={"num_inference_steps": steps}, device="cpu")
+    experiment = store.open_experiment(whole.sweeps[0])
+    for place, planned in enumerate(whole.runs):
         spec, folder = planned.spec, Path("artifacts")
         folder.mkdir(exist_ok=True)
         write_definition(spec, folder)
@@ -155,30 +158,29 @@ def test_all_candidates_at_the_final_steps_tell_the_agreement_and_finished_ones_
     assert "The best at 2 steps is the best at 4 in 1 of 2" in table.stdout
 
 
-def test_a_candidate_that_cannot_be_made_as_it_was_is_refused_and_another_device_is_said(
+def test_a_candidate_that_cannot_be_reproduced_is_refused_and_another_device_is_warned_of(
     candidates: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     planned = plan_promotion("exp", by="clip_score", steps=4, device="cpu")
     choice = replace(planned.choice, candidates=tuple(replace(one, device="cuda") for one in planned.choice.candidates))
-    assert [advice.message for advice in promotion._advice(planned.plan, choice) if advice.where == "--device"] == [
-        "the candidates were made on cuda, and these are on cpu: their pixels differ in rounding too, and not by the "
-        "steps alone"
+    assert [advice.message for advice in plan._advice(planned.plan, choice) if advice.where == "--device"] == [
+        "the candidates ran on cuda, the finals run on cpu: their pixels differ by rounding too, not by the steps alone"
     ]
     with pytest.raises(CogxError, match="--steps: 7 steps end at timestep 0"):
         carry_out(plan_promotion("exp", by="clip_score", steps=7, device="cpu"))
     with pytest.raises(CogxError, match="--check clip_score: is the metric that chooses"):
         plan_promotion("exp", by="clip_score", steps=4, check="clip_score")
 
-    config = promotion._config
-    monkeypatch.setattr(promotion, "_config", lambda *given: config(*given) | {"model_revision": "old"})
-    with pytest.raises(CogxError, match="fox .*: cannot be made again as it was: model_revision was old and is now "):
+    reader = "cogx_runs.search.promotion.plan.read_config"
+    monkeypatch.setattr(reader, lambda *given: read_config(*given) | {"model_revision": "old"})
+    with pytest.raises(CogxError, match="fox .*: cannot be reproduced: model_revision was old and is now "):
         plan_promotion("exp", by="clip_score", steps=4, device="cpu")
     store = RunStore()
     Path("config.yaml").write_text("prompt: A fox.\n", encoding="utf-8")
     for run_id in candidates["run_id"]:
         store._client.log_artifact(run_id, "config.yaml")
-    monkeypatch.setattr(promotion, "_config", config)
+    monkeypatch.setattr(reader, read_config)
     with pytest.raises(
-        CogxError, match="its config.yaml has no clip_model, dtype, height, model, .*, so that it cannot"
+        CogxError, match="cannot be reproduced: its config.yaml has no clip_model, dtype, height, model, "
     ):
         plan_promotion("exp", by="clip_score", steps=4, device="cpu")

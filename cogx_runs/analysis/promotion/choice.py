@@ -153,11 +153,11 @@ def _check_complete(here: pd.DataFrame, by: str) -> None:
         named = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
         raise CogxError(
             f"--by {by}: {len(lacking)} of {signatures.nunique()} finished candidates have no value ({named}); "
-            f"`{rescoring(by)}` may add it"
+            f"`{rescore_command(by)}` may add it"
         )
 
 
-def rescoring(metric: str, sweep: str = "SWEEP") -> str:
+def rescore_command(metric: str, sweep: str = "SWEEP") -> str:
     """The command that gives a metric to finished runs."""
     clip = metric.partition(".")[2] if metric.startswith("clip_score.") else ""
     return f"cogx-runs rescore {sweep}" + (f" --clip-model {clip}" if clip else "")

@@ -6,7 +6,7 @@ from cogx_runs.analysis.promotion.finals import Comparison
 from cogx_runs.formatting import MINUS, count
 
 
-def say_comparison(found: Comparison, choice: Choice) -> str:
+def describe_comparison(found: Comparison, choice: Choice) -> str:
     """What a metric says of the best candidates, with what makes it say too much."""
     size = f"{abs(found.mean):.3g}"
     side = "higher" if found.mean > 0 else "lower"
@@ -34,7 +34,7 @@ def say_comparison(found: Comparison, choice: Choice) -> str:
     return f"{said}: {found.verdict}."
 
 
-def say_agreement(found: Agreement) -> list[str]:
+def describe_agreement(found: Agreement) -> list[str]:
     """Rank agreement, hits and what choosing early costs, a sentence each."""
     few, many = found.from_steps, found.steps
     counts = sorted({prompt.candidates for prompt in found.by_prompt})
@@ -60,7 +60,7 @@ def say_agreement(found: Agreement) -> list[str]:
     return said
 
 
-def no_agreement(choice: Choice) -> str:
+def describe_no_agreement(choice: Choice) -> str:
     """Why there is nothing to say of the agreement, and what would change that."""
     if all(one.of == 1 for one in choice.candidates):
         return "Agreement cannot be told: each prompt has one candidate."
