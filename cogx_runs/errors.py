@@ -8,18 +8,18 @@ MANY_NAMES = 30
 
 
 class CogxError(Exception):
-    """Something the user can mend; the message is one clear line: what, where, what instead."""
+    """An error that the user can mend; the message is one clear line: what is wrong, where, and what to do instead."""
 
 
 class WeightsUnavailableError(CogxError):
-    """Weights that are neither on this machine nor to be fetched now; what does not need them can go on."""
+    """Weights that are neither on this machine nor can be downloaded; work that does not need them can go on."""
 
 
 class DegenerateError(CogxError):
-    """A video that is noise, flat or not finite; the run is tagged with what it is."""
+    """A video that is noise, flat or not finite; `kind` and `reason` are written into the tags of its run."""
 
     def __init__(self, message: str, kind: str, reason: str) -> None:
-        """`kind` is `noise`, `flat` or `nan`; `reason` names the quantity, its value and threshold."""
+        """Takes the kind, `noise`, `flat` or `nan`, and the reason: the quantity, its value and its threshold."""
         super().__init__(message)
         self.kind = kind
         self.reason = reason
@@ -27,7 +27,7 @@ class DegenerateError(CogxError):
 
 @dataclass(frozen=True)
 class Mistake:
-    """One thing that is wrong in what the user gave."""
+    """One mistake in the user's input."""
 
     where: str
     """`file:dotted.path`, or the flag of the command line."""
@@ -35,7 +35,7 @@ class Mistake:
 
 
 class InputError(CogxError):
-    """Bad input, every mistake of it at once."""
+    """Invalid input, with all its mistakes at once."""
 
     def __init__(self, mistakes: Iterable[Mistake]) -> None:
         self.mistakes = tuple(mistakes)
@@ -43,11 +43,12 @@ class InputError(CogxError):
 
     @classmethod
     def single(cls, where: str, message: str) -> "InputError":
+        """Builds the error for one mistake."""
         return cls([Mistake(where, message)])
 
 
 def did_you_mean(wrong: str, valid: Iterable[str]) -> str:
-    """`did you mean X?` for the nearest valid name, else what names there are."""
+    """Suggests the nearest valid name, as `did you mean X?`, else lists the valid names."""
     names = sorted(valid)
     near = get_close_matches(wrong, names, n=1, cutoff=0.5)
     if near:
@@ -58,5 +59,5 @@ def did_you_mean(wrong: str, valid: Iterable[str]) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, in one line; its type where it says nothing."""
+    """Returns the first line of an error's message, or the name of its type where the message is empty."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

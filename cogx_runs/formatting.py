@@ -1,4 +1,4 @@
-"""One way to write each kind of value: a parameter's, a number, a count, a sign, GiB, seconds."""
+"""Formats of values, numbers, counts, signs, GiB and seconds, the same in all output."""
 
 import math
 from typing import Any
@@ -24,25 +24,25 @@ def count(number: int, noun: str) -> str:
 
 
 def signed(value: float, digits: str = "#.3g") -> str:
-    """Writes a number with its sign, to three significant digits or as the format `digits` says."""
+    """Writes a number with its sign, to three significant digits or in the format `digits`."""
     return f"{value:+{digits}}".replace("-", MINUS)
 
 
 def fixed(value: float, digits: int, *, plus: bool = False) -> str:
-    """Writes a number with so many decimals: `1,234.5`, `−0.4`; what rounds to zero has no sign, what is above it one
-    with `plus`."""
+    """Writes a number with `digits` decimals: `1,234.5`, `−0.4`. A number that rounds to zero has no sign; one above
+    zero has a sign with `plus`."""
     text = f"{abs(value):,.{digits}f}"
     is_zero = not any(digit in text for digit in "123456789")
     return ("" if is_zero else MINUS if value < 0 else "+" if plus else "") + text
 
 
 def gib_needed(gib: float) -> str:
-    """Writes what is needed in GiB, rounded up."""
+    """Writes the memory that is needed in GiB, rounded up."""
     return f"{math.ceil(gib * 10) / 10:.1f}"
 
 
 def gib_available(gib: float) -> str:
-    """Writes what there is in GiB, rounded down, so that what does not fit never looks as if it did."""
+    """Writes the memory that is available in GiB, rounded down, so that what does not fit never looks as if it did."""
     return f"{max(0, math.floor(gib * 10) / 10):.1f}"
 
 

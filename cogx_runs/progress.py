@@ -1,36 +1,36 @@
-"""Who is told of what goes on while cells run."""
+"""Progress while cells run, as an executor and a search report it."""
 
 from collections.abc import Sequence
 from typing import Protocol
 
 
 class Progress(Protocol):
-    """Told of notes, phases and steps; the command line shows them, a notebook or a test may do else."""
+    """A receiver of notes, phases and steps, which the command line shows; a notebook or a test may do otherwise."""
 
     def note(self, message: str) -> None:
-        """Something the user should know, once."""
+        """Reports one thing that the user should know."""
 
     def shown_at(self, sweeps: Sequence[str], address: str | None) -> None:
-        """Where these sweeps can be watched; None where no server runs yet."""
+        """Reports the address at which these sweeps can be watched; None where no server runs yet."""
 
     def trial_started(self, number: int, total: int, what: str) -> None:
-        """A search has come to its `number`-th trial of `total`; `what` are its values."""
+        """Reports that a search begins its `number`-th trial of `total`; `what` are its values."""
 
     def cell_started(self, name: str, steps: int) -> None:
-        """A cell is begun; `steps` is its number of denoising steps."""
+        """Reports that a cell begins; `steps` is its number of denoising steps."""
 
     def phase(self, name: str) -> None:
-        """What is being done for the cell, or before the first one."""
+        """Reports the stage of the cell, or of the preparation before the first one."""
 
     def step(self, done: int, total: int) -> None:
-        """Denoising steps of the cell."""
+        """Reports how many denoising steps of the cell are done."""
 
     def cell_ended(self, name: str, status: str, error: str | None = None) -> None:
-        """A cell has come to its end; `status` is its outcome's."""
+        """Reports the end of a cell; `status` is its outcome's."""
 
 
 class SilentProgress:
-    """Tells nobody."""
+    """A receiver that shows nothing."""
 
     def note(self, message: str) -> None: ...
     def shown_at(self, sweeps: Sequence[str], address: str | None) -> None: ...

@@ -1,4 +1,4 @@
-"""Cells of an experiment: which of several runs stands for each."""
+"""The cells of an experiment, one run for each."""
 
 from collections.abc import Callable, Hashable, Iterable
 
@@ -6,8 +6,10 @@ from cogx_runs.tracking.run import TrackedRun
 
 
 def run_of_each_cell(runs: Iterable[TrackedRun]) -> list[TrackedRun]:
-    """Selects for each cell its newest finished run, else its newest. Runs of other definitions of the metrics are of
-    the same cell. The cells are in the order in which they were first begun."""
+    """Selects for each cell its newest finished run, else its newest run, in the order of their start times.
+
+    Runs that differ only in the definitions of their metrics belong to the same cell.
+    """
     # A run that died before its parameters were written is known by its output hash alone.
     same_output = _best_by(runs, lambda run: run.output_hash or run.run_id)
     return sorted(_best_by(same_output, lambda run: run.cell), key=lambda run: run.start_time_ms)

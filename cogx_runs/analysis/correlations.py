@@ -1,4 +1,4 @@
-"""Rank correlation of one metric, the file's size, with the others."""
+"""Rank correlation of one metric, by default the file size, with the others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ import pandas as pd
 from scipy import stats
 
 from cogx_runs.analysis.intervals import Sample
-from cogx_runs.analysis.kinds import check_not_mixed
 from cogx_runs.analysis.pairs import finished_cells, largest_machine
+from cogx_runs.analysis.strata import check_not_mixed
 from cogx_runs.tracking.columns import metric_column
 
 FEWEST = 4
-"""Values that a rank correlation is taken of; of three it can have four values only."""
+"""Fewest values for a rank correlation; over three values it can take four values only."""
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,11 @@ class RankCorrelation:
     metric: str
     other: str
     kind: Literal["within prompts", "across prompts"]
-    """The mean of each prompt's own rho over its cells; or, where no prompt has enough cells, of the prompts' means."""
+    """`within prompts`: the mean over prompts of the rho of each prompt's cells. `across prompts`, where no prompt has
+    enough cells: the rho of the prompts' means."""
     rho: float
     low: float | None
-    """Of its 95% interval; None where there is none."""
+    """Lower end of the 95% interval; None where there is no interval."""
     high: float | None
     prompts: int
     cells: int
@@ -36,12 +37,12 @@ class RankCorrelation:
 def rank_correlations(
     frame: pd.DataFrame, metrics: Sequence[str], other: str = "file_size_bytes"
 ) -> list[RankCorrelation]:
-    """The correlation of `other` with each metric; none where there are too few cells, or where one never varies.
+    """Correlates `other` with each metric. A metric with too few cells, or without variation, has no entry.
 
-    Within prompts, so that prompts that are large and score well make no correlation of their own; its interval is a t
-    interval over the prompts' rhos, cut at -1 and 1, and there is none for one prompt. Across prompts it is by Fisher's
-    z with the variance (1 + rho^2 / 2) / (n - 3) of Bonett and Wright (2000). Either says that two metrics go together
-    over what was swept, not that one makes the other. Raises CogxError for runs of several models, CLIPs or sizes.
+    The correlation is taken within prompts, so that differences between prompts do not contribute; its interval is a t
+    interval over the prompts' rhos, cut at -1 and 1, and missing for one prompt. Across prompts the interval is by
+    Fisher's z with the variance (1 + rho^2 / 2) / (n - 3) of Bonett and Wright (2000). A correlation holds over the
+    values swept and implies no cause. Raises CogxError for runs of several models, CLIPs or sizes.
     """
     found = []
     for metric in metrics:

@@ -1,4 +1,4 @@
-"""What each value of each axis changes in each metric, against the baseline, paired by prompt and seed."""
+"""Effects of each value of each axis on each metric, against the baseline, paired by prompt and seed."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cogx_runs.analysis.kinds import kinds_of
 from cogx_runs.analysis.pairs import Pairs, pair_cells, values_of
+from cogx_runs.analysis.strata import strata_of
 from cogx_runs.analysis.verdict import Judgement, judge, more_prompts
 from cogx_runs.definitions.parameters import Parameters
 from cogx_runs.errors import CogxError
@@ -18,20 +18,20 @@ from cogx_runs.metrics.registry import card_of
 
 METRICS = ("clip_score", "wall_time_s", "peak_vram_gib", "file_size_bytes")
 ASPECTS = {"quality": "clip_score", "time": "wall_time_s", "memory": "peak_vram_gib"}
-"""The metric by which each aspect's parameters are ranked."""
+"""The metric by which the parameters are ranked in each aspect."""
 
 
 @dataclass(frozen=True)
 class Margin:
-    """How small a change does not matter."""
+    """The largest change that does not matter."""
 
     size: float
-    """In the metric's unit, or of its mean at the baseline."""
+    """In the metric's unit, or as a share of its mean at the baseline."""
     relative: bool = False
 
     @classmethod
     def parse(cls, text: str) -> "Margin":
-        """`0.5` in the metric's unit, `5%` of its mean at the baseline. Raises CogxError for what is neither."""
+        """Reads a margin: `0.5` in the metric's unit, `5%` of its mean at the baseline. Raises CogxError for others."""
         number = text.strip()
         relative = number.endswith("%")
         try:
@@ -44,7 +44,8 @@ class Margin:
 
 
 MARGIN = Margin(0.05, relative=True)
-"""Of a metric whose card names none. Both are conventions of this package, there to be set to what matters to you."""
+"""The margin of a metric whose card names none. Both are conventions of this package; set them to what matters to
+you."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,42 +57,41 @@ class Effect(Judgement):
     baseline: Any
     metric: str
     kind: str
-    """What tells the runs from others that are not averaged with them, `model 5b`; empty where all are alike, or where
-    not asked for."""
+    """The stratum of the runs, `model 5b`, by the parameters that are never averaged over; empty where all runs are of
+    one stratum."""
     baseline_mean: float
-    """Of the metric at the baseline, over the prompts compared."""
+    """Mean of the metric at the baseline, over the prompts compared."""
     pairs: int
-    """Of cells that differ in the axis alone."""
+    """Pairs of cells that differ in the axis alone."""
     seeds: int
-    """Over which a prompt's differences are averaged."""
+    """Seeds over which a prompt's differences are averaged."""
     settings: int
-    """Combinations of the other parameters, over which they are averaged too; 1 outside a grid."""
+    """Combinations of the other parameters, over which the differences are averaged too; 1 outside a grid."""
     degenerate: int
-    """Of the pairs' videos at the value: those that are degenerate (noise, one flat colour, frozen). They count."""
+    """Degenerate videos (noise, one flat colour, frozen) of the pairs at the value. They count."""
     degenerate_baseline: int
-    """The same at the baseline."""
+    """Degenerate videos of the pairs at the baseline."""
     left_out: int
-    """Pairs not used since they were measured on another device or in another placement, or timed beside another
-    sweep."""
+    """Pairs left out, as measured on another device or in another placement, or timed while another sweep ran."""
     more_prompts: int | None
-    """New ones that, judged alone, would settle it at 80% power, were the mean and spread seen the true ones; None
-    unless `inconclusive`, and where it would take more than 1000."""
+    """New prompts that, judged alone, would settle the comparison at 80% power, if the mean and spread seen are the
+    true ones; None unless `inconclusive`, and where it would take more than 1000."""
 
 
 @dataclass(frozen=True)
 class Ranked:
-    """A parameter, by the largest change of a metric that any of its values makes."""
+    """A parameter in the ranking of an aspect, by the largest change at any of its values."""
 
     aspect: str
     """`quality`, `time` or `memory`."""
     rank: int
     axis: str
     effect: Effect
-    """The one of the largest change; see its verdict before believing the rank."""
+    """The effect with the largest change; see its verdict before believing the rank."""
 
 
 def direction_of(metric: str) -> Direction | None:
-    """Which direction is better; None where neither is, or nobody knows."""
+    """Returns the better direction of a metric; None where there is none, or where it is unknown."""
     card = card_of(metric)
     return None if card is None else card.direction
 
@@ -106,13 +106,13 @@ def effects(
     apart: bool = False,
     among: pd.DataFrame | None = None,
 ) -> list[Effect]:
-    """The effects by metric, axis and value; none where no pair has both values.
+    """Compares each value of each axis with the baseline, for each metric, over pairs of cells that differ in it alone.
 
-    `frame` is as `load_runs` gives it; `baselines` names an axis' baseline where it is not the default value;
-    `margins` sets a metric's margin, or None for no verdict of equivalence. All effects of a metric are corrected as
-    one family. Runs of several models, CLIPs, sizes or precisions are never averaged: with `apart` each kind has
-    effects of its own, told from the others of `among` (by default of `frame`), without it CogxError is raised. It is
-    raised too for unknown axes, metrics and baselines.
+    `frame` is as `load_runs` returns it; `baselines` names an axis' baseline where it is not the default value;
+    `margins` sets a metric's margin, or None for no verdict of equivalence. A value without pairs has no effect. All
+    effects of a metric are corrected as one family. Runs of several models, CLIPs, sizes or precisions are never
+    averaged: with `apart` each stratum has effects of its own, named by its differences within `among` (by default
+    `frame`); without it CogxError is raised. It is raised too for unknown axes, metrics and baselines.
     """
     chosen = {axis: baseline_of(frame, axis, baselines or {}) for axis in axes}
     found = []
@@ -120,7 +120,7 @@ def effects(
         compared = [
             (axis, value, kind, pairs)
             for axis in axes
-            for kind, runs in (kinds_of(frame, (metric,), (axis,), among) if apart else [("", frame)])
+            for kind, runs in (strata_of(frame, (metric,), (axis,), among) if apart else [("", frame)])
             for value, pairs in _compared(runs, axis, chosen[axis], metric)
         ]
         bounds = [margin_of(metric, pairs.baseline_mean, margins or {}) for *_, pairs in compared]
@@ -136,17 +136,17 @@ def _compared(frame: pd.DataFrame, axis: str, baseline: Any, metric: str) -> lis
 
 
 def effects_frame(found: Sequence[Effect]) -> pd.DataFrame:
-    """One row an effect, one column a field."""
+    """Builds a frame with a row for each effect and a column for each field."""
     names = ["metric", "axis", "value", "baseline", "mean", "low", "high", "verdict"]
     frame = pd.DataFrame.from_records([asdict(effect) for effect in found], columns=list(Effect.__dataclass_fields__))
     return frame[[*names, *(name for name in frame.columns if name not in names)]]
 
 
 def rank_parameters(found: Sequence[Effect]) -> list[Ranked]:
-    """The axes of each aspect by the largest absolute change that one of their values makes.
+    """Ranks the axes in each aspect by the largest absolute change at any of their values.
 
-    Changes of one metric share its unit, so that they are ranked as they are, not by effect size, which a noisy axis
-    loses. Each kind of runs is ranked by itself. The ranks hold for the values swept: a wider sweep of an axis ranks it
+    Changes of one metric share its unit and are ranked as they are, not by effect size, which is small for a noisy
+    axis. Each stratum is ranked by itself. The ranks hold for the values swept: a wider sweep of an axis ranks it
     higher.
     """
     ranked = []
@@ -165,7 +165,7 @@ def rank_parameters(found: Sequence[Effect]) -> list[Ranked]:
 
 
 def margin_of(metric: str, baseline_mean: float, margins: Mapping[str, Margin | None]) -> float | None:
-    """A metric's margin in its unit; None where there is none."""
+    """Returns a metric's margin in its unit; None where there is none."""
     card = card_of(metric)
     default = MARGIN if card is None or card.margin is None else Margin(card.margin)
     margin = margins.get(metric, default)
@@ -175,7 +175,8 @@ def margin_of(metric: str, baseline_mean: float, margins: Mapping[str, Margin | 
 
 
 def baseline_of(frame: pd.DataFrame, axis: str, baselines: Mapping[str, Any]) -> Any:
-    """The one that is named, else the default value; raises CogxError where several values are there and not that."""
+    """Returns the baseline that is named, else the default value. Raises CogxError where several values have finished
+    runs and the baseline has none."""
     values = values_of(frame, axis)
     default = Parameters.model_fields[axis].default
     baseline = baselines.get(axis, default)

@@ -47,15 +47,15 @@ def load_runs(
     sort: str | None = None,
     tracking_uri: str | None = None,
 ) -> pd.DataFrame:
-    """One row a run, newest first: `run_id`, `run_name`, `experiment`, `status`, `start_time`, `params.*`,
-    `metrics.*`, `tags.*`, each in a type of its own.
+    """Loads tracked runs, one row a run, newest first: `run_id`, `run_name`, `experiment`, `status`, `start_time`,
+    `params.*`, `metrics.*`, `tags.*`, each column in its own type.
 
     `sweep` is an experiment's name or a sweep file, None for all; `where` are conditions such as `clip_score>25` or
     `status=FINISHED`, all of which must hold; `sort` is a column, with a `-` in front for descending. Columns may be
     named without their prefix. Raises CogxError for a sweep or column that is not there.
     """
     if not store_exists(tracking_uri):
-        raise CogxError("no runs yet: there is no tracking store here; `cogx-runs sweep FILE` makes one")
+        raise CogxError("no runs yet: there is no tracking store here; `cogx-runs sweep FILE` creates one")
     store = RunStore(tracking_uri)
     names = None if sweep is None else experiments_of(sweep, store)
     frame = _typed(pd.DataFrame.from_records(store.rows(names)))
@@ -68,14 +68,17 @@ def load_runs(
 
 
 def columns_named(frame: pd.DataFrame, where: Sequence[str], sort: str | None) -> list[str]:
-    """The columns that conditions and an order such as those of `load_runs` name."""
+    """Returns the columns that are named in conditions and an order such as those of `load_runs`."""
     names = [match[1] for condition in where if (match := _CONDITION.fullmatch(condition))]
     return [_column(frame, name) for name in (*names, *([] if sort is None else [sort.removeprefix("-")]))]
 
 
 def distinguishing_parameters(frame: pd.DataFrame) -> list[str]:
-    """The parameters that tell these runs apart, beside the prompt, in RunSpec's order: those that were swept, and
-    those that have several values here. What has one value for each model is told by the model."""
+    """Lists the parameters that distinguish these runs, the prompt aside, in RunSpec's order.
+
+    These are the parameters that were swept, and those with several values here. One with a single value for each model
+    is left to the model.
+    """
     found = []
     for name in names_where(ROLES, lambda role: role.tells_apart):
         column, swept = param_column(name), axis_column(name)
@@ -91,7 +94,7 @@ def distinguishing_parameters(frame: pd.DataFrame) -> list[str]:
 
 
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with numbers as numbers and times as times."""
+    """Converts the columns of numbers and times to their types."""
     hints = get_type_hints(RunSpec)
     known = [*(metric_column(name) for name in cards()), *(param_column(name) for name in sorted(LOGGED))]
     frame = frame.reindex(columns=list(dict.fromkeys([*OF_THE_RUN, *frame.columns, *known])))
@@ -111,7 +114,7 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _holds(frame: pd.DataFrame, condition: str) -> "pd.Series[bool]":
-    """Which rows a condition such as `clip_score>25` holds for; a missing value holds for none."""
+    """Tests each row for a condition such as `clip_score>25`; it does not hold for a missing value."""
     match = _CONDITION.fullmatch(condition)
     if match is None:
         raise CogxError(f"--where {condition!r}: write it as COLUMN>VALUE, with one of {' '.join(_OPERATORS)}")
@@ -124,13 +127,13 @@ def _holds(frame: pd.DataFrame, condition: str) -> "pd.Series[bool]":
         try:
             value = float(text)
         except ValueError as error:
-            raise CogxError(f"--where {condition!r}: {name} is a number and {text!r} is none") from error
+            raise CogxError(f"--where {condition!r}: {name} is a number, {text!r} is not") from error
     holds: pd.Series[bool] = _OPERATORS[sign](series, value).fillna(False).astype(bool)
     return holds
 
 
 def _column(frame: pd.DataFrame, name: str) -> str:
-    """The column of that name, with or without its prefix."""
+    """Finds the column of that name, with or without its prefix."""
     for candidate in (name, metric_column(name), param_column(name), tag_column(name)):
         if candidate in frame.columns:
             return candidate

@@ -1,4 +1,4 @@
-"""Whether the effect of one axis depends on another: differences of differences, from a grid."""
+"""Interactions of two axes, as differences of differences over a grid."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -8,17 +8,17 @@ import numpy as np
 import pandas as pd
 
 from cogx_runs.analysis.effects import Margin, baseline_of, margin_of
-from cogx_runs.analysis.kinds import check_not_mixed, kinds_of
 from cogx_runs.analysis.pairs import check_axis, finished_cells, largest_machine, values_of
+from cogx_runs.analysis.strata import check_not_mixed, strata_of
 from cogx_runs.analysis.verdict import Judgement, judge, more_prompts
 from cogx_runs.tracking.columns import metric_column, param_column
 
 
 @dataclass(frozen=True, kw_only=True)
 class Interaction(Judgement):
-    """How much more a metric changes with one axis at a value of another than at that one's baseline.
+    """The change of a metric along one axis at a value of another axis, less the same change at that axis' baseline.
 
-    The mean is of (a, b) - (a0, b) - (a, b0) + (a0, b0), and the verdict is without better or worse.
+    The mean is of (a, b) - (a0, b) - (a, b0) + (a0, b0); the verdict is never better or worse.
     """
 
     axis_a: str
@@ -29,13 +29,13 @@ class Interaction(Judgement):
     baseline_b: Any
     metric: str
     kind: str
-    """As of an Effect."""
+    """As in an Effect."""
     squares: int
-    """Of four cells, over which a prompt's differences are averaged."""
+    """Squares of four cells, over which a prompt's differences are averaged."""
     degenerate: int
-    """Of the squares' videos: those that are degenerate. They count."""
+    """Degenerate videos of the squares. They count."""
     more_prompts: int | None
-    """As of an Effect."""
+    """As in an Effect."""
 
 
 def interactions(
@@ -49,15 +49,18 @@ def interactions(
     apart: bool = False,
     among: pd.DataFrame | None = None,
 ) -> list[Interaction]:
-    """The interaction at every two values that are not the baselines, corrected as one family; none where no prompt has
-    the four cells. `apart` and `among` are as for `effects`, and CogxError is raised as there."""
+    """Estimates the interaction at every two values that are not the baselines, corrected as one family.
+
+    Two values have no interaction where no prompt has the four cells. `apart` and `among` are as for `effects`, and
+    CogxError is raised as there.
+    """
     axes = (axis_a, axis_b)
     for axis in axes:
         check_axis(axis)
     chosen = {axis: baseline_of(frame, axis, baselines or {}) for axis in axes}
     squares = {
         (kind, *values): whole
-        for kind, runs in (kinds_of(frame, (metric,), axes, among) if apart else [("", frame)])
+        for kind, runs in (strata_of(frame, (metric,), axes, among) if apart else [("", frame)])
         for values, whole in _squares(runs, chosen, metric).items()
     }
     differences = {
@@ -86,8 +89,8 @@ def interactions(
 
 
 def _squares(frame: pd.DataFrame, baselines: Mapping[str, Any], metric: str) -> dict[tuple[Any, Any], pd.DataFrame]:
-    """By the two axes' values: each prompt's squares of cells, those of the values first and of the baselines last,
-    and how many of the four are degenerate."""
+    """Collects the squares of cells by the two axes' values, with the degenerate videos of each. The cell of both values
+    is the first of a square, that of both baselines the last."""
     (axis_a, base_a), (axis_b, base_b) = baselines.items()
     axes = (axis_a, axis_b)
     cells = finished_cells(frame, (metric,), axes)

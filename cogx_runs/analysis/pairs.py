@@ -1,4 +1,4 @@
-"""Runs as cells that are compared in pairs: each counted once, and only with what differs from it along one axis."""
+"""Pairs of cells that differ along one axis alone; each cell is counted once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cogx_runs.analysis.kinds import NEVER_MIXED, card_column, check_not_mixed, is_of_the_clip, with_cards
+from cogx_runs.analysis.strata import NEVER_MIXED, card_column, check_not_mixed, is_of_the_clip, with_cards
 from cogx_runs.definitions.role import Compared, names_where
 from cogx_runs.definitions.spec import FILE_FIELDS, PARAM_FIELDS, PIXEL_FIELDS, ROLES, SCORE_FIELDS
 from cogx_runs.errors import CogxError, did_you_mean
@@ -19,13 +19,13 @@ from cogx_runs.tracking.run import RunState
 from cogx_runs.tracking.tags import BESIDE, DEGENERATE, DEVICE_NAME, LATENTS_FROM, PROMPT, REUSED_FROM, SIGNATURE
 
 AXES = tuple(name for name in (*PIXEL_FIELDS, *FILE_FIELDS) if ROLES[name].compared is Compared.ALONG)
-"""What two runs can differ in and still be compared."""
+"""Parameters along which runs are compared."""
 DEGENERATE_COLUMN = tag_column(DEGENERATE)
-"""The column that says what a degenerate video is: `noise`, `flat`, `frozen` or `nan`; missing for all others."""
+"""The column of a degenerate video's kind: `noise`, `flat`, `frozen` or `nan`; missing for all others."""
 _NEVER_COMPARED = names_where(ROLES, lambda role: role.compared is Compared.NEVER)
 _MACHINE = (tag_column(DEVICE_NAME), param_column("placement"))
 _BESIDE = tag_column(BESIDE)
-_TAKEN = (tag_column(REUSED_FROM), tag_column(LATENTS_FROM))
+_COPIED = (tag_column(REUSED_FROM), tag_column(LATENTS_FROM))
 _ADDED = ("prompt", "seed", "machine", "setting", "context", "is_degenerate")
 
 
@@ -34,28 +34,27 @@ class Pairs:
     """Differences of a metric between two values of an axis."""
 
     by_prompt: npt.NDArray[np.float64]
-    """Of each prompt the mean difference over its seeds and other settings, in the prompts' order; may be empty."""
+    """Mean difference of each prompt over its seeds and other settings, in the prompts' order; may be empty."""
     baseline_mean: float
     """Mean over prompts at the baseline; NaN without pairs."""
     pairs: int
     seeds: int
     settings: int
-    """How many combinations of the other parameters, seed and prompt aside."""
+    """Combinations of the other parameters, seed and prompt aside."""
     degenerate: int
-    """Of the pairs' videos at the value: those that are degenerate, which count like any other."""
+    """Degenerate videos of the pairs at the value, which count like any other."""
     degenerate_baseline: int
-    """The same at the baseline."""
+    """Degenerate videos of the pairs at the baseline."""
     left_out: int
-    """Pairs not used since they were measured on another device or in another placement, or timed beside another
-    sweep."""
+    """Pairs left out, as measured on another device or in another placement, or timed while another sweep ran."""
 
 
 def finished_cells(frame: pd.DataFrame, metrics: Sequence[str], axes: Sequence[str] = ()) -> pd.DataFrame:
-    """The finished runs with a value for each of the metrics, each cell once: that which generated it before one that
-    reused it.
+    """Selects the finished runs with a value for each of the metrics, each cell once: the run that generated it rather
+    than a copy.
 
-    `frame` is as `load_runs` gives it. Where a metric depends on the machine, a cell counts once a machine, and runs
-    timed beside another sweep are left out of times. Added are `prompt`, `seed`, `machine`, `setting` (all else that
+    `frame` is as `load_runs` returns it. Where a metric depends on the machine, a cell counts once a machine, and runs
+    timed while another sweep ran are left out of times. Added are `prompt`, `seed`, `machine`, `setting` (all else that
     the metrics depend on, `axes` and seed aside), `context` (prompt, seed and setting, which a pair must share) and
     `is_degenerate`. Raises CogxError for a column that is not there.
     """
@@ -65,10 +64,10 @@ def finished_cells(frame: pd.DataFrame, metrics: Sequence[str], axes: Sequence[s
 def pair_cells(
     frame: pd.DataFrame, axis: str, values: Sequence[Any], baseline: Any, metric: str
 ) -> list[tuple[Any, Pairs]]:
-    """The differences of `metric` at each value less at `baseline`, over cells that differ in `axis` alone; none where
-    no two do.
+    """Pairs cells that differ in `axis` alone and averages their differences of `metric` at each value less at
+    `baseline`. A value without pairs is left out.
 
-    What depends on the machine is compared within a device and placement, those of most prompts. Raises CogxError for
+    Metrics of the machine are compared within one device and placement, those of most prompts. Raises CogxError for
     an axis along which runs cannot be compared, and where pairs of several models, CLIPs, sizes or precisions would be
     averaged.
     """
@@ -76,8 +75,8 @@ def pair_cells(
     keyed = _keyed(frame, (metric,), (axis,))
     cells = _counted_once(keyed, (metric,), (axis,))
     name = metric_column(metric)
-    kinds = [column for kind in NEVER_MIXED if (column := param_column(kind)) in cells.columns]
-    cells = cells[list(dict.fromkeys([param_column(axis), *kinds, card_column(metric), name, *_ADDED]))]
+    strata = [column for name in NEVER_MIXED if (column := param_column(name)) in cells.columns]
+    cells = cells[list(dict.fromkeys([param_column(axis), *strata, card_column(metric), name, *_ADDED]))]
     base = cells.loc[_is(cells, axis, baseline), ["context", "machine", name, "is_degenerate"]]
     base = base.rename(columns={name: "base", "is_degenerate": "base_is_degenerate"})
     wherever = set(keyed.loc[_is(keyed, axis, baseline), "context"])
@@ -95,7 +94,7 @@ def pair_cells(
 
 
 def values_of(frame: pd.DataFrame, axis: str) -> list[Any]:
-    """The values of an axis among finished runs, in order."""
+    """Lists the values of an axis among finished runs, in order."""
     check_axis(axis)
     _check_columns(frame, ["status", param_column(axis)])
     found = frame.loc[frame["status"] == RunState.FINISHED, param_column(axis)].dropna().unique().tolist()
@@ -103,12 +102,12 @@ def values_of(frame: pd.DataFrame, axis: str) -> list[Any]:
 
 
 def check_axis(axis: str) -> None:
-    """Raises CogxError for what is no axis, or one whose values are never compared."""
+    """Raises CogxError for an unknown axis, and for one whose values are never compared."""
     if axis in AXES:
         return
     if axis == "seed":
         raise CogxError(
-            "seed: is a random draw, so that none is better than another; `seed_spreads` says how far they differ"
+            "seed: is a random draw, so that none is better than another; `seed_spreads` measures how far they differ"
         )
     if axis in _NEVER_COMPARED:
         raise CogxError(f"{axis}: runs that differ in it are not compared; filter to one and compare along an axis")
@@ -116,7 +115,7 @@ def check_axis(axis: str) -> None:
 
 
 def largest_machine(cells: pd.DataFrame) -> pd.DataFrame:
-    """Those measured on the device and in the placement that most prompts, then most cells, have in common."""
+    """Selects the cells of one device and placement: those with most prompts, then most cells."""
     if cells["machine"].nunique() < 2:
         return cells
     groups = sorted(cells.groupby("machine"), key=lambda item: (-item[1]["prompt"].nunique(), -len(item[1]), item[0]))
@@ -124,12 +123,12 @@ def largest_machine(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def _keyed(frame: pd.DataFrame, metrics: Sequence[str], axes: Sequence[str]) -> pd.DataFrame:
-    """The finished runs with a value for each of the metrics, with what `finished_cells` adds."""
+    """Selects the finished runs with a value for each of the metrics, and adds the columns of `finished_cells`."""
     columns = [metric_column(metric) for metric in metrics]
     _check_columns(frame, ["status", tag_column(SIGNATURE), param_column("prompt_name"), *columns])
     counted = [param_column(name) for name in PIXEL_FIELDS if name in PARAM_FIELDS and name != "seed"]
     extra = _also_matters(metrics, axes)
-    needed = {tag_column(PROMPT), tag_column(SIGNATURE), *_TAKEN, _BESIDE, DEGENERATE_COLUMN, *_MACHINE, *extra}
+    needed = {tag_column(PROMPT), tag_column(SIGNATURE), *_COPIED, _BESIDE, DEGENERATE_COLUMN, *_MACHINE, *extra}
     wanted = {*needed, *columns}
     kept = [name for name in frame.columns if name in wanted or name.startswith(PARAMS) or "." not in name]
     counts = (frame["status"] == RunState.FINISHED) & frame[columns].notna().all(axis=1)
@@ -149,17 +148,17 @@ def _keyed(frame: pd.DataFrame, metrics: Sequence[str], axes: Sequence[str]) -> 
 
 
 def _counted_once(keyed: pd.DataFrame, metrics: Sequence[str], axes: Sequence[str]) -> pd.DataFrame:
-    """Of those the ones that count."""
+    """Leaves one run for each cell, and for times only those timed alone."""
     cells = keyed
     if any(Dependence.TIME in depends_on(metric) for metric in metrics):
         cells = cells[_column(cells, _BESIDE).isna()]
     identity = _keys(cells, (tag_column(SIGNATURE), *_also_matters(metrics, axes)))
     cells = cells.assign(
         identity=pd.Series(list(zip(identity, cells["machine"], strict=True)), index=cells.index, dtype=object),
-        taken=_column(cells, _TAKEN[0]).notna() | _column(cells, _TAKEN[1]).notna(),
+        copied=_column(cells, _COPIED[0]).notna() | _column(cells, _COPIED[1]).notna(),
     )
-    order = ["taken", *(name for name in ("start_time", "run_id") if name in cells.columns)]
-    return cells.sort_values(order, kind="stable").drop_duplicates("identity").drop(columns=["identity", "taken"])
+    order = ["copied", *(name for name in ("start_time", "run_id") if name in cells.columns)]
+    return cells.sort_values(order, kind="stable").drop_duplicates("identity").drop(columns=["identity", "copied"])
 
 
 def _differences(pairs: pd.DataFrame, name: str, left_out: int) -> Pairs:
@@ -179,7 +178,7 @@ def _differences(pairs: pd.DataFrame, name: str, left_out: int) -> Pairs:
 
 
 def _also_matters(metrics: Sequence[str], axes: Sequence[str]) -> list[str]:
-    """What metrics depend on beside the pixels and the machine, and what is varied beside the pixels."""
+    """Lists the columns that metrics depend on besides pixels and machine, and the axes that change no pixel."""
     found = [param_column(axis) for axis in axes if axis not in PIXEL_FIELDS]
     if any(Dependence.FILE in depends_on(metric) for metric in metrics):
         found += [param_column(name) for name in FILE_FIELDS]
@@ -194,7 +193,7 @@ def _is(cells: pd.DataFrame, axis: str, value: Any) -> "pd.Series[bool]":
 
 
 def _keys(cells: pd.DataFrame, columns: Sequence[str]) -> "pd.Series[Any]":
-    """The values of those columns as one that is the same where all of them are, missing ones included."""
+    """Joins the values of columns into one key a row, missing values included."""
     rows = zip(*(_written(_column(cells, name)) for name in columns), strict=True) if columns else [()] * len(cells)
     return pd.Series(list(rows), index=cells.index, dtype=object)
 

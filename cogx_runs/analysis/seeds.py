@@ -1,4 +1,4 @@
-"""How far the seeds of a prompt differ: the spread of a random draw, with which no seed is better than another."""
+"""The spread of a metric between the seeds of a prompt. A seed is a random draw: none is better than another."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,15 +8,15 @@ import numpy as np
 import pandas as pd
 
 from cogx_runs.analysis.intervals import Floats, Sample
-from cogx_runs.analysis.kinds import kinds_of
 from cogx_runs.analysis.pairs import finished_cells, largest_machine
+from cogx_runs.analysis.strata import strata_of
 from cogx_runs.analysis.verdict import ALPHA
 from cogx_runs.tracking.columns import metric_column, param_column
 
 
 @dataclass(frozen=True, kw_only=True)
 class PromptSpread:
-    """The values of one prompt's seeds; of several settings of the other parameters the means over these."""
+    """The spread of one prompt's seeds, averaged over settings of the other parameters."""
 
     prompt: str
     mean: float
@@ -30,46 +30,46 @@ class PromptSpread:
 
 @dataclass(frozen=True, kw_only=True)
 class SeedSpread:
-    """How far a metric differs between seeds, and between prompts, at the same values of all other parameters."""
+    """The spread of a metric between seeds and between prompts, at the same values of all other parameters."""
 
     metric: str
     kind: str
-    """What tells the runs from others that are not averaged with them, as of an Effect."""
+    """The stratum of the runs, as in an Effect."""
     prompts: int
-    """With two seeds or more at one setting: the sampling units."""
+    """Prompts with two seeds or more at one setting: the sampling units."""
     seeds: int
-    """Different ones."""
+    """Different seeds."""
     settings: int
     """Combinations of the other parameters, over which a prompt's spreads are averaged."""
     cells: int
     degenerate: int
-    """Of the cells: those that are degenerate. They count."""
+    """Degenerate videos among the cells. They count."""
     deviation: float
     """Standard deviation between the seeds of a prompt, on average over prompts, in the metric's unit."""
     low: float | None
-    """Of the 95% t interval over prompts, cut at 0; None for one prompt."""
+    """Lower end of the 95% t interval over prompts, cut at 0; None for one prompt."""
     high: float | None
     difference: float
-    """Mean absolute difference of two seeds of a prompt, on average over prompts: what a change of a single video is
-    to be held against."""
+    """Mean absolute difference of two seeds of a prompt, on average over prompts: the yardstick for a change of a
+    single video."""
     between_prompts: float | None
-    """Standard deviation between the prompts' true means: that of their means, less what seeds put into them. None for
-    one prompt."""
+    """Standard deviation between the prompts' true means: that of their means, less the part due to seeds. None for one
+    prompt."""
     share_of_prompts: float | None
-    """Of the variance of a single video's value: that between prompts, the rest being between seeds. None for one
-    prompt, and where nothing varies."""
+    """Share of the variance of a single video's value that is between prompts, the rest being between seeds. None for
+    one prompt, and where nothing varies."""
     by_prompt: tuple[PromptSpread, ...]
 
 
 def seed_spreads(frame: pd.DataFrame, metrics: Sequence[str], *, among: pd.DataFrame | None = None) -> list[SeedSpread]:
-    """The spread of each metric between seeds, of each kind of runs apart; none where no prompt has two seeds.
+    """Measures the spread of each metric between seeds, in each stratum by itself; none where no prompt has two seeds.
 
-    `frame` is as `load_runs` gives it; `among` is as for `effects`. Compared are cells that differ in the seed alone.
-    Raises CogxError for a metric that is not there.
+    `frame` is as `load_runs` returns it; `among` is as for `effects`. The cells of a prompt differ in the seed alone.
+    Raises CogxError for a metric that no run has.
     """
     found = []
     for metric in metrics:
-        for kind, runs in kinds_of(frame, (metric,), ("seed",), among):
+        for kind, runs in strata_of(frame, (metric,), ("seed",), among):
             cells = largest_machine(finished_cells(runs, (metric,), ("seed",)))
             cells = cells[cells.groupby("context")["context"].transform("size") > 1]
             if len(cells):
@@ -78,7 +78,7 @@ def seed_spreads(frame: pd.DataFrame, metrics: Sequence[str], *, among: pd.DataF
 
 
 def _spread(metric: str, kind: str, cells: pd.DataFrame) -> SeedSpread:
-    """Of cells with another seed or more in each context."""
+    """Measures the spread over cells of which each context has several seeds."""
     groups = pd.DataFrame.from_records(
         [
             {"prompt": group["prompt"].iloc[0], "setting": group["setting"].iloc[0]} | _of_seeds(group, metric)
@@ -132,8 +132,8 @@ def _of_seeds(group: pd.DataFrame, metric: str) -> dict[str, float]:
 
 
 def _parts(groups: pd.DataFrame) -> tuple[float | None, float | None]:
-    """Standard deviation between prompts, and their share of the variance: by the analysis of variance of each setting
-    (random effects, by moments), its parts averaged over settings."""
+    """Estimates the standard deviation between prompts and their share of the variance, by the analysis of variance of
+    each setting (random effects, by moments), its parts averaged over settings."""
     settings = [group for _, group in groups.groupby("setting", sort=False) if len(group) > 1]
     if not settings:
         return None, None

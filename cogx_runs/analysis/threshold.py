@@ -1,7 +1,7 @@
 """The smallest count of a ladder that is not inferior to its largest, the reference, by a margin: by bisection.
 
 A count is shown not inferior where the interval of its mean difference from the reference over prompts lies wholly on
-the good side of the margin, inferior where it lies wholly beyond it; else it is inconclusive, and goes for not shown.
+the good side of the margin, inferior where it lies wholly beyond it; else it is inconclusive, and counts as not shown.
 
 Quality is taken not to fall as the count grows. The counts that are measured already narrow the bracket first: from
 the reference downwards, until one is not shown. Then the middle of the bracket, the upper one of two, is measured,
@@ -11,8 +11,8 @@ A wrong answer needs a false proof. Until one has happened, a truly inferior cou
 that is always right: the largest inferior one of those measured before, and one at each upward move after it, at most
 `looks(n)` in all for n counts below the reference. Each test is therefore held to 5% / `looks(n)`, one-sided
 (Bonferroni): 1.25% for the four looks of the default ladder. So at most 5% of searches give an inferior count, as far
-as t intervals are right, whatever was measured before, and however often the search was stopped and gone on with.
-benchmarks/threshold_accuracy.py holds it to that in simulation.
+as t intervals are right, whatever was measured before, and however often the search was stopped and resumed.
+benchmarks/threshold_accuracy.py checks it in simulation.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,8 +29,9 @@ from cogx_runs.metrics.card import Direction
 
 REFERENCE = 50
 LADDER = (5, 6, 8, 10, 12, 15, 20, 25, 30, 35, 40, REFERENCE)
-"""Neighbours differ by a sixth to a third, since what a step adds goes by the ratio of counts; among them is every
-count from 5 on that divides 1000, so that runs of diffusers' plain schedulers can be searched too."""
+"""Default counts. Neighbours differ by a sixth to a third, since the gain of a step depends on the ratio of counts;
+every count from 5 on that divides 1000 is among them, so that runs of diffusers' plain schedulers can be searched
+too."""
 
 PointVerdict = Literal["not inferior", "inferior", "inconclusive"]
 
@@ -41,25 +42,25 @@ class ThresholdPoint:
 
     count: int
     mean: float
-    """Of the differences from the reference over prompts, in the metric's unit."""
+    """Mean difference from the reference over prompts, in the metric's unit."""
     low: float
-    """Of the interval that the verdict rests on, both ends at the search's `alpha`."""
+    """Lower end of the interval that the verdict rests on, both ends at the search's `alpha`."""
     high: float
     prompts: int
-    """The sampling units."""
+    """Prompts: the sampling units."""
     seeds: int
-    """Over which a prompt's differences are averaged."""
+    """Seeds over which a prompt's differences are averaged."""
     verdict: PointVerdict
 
 
 @dataclass(frozen=True, kw_only=True)
 class Threshold:
-    """How far a search has come."""
+    """The state of a search, after the counts measured so far."""
 
     metric: str
     better: Direction
     margin: float
-    """How much worse still counts as not inferior, in the metric's unit."""
+    """The largest loss that still counts as not inferior, in the metric's unit."""
     reference: int
     alpha: float
     """One-sided level of each count's test."""
@@ -76,28 +77,30 @@ class Threshold:
 
     @property
     def settled(self) -> bool:
-        """Whether no count of the ladder is left whose measure could change the answer."""
+        """Whether no count is left that could change the answer."""
         return self.next_count is None
 
     def point(self, count: int | None) -> ThresholdPoint | None:
-        """The curve at a count; None at the reference and where nothing is measured."""
+        """Returns the point of the curve at a count; None at the reference and where nothing is measured."""
         return next((point for point in self.curve if point.count == count), None)
 
 
 def looks(candidates: int) -> int:
-    """How many of so many counts bisection measures at most."""
+    """Computes how many of so many candidate counts bisection measures at most."""
     return candidates.bit_length()
 
 
 def check_ladder(ladder: Sequence[int], reference: int, where: str) -> tuple[int, ...]:
-    """The ladder in order. Raises CogxError, beginning with `where`, for one that cannot be searched."""
+    """Sorts the ladder. Raises CogxError, beginning with `where`, for one that cannot be searched."""
     counts = sorted(set(ladder))
     if reference not in counts:
         raise CogxError(
             f"{where}: lacks the reference {reference}; add {reference} to it, or give --reference one of its counts"
         )
     if counts[-1] != reference:
-        raise CogxError(f"{where}: {counts[-1]} is above the reference {reference}; leave it out, or make it that")
+        raise CogxError(
+            f"{where}: {counts[-1]} is above the reference {reference}; leave it out, or give --reference {counts[-1]}"
+        )
     if counts[0] < 1 or len(counts) < 2:
         raise CogxError(f"{where}: must be whole numbers above 0, at least one below the reference {reference}")
     return tuple(counts)
@@ -112,11 +115,11 @@ def judge_threshold(
     metric: str,
     seeds: int,
 ) -> Threshold:
-    """What the counts measured so far say, and which one comes next.
+    """Judges the counts measured so far, and chooses the next one.
 
-    `differences` has, of each measured count, one value a prompt: the metric there less at the reference, averaged
-    over `seeds`. `ladder` is as `check_ladder` gives it, its last count the reference. Raises CogxError for a single
-    prompt, of which there is no interval.
+    `differences` has one value a prompt for each measured count: the metric there less at the reference, averaged over
+    `seeds`. `ladder` is as `check_ladder` returns it, its last count the reference. Raises CogxError for a single
+    prompt, which has no interval.
     """
     counts = ladder[:-1]
     alpha = ALPHA / looks(len(counts))
@@ -151,35 +154,35 @@ def judge_threshold(
 
 
 def threshold_sentence(threshold: Threshold) -> str:
-    """The answer and what limits it, in plain English."""
+    """Describes the answer and its limits in plain English."""
     t = threshold
     compared = f"not inferior to {t.reference} steps in {t.metric}, by a margin of {t.margin:g}"
     point, below = t.point(t.found), t.point(t.not_shown)
     if point is None:
-        said = [f"No step count below {t.reference} is shown {compared}."]
+        sentences = [f"No step count below {t.reference} is shown {compared}."]
     else:
-        said = [
+        sentences = [
             f"{t.found} is the smallest step count shown {compared}: {signed(point.mean)} on average "
             f"({_interval(point, t)}; {count(point.prompts, 'prompt')}, {count(point.seeds, 'seed')})."
         ]
     if below is not None and below.verdict == "inferior":
-        said.append(f"{below.count} is inferior ({signed(below.mean)}, {_interval(below, t)}).")
+        sentences.append(f"{below.count} is inferior ({signed(below.mean)}, {_interval(below, t)}).")
     elif below is not None:
-        said.append(
+        sentences.append(
             f"{below.count} is inconclusive ({signed(below.mean)}, {_interval(below, t)}): more prompts may show it "
             "not inferior."
         )
     elif t.settled:
-        said.append("The ladder has no smaller count.")
+        sentences.append("The ladder has no smaller count.")
     if t.out_of_order:
         fewer = ", ".join(map(str, t.out_of_order))
-        said.append(
+        sentences.append(
             f"Out of order: {fewer} shown not inferior as well, below {t.not_shown}, which is not; the answer takes "
             "quality not to fall as steps are added, and does not rest on it."
         )
     if not t.settled:
-        said.append(f"Not settled: {t.next_count} would be measured next.")
-    return " ".join(said)
+        sentences.append(f"Not settled: {t.next_count} would be measured next.")
+    return " ".join(sentences)
 
 
 def _point(count: int, sample: Sample, alpha: float, margin: float, better: Direction, seeds: int) -> ThresholdPoint:

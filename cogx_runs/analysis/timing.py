@@ -1,4 +1,4 @@
-"""The time of a run against its steps, frames and guidance."""
+"""A linear fit of the time of a run to its steps, frames and guidance."""
 
 from dataclasses import dataclass
 
@@ -6,22 +6,22 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from cogx_runs.analysis.kinds import check_not_mixed
 from cogx_runs.analysis.pairs import finished_cells, largest_machine
+from cogx_runs.analysis.strata import check_not_mixed
 from cogx_runs.definitions.parameters import is_guided
 from cogx_runs.errors import CogxError
 from cogx_runs.tracking.columns import metric_column, param_column, tag_column
 from cogx_runs.tracking.tags import DEVICE_NAME
 
 LATENT_FRAMES = 4
-"""Frames that share one of the latent, after the first."""
+"""Frames to one latent frame, after the first."""
 TOKEN_PIXELS = 16
-"""Pixels along either side of a token: 8 of CogVideoX's VAE, 2 of its transformer's patches."""
+"""Pixels along either side of a token: 8 to a latent pixel of the VAE, times 2 to a patch of the transformer."""
 
 
 @dataclass(frozen=True)
 class TimeFit:
-    """Least squares of a time on the work that it takes: `fixed_s + s_per_million_tokens * work`.
+    """A least-squares fit of time to work: `fixed_s + s_per_million_tokens * work`.
 
     The work is the tokens that go through the transformer, in millions: steps, times two where guidance is on, times
     the tokens of video and text.
@@ -29,7 +29,7 @@ class TimeFit:
 
     metric: str
     fixed_s: float
-    """What does not grow with the work, seconds."""
+    """Time that does not grow with the work, seconds."""
     s_per_million_tokens: float
     r_squared: float
     """The share of the variance over cells that the line explains."""
@@ -38,8 +38,8 @@ class TimeFit:
     cells: int
     prompts: int
     token_counts: int
-    """Different lengths among the cells. The line knows no more than linear growth with them, and attention grows
-    faster: with two or more the slope is a mean of theirs."""
+    """Different numbers of tokens among the cells. The fit is linear in them, and attention grows faster: with two or
+    more the slope is an average."""
     device: str
     placement: str
     left_out: int
@@ -47,13 +47,14 @@ class TimeFit:
 
 
 def tokens_of(num_frames: int, height: int, width: int, text: int) -> int:
-    """Tokens of a video and its text in CogVideoX's transformer; 17,776 for 49 frames of 480x720 with 226 of text."""
+    """Counts the tokens of a video and its text in CogVideoX's transformer; 17,776 for 49 frames of 480x720 with 226 of
+    text."""
     latent_frames = (num_frames - 1) // LATENT_FRAMES + 1
     return latent_frames * (height // TOKEN_PIXELS) * (width // TOKEN_PIXELS) + text
 
 
 def fit_time(frame: pd.DataFrame, metric: str = "denoise_s") -> TimeFit:
-    """The fit over finished cells of one model that were timed alone, on the device and in the placement of most.
+    """Fits the time of finished cells of one model that were timed alone, on the device and in the placement of most.
 
     Raises CogxError for several models, and for fewer than three cells or a single amount of work.
     """

@@ -1,4 +1,4 @@
-"""Trials of searches, read from tracked runs: which are finished, what they came to, which no other beats."""
+"""Trials of searches, read from tracked runs: their states, their objectives, and the best of them."""
 
 import json
 import math
@@ -26,7 +26,7 @@ class Judged(Protocol):
 
     @property
     def degenerate(self) -> int:
-        """How many of its videos are degenerate."""
+        """Number of its degenerate videos."""
 
 
 _T = TypeVar("_T", bound=Judged)
@@ -34,12 +34,12 @@ _T = TypeVar("_T", bound=Judged)
 
 @dataclass(frozen=True, kw_only=True)
 class TrackedTrial:
-    """One configuration of a search, as its tracked runs have it."""
+    """One configuration of a search, read from its tracked runs."""
 
     number: int
     """Its number in the search, from 1."""
     runs: tuple[TrackedRun, ...]
-    """One a cell, in the order given."""
+    """Its runs, one a cell, in the order given."""
     values: tuple[float, ...] | None
     """The mean of each objective over its cells; None where it is not finished."""
 
@@ -51,20 +51,20 @@ class TrackedTrial:
 
     @property
     def degenerate(self) -> int:
-        """How many of its videos are degenerate."""
+        """Number of its degenerate videos."""
         return sum(run.degenerate is not None for run in self.runs)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrackedSearch:
-    """A search, as its tracked runs have it: another base, space or choice of seeds makes another search."""
+    """A search, read from its tracked runs. Another base, space or choice of seeds is another search."""
 
     key: str
     """Identity of the search."""
     trials: tuple[TrackedTrial, ...]
     """By number."""
     directions: tuple[Direction, ...]
-    """Which way each objective becomes better."""
+    """The better direction of each objective."""
 
     @cached_property
     def best(self) -> list[TrackedTrial]:
@@ -73,7 +73,7 @@ class TrackedSearch:
 
     @property
     def last_begun_ms(self) -> int:
-        """When its latest run was begun, in ms since 1970."""
+        """Start time of its latest run, in ms since 1970."""
         return max(run.start_time_ms for trial in self.trials for run in trial.runs)
 
 
@@ -101,9 +101,9 @@ def searches_of(runs: Sequence[TrackedRun], objectives: Mapping[str, Direction])
 
 
 def objective_means(runs: Iterable[TrackedRun], objectives: Sequence[str], cells: int) -> tuple[float, ...] | None:
-    """Averages each objective over the cells of a trial that is to have so many.
+    """Averages each objective over the `cells` of a trial.
 
-    None for a trial that is not finished: fewer cells are, one lacks an objective, or a mean is no finite number.
+    None for an unfinished trial: fewer cells are finished, one lacks an objective, or a mean is not finite.
     """
     finished = [run.metrics for run in runs if run.state.is_finished]
     if len(finished) < cells or any(not set(objectives) <= metrics.keys() for metrics in finished):
@@ -116,8 +116,7 @@ def best_of(trials: Iterable[_T], directions: Sequence[Direction]) -> list[_T]:
     """Selects the finished trials that no other one beats: the best, or those that tie; of two objectives the Pareto
     front, the best in the first objective first.
 
-    Only those with the fewest degenerate videos are compared: some metrics take a video that stands still for the best
-    of all.
+    Only those with the fewest degenerate videos are compared: some metrics rate a video that stands still best of all.
     """
     finished = {trial.number: trial for trial in trials if trial.values is not None}
     values = {number: trial.values for number, trial in finished.items() if trial.values is not None}

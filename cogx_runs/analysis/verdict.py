@@ -1,9 +1,9 @@
-"""What differences of one metric say, corrected for how many there are.
+"""Verdicts on differences of one metric, corrected for the number of comparisons.
 
 Two families of tests, each held to 5% by Holm (1979) whatever their dependence: that a mean differs from 0, and that it
 lies within a margin around 0 (two one-sided tests). A change that lies within is `equivalent` even where it differs
-from 0: it is there, and too small to matter. The interval at the level at which Holm's step tested a comparison leaves
-out 0 exactly where the verdict says that it differs, and lies within the margin exactly where it says equivalent.
+from 0: it is there, and too small to matter. The interval at the level of a comparison's step in Holm's procedure
+excludes 0 exactly where the verdict is a difference, and lies within the margin exactly where it is equivalence.
 """
 
 from collections.abc import Sequence
@@ -18,52 +18,52 @@ from cogx_runs.metrics.card import Direction
 
 ALPHA = 0.05
 Verdict = Literal["better", "worse", "higher", "lower", "equivalent", "inconclusive", "one prompt"]
-"""`higher` and `lower` are those of metrics of which neither is better; `inconclusive`: neither a change nor its
-absence is shown."""
+"""`higher` and `lower` are for metrics without a better direction; `inconclusive`: neither a change nor its absence is
+shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """The mean of differences over prompts, how sure it is, and what follows."""
+    """The mean of differences over prompts, its uncertainty, and the verdict."""
 
     prompts: int
-    """The sampling units."""
+    """Prompts: the sampling units."""
     mean: float
-    """Of the differences, in the metric's unit."""
+    """Mean of the differences, in the metric's unit."""
     low: float | None
-    """Of the plain 95% interval of this comparison alone; None for one prompt."""
+    """Lower end of the plain 95% interval of this comparison alone; None for one prompt."""
     high: float | None
     comparisons: int
-    """In the family that the p values are corrected for: those of this metric with more than one prompt."""
+    """Comparisons in the family for which p is corrected: those of this metric with more than one prompt."""
     p: float | None
-    """Of no difference, two-sided."""
+    """p of no difference, two-sided."""
     adjusted_p: float | None
-    """The same, by Holm."""
+    """p of no difference, corrected by Holm."""
     margin: float | None
     """Changes smaller than this do not matter, in the metric's unit; None where equivalence is not asked."""
     equivalence_p: float | None
-    """Of a change outside the margin, by Holm."""
+    """p of a change outside the margin, corrected by Holm."""
     verdict_low: float | None
-    """Of the interval that the verdict rests on, at the level of its step of Holm's."""
+    """Lower end of the interval that the verdict rests on, at the level of its step in Holm's procedure."""
     verdict_high: float | None
     verdict_confidence: float | None
-    """Of that interval: at least 0.95, or at least 0.90 where the verdict is `equivalent`."""
+    """Confidence of that interval: at least 0.95, or at least 0.90 where the verdict is `equivalent`."""
     effect_size: float | None
     """Hedges' g_z: standard deviations of the differences; None where they have none, and below three prompts."""
     verdict: Verdict
     alpha: float
-    """At which its step of Holm's tested the difference."""
+    """Level of the test of a difference in Holm's procedure."""
     equivalence_alpha: float
-    """And the equivalence."""
+    """Level of the test of equivalence in Holm's procedure."""
 
 
 def judge(
     differences: Sequence[npt.ArrayLike], margins: Sequence[float | None], better: Direction | None = None
 ) -> list[Judgement]:
-    """A judgement of each comparison of one metric, all as one family.
+    """Judges the comparisons of one metric as one family.
 
     `differences` has an array a comparison, one value a prompt, none empty; `margins` are in the metric's unit;
-    `better` says which direction is, if any.
+    `better` is the better direction, if there is one.
     """
     samples = [Sample.of(values) for values in differences]
     several = [place for place, sample in enumerate(samples) if sample.count > 1]
@@ -103,11 +103,11 @@ def judge(
 
 def more_prompts(judgement: Judgement, differences: npt.ArrayLike) -> int | None:
     """Estimates how many new prompts, judged alone, would settle an inconclusive comparison, as a difference or as an
-    equivalence, with a power of 80% if the mean and the spread seen were the true ones:
-    an estimate that is itself uncertain.
+    equivalence, with a power of 80%.
 
-    Judged together with those seen, fewer would do, and false verdicts would be up to three times as many
-    (docs/statistics.md). None for other verdicts, and where it would take more than MAX_PROMPTS.
+    The estimate takes the mean and the spread seen for the true ones, and is itself uncertain. Judged together with the
+    prompts seen, fewer would do, and false verdicts would be up to three times as many (docs/statistics.md). None for
+    other verdicts, and beyond MAX_PROMPTS.
     """
     if judgement.verdict != "inconclusive":
         return None
@@ -132,13 +132,13 @@ def _verdict(sample: Sample, p: float | None, equivalence_p: float | None, bette
 
 
 def _holm(p_values: dict[int, float]) -> dict[int, tuple[float, float]]:
-    """Of each comparison: p by Holm, and the level at which its step tests it, or the first that failed."""
+    """Computes for each comparison p by Holm, and the level of its step, or of the first step that failed."""
     if not p_values:
         return {}
     raw = np.array(list(p_values.values()))
     order = np.argsort(raw, kind="stable")
     steps = len(raw) - np.arange(len(raw))
-    # As statsmodels' multipletests, which collects Python's garbage at each call: 0.35 s beside torch.
+    # As statsmodels' multipletests, which collects Python's garbage at each call: 0.35 s where torch is imported.
     adjusted, ranks = np.empty(len(raw)), np.empty(len(raw), dtype=int)
     adjusted[order] = np.minimum(np.maximum.accumulate(raw[order] * steps), 1)
     ranks[order] = np.arange(len(raw))

@@ -1,4 +1,4 @@
-"""Effects in plain English that claims nothing beyond the numbers."""
+"""Effects, interactions and seed spreads in plain English that claims nothing beyond the numbers."""
 
 import math
 from dataclasses import replace
@@ -14,30 +14,30 @@ from cogx_runs.metrics.registry import card_of, is_of_machine
 
 ONE_PROMPT = "One prompt: no interval can be given, and no verdict."
 _NOISE = 1e-6
-"""In a reader's unit: what is smaller is the floating point's, and is written as zero."""
+"""In a reader's unit: a smaller difference is rounding, and is written as zero."""
 
 
 def sentence(effect: Effect) -> str:
-    """`At guidance_scale 12 the CLIP score is 0.80 higher than at 6 (95% interval +0.31 to +1.29; 9 prompts, 1 seed):
-    better.`, with what limits it."""
+    """Describes an effect and its limits: `At guidance_scale 12 the CLIP score is 0.80 higher than at 6 (95% interval
+    +0.31 to +1.29; 9 prompts, 1 seed): better.`"""
     card = _card(effect.metric)
     if effect.low is None or effect.high is None:
-        said = [f"{change(effect)} ({counted(effect)}). {ONE_PROMPT}"]
+        sentences = [f"{change(effect)} ({counted(effect)}). {ONE_PROMPT}"]
     else:
         spread = "the same difference in each" if effect.low == effect.high else _interval(effect, card)
-        said = [f"{change(effect)} ({spread}; {counted(effect)}): {_verdict(effect, card)}."]
+        sentences = [f"{change(effect)} ({spread}; {counted(effect)}): {_verdict(effect, card)}."]
     if effect.settings > 1:
-        said.append(f"Averaged over {effect.settings} settings of the other parameters.")
+        sentences.append(f"Averaged over {effect.settings} settings of the other parameters.")
     if effect.left_out:
-        said.append(f"{count(effect.left_out, 'pair')} left out: not measured alike.")
+        sentences.append(f"{count(effect.left_out, 'pair')} left out: not measured alike.")
     if counts := degenerate_counts(effect):
-        said.append(f"Degenerate: {counts}. They count like any other.")
-    return " ".join(said)
+        sentences.append(f"Degenerate: {counts}. They count like any other.")
+    return " ".join(sentences)
 
 
 def degenerate_counts(effect: Effect) -> str:
-    """`9 of 9 videos at 2, 0 of 9 at 50`; empty where none is degenerate, and for what is of the machine and not of the
-    video."""
+    """Counts degenerate videos: `9 of 9 videos at 2, 0 of 9 at 50`; empty where none is degenerate, and for metrics of
+    the machine."""
     if is_of_machine(effect.metric) or not effect.degenerate + effect.degenerate_baseline:
         return ""
     return (
@@ -47,7 +47,7 @@ def degenerate_counts(effect: Effect) -> str:
 
 
 def change(effect: Effect) -> str:
-    """`At guidance_scale 12 the CLIP score is on average 0.80 higher than at 6`."""
+    """Describes a change: `At guidance_scale 12 the CLIP score is on average 0.80 higher than at 6`."""
     card = _card(effect.metric)
     than = f"{_write(abs(effect.mean), card)} {'higher' if effect.mean > 0 else 'lower'} than"
     if abs(effect.mean) / card.scale < _NOISE:
@@ -63,50 +63,51 @@ def change(effect: Effect) -> str:
 
 
 def interaction_sentence(found: Interaction) -> str:
-    """`The change of the CLIP score from guidance_scale 6 to 12 is 0.80 higher at num_inference_steps 10 than at 50
-    (95% interval +0.31 to +1.29; 9 prompts): higher.`"""
+    """Describes an interaction: `The change of the CLIP score from guidance_scale 6 to 12 is 0.80 higher at
+    num_inference_steps 10 than at 50 (95% interval +0.31 to +1.29; 9 prompts): higher.`"""
     card = _card(found.metric)
     than = f"{_write(abs(found.mean), card)} {'higher' if found.mean > 0 else 'lower'}" if found.mean else "the same"
     of = f" ({found.kind})" if found.kind else ""
-    said = (
+    change_text = (
         f"The change of the {card.title}{of} from {found.axis_a} {write_value(found.baseline_a)} to "
         f"{write_value(found.value_a)} is {than} at {found.axis_b} {write_value(found.value_b)} "
         f"{'than' if found.mean else 'as'} at {write_value(found.baseline_b)}"
     )
     prompts = count(found.prompts, "prompt")
     if found.low is None or found.high is None:
-        return f"{said} ({prompts}). {ONE_PROMPT}"
+        return f"{change_text} ({prompts}). {ONE_PROMPT}"
     spread = "the same in each" if found.low == found.high else _interval(found, card)
-    said = f"{said} ({spread}; {prompts}): {_verdict(found, card)}."
+    text = f"{change_text} ({spread}; {prompts}): {_verdict(found, card)}."
     if found.degenerate and not is_of_machine(found.metric):
-        said += f" {found.degenerate} of the {4 * found.squares} videos are degenerate, and count like any other."
-    return said
+        text += f" {found.degenerate} of the {4 * found.squares} videos are degenerate, and count like any other."
+    return text
 
 
 def seed_sentences(found: SeedSpread) -> list[str]:
-    """`Between the seeds of a prompt the CLIP score has a standard deviation of 1.38 on average (95% interval 0.00 to
-    3.82; 9 prompts, 5 seeds); two of them differ by 1.67.`, and what part of the variance that is."""
+    """Describes the spread between seeds and its share of the variance: `Between the seeds of a prompt the CLIP score
+    has a standard deviation of 1.38 on average (95% interval 0.00 to 3.82; 9 prompts, 5 seeds); two of them differ by
+    1.67.`"""
     card = _card(found.metric)
     counts = f"{count(found.prompts, 'prompt')}, {count(found.seeds, 'seed')}"
     if found.settings > 1:
         counts += f", averaged over {found.settings} settings"
     average = f" on average ({_seed_interval(found, card)}; {counts})" if found.prompts > 1 else f" ({counts})"
-    said = [
+    sentences = [
         f"Between the seeds of a prompt the {_titled(found, card)} has a standard deviation of "
         f"{_write(found.deviation, card)}{average}; two of them differ by {_write(found.difference, card)}."
     ]
     if found.share_of_prompts is not None:
-        said.append(
+        sentences.append(
             f"Of the variance of a single video's {card.title} {found.share_of_prompts:.0%} is between prompts, the "
             "rest between seeds."
         )
     if found.degenerate and not is_of_machine(found.metric):
-        said.append(f"Degenerate: {found.degenerate} of {count(found.cells, 'video')}. They count like any other.")
-    return said
+        sentences.append(f"Degenerate: {found.degenerate} of {count(found.cells, 'video')}. They count like any other.")
+    return sentences
 
 
 def yardstick(found: SeedSpread) -> str:
-    """What the changes of a ranking are to be held against, `found` being of runs at the baselines."""
+    """Describes the spread between seeds at the baselines, as the yardstick for the changes of a ranking."""
     card = _card(found.metric)
     return (
         f"Two seeds of one prompt differ by {_write(found.difference, card)} in {_titled(found, card)} on average at "
@@ -125,7 +126,7 @@ def _seed_interval(found: SeedSpread, card: MetricCard) -> str:
 
 
 def _interval(effect: Effect | Interaction, card: MetricCard) -> str:
-    """The plain one, which may reach beyond the margin where the verdict is of equivalence: there the verdict's own."""
+    """Writes the plain interval, or for equivalence the verdict's own: the plain one may reach beyond the margin."""
     ends, confidence = (effect.low, effect.high), 1 - ALPHA
     if effect.verdict == "equivalent" and effect.verdict_confidence is not None:
         ends, confidence = (effect.verdict_low, effect.verdict_high), effect.verdict_confidence
@@ -142,34 +143,34 @@ def _verdict(effect: Effect | Interaction, card: MetricCard) -> str:
         return f"equivalent within {_write(effect.margin, card)}{corrected}{there}"
     if effect.verdict != "inconclusive":
         return f"{effect.verdict}{corrected}"
-    said = "inconclusive"
+    text = "inconclusive"
     if effect.p is not None and effect.p <= ALPHA:
-        said += f"{corrected}, though this comparison alone would"
+        text += f"{corrected}, though this comparison alone would"
     if effect.low == effect.high:
-        return said
+        return text
     if effect.more_prompts is None:
         return (
-            f"{said}; at the mean and spread seen, not even {MAX_PROMPTS} prompts are likely to settle it (an estimate)"
+            f"{text}; at the mean and spread seen, not even {MAX_PROMPTS} prompts are likely to settle it (an estimate)"
         )
     more = count(effect.more_prompts, "more prompt")
     return (
-        f"{said}; about {more}, judged alone, would settle it with 80% power, if the mean and spread seen are the true "
+        f"{text}; about {more}, judged alone, would settle it with 80% power, if the mean and spread seen are the true "
         "ones"
     )
 
 
 def counted(effect: Effect) -> str:
-    """`9 prompts, 1 seed`."""
+    """Counts the prompts and seeds of an effect: `9 prompts, 1 seed`."""
     return f"{count(effect.prompts, 'prompt')}, {count(effect.seeds, 'seed')}"
 
 
 def _card(metric: str) -> MetricCard:
-    """Its card, or one that says no more than its name."""
+    """Returns the metric's card, or one with its name alone."""
     return card_of(metric) or MetricCard(name=metric, title=metric, definition="", source="")
 
 
 def _write(value: float, card: MetricCard, *, signed: bool = False) -> str:
-    """As in the tables, but to three significant digits where those leave less than two."""
+    """Writes a value as the tables do, but to three significant digits where those leave less than two."""
     size = abs(value) / card.scale
     if _NOISE <= size < 10 ** (1 - card.digits):
         card = replace(card, digits=2 - math.floor(math.log10(size)))

@@ -7,8 +7,8 @@ import pandas as pd
 
 from cogx_runs.analysis.correlations import RankCorrelation, rank_correlations
 from cogx_runs.analysis.effects import ASPECTS, Effect, Ranked, rank_parameters
-from cogx_runs.analysis.kinds import kinds_of
 from cogx_runs.analysis.seeds import SeedSpread, seed_spreads
+from cogx_runs.analysis.strata import strata_of
 from cogx_runs.analysis.timing import TimeFit, fit_time
 from cogx_runs.errors import CogxError
 from cogx_runs.metrics.measured import FILE_SIZE
@@ -77,7 +77,7 @@ def _correlations(runs: pd.DataFrame) -> list[tuple[str, RankCorrelation]]:
     return [
         (kind, found)
         for metric in metrics
-        for kind, alike in kinds_of(runs, (metric, FILE_SIZE.name))
+        for kind, alike in strata_of(runs, (metric, FILE_SIZE.name))
         for found in rank_correlations(alike, [metric], FILE_SIZE.name)
     ]
 
@@ -86,7 +86,7 @@ def _fits(runs: pd.DataFrame) -> list[tuple[str, TimeFit]]:
     if metric_column(TIMED) not in runs.columns:
         return []
     found = []
-    for kind, alike in kinds_of(runs, (TIMED,)):
+    for kind, alike in strata_of(runs, (TIMED,)):
         try:
             found.append((kind, fit_time(alike, TIMED)))
         except CogxError:

@@ -78,7 +78,7 @@ def test_prompts_whose_finals_are_not_all_there_say_nothing_of_agreement() -> No
     assert (found.hits, found.regret, found.regret_low) == (0, 1, None)
     winners = frame_of(both({"a": scores["a"]}))
     assert agreement(winners, "clip_score", 25, 50) is None
-    assert "`--top all` makes them" in describe_no_agreement(choose(winners, "clip_score", 50))
+    assert "`--top all` runs them" in describe_no_agreement(choose(winners, "clip_score", 50))
     with pytest.raises(CogxError, match="nobody knows which direction is better"):
         agreement(winners.assign(**{"metrics.file_size_bytes": 1.0}), "file_size_bytes", 25, 50)
 

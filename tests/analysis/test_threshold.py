@@ -161,7 +161,7 @@ def test_bisection_takes_as_many_looks_as_it_says_and_meets_no_more_inferior_cou
     ("ladder", "message"),
     [
         ([5, 10], "--ladder: lacks the reference 50; add 50 to it, or give --reference one of its counts"),
-        ([5, 50, 60], "--ladder: 60 is above the reference 50; leave it out, or make it that"),
+        ([5, 50, 60], "--ladder: 60 is above the reference 50; leave it out, or give --reference 60"),
         ([50], "--ladder: must be whole numbers above 0, at least one below the reference 50"),
         ([0, 50], "--ladder: must be whole numbers above 0, at least one below the reference 50"),
     ],

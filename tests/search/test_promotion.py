@@ -128,7 +128,7 @@ def test_winners_are_made_again_once_with_their_lineage_wherever_it_was_stopped(
     )
     assert [(one.prompt, one.final_rank) for one in again.promoted] == [("fox", None), ("owl", None)]
     assert (again.agreement, again.planned.check) == (None, OTHER)
-    assert again.sentences[-2].startswith("Agreement of 2 and 4 steps cannot be told")
+    assert again.sentences[-2].startswith("Agreement of 2 and 4 steps is unknown")
     assert again.sentences[-1] == (
         "2 of the finals have no clip_score.other yet; `cogx-runs rescore exp --clip-model other` adds it, and then "
         "the same command shows it."

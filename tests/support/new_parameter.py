@@ -12,8 +12,8 @@ from click.testing import CliRunner
 
 import cogx_runs
 from cogx_runs.analysis.frame import distinguishing_parameters, load_runs
-from cogx_runs.analysis.kinds import kinds_of
 from cogx_runs.analysis.pairs import pair_cells
+from cogx_runs.analysis.strata import strata_of
 from cogx_runs.cli import cli
 from cogx_runs.dashboard.board import refresh
 from cogx_runs.definitions.spec import RunSpec
@@ -62,7 +62,7 @@ def in_results(uri: str, spec: RunSpec) -> dict[str, Any]:
     return {
         "type": str(frame["params.sharpness"].dtype),
         "tells apart": distinguishing_parameters(frame),
-        "kinds": [kind for kind, _ in kinds_of(frame, ["clip_score"])],
+        "kinds": [kind for kind, _ in strata_of(frame, ["clip_score"])],
         "pairs": len(pair_cells(frame, "sharpness", [0.5], 0.0, "clip_score")),
         "view": all("sharpness" in state for state in _views(tags)),
         "note": "sharpness" in tags[MLFLOW_NOTE],

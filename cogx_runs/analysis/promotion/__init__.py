@@ -1,4 +1,4 @@
-"""Chooses candidates, pairs them with the finals made of them, and says whether the choice held.
+"""Chooses candidates, pairs them with their finals, and judges whether the choice held.
 
 Any module may be imported from the rooms above.
 """

@@ -1,4 +1,4 @@
-"""How far choosing by a cheap preview agrees with choosing by the final videos."""
+"""Agreement of a choice by cheap previews with a choice by the final videos."""
 
 from dataclasses import dataclass
 
@@ -24,52 +24,52 @@ class PromptAgreement:
     hit: bool
     """Whether the best preview is a best final."""
     chance: float
-    """Of a hit by a choice at random: 1 / candidates, but for equal best finals."""
+    """Probability of a hit by a choice at random: 1 / candidates, but for equal best finals."""
     regret: float
-    """What the final of the best preview lacks to the best final, in the metric's unit; 0 for a hit."""
+    """Loss of the best preview's final against the best final, in the metric's unit; 0 for a hit."""
     random_regret: float
-    """The same for a choice at random, on average."""
+    """Expected loss of a choice at random."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """Means over prompts, which are the sampling unit, with 95% intervals; None for what one prompt cannot give."""
+    """Means over prompts, the sampling units, with 95% intervals; None for what one prompt cannot give."""
 
     metric: str
     from_steps: int
     steps: int
     prompts: int
-    """With two candidates or more, each of them at both step counts."""
+    """Prompts with two candidates or more, each of them at both step counts."""
     left_out: int
-    """Prompts with two candidates or more that have no final of some."""
+    """Prompts with two candidates or more of which some have no final."""
     tau: float | None
     tau_low: float | None
-    """Of the t interval, cut at -1 and 1."""
+    """Lower end of the t interval, cut at -1 and 1."""
     tau_high: float | None
     tau_prompts: int
     """Prompts that have a tau."""
     hits: int
     """Prompts whose best preview is a best final."""
     hit_low: float
-    """Of the share of hits: Clopper and Pearson's interval (1934)."""
+    """Lower end of the interval of the share of hits, by Clopper and Pearson (1934)."""
     hit_high: float
     chance: float
-    """The share of hits of choices at random."""
+    """Share of hits of choices at random."""
     regret: float
     regret_low: float | None
-    """Of the t interval, cut at 0."""
+    """Lower end of the t interval, cut at 0."""
     regret_high: float | None
     random_regret: float
     by_prompt: tuple[PromptAgreement, ...]
 
 
 def agreement(frame: pd.DataFrame, metric: str, from_steps: int, steps: int) -> Agreement | None:
-    """The agreement of the metric at two step counts over a prompt's candidates: its cells at `from_steps`, those
-    aside that are degenerate there.
+    """Measures the agreement of a metric at two step counts over each prompt's candidates: its cells at `from_steps`,
+    those aside that are degenerate there.
 
-    `frame` is as `load_runs` gives it. A prompt counts where all its candidates have a final, since the finals of the
+    `frame` is as `load_runs` returns it. A prompt counts where all its candidates have a final, since the finals of the
     chosen alone say nothing of those that were not chosen. None where there is no such prompt. Raises CogxError for a
-    metric that is not there, or of which nobody knows which direction is better.
+    metric that no run has, or whose better direction is unknown.
     """
     direction = direction_of(metric)
     if direction is None:
@@ -111,7 +111,7 @@ def agreement(frame: pd.DataFrame, metric: str, from_steps: int, steps: int) -> 
 
 
 def _of_prompt(group: pd.DataFrame, sign: int) -> PromptAgreement:
-    """The agreement of one prompt's candidates, best preview first; `sign` is -1 where lower is better."""
+    """Measures the agreement of one prompt's candidates, best preview first; `sign` is -1 where lower is better."""
     before: Floats = sign * group["preview"].to_numpy(dtype=float)
     after: Floats = sign * group["final"].to_numpy(dtype=float)
     constant = np.ptp(before) == 0 or np.ptp(after) == 0
@@ -127,7 +127,7 @@ def _of_prompt(group: pd.DataFrame, sign: int) -> PromptAgreement:
 
 
 def _mean(values: list[float], least: float, most: float) -> tuple[float | None, float | None, float | None]:
-    """Mean and the ends of its interval, cut to what is possible."""
+    """Computes the mean and both ends of its interval, cut to the possible values."""
     if not values:
         return None, None, None
     sample = Sample.of(values)

@@ -6,9 +6,9 @@ from itertools import groupby
 
 import pandas as pd
 
-from cogx_runs.analysis.kinds import card_column, is_of_the_clip, with_cards
 from cogx_runs.analysis.pairs import DEGENERATE_COLUMN
 from cogx_runs.analysis.promotion.previews import STEPS, of_newest_texts, previews, ranked
+from cogx_runs.analysis.strata import card_column, is_of_the_clip, with_cards
 from cogx_runs.errors import CogxError, did_you_mean
 from cogx_runs.formatting import count
 from cogx_runs.metrics.card import Direction
@@ -20,53 +20,55 @@ from cogx_runs.tracking.tags import SIGNATURE
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A finished cell at few steps that is not degenerate, in its place among those of its prompt."""
+    """A finished cell at few steps that is not degenerate, with its rank among those of its prompt."""
 
     prompt: str
     signature: str
     run_id: str
     run_name: str
     device: str
-    """That it was made on, `cuda` or `cpu`."""
+    """The device it ran on, `cuda` or `cpu`."""
     value: float
-    """Of the metric that chooses."""
+    """Its value of the metric that chooses."""
     rank: int
-    """Of 1 for the best; of equal values the smaller seed goes first."""
+    """Its rank, 1 for the best; of equal values the smaller seed is first."""
     of: int
     """Candidates of its prompt."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """All candidates, and which of them are to be made again."""
+    """All candidates, and which of them are run again at more steps."""
 
     by: str
     direction: Direction
     from_steps: int
     steps: int
     top: int | None
-    """How many of each prompt; None for all."""
+    """How many candidates of each prompt are chosen; None for all."""
     candidates: tuple[Candidate, ...]
     """By prompt, the best first."""
     notes: tuple[str, ...]
-    """What a reader should know of the choice."""
+    """Remarks on the choice for a reader."""
 
     @property
     def promoted(self) -> tuple[Candidate, ...]:
+        """The chosen candidates."""
         return tuple(one for one in self.candidates if self.top is None or one.rank <= self.top)
 
     @property
     def by_prompt(self) -> tuple[tuple[Candidate, ...], ...]:
+        """The candidates of each prompt, the best first."""
         return tuple(tuple(group) for _, group in groupby(self.candidates, key=lambda one: one.prompt))
 
 
 def choose(frame: pd.DataFrame, by: str, steps: int, *, from_steps: int | None = None, top: int | None = 1) -> Choice:
-    """The candidates of each prompt by a metric at the fewer steps.
+    """Ranks the candidates of each prompt by a metric at the fewer steps.
 
-    `frame` holds the runs of one experiment, as `load_runs` gives them. Candidates of a prompt are its finished cells
+    `frame` holds the runs of one experiment, as `load_runs` returns them. Candidates of a prompt are its finished cells
     at `from_steps` that are not degenerate, whatever they differ in; None is the one count below `steps` that is there.
     Raises CogxError for a metric that cannot choose, for candidates without a value or with values of several
-    definitions, where the step counts do not say which cells are meant, and where all are degenerate.
+    definitions, where the step count of the candidates is ambiguous, and where all are degenerate.
     """
     direction = direction_to_choose_by(frame, by, "--by")
     before = _from_steps(frame, steps, from_steps)
@@ -103,7 +105,7 @@ def choose(frame: pd.DataFrame, by: str, steps: int, *, from_steps: int | None =
 
 
 def direction_to_choose_by(frame: pd.DataFrame, metric: str, flag: str) -> Direction:
-    """Which direction of a metric is better. Raises CogxError naming `flag` for one that says nothing of a video's
+    """Returns the better direction of a metric. Raises CogxError naming `flag` for one that does not measure a video's
     quality."""
     card, usable = quality(metric), qualities_of(frame)
     if metric_column(metric) not in frame.columns:
@@ -119,8 +121,8 @@ def direction_to_choose_by(frame: pd.DataFrame, metric: str, flag: str) -> Direc
 
 
 def qualities_of(frame: pd.DataFrame) -> list[str]:
-    """The metrics that say which of two videos is better and that some run has, in the order of registration, other
-    CLIPs' scores after that of the runs' own."""
+    """Lists the metrics of quality that some run has, in the order of registration, other CLIPs' scores after that of
+    the runs' own."""
     order = [card.name for card in qualities()]
     names = sorted(str(column).removeprefix(METRICS) for column in frame.columns if str(column).startswith(METRICS))
     there = [name for name in names if quality(name) is not None and frame[metric_column(name)].notna().any()]
@@ -128,7 +130,7 @@ def qualities_of(frame: pd.DataFrame) -> list[str]:
 
 
 def _from_steps(frame: pd.DataFrame, steps: int, asked: int | None) -> int:
-    """The step count of the candidates."""
+    """Finds the step count of the candidates."""
     finished = frame.loc[frame["status"] == RunState.FINISHED, param_column(STEPS)].dropna()
     counts = sorted({int(count) for count in finished if count < steps})
     if asked is not None and asked >= steps:
@@ -158,13 +160,13 @@ def _check_complete(here: pd.DataFrame, by: str) -> None:
 
 
 def rescore_command(metric: str, sweep: str = "SWEEP") -> str:
-    """The command that gives a metric to finished runs."""
+    """Writes the command that adds a metric to finished runs."""
     clip = metric.partition(".")[2] if metric.startswith("clip_score.") else ""
     return f"cogx-runs rescore {sweep}" + (f" --clip-model {clip}" if clip else "")
 
 
 def _check_one_definition(here: pd.DataFrame, by: str) -> None:
-    """Raises CogxError where values that would be compared are of several CLIPs or definitions."""
+    """Raises CogxError where the values to compare are of several CLIPs or definitions."""
     finished = with_cards(here[here["status"] == RunState.FINISHED], (by,))
     for name in [card_column(by), *([param_column("clip_model")] if is_of_the_clip(by) else [])]:
         found = sorted(set(finished[name].dropna().astype(str)))
@@ -173,10 +175,10 @@ def _check_one_definition(here: pd.DataFrame, by: str) -> None:
 
 
 def _degenerate(here: pd.DataFrame) -> pd.DataFrame:
-    """The degenerate candidates, a row each: as its finished run says, else the newest that was ended for it."""
+    """Selects the degenerate candidates, a row each: by the finished run, else by the newest one that was aborted."""
     if DEGENERATE_COLUMN not in here.columns:
         return here.iloc[:0].assign(**{DEGENERATE_COLUMN: ""})
-    finished, failed = (here[here["status"] == status] for status in ("FINISHED", "FAILED"))
+    finished, failed = (here[here["status"] == state] for state in (RunState.FINISHED, RunState.FAILED))
     each = pd.concat([finished, failed]).drop_duplicates(tag_column(SIGNATURE))
     return each[each[DEGENERATE_COLUMN].notna()]
 

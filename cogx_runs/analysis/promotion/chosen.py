@@ -1,4 +1,4 @@
-"""Runs that were made because they were chosen: no sample of what they were chosen among."""
+"""Finals of chosen candidates, which are no sample of the candidates."""
 
 import pandas as pd
 
@@ -11,10 +11,10 @@ _FROM, _STEPS = tag_column(PROMOTED_FROM), param_column("num_inference_steps")
 
 
 def without_chosen(frame: pd.DataFrame) -> pd.DataFrame:
-    """The runs, as `load_runs` gives them, without the finals that `promote` made of some candidates of a prompt alone.
+    """Drops, from runs as `load_runs` returns them, the finals of prompts of which `promote` ran some candidates alone.
 
-    Compared with the candidates they would show the luck of those that were picked, not what the steps do. Where every
-    finished candidate of the prompt has a final, nothing was picked, and all stay.
+    Compared with the candidates they would show the luck of those that were picked, not the effect of the steps. Where
+    every finished candidate of the prompt has a final, nothing was picked, and all stay.
     """
     if _FROM not in frame.columns:
         return frame

@@ -1,4 +1,4 @@
-"""What became of the candidates that were chosen: by the metric that chose them, and by one that did not."""
+"""Finals of the chosen candidates, by the metric that chose them and by one that did not."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,68 +12,70 @@ from cogx_runs.analysis.promotion.previews import previews
 from cogx_runs.analysis.verdict import Verdict, judge
 from cogx_runs.metrics.card import Direction
 
-What = Literal["change", "lead", "final lead"]
+Difference = Literal["change", "lead", "final lead"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Promoted:
-    """A candidate that was chosen, at both step counts; None for what is not there."""
+    """A chosen candidate at both step counts; None for missing values."""
 
     prompt: str
     rank: int
     of: int
     run_name: str
-    """The candidate's."""
+    """Name of the candidate's run."""
     run_id: str
     final_run_id: str | None
     preview: float
-    """Of the metric that chose."""
+    """Value of the metric that chose, at the preview's step count."""
     final: float | None
     final_rank: int | None
-    """Among the finals of its prompt; None unless every candidate has one, since those that were chosen are no sample
-    of them."""
+    """Rank among the finals of its prompt; None unless every candidate has one, since the chosen are no sample of
+    them."""
     final_is_degenerate: bool
     """Whether the video at the final steps is noise, one flat colour or frozen."""
     check_preview: float | None
-    """Of the metric that did not choose."""
+    """Value of the metric that did not choose, at the preview's step count."""
     check_final: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """A mean over prompts of what the best candidate differs in, with its plain 95% interval."""
+    """A mean difference of the best candidates over prompts, with its plain 95% interval."""
 
-    what: What
-    """`change`: its value at the final step count less that at the preview's. `lead`: its value less the mean of the
-    other candidates of its prompt, at the preview's step count; `final lead`: at the final one."""
+    what: Difference
+    """`change`: the value at the final step count less that at the preview's. `lead`: the value less the mean of the
+    other candidates of the prompt, at the preview's step count; `final lead`: at the final one."""
     metric: str
     direction: Direction
     chose: bool
-    """Whether the candidate was chosen by this metric: then its lead at the preview is positive by construction, and
-    its change too small by what of that lead was luck."""
+    """Whether this metric chose the candidates. If so, the lead at the preview is positive by construction, and the
+    change is too small by the part of that lead that was luck."""
     prompts: int
     mean: float
     low: float | None
-    """None for one prompt."""
+    """Lower end of the interval; None for one prompt."""
     high: float | None
     p: float | None
-    """Of no difference, two-sided."""
+    """p of no difference, two-sided."""
     verdict: Verdict
 
 
 def metric_to_check_by(frame: pd.DataFrame, choice: Choice) -> str | None:
-    """The first metric that did not choose and that every candidate has, those of the chooser's own kind (another
-    CLIP's score) before others, else in the order of registration; None where there is none."""
-    kind = choice.by.partition(".")[0]
+    """Finds a metric that did not choose and that every candidate has; None where there is none.
+
+    Metrics that measure the same thing (another CLIP's score) come first, else the order is that of registration.
+    """
+    family = choice.by.partition(".")[0]
     others = [metric for metric in qualities_of(frame) if metric != choice.by]
-    for metric in sorted(others, key=lambda metric: metric.partition(".")[0] != kind):
+    for metric in sorted(others, key=lambda metric: metric.partition(".")[0] != family):
         if {one.signature for one in choice.candidates} <= set(_values(frame, choice, metric)):
             return metric
     return None
 
 
 def promoted(frame: pd.DataFrame, choice: Choice, check: str | None) -> tuple[Promoted, ...]:
-    """Each candidate that was chosen, with what `frame` has of it by now."""
+    """Collects the values of each chosen candidate and of its final from the runs in `frame`."""
     chosen = _values(frame, choice, choice.by)
     checked = {} if check is None else _values(frame, choice, check)
     found = []
@@ -104,14 +106,14 @@ def promoted(frame: pd.DataFrame, choice: Choice, check: str | None) -> tuple[Pr
 
 
 def compare(frame: pd.DataFrame, choice: Choice, metric: str) -> tuple[Comparison, ...]:
-    """What a metric says of the best candidates: their change with the steps, and their lead over the others.
+    """Compares the best candidates by a metric: their change with the steps, and their lead over the others.
 
-    A prompt without a value that one of these needs is not in it: a lead needs one of every candidate, since the mean
-    of those chosen next is not the mean of the others. One that no prompt has is left out.
+    A prompt counts where it has the values that a comparison needs: a lead needs one of every candidate, since the mean
+    of those chosen next is not the mean of the others. A comparison without prompts is left out.
     """
     values = _values(frame, choice, metric)
     direction = direction_to_choose_by(frame, metric, "--check")
-    differences: dict[What, list[float]] = {"change": [], "lead": [], "final lead": []}
+    differences: dict[Difference, list[float]] = {"change": [], "lead": [], "final lead": []}
     for best, *others in choice.by_prompt:
         group = [values.get(one.signature, _NONE) for one in (best, *others)]
         before = [value.preview for value in group if value.preview is not None]
@@ -145,7 +147,7 @@ def compare(frame: pd.DataFrame, choice: Choice, metric: str) -> tuple[Compariso
 
 @dataclass(frozen=True)
 class _Value:
-    """A candidate's value of some metric."""
+    """A candidate's values of some metric."""
 
     preview: float | None
     final: float | None
@@ -164,7 +166,7 @@ def _rank(value: float, among: Sequence[float | None], direction: Direction) -> 
 
 
 def _values(frame: pd.DataFrame, choice: Choice, metric: str) -> Mapping[str, _Value]:
-    """The values of a metric by the candidate's signature."""
+    """Reads the values of a metric by the candidate's signature."""
     rows = previews(frame, metric, choice.from_steps, choice.steps)
     found = {}
     for row in rows.to_dict("records"):

@@ -1,4 +1,4 @@
-"""Cells at few steps, each with the same cell at more."""
+"""Cells at few steps, each paired with the same cell at more."""
 
 import pandas as pd
 
@@ -10,12 +10,12 @@ STEPS = "num_inference_steps"
 
 
 def previews(frame: pd.DataFrame, metric: str, from_steps: int, steps: int) -> pd.DataFrame:
-    """One row a finished cell at `from_steps` that has a value of the metric.
+    """Pairs the finished cells at `from_steps` that have a value of the metric with those at `steps`, one row a cell.
 
-    `frame` is as `load_runs` gives it. Columns: `prompt`, `text` (its name and words, by which prompts are told
-    apart), `signature`, `number` (its seed), `run_id`, `run_name`, `device`, `start_time`, `preview` (the value),
+    `frame` is as `load_runs` returns it. Columns: `prompt`, `text` (its name and words, which identify a prompt),
+    `signature`, `number` (its seed), `run_id`, `run_name`, `device`, `start_time`, `preview` (the value),
     `is_degenerate`; and of the cell that differs from it in the step count alone, missing where there is none with a
-    value: `final`, `final_run_id` and `final_is_degenerate`. Raises CogxError for a metric that is not there.
+    value: `final`, `final_run_id` and `final_is_degenerate`. Raises CogxError for a metric that no run has.
     """
     cells = finished_cells(frame, (metric,), (STEPS,))
     before, after = (cells[cells[param_column(STEPS)] == count] for count in (from_steps, steps))
@@ -48,10 +48,10 @@ def previews(frame: pd.DataFrame, metric: str, from_steps: int, steps: int) -> p
 
 
 def ranked(rows: pd.DataFrame, direction: str) -> pd.DataFrame:
-    """The rows by prompt, best preview first; of equal ones the smaller seed, so that the choice is always the same.
+    """Sorts the rows by prompt, best preview first; of equal ones the smaller seed first, so that the order is fixed.
 
-    Those whose preview is degenerate are left out: no metric was made to tell noise from noise, and some take a video
-    that stands still for the best of all.
+    Degenerate previews are left out: no metric was designed to rank noise, and some rate a video that stands still best
+    of all.
     """
     rows = rows[~rows["is_degenerate"]]
     signed = -rows["preview"] if direction == "higher" else rows["preview"]
@@ -60,7 +60,7 @@ def ranked(rows: pd.DataFrame, direction: str) -> pd.DataFrame:
 
 
 def of_newest_texts(frame: pd.DataFrame, from_steps: int) -> pd.DataFrame:
-    """The runs without those of a text that its prompt had before the newest run at `from_steps`."""
+    """Drops the runs of earlier texts of a prompt: the text of its newest run at `from_steps` counts."""
     if tag_column(PROMPT) not in frame.columns:
         return frame
     here = frame[_at(frame, from_steps)].sort_values("start_time", kind="stable")

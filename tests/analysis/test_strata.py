@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from cogx_runs.analysis.effects import effects, rank_parameters
-from cogx_runs.analysis.kinds import kinds_of
+from cogx_runs.analysis.strata import strata_of
 from cogx_runs.analysis.wording import sentence
 from cogx_runs.errors import CogxError
 from tests.support.frames import frame_of, run
@@ -18,7 +18,7 @@ def test_runs_of_several_models_have_effects_of_their_own_in_one_family() -> Non
     large = study([-2.0, -1.5, -1.0], model="5b", model_revision="other", dtype="bfloat16")
     frame = frame_of(small + large)
 
-    with pytest.raises(CogxError, match="runs of 2 kinds of model_revision"):
+    with pytest.raises(CogxError, match="runs of 2 values of model_revision"):
         effects(frame, ["guidance_scale"], ["clip_score"])
     found = effects(frame, ["guidance_scale"], ["clip_score"], apart=True)
 
@@ -30,16 +30,16 @@ def test_runs_of_several_models_have_effects_of_their_own_in_one_family() -> Non
     assert sentence(found[1]).startswith("At guidance_scale 12 (model 5b) the CLIP score is on average 1.50 lower than")
 
 
-def test_kinds_are_named_by_what_tells_them_apart_and_clips_only_where_they_gave_a_score() -> None:
+def test_strata_are_named_by_their_differences_and_clips_only_where_they_gave_a_score() -> None:
     rows = [run(), run(height=240, width=360), run(clip_model="ViT-L-14:openai"), run(model_revision="later")]
     frame = frame_of([{**row, "metrics.clip_score": 1.0, "metrics.wall_time_s": 1.0} for row in rows])
 
-    assert [kind for kind, _ in kinds_of(frame, ["wall_time_s"])] == [
+    assert [kind for kind, _ in strata_of(frame, ["wall_time_s"])] == [
         "model 2b@1137dacf, height 240", "model 2b@1137dacf, height 480", "model 2b@later, height 480",
     ]  # fmt: skip
-    assert len(kinds_of(frame, ["clip_score"])) == 4
-    assert [(kind, len(runs)) for kind, runs in kinds_of(frame[:1], ["clip_score"])] == [("", 1)]
-    assert [kind for kind, _ in kinds_of(frame[:2], ["wall_time_s"], ["height", "width"])] == [""]
+    assert len(strata_of(frame, ["clip_score"])) == 4
+    assert [(kind, len(runs)) for kind, runs in strata_of(frame[:1], ["clip_score"])] == [("", 1)]
+    assert [kind for kind, _ in strata_of(frame[:2], ["wall_time_s"], ["height", "width"])] == [""]
 
 
 def test_runs_without_a_metric_are_no_kind_of_their_own_and_a_comparison_says_against_what() -> None:
@@ -50,12 +50,12 @@ def test_runs_without_a_metric_are_no_kind_of_their_own_and_a_comparison_says_ag
     more = [*rows, of("1 against num_inference_steps=30", seed=2), of("2", seed=3)]
     both = frame_of(rows)
 
-    assert [(kind, len(runs)) for kind, runs in kinds_of(both, ["psnr"])] == [("", 1)]
-    assert [(kind, len(runs)) for kind, runs in kinds_of(both[:1], ["psnr"], among=both)] == [("", 1)]
-    assert kinds_of(both[1:], ["psnr"], among=both) == []
-    assert [(kind, len(runs)) for kind, runs in kinds_of(both, ["clip_score"])] == [("", 2)]
-    assert [kind for kind, _ in kinds_of(both, ["clip_score", "psnr"])] == [""]
-    assert [kind for kind, _ in kinds_of(frame_of(more), ["psnr"])] == [
+    assert [(kind, len(runs)) for kind, runs in strata_of(both, ["psnr"])] == [("", 1)]
+    assert [(kind, len(runs)) for kind, runs in strata_of(both[:1], ["psnr"], among=both)] == [("", 1)]
+    assert strata_of(both[1:], ["psnr"], among=both) == []
+    assert [(kind, len(runs)) for kind, runs in strata_of(both, ["clip_score"])] == [("", 2)]
+    assert [kind for kind, _ in strata_of(both, ["clip_score", "psnr"])] == [""]
+    assert [kind for kind, _ in strata_of(frame_of(more), ["psnr"])] == [
         "psnr 1 against num_inference_steps=30", "psnr 1 against num_inference_steps=50", "definition 2",
     ]  # fmt: skip
 
@@ -63,4 +63,4 @@ def test_runs_without_a_metric_are_no_kind_of_their_own_and_a_comparison_says_ag
 def test_runs_whose_definition_is_unknown_are_a_kind() -> None:
     rows = [run({"cogx.metrics": '{"clip_score": "1"}'}, clip_score=25.0), run(seed=1, clip_score=25.0)]
 
-    assert [kind for kind, _ in kinds_of(frame_of(rows), ["clip_score"])] == ["definition 1", "definition unknown"]
+    assert [kind for kind, _ in strata_of(frame_of(rows), ["clip_score"])] == ["definition 1", "definition unknown"]
