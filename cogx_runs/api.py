@@ -18,7 +18,7 @@ from cogx_runs.planning.planner import Planner
 from cogx_runs.progress import Progress, SilentProgress
 from cogx_runs.search.optuna.forecast import add_search
 from cogx_runs.search.optuna.results import SearchResult, result_of
-from cogx_runs.search.optuna.trials import Search
+from cogx_runs.search.optuna.search import Search
 from cogx_runs.tracking.experiments import experiments_of
 
 if TYPE_CHECKING:

@@ -89,8 +89,8 @@ def interactions(
 
 
 def _squares(frame: pd.DataFrame, baselines: Mapping[str, Any], metric: str) -> dict[tuple[Any, Any], pd.DataFrame]:
-    """Collects the squares of cells by the two axes' values, with the degenerate videos of each. The cell of both values
-    is the first of a square, that of both baselines the last."""
+    """Collects the squares of cells by the two axes' values, with the degenerate videos of each. A square begins with
+    the cell of both values and ends with that of both baselines."""
     (axis_a, base_a), (axis_b, base_b) = baselines.items()
     axes = (axis_a, axis_b)
     cells = finished_cells(frame, (metric,), axes)

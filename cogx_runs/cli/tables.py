@@ -94,7 +94,7 @@ def print_outcomes(outcomes: Sequence[Outcome]) -> None:
 
 def print_search(result: SearchResult) -> None:
     """The best trial, or the Pareto front, and how far to believe it."""
-    finished = sum(trial.state == "finished" for trial in result.trials)
+    finished = sum(trial.state.is_finished for trial in result.trials)
     objectives = " and ".join(
         f"{name} ({direction})"
         for name, direction in zip(result.search.settings.objectives, result.search.directions, strict=True)

@@ -1,4 +1,4 @@
-"""The smallest step count that is not inferior to a reference, found by running as few counts as bisection needs."""
+"""A search for the smallest step count that is not inferior to a reference, by bisection."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +27,7 @@ from cogx_runs.planning.plan import Conditions, Plan
 from cogx_runs.planning.planner import Planner
 from cogx_runs.progress import Progress, SilentProgress
 from cogx_runs.tracking.columns import metric_column, tag_column
+from cogx_runs.tracking.run import RunState
 from cogx_runs.tracking.tags import OUTPUT_HASH
 
 if TYPE_CHECKING:
@@ -35,14 +36,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ThresholdSearch:
-    """A search for the smallest step count, as far as it came."""
+    """The state of a search for the smallest step count, when it ended."""
 
     experiment: str
     threshold: Threshold
     known: tuple[int, ...]
-    """The counts of the ladder, the reference among them, that were finished before."""
+    """Counts of the ladder, the reference among them, that were finished before."""
     measured: tuple[int, ...]
-    """The counts that were run, in that order; the reference is first where it was."""
+    """Counts that were run, in order; the reference is first where it was run."""
     stopped: str | None
     """Why an unsettled search ended; None for a settled one."""
 
@@ -70,13 +71,13 @@ def find_threshold(
     `margin` is in the metric's unit, its card's by default; `reference` is the file's base value unless given, 50 by
     default; `ladder` holds the counts to choose from, and is the file's axis `num_inference_steps` unless given, else
     analysis.threshold.LADDER up to the reference. Counts whose cells are all finished, in any experiment, are used
-    first and cost nothing; then each round runs the one count that bisection asks for, in the file's experiment, by an
-    executor on this machine unless one is given; `open_progress` is entered for each round's plan. A search that was
-    ended anywhere goes on when it is called again.
+    first and cost nothing; then each round runs the one count that bisection needs next, in the file's experiment, by
+    an executor on this machine unless one is given; `open_progress` is entered for each round's plan. `report` receives
+    a line before the first round and after each one. A search that was ended anywhere continues when called again.
 
     Raises InputError or CogxError, before anything runs, for a file with other axes than seed and
-    num_inference_steps, a single prompt, a ladder without the reference, counts that the scheduler does wrongly, and
-    a metric that no sweep measures. Where cells fail or have no value of the metric the search ends unsettled.
+    num_inference_steps, a single prompt, a ladder without the reference, counts that the scheduler gets wrong, and a
+    metric that no sweep measures. Where cells fail or have no value of the metric the search ends unsettled.
     """
     card = _card(metric)
     better, margin = card.direction, _margin(card, margin)
@@ -91,7 +92,7 @@ def find_threshold(
         sweep = sweep.model_copy(update={"base": base})
     cells = _Cells(whole, metric)
     known = cells.finished()
-    report(_beginning(counts, known, cells))
+    report(_describe_search(counts, known, cells))
     differences: dict[int, npt.ArrayLike] = {}
     measured: list[int] = []
     wanted = [counts[-1], *(count for count in known if count != counts[-1])]
@@ -113,7 +114,7 @@ def find_threshold(
             )
             if stopped is not None or threshold.next_count is None:
                 return ThresholdSearch(sweep.name, threshold, known, tuple(measured), stopped)
-            report(_said(threshold, wanted))
+            report(_describe_round(threshold, wanted))
             wanted = [threshold.next_count]
 
 
@@ -124,7 +125,7 @@ def _local_executor(tracking_uri: str | None) -> "Executor":
 
 
 class _Cells:
-    """The cells of a search, and what their runs say; other runs of the experiment are not of it."""
+    """The cells of a search and their runs; other runs of the experiment do not count."""
 
     def __init__(self, whole: Plan, metric: str) -> None:
         self._whole = whole
@@ -135,11 +136,11 @@ class _Cells:
 
     @property
     def each(self) -> int:
-        """Cells of one count."""
+        """Number of cells of one count."""
         return self.seeds * self.prompts
 
     def finished(self) -> tuple[int, ...]:
-        """The counts that had nothing left to run or to decode when the search began, in order."""
+        """Lists the counts, in order, that had nothing left to run or to decode when the search began."""
         counts = {planned.spec.num_inference_steps for planned in self._whole.runs}
         unfinished = {
             planned.spec.num_inference_steps
@@ -149,7 +150,7 @@ class _Cells:
         return tuple(sorted(counts - unfinished))
 
     def lacking(self, frame: pd.DataFrame, counts: Sequence[int]) -> str | None:
-        """What keeps one of these counts from being compared; None where all cells are finished and have the metric."""
+        """Describes why one of these counts cannot be compared; None where each cell is finished and has the metric."""
         column = metric_column(self._metric)
         for steps in counts:
             runs = self._runs(frame, [steps])
@@ -158,7 +159,7 @@ class _Cells:
             if finished < self.each:
                 return (
                     f"{self.each - finished} of {self.each} cells at {steps} steps are not finished; --retry-failed "
-                    "takes up those that failed"
+                    "runs the failed ones again"
                 )
             if with_metric < self.each:
                 return (
@@ -168,26 +169,28 @@ class _Cells:
         return None
 
     def differences(self, frame: pd.DataFrame, count: int) -> npt.ArrayLike:
-        """The metric at a count less at the reference: one value a prompt, averaged over seeds. Raises CogxError where
-        not every cell has its counterpart."""
+        """Computes the metric at a count less at the reference: one value a prompt, averaged over seeds.
+
+        Raises CogxError where not every cell has its counterpart.
+        """
         runs = self._runs(frame, [count, self._reference])
         found = pair_cells(runs, STEPS, [count], self._reference, self._metric)
-        together = found[0][1].pairs if found else 0
-        if together != self.each:
+        paired = found[0][1].pairs if found else 0
+        if paired != self.each:
             raise CogxError(
-                f"{self._whole.sweeps[0].name}: {together} of {self.each} cells at {count} steps pair with one at "
-                f"{self._reference}; a prompt that was renamed in between, or scores of two definitions, do this"
+                f"{self._whole.sweeps[0].name}: {paired} of {self.each} cells at {count} steps pair with one at "
+                f"{self._reference}; the prompts were renamed in between, or the scores have two definitions"
             )
         return found[0][1].by_prompt
 
     def _runs(self, frame: pd.DataFrame, counts: Sequence[int]) -> pd.DataFrame:
-        """The finished runs of these counts' cells."""
+        """Selects the finished runs of these counts' cells."""
         hashes = {run.spec.output_hash for run in self._whole.runs if run.spec.num_inference_steps in counts}
-        return frame[(frame["status"] == "FINISHED") & frame[tag_column(OUTPUT_HASH)].isin(hashes)]
+        return frame[(frame["status"] == RunState.FINISHED) & frame[tag_column(OUTPUT_HASH)].isin(hashes)]
 
 
 def _card(metric: str) -> MetricCard:
-    """The card of a metric. Raises CogxError for what is no measure of quality that a sweep takes."""
+    """Returns the card of a metric. Raises CogxError for one that measures no quality, or that no sweep measures."""
     known = {card.name: card for card in qualities()}
     if metric not in known:
         raise CogxError(
@@ -200,7 +203,7 @@ def _margin(card: MetricCard, margin: float | None) -> float:
     if margin is None and card.margin is not None:
         return card.margin
     if margin is None:
-        raise CogxError(f"--margin: say how much worse a {card.name} still does not matter, in its own unit")
+        raise CogxError(f"--margin: give the largest loss of {card.name} that does not matter, in its own unit")
     if not 0 < margin < math.inf:
         raise CogxError(f"--margin {margin:g}: must be above 0, in the metric's unit")
     return margin
@@ -209,7 +212,7 @@ def _margin(card: MetricCard, margin: float | None) -> float:
 def _searched(
     file: str | Path, overrides: Mapping[str, Any] | None, ladder: Sequence[int] | None, reference: int | None
 ) -> tuple[Sweep, tuple[int, ...]]:
-    """The file as the grid of counts and seeds that is searched, and the counts in order, the reference last."""
+    """Builds the grid of counts and seeds to search from the file, and the counts in order, the reference last."""
     sweeps = load_sweeps([file], overrides)
     if len(sweeps) != 1:
         names = ", ".join(sweep.file for sweep in sweeps)
@@ -244,7 +247,7 @@ def _searched(
 
 
 def _check(whole: Plan, sweep: Sweep, counts: Sequence[int]) -> None:
-    """Raise for what would make a search worthless, before anything runs."""
+    """Raises InputError where a search would be worthless, before anything runs."""
     spec = whole.runs[0].spec
     card = whole.cards[spec.model_key]
     wrong = [count for count in counts if not goes_right(count, spec.scheduler, card)]
@@ -264,17 +267,17 @@ def _check(whole: Plan, sweep: Sweep, counts: Sequence[int]) -> None:
         )
 
 
-def _beginning(counts: Sequence[int], known: Sequence[int], cells: _Cells) -> str:
-    said = (
-        f"{len(counts)} counts, {cells.prompts} prompts, {count(cells.seeds, 'seed')}: beside the "
-        f"reference {counts[-1]} at most {looks(len(counts) - 1)} counts of {cells.each} cells are run"
+def _describe_search(counts: Sequence[int], known: Sequence[int], cells: _Cells) -> str:
+    text = (
+        f"{len(counts)} counts, {cells.prompts} prompts, {count(cells.seeds, 'seed')}: besides the reference "
+        f"{counts[-1]} at most {looks(len(counts) - 1)} counts of {cells.each} cells are run"
     )
-    return said + (f"; finished already: {', '.join(map(str, known))}" if known else "")
+    return text + (f"; finished already: {', '.join(map(str, known))}" if known else "")
 
 
-def _said(threshold: Threshold, counts: Sequence[int]) -> str:
+def _describe_round(threshold: Threshold, counts: Sequence[int]) -> str:
     points = [point for count in sorted(counts) if (point := threshold.point(count)) is not None]
-    said = [f"{point.count} steps: {signed(point.mean)}, {point.verdict}" for point in points]
-    said = said or [f"{threshold.reference} steps, the reference, is there"]
+    parts = [f"{point.count} steps: {signed(point.mean)}, {point.verdict}" for point in points]
+    parts = parts or [f"{threshold.reference} steps, the reference, is there"]
     following = "settled" if threshold.settled else f"next is {threshold.next_count}"
-    return "; ".join([*said, following])
+    return "; ".join([*parts, following])

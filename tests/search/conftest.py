@@ -11,7 +11,7 @@ from cogx_runs.definitions.prompts import PromptLibrary
 from cogx_runs.definitions.sweep import load_sweeps
 from cogx_runs.planning.plan import Conditions
 from cogx_runs.planning.planner import Planner
-from cogx_runs.search.optuna.trials import Search
+from cogx_runs.search.optuna.search import Search
 from tests.support.searches import AXES
 
 

@@ -100,8 +100,8 @@ def test_a_cell_without_the_objective_stops_the_search_with_what_to_do(make: Mak
         run(make(), store)
 
     assert str(caught.value) == (
-        "exp: trial 1: 2 of its 2 cells have no clip_score, which the search is for, nor has any other; `cogx-runs "
-        "rescore exp` adds what can be measured here"
+        "exp: trial 1: 2 of its 2 cells have no clip_score, an objective of the search, nor has any other run; "
+        "`cogx-runs rescore exp` adds what can be measured here"
     )
 
 
@@ -136,4 +136,4 @@ def test_a_combination_that_cannot_be_made_fails_its_trial_and_no_other(make: Ma
 
     assert set(statuses) == {"failed"}
     assert store.runs == []
-    assert {(trial.error or "").split(":")[0] for trial in search.known([])} == {"cannot be made"}
+    assert {(trial.error or "").split(":")[0] for trial in search.known([])} == {"cannot run"}

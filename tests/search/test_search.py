@@ -63,7 +63,7 @@ def test_a_trial_that_was_begun_keeps_its_values_whatever_would_be_proposed_now(
     begun = json.loads(store.runs[2].tags["cogx.trial.parameters"])
 
     monkeypatch.setattr(
-        "cogx_runs.search.optuna.trials.propose", lambda *_: {"guidance_scale": 2.0, "num_inference_steps": 50}
+        "cogx_runs.search.optuna.search.propose", lambda *_: {"guidance_scale": 2.0, "num_inference_steps": 50}
     )
     store.killed_after = 4
     with pytest.raises(KilledError):
@@ -134,7 +134,7 @@ def test_no_configuration_is_tried_twice_and_a_space_that_is_used_up_ends_the_se
     assert tried == {(10, None), (10, "dpm"), (20, None), (20, "dpm")}
     assert len(store.runs) == 8
     assert [item.message for item in advise_search(search) if item.level == "note"] == [
-        "is more than the 4 configurations that there are; all of them are made"
+        "is more than the 4 configurations of the space; all of them are run"
     ]
 
 

@@ -92,7 +92,7 @@ def test_each_round_runs_one_count_and_a_second_search_runs_nothing(study: Calla
     assert runs.placements == {"resident"}, "chosen once, before a model takes the memory that it is chosen by"
     assert same == replace(found, known=(8, 10, 12, 15, 50), measured=())
     assert told == [
-        "12 counts, 2 prompts, 1 seed: beside the reference 50 at most 4 counts of 2 cells are run",
+        "12 counts, 2 prompts, 1 seed: besides the reference 50 at most 4 counts of 2 cells are run",
         "50 steps, the reference, is there; next is 15",
         "15 steps: −0.00350, not inferior; next is 8",
         "8 steps: −2.00, inferior; next is 12",
@@ -125,7 +125,7 @@ def test_failed_cells_end_the_search_unsettled_and_say_how_to_go_on(study: Calla
 
     found = find_threshold(file, executor=Runs(cliff_at(25), fails_at=10))
 
-    assert found.stopped == "1 of 2 cells at 10 steps are not finished; --retry-failed takes up those that failed"
+    assert found.stopped == "1 of 2 cells at 10 steps are not finished; --retry-failed runs the failed ones again"
     assert (found.threshold.found, found.threshold.settled) == (50, False)
     retried = find_threshold(file, executor=Runs(cliff_at(25)), retry_failed=True)
     assert (retried.threshold.found, retried.stopped) == (25, None)
@@ -172,7 +172,7 @@ def test_other_runs_of_the_experiment_are_not_of_the_search(study: Callable[...,
             "found.yaml:vary: a search runs every seed at a count; zip does not",
         ),
         ({}, {"metric": "psnr"}, "--metric psnr: is no measure of quality that a sweep takes"),
-        ({}, {"metric": "sharpness"}, "--margin: say how much worse a sharpness still does not matter"),
+        ({}, {"metric": "sharpness"}, "--margin: give the largest loss of sharpness that does not matter"),
         ({}, {"metric": "wall_time_s"}, "--metric wall_time_s: is no measure of quality that a sweep takes"),
         ({}, {"margin": 0.0}, "--margin 0: must be above 0"),
         (

@@ -11,7 +11,7 @@ from cogx_runs.planning.actions import Action
 from cogx_runs.planning.plan import Plan
 from cogx_runs.planning.planner import Planner
 from cogx_runs.progress import SilentProgress
-from cogx_runs.search.optuna.trials import Search
+from cogx_runs.search.optuna.search import Search
 from cogx_runs.tracking.run import RunState, TrackedRun
 from tests.support.executors import FakeExecutor
 from tests.support.tracked_runs import tracked
@@ -48,7 +48,7 @@ class FakeStore(FakeExecutor):
         outcomes: list[Outcome] = []
         for planned in plan.runs:
             spec = planned.spec
-            if planned.action is Action.DONE or any(outcome.status == "failed" for outcome in outcomes):
+            if planned.action is Action.DONE or any(outcome.status is OutcomeStatus.FAILED for outcome in outcomes):
                 outcomes.append(
                     Outcome(spec, OutcomeStatus.DONE if planned.action is Action.DONE else OutcomeStatus.SKIPPED)
                 )

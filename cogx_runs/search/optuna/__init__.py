@@ -1,4 +1,4 @@
-"""Proposes the trials of a search, and ranks what became of them.
+"""Proposes the trials of a search, and ranks their results.
 
 Any module may be imported from the rooms above. Only this room imports Optuna.
 """

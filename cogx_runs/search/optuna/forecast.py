@@ -1,4 +1,4 @@
-"""What can be said of a search before it runs: its advice, and the trials and cells to come."""
+"""Advice on a search before it runs, and a forecast of its trials and cells."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,28 +8,29 @@ from cogx_runs.formatting import whole_seconds
 from cogx_runs.planning.actions import Action
 from cogx_runs.planning.plan import Advice, Plan
 from cogx_runs.search.optuna.proposals import values_of
-from cogx_runs.search.optuna.trials import Search, Trial
+from cogx_runs.search.optuna.search import Search
+from cogx_runs.search.optuna.trial import Trial, TrialState
 from cogx_runs.tracking.run import TrackedRun
 
 
 def advise_search(search: Search) -> list[Advice]:
-    """What the model's rules say of the values that may be chosen, each by itself and the largest together.
+    """Applies the model's rules to the values that may be chosen, each by itself and the largest together.
 
-    Of a range, what is said of several values is said once. What only a combination of values breaks fails the
-    trials that have it, and stops no search.
+    Advice on several values of a range is given once. A combination of values that breaks a rule fails its trials, and
+    does not stop the search.
     """
     found = dict.fromkeys(search.value_cells.advice)
     for axis in search.sweep.ranges:
         for level in ("error", "warning"):
-            said = [item for item in found if item.level == level and item.where == search.sweep.where(axis)]
-            if len(said) > 1:
+            same = [item for item in found if item.level == level and item.where == search.sweep.where(axis)]
+            if len(same) > 1:
                 count = len(values_of(search.sweep, axis))
-                more = f"; {len(said)} of the {count} values are like this: give the range a `step`, or list values"
-                found = {item: None for item in found if item not in said}
-                found[replace(said[0], message=said[0].message + more)] = None
+                more = f"; {len(same)} of the {count} values are like this: give the range a `step`, or list values"
+                found = {item: None for item in found if item not in same}
+                found[replace(same[0], message=same[0].message + more)] = None
     where = f"{search.sweep.file}:optuna"
     if search.budget < search.settings.trials:
-        message = f"is more than the {search.budget} configurations that there are; all of them are made"
+        message = f"is more than the {search.budget} configurations of the space; all of them are run"
         found[Advice("note", f"{where}.trials", message)] = None
     if search.budget <= search.settings.startup_trials:
         message = (
@@ -44,14 +45,14 @@ def advise_search(search: Search) -> list[Advice]:
 
 
 def forecast(search: Search, trials: Sequence[Trial]) -> tuple[Advice, int]:
-    """Forecasts the trials after the known ones: a note on them, and how many cells they are."""
-    counts = {state: sum(trial.state == state for trial in trials) for state in ("finished", "failed", "open")}
+    """Forecasts the trials after the known ones: a note on them, and the number of their cells."""
+    counts = {state: sum(trial.state is state for trial in trials) for state in TrialState}
     cells = max((len(trial.plan.runs) for trial in trials), default=0)
     to_come = search.budget - len(trials)
-    message = f"{counts['finished']} of {search.budget} trials finished"
-    if counts["failed"]:
-        message += f", {counts['failed']} failed"
-    if counts["open"]:
+    message = f"{counts[TrialState.FINISHED]} of {search.budget} trials finished"
+    if counts[TrialState.FAILED]:
+        message += f", {counts[TrialState.FAILED]} failed"
+    if counts[TrialState.OPEN]:
         message += f"; trial {trials[-1].number} is next"
     if to_come:
         message += f"; {to_come} more follow from the results, of {cells} cells each"
@@ -62,7 +63,7 @@ def forecast(search: Search, trials: Sequence[Trial]) -> tuple[Advice, int]:
 
 
 def add_search(plan: Plan, search: Search, history: Sequence[TrackedRun], retry_failed: bool = False) -> Plan:
-    """Adds to a plan what is known of a search beforehand: its cells up to the next trial, advice and forecast."""
+    """Adds a search to a plan: its cells up to the next trial, its advice and its forecast."""
     advice = advise_search(search)
     if any(item.level == "error" for item in advice):
         return replace(plan, advice=tuple(dict.fromkeys((*plan.advice, *advice))))
@@ -77,9 +78,10 @@ def add_search(plan: Plan, search: Search, history: Sequence[TrackedRun], retry_
 
 
 def _seconds_a_cell(trials: Sequence[Trial]) -> float | None:
-    """What a cell of the known trials takes, that of finished ones where there are any; None where nothing says."""
+    """Estimates the time of a cell from the known trials, from finished cells where there are some; None where neither
+    has a time."""
     runs = [run for trial in trials for run in trial.plan.runs]
-    took = [run.decision.finished.metrics.get("wall_time_s") for run in runs if run.decision.finished is not None]
-    takes = [run.estimate.seconds for run in runs if run.action is Action.RUN]
-    known = [seconds for seconds in took or takes if seconds is not None]
+    measured = [run.decision.finished.metrics.get("wall_time_s") for run in runs if run.decision.finished is not None]
+    estimated = [run.estimate.seconds for run in runs if run.action is Action.RUN]
+    known = [seconds for seconds in measured or estimated if seconds is not None]
     return fmean(known) if known else None

@@ -1,4 +1,4 @@
-"""What Optuna proposes next: a function of the search and of its trials so far, and of nothing else."""
+"""Proposals of Optuna for the next trial, which depend on the search and its completed trials alone."""
 
 import hashlib
 import itertools
@@ -15,33 +15,33 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 ATTEMPTS = 100
-"""Proposals that repeat an earlier trial, after which one that is left is drawn at random."""
+"""Proposals that may repeat an earlier trial before one of the configurations left is drawn at random."""
 
 
 @dataclass(frozen=True)
 class CompletedTrial:
-    """A trial that has ended, as Optuna takes it."""
+    """A completed trial as passed to Optuna."""
 
     parameters: Mapping[str, Any]
     """The value of each axis."""
     values: Sequence[float] | None
-    """Of each objective; None for a trial that failed."""
+    """The value of each objective; None for a trial that failed."""
     degenerate: int = 0
-    """Videos of it that are degenerate: a trial with more of them is worse, whatever its values."""
+    """Number of its degenerate videos: a trial with more of them is worse, whatever its values."""
 
 
 def propose(
     sweep: Sweep, directions: Sequence[Direction], completed: Sequence[CompletedTrial]
 ) -> dict[str, Any] | None:
-    """The parameters of the next trial, which none so far had; None where all of a finite space have been tried.
+    """Proposes the parameters of the next trial, which no trial had before; None where a finite space is used up.
 
-    Each trial has a sampler of its own, seeded with the search's seed and the trial's number, and a study that is
-    made anew of the trials before it. So a search that was stopped proposes what it would have proposed.
+    Each trial has a new sampler, seeded with the search's seed and the trial's number, and a new study of the trials
+    before it. So a search that was stopped continues with the same proposals.
     """
     assert sweep.optuna is not None, "only a search proposes"
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # else each study is told on stderr
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # else Optuna reports each study on stderr
     axes = [_Axis.of(sweep, name) for name in sweep.axes]
     tried = [dict(trial.parameters) for trial in completed]
     if size(sweep) <= len({repr(parameters) for parameters in tried}):
@@ -66,7 +66,7 @@ def propose(
         if parameters not in tried:
             return parameters
     if size(sweep) == math.inf:
-        return None  # all that its four digits can tell apart
+        return None  # every value that four digits distinguish was tried
     combinations = itertools.product(*(axis.values or () for axis in axes))
     everything = (dict(zip(sweep.axes, combination, strict=True)) for combination in combinations)
     left = [parameters for parameters in everything if parameters not in tried]
@@ -74,23 +74,23 @@ def propose(
 
 
 def size(sweep: Sweep) -> float:
-    """How many configurations a search can choose from; infinite with a range of any numbers."""
+    """Counts the configurations of a search's space; infinite with a range of any numbers."""
     counts = [_Axis.of(sweep, name).values for name in sweep.axes]
     return math.prod(math.inf if values is None else len(values) for values in counts)
 
 
 def values_of(sweep: Sweep, axis: str) -> tuple[Any, ...]:
-    """Each value that a search may choose for an axis; of a range of any numbers, its ends."""
+    """Lists the values that a search may choose for an axis; of a range of any numbers, its ends."""
     return _Axis.of(sweep, axis).values or sweep.axes[axis]
 
 
 @dataclass(frozen=True)
 class _Axis:
-    """A parameter as Optuna sees it: a list of numbers by their places in order, so that neighbours are neighbours."""
+    """An axis as passed to Optuna: a list of numbers as their places in order, so that neighbours stay neighbours."""
 
     name: str
     values: tuple[Any, ...] | None
-    """Those it has; None for any number of a range."""
+    """Its values; None for any number of a range."""
     range: Range | None
 
     @classmethod
@@ -113,11 +113,11 @@ class _Axis:
         return FloatDistribution(low, high, log=log, step=step)
 
     def inner(self, value: Any) -> Any:
-        """A value as Optuna has it."""
+        """Converts a value to Optuna's."""
         return value if self.range is not None or self.values is None else self.values.index(value)
 
     def outer(self, proposed: Any) -> Any:
-        """The value that Optuna means."""
+        """Converts Optuna's value back."""
         if self.range is None:
             assert self.values is not None, "a list has its values"
             return self.values[proposed]

@@ -1,16 +1,15 @@
-"""The trials of a search, told from the tracked runs alone: which are finished, which is next, which are best."""
+"""A search: its trials, read from the tracked runs alone, the next one to run, and the best of them."""
 
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 from cogx_runs.analysis.trials import best_of, objective_means
 from cogx_runs.definitions.parameters import SWEPT
 from cogx_runs.definitions.ranges import Direction
-from cogx_runs.definitions.spec import short_name
 from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
 from cogx_runs.execution.executor import Executor
@@ -21,37 +20,9 @@ from cogx_runs.planning.plan import Estimate, Plan, PlannedRun
 from cogx_runs.planning.planner import Planner
 from cogx_runs.progress import Progress
 from cogx_runs.search.optuna.proposals import CompletedTrial, propose, size, values_of
+from cogx_runs.search.optuna.trial import Trial, TrialState
 from cogx_runs.tracking.run import TrackedRun
 from cogx_runs.tracking.tags import TRIAL, TRIAL_PARAMETERS, TRIAL_SEARCH
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One configuration of a search, made of every prompt and with every seed."""
-
-    number: int
-    """Counted from 1."""
-    parameters: Mapping[str, Any]
-    """The value of each axis."""
-    plan: Plan
-    """Its cells."""
-    state: Literal["finished", "failed", "open"]
-    """`open`: cells are still to be made."""
-    values: tuple[float, ...] | None = None
-    """Of each objective the mean over the cells, where it is finished."""
-    error: str | None = None
-    """Why it failed."""
-
-    @property
-    def degenerate(self) -> int:
-        """Finished videos of it that are noise, one flat colour or frozen."""
-        made = [run.decision.finished for run in self.plan.runs]
-        return sum(run is not None and run.degenerate is not None for run in made)
-
-    @property
-    def what(self) -> str:
-        """`guidance=7.343 steps=25`"""
-        return " ".join(f"{short_name(axis)}={value}" for axis, value in self.parameters.items())
 
 
 class Search:
@@ -71,8 +42,8 @@ class Search:
 
     @cached_property
     def key(self) -> str:
-        """What tells its trials from those of another search in the experiment: the space, what stays the same in it,
-        and the seeds. Budget, objectives and prompts may change, and the search goes on."""
+        """Identity of the search among those of its experiment: a hash of the space, the fixed parameters and the
+        seeds. Budget, objectives and prompts may change, and the search continues."""
         searched = {name: values_of(self.sweep, name) for name in self.sweep.axes}
         ranges = {name: found.model_dump() for name, found in self.sweep.ranges.items()}
         base = self.sweep.base.model_dump(include={*SWEPT} - {*self.sweep.axes, "seed"})
@@ -81,12 +52,12 @@ class Search:
 
     @property
     def budget(self) -> int:
-        """How many trials there will be: the space may hold fewer than were asked for."""
+        """Number of trials: those of the settings, or fewer where the space has fewer configurations."""
         return int(min(self.settings.trials, size(self.sweep)))
 
     @cached_property
     def value_cells(self) -> Plan:
-        """Cells that hold each value that may be chosen, and the largest ones together."""
+        """Plan of cells with each value that may be chosen, and of one with the largest values together."""
         plain = self.sweep.model_copy(update={"vary": "zip", "ranges": {}, "optuna": None})
         values = {axis: values_of(self.sweep, axis) for axis in self.sweep.axes}
         alone = [plain.model_copy(update={"axes": {axis: found}}) for axis, found in values.items()]
@@ -94,26 +65,26 @@ class Search:
         return self.planner.plan_cells([*alone, together], [], False)
 
     def choose_placement(self) -> None:
-        """Choose the placement of all trials, by the memory that is free now."""
+        """Chooses the placement of all trials, by the memory that is free now."""
         _ = self.value_cells
 
     def next(self, trials: Sequence[Trial], history: Sequence[TrackedRun], retry_failed: bool = False) -> Trial | None:
-        """The trial after these, with the values that its runs were begun with, else those that Optuna proposes; None
-        after the last.
+        """Returns the trial after these, with the values of its runs where it has some, else those that Optuna
+        proposes; None after the last.
 
-        Raises CogxError where a cell that is finished lacks an objective.
+        Raises CogxError where a finished cell lacks an objective.
         """
         number = len(trials) + 1
         if number > self.budget:
             return None
         completed = [CompletedTrial(trial.parameters, trial.values, trial.degenerate) for trial in trials]
-        parameters = self._begun(number, history) or propose(self.sweep, self.directions, completed)
+        parameters = self._started(number, history) or propose(self.sweep, self.directions, completed)
         return None if parameters is None else self.trial(number, parameters, history, retry_failed)
 
     def known(self, history: Sequence[TrackedRun], retry_failed: bool = False) -> list[Trial]:
-        """The trials in order, up to the first that is open."""
+        """Reads the trials in order, up to the first that is open."""
         trials: list[Trial] = []
-        while not (trials and trials[-1].state == "open"):
+        while not (trials and trials[-1].state is TrialState.OPEN):
             trial = self.next(trials, history, retry_failed)
             if trial is None:
                 break
@@ -135,24 +106,24 @@ class Search:
         failed = sum(run.action is Action.FAILED for run in runs)
         error = None
         if planned.errors:
-            error = f"cannot be made: {planned.errors[0].message}"
+            error = f"cannot run: {planned.errors[0].message}"
         elif failed:
             error = f"{failed} of its {len(runs)} cells failed; --retry-failed tries again"
         if error is not None:
             runs = tuple(run if run.action is Action.DONE else _not_tried(run) for run in runs)
         plan = replace(planned, sweeps=(shown,), runs=runs)
         if error is not None:
-            return Trial(number, parameters, plan, "failed", error=error)
+            return Trial(number, parameters, plan, TrialState.FAILED, error=error)
         if any(run.action is not Action.DONE for run in runs):
-            return Trial(number, parameters, plan, "open")
+            return Trial(number, parameters, plan, TrialState.OPEN)
         for metric in self.settings.objectives:
             if error := self._lacking(number, plan, metric, history):
-                return Trial(number, parameters, plan, "failed", error=error)
-        made = [run.decision.finished for run in plan.runs if run.decision.finished is not None]
-        values = objective_means(made, self.settings.objectives, len(plan.runs))
+                return Trial(number, parameters, plan, TrialState.FAILED, error=error)
+        finished = [run.decision.finished for run in plan.runs if run.decision.finished is not None]
+        values = objective_means(finished, self.settings.objectives, len(plan.runs))
         if values is None:
-            return Trial(number, parameters, plan, "failed", error="an objective is no finite number")
-        return Trial(number, parameters, plan, "finished", values)
+            return Trial(number, parameters, plan, TrialState.FAILED, error="an objective is not finite")
+        return Trial(number, parameters, plan, TrialState.FINISHED, values)
 
     def best(self, trials: Iterable[Trial]) -> list[Trial]:
         """Selects the finished trials that no other one beats, as `best_of` does."""
@@ -163,14 +134,14 @@ class Search:
     ) -> list[Outcome]:
         """Runs the trials that are not finished, one after the other. Returns the outcome of each cell.
 
-        What the cells came to is read from the store, so that it makes no difference in which process they were run.
-        A trial ends at its first cell that fails; with `fail_fast` the first trial that fails is the last.
+        Results are read from the store, whichever process ran the cells. A trial ends at its first cell that fails;
+        with `fail_fast` the first trial that fails is the last.
         """
         outcomes: list[Outcome] = []
         trials: list[Trial] = []
         history = self.planner.history()
         while (trial := self.next(trials, history, retry_failed)) is not None:
-            if trial.state == "open":
+            if trial.state is TrialState.OPEN:
                 progress.trial_started(trial.number, self.budget, trial.what)
                 ended = executor.run(trial.plan, progress, fail_fast=True)
                 for outcome in ended:
@@ -179,21 +150,21 @@ class Search:
                 outcomes += ended
                 history = self.planner.history()
                 trial = self.trial(trial.number, trial.parameters, history)
-                if trial.state == "open":
+                if trial.state is TrialState.OPEN:
                     progress.note(f"trial {trial.number} waits for cells that another host runs; start again then")
                     break
-                if trial.state == "failed" and fail_fast:
+                if trial.state is TrialState.FAILED and fail_fast:
                     break
             else:
                 known = (known_outcome(run, "its trial failed") for run in trial.plan.runs)
                 outcomes += [outcome for outcome in known if outcome is not None]
-                if trial.state == "failed":
+                if trial.state is TrialState.FAILED:
                     progress.note(f"trial {trial.number} ({trial.what}) counts as failed: {trial.error}")
             trials.append(trial)
         return outcomes
 
-    def _begun(self, number: int, history: Sequence[TrackedRun]) -> dict[str, Any] | None:
-        """The parameters of a trial that has runs."""
+    def _started(self, number: int, history: Sequence[TrackedRun]) -> dict[str, Any] | None:
+        """Reads the parameters of a trial from its runs; None where it has none."""
         wanted = {TRIAL: str(number), TRIAL_SEARCH: self.key}
         runs = [run for run in history if run.experiment == self.sweep.name and wanted.items() <= run.tags.items()]
         if not runs:
@@ -203,7 +174,7 @@ class Search:
         return found
 
     def _sweep_of(self, axes: Mapping[str, tuple[Any, ...]]) -> Sweep:
-        """The grid of these values, around the search's base."""
+        """Builds the grid of these values, around the search's base."""
         base: dict[str, Any] = {"seed": self.seeds[0]}
         if self.value_cells.placement is not None:  # one for all trials, or their times would not compare
             base["placement"] = self.value_cells.placement
@@ -218,23 +189,24 @@ class Search:
         )
 
     def _lacking(self, number: int, plan: Plan, metric: str, history: Sequence[TrackedRun]) -> str | None:
-        """Why a trial of finished cells has no value of an objective, as where the metric raised on one of its videos;
-        None where it has. Raises CogxError where no run of the experiment has one: no trial would."""
-        made = [run.decision.finished for run in plan.runs if run.decision.finished is not None]
-        missing = sum(metric not in run.metrics for run in made)
+        """Describes why a trial of finished cells has no value of an objective, as where the metric raised on a video;
+        None where it has one. Raises CogxError where no run of the experiment has one: no trial would."""
+        finished = [run.decision.finished for run in plan.runs if run.decision.finished is not None]
+        missing = sum(metric not in run.metrics for run in finished)
         if not missing:
             return None
-        lacking = f"{missing} of its {len(made)} cells have no {metric}"
+        lacking = f"{missing} of its {len(finished)} cells have no {metric}"
         advised = f"`cogx-runs rescore {self.sweep.name}` adds what can be measured here"
         if any(run.experiment == self.sweep.name and metric in run.metrics for run in history):
             return f"{lacking}; {advised}"
         raise CogxError(
-            f"{self.sweep.name}: trial {number}: {lacking}, which the search is for, nor has any other; {advised}"
+            f"{self.sweep.name}: trial {number}: {lacking}, an objective of the search, nor has any other run; "
+            f"{advised}"
         )
 
 
 def directions(sweep: Sweep) -> tuple[Direction, ...]:
-    """Which way each objective becomes better. Raises InputError for one that is not measured of every cell, or
+    """Returns the better direction of each objective. Raises InputError for one that is not measured of every cell, or
     that has no direction."""
     assert sweep.optuna is not None, "only a search has objectives"
     given, mistakes, found = sweep.optuna.directions, [], []
@@ -254,7 +226,7 @@ def directions(sweep: Sweep) -> tuple[Direction, ...]:
 
 
 def _largest(values: Sequence[Any]) -> Any:
-    """What of an axis takes most memory, as far as its values have an order."""
+    """Selects the value of an axis that takes most memory, as far as its values have an order."""
     numbers = [value for value in values if isinstance(value, int | float)]
     return max(numbers) if len(numbers) == len(values) else values[0]
 
