@@ -3,7 +3,7 @@
 A count is shown not inferior where the interval of its mean difference from the reference over prompts lies wholly on
 the good side of the margin, inferior where it lies wholly beyond it; else it is inconclusive, and counts as not shown.
 
-Quality is taken not to fall as the count grows. The counts that are measured already narrow the bracket first: from
+Quality is assumed not to fall as the count grows. The counts that are measured already narrow the bracket first: from
 the reference downwards, until one is not shown. Then the middle of the bracket, the upper one of two, is measured,
 until nothing lies between the smallest count shown and the largest one not shown below it.
 

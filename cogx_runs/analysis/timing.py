@@ -71,10 +71,10 @@ def fit_time(frame: pd.DataFrame, metric: str = "denoise_s") -> TimeFit:
             f"{metric}: {len(cells)} finished cells with {len(np.unique(work))} different amounts of work; a line "
             "needs three cells and two amounts"
         )
-    taken = cells[metric_column(metric)].to_numpy(dtype=float)
-    line = stats.linregress(work, taken)
-    residuals = taken - line.intercept - line.slope * work
-    total = float(((taken - taken.mean()) ** 2).sum())
+    times = cells[metric_column(metric)].to_numpy(dtype=float)
+    line = stats.linregress(work, times)
+    residuals = times - line.intercept - line.slope * work
+    total = float(((times - times.mean()) ** 2).sum())
     return TimeFit(
         metric=metric,
         fixed_s=float(line.intercept),

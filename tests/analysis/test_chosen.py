@@ -8,7 +8,7 @@ from tests.support.frames import frame_of, run
 
 
 def candidates_and_finals(final_seeds: Sequence[int], prompt: str = "panda") -> list[dict[str, Any]]:
-    """Two seeds at 25 steps, and what `promote` made of some of them at 50."""
+    """Two seeds at 25 steps, and finals of some of them at 50."""
     before = [run(num_inference_steps=25, seed=seed, prompt_name=prompt, clip_score=30.0 + seed) for seed in (1, 2)]
     made_of = {row["params.seed"]: row["run_id"] for row in before}
     after = [

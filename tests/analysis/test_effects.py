@@ -80,7 +80,7 @@ def test_the_same_difference_in_every_prompt_has_no_effect_size() -> None:
     assert effect.verdict == "worse"
 
 
-def test_one_prompt_has_no_interval_and_says_so() -> None:
+def test_one_prompt_has_no_interval_and_the_sentence_notes_it() -> None:
     (effect,) = clip_effects(study([1.5]) + study([2.5], seed=1))
 
     assert (effect.mean, effect.prompts, effect.pairs, effect.seeds) == (2.0, 1, 2, 2)

@@ -1,4 +1,4 @@
-"""Whether a choice at few steps holds at many: agreement, the winners compared, and luck."""
+"""Agreement of a choice at few steps with one at many, comparisons of the winners, and luck."""
 
 from collections.abc import Mapping, Sequence
 
@@ -65,7 +65,7 @@ def test_agreement_is_the_mean_over_prompts_with_their_interval() -> None:
     ]
 
 
-def test_prompts_whose_finals_are_not_all_there_say_nothing_of_agreement() -> None:
+def test_prompts_with_missing_finals_do_not_count_for_agreement() -> None:
     scores: dict[str, tuple[Sequence[float], Sequence[float | None]]] = {
         "a": ([1.0, 2.0, 3.0], [None, 2.0, 3.0]),
         "b": ([1.0, 1.0], [3.0, 4.0]),

@@ -57,7 +57,7 @@ def test_candidates_may_differ_in_more_than_the_seed() -> None:
     assert (best.run_id, best.of, best.value) == (rows[3]["run_id"], 4, 8.0)
 
 
-def test_candidates_that_have_not_finished_are_named_and_a_choice_of_one_is_said_to_be_none() -> None:
+def test_candidates_that_have_not_finished_are_named_and_a_choice_of_one_is_noted_as_none() -> None:
     rows = [
         *TWO,
         row("owl", 5, 25, None, status="FAILED"),

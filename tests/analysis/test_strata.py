@@ -1,4 +1,4 @@
-"""Kinds of runs that are not compared with each other."""
+"""Strata of runs, which are not compared with each other."""
 
 import json
 from typing import Any
@@ -42,7 +42,7 @@ def test_strata_are_named_by_their_differences_and_clips_only_where_they_gave_a_
     assert [kind for kind, _ in strata_of(frame[:2], ["wall_time_s"], ["height", "width"])] == [""]
 
 
-def test_runs_without_a_metric_are_no_kind_of_their_own_and_a_comparison_says_against_what() -> None:
+def test_runs_without_a_metric_are_no_stratum_and_a_comparison_names_its_reference() -> None:
     def of(identity: str, **given: Any) -> dict[str, Any]:
         return run({"cogx.metrics": json.dumps({"psnr": identity})}, psnr=30.0, clip_score=25.0, **given)
 
@@ -60,7 +60,7 @@ def test_runs_without_a_metric_are_no_kind_of_their_own_and_a_comparison_says_ag
     ]  # fmt: skip
 
 
-def test_runs_whose_definition_is_unknown_are_a_kind() -> None:
+def test_runs_whose_definition_is_unknown_are_a_stratum() -> None:
     rows = [run({"cogx.metrics": '{"clip_score": "1"}'}, clip_score=25.0), run(seed=1, clip_score=25.0)]
 
     assert [kind for kind, _ in strata_of(frame_of(rows), ["clip_score"])] == ["definition 1", "definition unknown"]

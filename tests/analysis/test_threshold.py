@@ -120,7 +120,7 @@ def test_where_nothing_is_shown_the_answer_is_the_reference() -> None:
     )
 
 
-def test_the_sentence_says_the_answer_what_it_rests_on_and_what_lies_below() -> None:
+def test_the_sentence_states_the_answer_its_evidence_and_the_count_below() -> None:
     assert threshold_sentence(judged({10: GOOD, 20: GOOD})) == (
         "10 is the smallest step count shown not inferior to 50 steps in clip_score, by a margin of 1: +0.0125 on "
         "average (95% interval −0.123 to +0.148; 4 prompts, 2 seeds). The ladder has no smaller count."
@@ -131,14 +131,14 @@ def test_the_sentence_says_the_answer_what_it_rests_on_and_what_lies_below() -> 
     assert threshold_sentence(judged({20: GOOD})).endswith("Not settled: 10 would be measured next.")
 
 
-def test_counts_that_are_out_of_order_are_said_and_not_built_upon() -> None:
+def test_counts_that_are_out_of_order_are_reported_and_not_relied_on() -> None:
     threshold = judged({10: GOOD, 20: BAD, 40: GOOD})
 
     assert (threshold.found, threshold.out_of_order, threshold.settled) == (40, (10,), True)
     assert "Out of order: 10 shown not inferior as well, below 20, which is not" in threshold_sentence(threshold)
 
 
-def test_bisection_takes_as_many_looks_as_it_says_and_meets_no_more_inferior_counts() -> None:
+def test_bisection_takes_no_more_looks_than_computed_and_meets_no_more_inferior_counts() -> None:
     for counts in range(1, 13):
         ladder = tuple(range(1, counts + 2))
         looked, met = [], []

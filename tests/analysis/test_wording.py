@@ -1,4 +1,4 @@
-"""What is said of an effect."""
+"""Effects in plain English."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +12,7 @@ from tests.support.frames import frame_of, run
 from tests.support.studies import PROMPTS, clip_effects, study
 
 
-def test_sentences_say_what_was_found_and_no_more() -> None:
+def test_sentences_state_the_finding_and_no_more() -> None:
     (better,) = clip_effects(study())
     (inconclusive,) = clip_effects(study([4.0, -1.0, 2.0]))
     (small,) = clip_effects(study([0.2, 0.21, 0.2, 0.19]))
@@ -29,7 +29,7 @@ def test_sentences_say_what_was_found_and_no_more() -> None:
     assert sentence(small).endswith(": equivalent within 1.00; it does differ, by less than that.")
 
 
-def test_degenerate_videos_count_and_are_said_to() -> None:
+def test_degenerate_videos_count_and_are_mentioned() -> None:
     noise = {"cogx.degenerate": "noise"}
     rows = [row | {"tags.cogx.degenerate": None} for row in study([-9.0, -8.0, 1.0])]
     rows[1] |= {f"tags.{name}": value for name, value in noise.items()}

@@ -1,4 +1,4 @@
-"""What a search says before it runs and while it does: its plan, its forecast, its progress."""
+"""The plan of a search, its forecast, and its progress."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.support.searches import AXES, FakeStore, KilledError, Make, run
 from tests.support.specs import SPEC
 
 
-def test_the_forecast_tells_what_is_finished_next_and_still_unknown(make: Make) -> None:
+def test_the_forecast_counts_finished_next_and_unknown_trials(make: Make) -> None:
     search, store = make(trials=5), FakeStore()
     store.killed_after = 9  # in the third trial
     with pytest.raises(KilledError):
@@ -34,7 +34,7 @@ def test_the_forecast_tells_what_is_finished_next_and_still_unknown(make: Make) 
     )
 
 
-def test_a_plan_holds_the_cells_up_to_the_next_trial_and_says_how_many_follow(project: Path) -> None:
+def test_a_plan_holds_the_cells_up_to_the_next_trial_and_counts_those_that_follow(project: Path) -> None:
     content = {
         "name": "search",
         "prompts": ["panda_guitar", "gatto_hacker"],
@@ -68,7 +68,7 @@ def test_the_example_of_the_documents_plans_and_each_key_is_documented(project: 
     assert [name for name in OptunaSearch.model_fields if f"\n| `{name}` |" not in documents] == []
 
 
-def test_progress_counts_the_cells_to_come_and_tells_each_trial(capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_counts_the_cells_to_come_and_reports_each_trial(capsys: pytest.CaptureFixture[str]) -> None:
     with reporter(Plan((), (), cells_to_come=4)) as progress:
         for number in (1, 2):
             progress.trial_started(number, 2, "guidance=6.5")

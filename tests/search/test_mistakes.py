@@ -1,4 +1,4 @@
-"""Mistakes in a search, each told in one clear line before anything is made."""
+"""Mistakes in a search, each one clear line before anything runs."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,7 +31,7 @@ from tests.support.searches import Make
         ),
     ],
 )
-def test_a_range_that_holds_values_which_cannot_be_made_is_one_clear_error(
+def test_a_range_with_invalid_values_is_one_clear_error(
     make: Make, axes: Mapping[str, Any], where: str, message: str
 ) -> None:
     search = make(axes)
@@ -128,7 +128,7 @@ def test_a_mistake_in_a_search_is_one_clear_line(
 
 
 @pytest.mark.parametrize("metric", ["psnr", "ssim", "lpips", "idle_before_s"])
-def test_what_a_sweep_may_never_have_is_no_objective(make: Make, metric: str) -> None:
+def test_a_metric_that_a_sweep_may_lack_is_no_objective(make: Make, metric: str) -> None:
     with pytest.raises(InputError, match=f"not every cell of a sweep has {metric}; "):
         make(objectives=[metric])
 

@@ -1,4 +1,4 @@
-"""Promotion: the chosen candidates made again at many steps, once, with their lineage."""
+"""Promotion: the chosen candidates run again at many steps, once, with their lineage."""
 
 import json
 from collections.abc import Mapping
@@ -48,7 +48,7 @@ def test_lineage_names_each_metric_that_chose_the_same_candidate() -> None:
 
 @pytest.fixture
 def candidates(project: Path, tiny_model: Path, tiny_clip: Path) -> pd.DataFrame:
-    """Three seeds of two prompts at 2 steps, as if they had been made: the best are seed 2 of the fox, 3 of the owl."""
+    """Three seeds of two prompts at 2 steps, as if they had run: the best are seed 2 of the fox, 3 of the owl."""
     (project / "prompts").mkdir()
     for name, text in {"fox": "A fox runs.", "owl": "An owl sits, and then it flies."}.items():
         (project / "prompts" / f"{name}.txt").write_text(text, encoding="utf-8")
@@ -79,7 +79,7 @@ def make_finished(scores: Mapping[tuple[str, int], float], steps: int = 2) -> No
 
 
 @pytest.mark.slow
-def test_winners_are_made_again_once_with_their_lineage_wherever_it_was_stopped(
+def test_winners_run_again_once_with_their_lineage_wherever_the_promotion_was_stopped(
     candidates: pd.DataFrame,
 ) -> None:
     best = candidates[candidates["metrics.clip_score"].isin([22.0, 7.5])].set_index("params.prompt_name")
@@ -135,7 +135,7 @@ def test_winners_are_made_again_once_with_their_lineage_wherever_it_was_stopped(
     )
 
 
-def test_all_candidates_at_the_final_steps_tell_the_agreement_and_finished_ones_get_their_lineage(
+def test_all_candidates_at_the_final_steps_give_the_agreement_and_finished_ones_get_their_lineage(
     candidates: pd.DataFrame,
 ) -> None:
     make_finished({(prompt, seed): 30.0 + seed for prompt in ("fox", "owl") for seed in (1, 2, 3)}, steps=4)
@@ -145,11 +145,11 @@ def test_all_candidates_at_the_final_steps_tell_the_agreement_and_finished_ones_
     table = CliRunner().invoke(cli, command)
 
     assert result.exit_code == 0, result.output
-    told = json.loads(result.stdout)
-    assert [run["status"] for run in told["runs"]] == ["done"] * 6
-    found = told["agreement"]
-    assert (told["check"], found["prompts"], found["hits"], found["chance"]) == (OTHER, 2, 1, pytest.approx(1 / 3))
-    assert [one["what"] for one in told["comparisons"]] == ["change", "lead", "final lead"] * 2
+    printed = json.loads(result.stdout)
+    assert [run["status"] for run in printed["runs"]] == ["done"] * 6
+    found = printed["agreement"]
+    assert (printed["check"], found["prompts"], found["hits"], found["chance"]) == (OTHER, 2, 1, pytest.approx(1 / 3))
+    assert [one["what"] for one in printed["comparisons"]] == ["change", "lead", "final lead"] * 2
     ranks = load_runs("exp", where=["num_inference_steps=4"]).groupby("params.prompt_name")["tags.cogx.promoted_rank"]
     assert [sorted(group) for _, group in ranks] == [["1 of 3", "2 of 3", "3 of 3"]] * 2
     assert [line.split()[:3] for line in table.stdout.splitlines()[1:7]] == [

@@ -1,4 +1,4 @@
-"""A search's result: which trials are best, and what spoils or fails one."""
+"""The result of a search: the best trials, and trials that fail or are passed over."""
 
 import math
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from cogx_runs.search.optuna.proposals import CompletedTrial, propose
 from cogx_runs.search.optuna.results import SearchResult, result_of
 from cogx_runs.tracking.run import TrackedRun
 from cogx_runs.tracking.tags import BESIDE, DEGENERATE, DEVICE_NAME
-from tests.support.searches import FakeStore, Make, measured, run, told
+from tests.support.searches import FakeStore, Make, measured, run, trial_rows
 from tests.support.tracked_runs import tagged
 
 
@@ -65,8 +65,8 @@ def test_optuna_looks_away_from_where_videos_are_degenerate(make: Make) -> None:
     seen = [CompletedTrial(one, (one["guidance_scale"],)) for one in tried]
     frozen = [replace(one, degenerate=int(one.parameters["guidance_scale"] > 6)) for one in seen]
 
-    def proposed(told: list[CompletedTrial]) -> list[float]:
-        return [(propose(sweep, ["maximize"], told) or {})["guidance_scale"] for sweep in sweeps]
+    def proposed(completed: list[CompletedTrial]) -> list[float]:
+        return [(propose(sweep, ["maximize"], completed) or {})["guidance_scale"] for sweep in sweeps]
 
     assert fmean(proposed(seen)) > 8
     assert fmean(proposed(frozen)) < 6
@@ -81,7 +81,7 @@ def test_directions_can_be_turned_round(make: Make) -> None:
     assert [trial.values for trial in result.best] == [min(trial.values or () for trial in result.trials)]
 
 
-def test_times_that_are_not_a_cells_own_are_told_with_the_result(make: Make) -> None:
+def test_times_that_are_not_comparable_are_caveats_of_the_result(make: Make) -> None:
     search, store = make(objectives=["denoise_s"], trials=2), FakeStore()
     run(search, store)
     store.runs[0] = tagged(store.runs[0], {BESIDE: "another sweep"})
@@ -93,7 +93,7 @@ def test_times_that_are_not_a_cells_own_are_told_with_the_result(make: Make) -> 
     ]
 
 
-def test_a_cell_without_the_objective_stops_the_search_with_what_to_do(make: Make) -> None:
+def test_a_cell_without_the_objective_stops_the_search_with_advice(make: Make) -> None:
     store = FakeStore(numbers=lambda _: {"denoise_s": 1.0})
 
     with pytest.raises(CogxError) as caught:
@@ -113,7 +113,7 @@ def test_an_objective_that_one_video_has_no_value_of_fails_its_trial_and_no_othe
 
     run(search, store)
 
-    assert [trial[2] for trial in told(search, store)] == ["finished", "failed", "finished"]
+    assert [trial[2] for trial in trial_rows(search, store)] == ["finished", "failed", "finished"]
     assert search.known(store.history())[1].error == (
         "1 of its 2 cells have no clip_score; `cogx-runs rescore exp` adds what can be measured here"
     )
@@ -124,10 +124,10 @@ def test_a_value_that_is_no_finite_number_fails_its_trial(make: Make) -> None:
 
     run(make(trials=2), store)
 
-    assert [trial[2:] for trial in told(make(trials=2), store)] == [("failed", None)] * 2
+    assert [trial[2:] for trial in trial_rows(make(trials=2), store)] == [("failed", None)] * 2
 
 
-def test_a_combination_that_cannot_be_made_fails_its_trial_and_no_other(make: Make) -> None:
+def test_a_combination_that_cannot_run_fails_its_trial_and_no_other(make: Make) -> None:
     axes = {"height": [480, 472], "dtype": ["float32", None]}
     search, store = make(axes, trials=4, base={"width": 712}), FakeStore()
 

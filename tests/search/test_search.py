@@ -1,4 +1,4 @@
-"""Trials: what is proposed, what the store alone tells of them, and that being killed changes nothing."""
+"""Trials: proposals, states read from the store alone, and searches that were killed."""
 
 import json
 import math
@@ -8,7 +8,7 @@ import pytest
 
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.search.optuna.forecast import advise_search
-from tests.support.searches import AXES, FakeStore, KilledError, Make, measured, run, told
+from tests.support.searches import AXES, FakeStore, KilledError, Make, measured, run, trial_rows
 
 
 def test_each_trial_is_one_new_configuration_of_every_prompt_in_tagged_runs(make: Make) -> None:
@@ -37,7 +37,7 @@ def test_a_search_killed_at_any_moment_ends_with_the_trials_of_one_that_was_not_
 ) -> None:
     whole = FakeStore()
     run(make(objectives=objectives), whole)
-    expected = told(make(objectives=objectives), whole)
+    expected = trial_rows(make(objectives=objectives), whole)
 
     for moment in range(24):
         store = FakeStore()
@@ -47,7 +47,7 @@ def test_a_search_killed_at_any_moment_ends_with_the_trials_of_one_that_was_not_
         store.killed_after = math.inf
         run(make(objectives=objectives), store)
 
-        assert told(make(objectives=objectives), store) == expected
+        assert trial_rows(make(objectives=objectives), store) == expected
         finished = Counter(found.output_hash for found in store.runs if found.state.is_finished)
         assert set(finished.values()) == {1}
         assert len(finished) == 12
@@ -75,7 +75,7 @@ def test_a_trial_that_was_begun_keeps_its_values_whatever_would_be_proposed_now(
     ]
 
 
-def test_optuna_learns_from_what_it_is_told_after_the_random_beginning(make: Make) -> None:
+def test_optuna_learns_from_completed_trials_after_the_random_beginning(make: Make) -> None:
     def worse(spec: RunSpec) -> dict[str, float]:
         return {name: -value for name, value in measured(spec).items()}
 
@@ -83,7 +83,7 @@ def test_optuna_learns_from_what_it_is_told_after_the_random_beginning(make: Mak
     run(make(), high)
     run(make(), low)
 
-    proposed = [[trial[1] for trial in told(make(), store)] for store in (high, low)]
+    proposed = [[trial[1] for trial in trial_rows(make(), store)] for store in (high, low)]
     assert proposed[0][:3] == proposed[1][:3]
     assert proposed[0][3:] != proposed[1][3:]
 
@@ -93,8 +93,8 @@ def test_another_seed_of_optuna_is_another_search(make: Make) -> None:
     for seed, store in enumerate(stores):
         run(make(seed=seed), store)
 
-    assert told(make(seed=0), stores[0])[0][1] != told(make(seed=1), stores[1])[0][1]
-    assert told(make(seed=1), stores[0])[0][2] == "open"
+    assert trial_rows(make(seed=0), stores[0])[0][1] != trial_rows(make(seed=1), stores[1])[0][1]
+    assert trial_rows(make(seed=1), stores[0])[0][2] == "open"
 
 
 def test_a_trial_with_a_failed_cell_fails_leaves_its_other_cells_and_the_search_goes_on(make: Make) -> None:
@@ -103,7 +103,7 @@ def test_a_trial_with_a_failed_cell_fails_leaves_its_other_cells_and_the_search_
 
     assert run(make(), store) == ["failed", "skipped", *["finished"] * 10]
 
-    assert [trial[2] for trial in told(make(), store)] == ["failed", *["finished"] * 5]
+    assert [trial[2] for trial in trial_rows(make(), store)] == ["failed", *["finished"] * 5]
     assert run(make(), store) == ["failed", "failed", *["done"] * 10]
     assert store.ran().count("FAILED") == 1
     store.fails = lambda _: False
@@ -130,7 +130,7 @@ def test_no_configuration_is_tried_twice_and_a_space_that_is_used_up_ends_the_se
 
     run(search, store)
 
-    tried = {(trial["num_inference_steps"], trial["scheduler"]) for _, trial, _, _ in told(search, store)}
+    tried = {(trial["num_inference_steps"], trial["scheduler"]) for _, trial, _, _ in trial_rows(search, store)}
     assert tried == {(10, None), (10, "dpm"), (20, None), (20, "dpm")}
     assert len(store.runs) == 8
     assert [item.message for item in advise_search(search) if item.level == "note"] == [
@@ -153,11 +153,11 @@ def test_seeds_are_averaged_over_and_never_searched(make: Make) -> None:
 def test_more_trials_other_objectives_and_more_prompts_go_on_with_the_search_that_is_there(make: Make) -> None:
     store = FakeStore()
     run(make(trials=3), store)
-    before = [trial[1] for trial in told(make(trials=3), store)]
+    before = [trial[1] for trial in trial_rows(make(trials=3), store)]
 
     assert run(make(trials=4, objectives=["denoise_s"]), store).count("finished") == 2
     assert run(make(trials=3, prompts=["panda", "cat", "dog"]), store) == ["done", "done", "finished"] * 3
-    assert [trial[1] for trial in told(make(trials=3), store)] == before
+    assert [trial[1] for trial in trial_rows(make(trials=3), store)] == before
 
 
 def test_another_space_or_base_begins_a_search_of_its_own_in_the_experiment(make: Make) -> None:
@@ -182,7 +182,7 @@ def test_ranges_give_whole_stepped_and_logarithmic_numbers(make: Make) -> None:
     assert not [item for item in advise_search(search) if item.level == "error"]
     run(search, store)
 
-    for _, parameters, state, _ in told(search, store):
+    for _, parameters, state, _ in trial_rows(search, store):
         assert state == "finished"
         assert parameters["num_frames"] in {9, 17, 25, 33, 41, 49}
         assert parameters["guidance_scale"] in {round(1 + index / 10, 1) for index in range(11)}

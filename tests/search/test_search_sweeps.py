@@ -49,7 +49,7 @@ def sweep_files(project: Path, tiny_model: Path, tiny_clip: Path) -> Callable[..
 
 
 @pytest.mark.slow
-def test_a_search_runs_beside_ordinary_sweeps_goes_on_and_tells_its_best(
+def test_a_search_runs_with_ordinary_sweeps_continues_and_reports_its_best(
     sweep_files: Callable[..., Path],
 ) -> None:
     loads = []
@@ -79,14 +79,14 @@ def test_a_search_runs_beside_ordinary_sweeps_goes_on_and_tells_its_best(
         second.stdout
     )
     assert "looks better than it is (the winner's curse)" in second.stdout
-    told = json.loads(third.stdout)
-    assert [run["status"] for run in told["runs"]] == ["done"] * 4
+    printed = json.loads(third.stdout)
+    assert [run["status"] for run in printed["runs"]] == ["done"] * 4
     runs = load_runs("exp_search")
     assert sorted(runs["tags.cogx.trial"]) == ["1", "2", "3"]
     assert set(runs["status"]) == {"FINISHED"}
     assert not runs["metrics.axis.guidance_scale"].isna().any()
     every = best_trials("search.yaml", every=True, device="cpu")
-    assert [{"sweep": "exp_search", **row} for row in every.to_dict("records")] == told["trials"]
+    assert [{"sweep": "exp_search", **row} for row in every.to_dict("records")] == printed["trials"]
     by_trial = runs.assign(trial=runs["tags.cogx.trial"].astype(int)).sort_values("trial")
     assert list(every["clip_score"]) == list(by_trial["metrics.clip_score"])
     assert set(best_trials("search.yaml", device="cpu")["trial"]) == set(every.loc[every["best"], "trial"])
@@ -94,7 +94,7 @@ def test_a_search_runs_beside_ordinary_sweeps_goes_on_and_tells_its_best(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", [("after", "create_run", 2), ("before", "set_terminated", 2)])
-def test_a_search_whose_process_is_killed_goes_on_with_the_trials_that_it_would_have_made(
+def test_a_search_whose_process_is_killed_continues_with_the_same_trials(
     sweep_files: Callable[..., Path], moment: Death
 ) -> None:
     file = sweep_files(3, ["clip_score"])
@@ -113,7 +113,7 @@ def test_a_search_whose_process_is_killed_goes_on_with_the_trials_that_it_would_
 
 
 @pytest.mark.slow
-def test_two_processes_at_once_make_one_search_together(sweep_files: Callable[..., Path]) -> None:
+def test_two_processes_at_once_share_one_search(sweep_files: Callable[..., Path]) -> None:
     sweep_files(3, ["clip_score"])
 
     processes = [start("sweep", "search.yaml", "--device", "cpu") for _ in range(2)]

@@ -80,9 +80,9 @@ def cliff_at(count: int) -> Quality:
 def test_each_round_runs_one_count_and_a_second_search_runs_nothing(study: Callable[..., Path]) -> None:
     file = study()
     runs, again = Runs(cliff_at(12)), Runs(cliff_at(12))
-    told: list[str] = []
+    reported: list[str] = []
 
-    found = find_threshold(file, executor=runs, report=told.append)
+    found = find_threshold(file, executor=runs, report=reported.append)
     same = find_threshold(file, executor=again)
 
     assert runs.rounds == [[50], [15], [8], [12], [10]]
@@ -91,7 +91,7 @@ def test_each_round_runs_one_count_and_a_second_search_runs_nothing(study: Calla
     assert again.rounds == []
     assert runs.placements == {"resident"}, "chosen once, before a model takes the memory that it is chosen by"
     assert same == replace(found, known=(8, 10, 12, 15, 50), measured=())
-    assert told == [
+    assert reported == [
         "12 counts, 2 prompts, 1 seed: besides the reference 50 at most 4 counts of 2 cells are run",
         "50 steps, the reference, is there; next is 15",
         "15 steps: −0.00350, not inferior; next is 8",
@@ -120,7 +120,7 @@ def test_a_search_that_died_in_a_round_goes_on_with_what_is_missing(study: Calla
     assert {(point.prompts, point.seeds) for point in found.threshold.curve} == {(2, 2)}
 
 
-def test_failed_cells_end_the_search_unsettled_and_say_how_to_go_on(study: Callable[..., Path]) -> None:
+def test_failed_cells_end_the_search_unsettled_with_advice(study: Callable[..., Path]) -> None:
     file = study(axes={"num_inference_steps": [5, 10, 25, 50]})
 
     found = find_threshold(file, executor=Runs(cliff_at(25), fails_at=10))
@@ -131,7 +131,7 @@ def test_failed_cells_end_the_search_unsettled_and_say_how_to_go_on(study: Calla
     assert (retried.threshold.found, retried.stopped) == (25, None)
 
 
-def test_cells_without_the_metric_end_the_search_and_say_what_measures_it(study: Callable[..., Path]) -> None:
+def test_cells_without_the_metric_end_the_search_with_the_command_that_measures_it(study: Callable[..., Path]) -> None:
     file = study(axes={"num_inference_steps": [5, 10, 25, 50]})
 
     found = find_threshold(file, metric="sharpness", margin=1.0, executor=Runs(cliff_at(25)))
@@ -184,7 +184,7 @@ def test_other_runs_of_the_experiment_are_not_of_the_search(study: Callable[...,
         ({"base": {"num_frames": 29}}, {}, "found.yaml:base.num_frames: 29 frames are beyond the 17"),
     ],
 )
-def test_what_would_make_a_search_worthless_is_one_line_before_anything_runs(
+def test_input_that_makes_a_search_worthless_is_one_line_before_anything_runs(
     content: dict[str, Any], options: dict[str, Any], message: str, study: Callable[..., Path], project: Path
 ) -> None:
     runs = Runs(cliff_at(10))
@@ -253,7 +253,7 @@ def test_the_command_runs_a_search_and_prints_the_curve_and_goes_on_from_there(
     assert len(list(store.runs(["exp_found"]))) == 6
 
 
-def test_the_command_says_bad_input_in_one_line_and_ends_with_1_where_nothing_is_settled(
+def test_the_command_reports_bad_input_in_one_line_and_exits_with_1_where_nothing_is_settled(
     study: Callable[..., Path], project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study()

@@ -1,4 +1,4 @@
-"""Searches of made-up scores, and a store that remembers them without making a video."""
+"""Searches over made-up scores, and a store that remembers them without generating a video."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -93,7 +93,7 @@ def run(search: Search, store: FakeStore, **options: Any) -> list[str]:
     return [outcome.status for outcome in outcomes]
 
 
-def told(search: Search, store: FakeStore) -> list[tuple[Any, ...]]:
+def trial_rows(search: Search, store: FakeStore) -> list[tuple[Any, ...]]:
     return [
         (trial.number, dict(trial.parameters), trial.state, trial.values) for trial in search.known(store.history())
     ]

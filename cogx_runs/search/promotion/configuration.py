@@ -41,13 +41,13 @@ def read_config(store: RunStore, candidate: Candidate) -> dict[str, Any]:
 def final_cell(experiment: str, config: Mapping[str, Any], steps: int, axes: Sequence[str]) -> Sweep:
     """Builds a sweep of one cell: this configuration with another step count."""
     named = config["model"] in NAMES or str(Path(config["model"]).expanduser().absolute()) == config["model_source"]
-    given = {name: config[name] for name in Parameters.model_fields if name in config} | {
+    values = {name: config[name] for name in Parameters.model_fields if name in config} | {
         "model": config["model"] if named else config["model_source"],
         "revision": config["model_revision"] if config["model"] in HUB_MODELS else None,
         "placement": "auto",
         STEPS: steps,
     }
-    base = parameters_of(given)
+    base = parameters_of(values)
     return Sweep(
         name=experiment,
         file=COMMAND_LINE,
