@@ -57,7 +57,8 @@ def test_ui_prints_the_address_of_the_sweeps_runs_and_ctrl_c_leaves_nothing_behi
 
     process.send_signal(signal.SIGINT)
 
-    assert process.wait(timeout=30) == 130
+    process.communicate(timeout=30)
+    assert process.returncode == 130
     assert psutil.wait_procs(family, timeout=10)[1] == []
 
 
