@@ -1,10 +1,10 @@
 """Whether a change of the code changed no result: the same toy cells made by two checkouts, compared field by field.
 
     git worktree add /tmp/before HEAD                                         # the code before the change
-    python benchmarks/same_results.py record /tmp/a --checkout /tmp/before    # two to three minutes of two CPU cores
-    python benchmarks/same_results.py record /tmp/b                           # the code of this checkout
-    python benchmarks/same_results.py compare /tmp/a /tmp/b                   # exits with 1 for any difference
-    python benchmarks/same_results.py replan /tmp/a                           # its cells are done for this one, too?
+    python -m benchmarks.same_results record /tmp/a --checkout /tmp/before    # two to three minutes of two CPU cores
+    python -m benchmarks.same_results record /tmp/b                           # the code of this checkout
+    python -m benchmarks.same_results compare /tmp/a /tmp/b                   # exits with 1 for any difference
+    python -m benchmarks.same_results replan /tmp/a                           # its cells are done for this one, too?
 
 Only what is outside of the package's modules is used: the command line and what it leaves in MLflow, so that modules
 may be moved and renamed. What two records of the same code differ in is masked, as `same_results_normal.py` says.
@@ -28,8 +28,9 @@ from typing import Any
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
-from same_results_normal import Normal, rows_of, sentences_of
-from same_results_store import experiments_of, names_of, runs_of
+
+from benchmarks.same_results_normal import Normal, rows_of, sentences_of
+from benchmarks.same_results_store import experiments_of, names_of, runs_of
 
 RESULTS = "results.json"
 CHECKOUT = "checkout"

@@ -16,7 +16,8 @@ import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from safetensors.numpy import load_file
-from same_results_normal import LEFT_OUT, Normal
+
+from benchmarks.same_results_normal import LEFT_OUT, Normal
 
 NOTE = "mlflow.note.content"
 VIEW = "mlflow.sharedViewState."

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from same_results import compare
-from same_results_normal import Normal, sentences_of
+from benchmarks.same_results import compare
+from benchmarks.same_results_normal import Normal, sentences_of
 
 RUN_ID = "0123456789abcdef" * 2
 NORMAL = Normal(Path("/made/here"), [Path("/code")], {RUN_ID: "exp: seed=1 panda #1"})
