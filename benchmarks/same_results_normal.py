@@ -16,7 +16,8 @@ TIMES = re.compile(r"(_s|_gib)$")
 MASKED = frozenset({
     "start_time",  # when
     "createdAt", "updatedAt",  # of a view
-    "cogx.process.host", "cogx.process.id", "cogx.process.started",  # which process
+    "cogx.process.host", "cogx.process.id", "cogx.process.started", "cogx.process.lock",  # which process
+    "cogx.env.device_id",  # which device
     "cogx.env.host", "cogx.env.platform", "cogx.env.device_name",  # which machine
     "cogx.env.git_commit", "cogx.env.git_dirty",  # which checkout: other ones are what is compared
     "cogx.env.command_line",  # begins with how Python was started

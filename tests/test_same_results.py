@@ -19,7 +19,7 @@ def test_every_difference_is_told_with_its_path() -> None:
         '/gone: missing: "x"',
         "/runs/0/score: 1.5 became 1.25",
     ]
-    assert len(list(compare({"a": 1, "b": 2}, {"b": 2, "a": 1}))) == 1
+    assert list(compare({"a": 1, "b": 2}, {"b": 2, "a": 1})) == []
 
 
 def test_times_and_processes_are_masked_and_all_else_is_kept() -> None:
