@@ -126,7 +126,7 @@ def false_verdicts(prompts: int, families: int, seed: int) -> Iterator[tuple[str
         for family in scores[kind]:
             differences = list(family[1:] - family[0])
             found = judge(differences, [None] * 6)
-            false += any(one.verdict != "undecided" for one in found)
+            false += any(one.verdict != "inconclusive" for one in found)
             uncorrected += any(one.p is not None and one.p <= 0.05 for one in found)
             margin = 2 * spread
             at_margin = judge([values + margin for values in differences], [margin] * 6)
@@ -135,7 +135,7 @@ def false_verdicts(prompts: int, families: int, seed: int) -> Iterator[tuple[str
 
 
 def power(replications: int, seed: int) -> Iterator[tuple[str, int, float]]:
-    """Of comparisons that are undecided at nine prompts: the new prompts stated, from the mean and spread seen, and the
+    """Of comparisons inconclusive at nine prompts: the new prompts stated, from the mean and spread seen, and the
     share settled by them alone were these the true ones."""
     rng = np.random.default_rng(seed)
     pilot = rng.normal(size=9)
@@ -146,26 +146,26 @@ def power(replications: int, seed: int) -> Iterator[tuple[str, int, float]]:
         if more is None:
             continue
         values = rng.normal(mean, 1, (replications, more))
-        settled = sum(judge([row], [margin])[0].verdict != "undecided" for row in values)
+        settled = sum(judge([row], [margin])[0].verdict != "inconclusive" for row in values)
         yield f"mean {mean:g}, margin {margin}", more, settled / replications
 
 
 def added(prompts: int, replications: int, seed: int) -> Iterator[tuple[float, Array, float]]:
-    """What becomes of comparisons undecided at `prompts` once new prompts are there, by true mean: an array of the
+    """What becomes of comparisons inconclusive at `prompts` once new prompts are there, by true mean: an array of the
     number stated, whether that many settle it alone, and whether those of them that make up that number with the first
     ones settle it together with these; and the share to which no number is stated."""
     rng = np.random.default_rng(seed)
     for mean in (0.0, 0.25, 0.5, 0.75):
-        rows, undecided = [], 0
+        rows, inconclusive = [], 0
         for pilot in rng.normal(mean, 1, (replications, prompts)):
             (one,) = judge([pilot], [None])
-            undecided += one.verdict == "undecided"
+            inconclusive += one.verdict == "inconclusive"
             more = more_prompts(one, pilot)
             if more is not None:
                 new = rng.normal(mean, 1, more)
                 samples = (new, np.concatenate([pilot, new[: more - prompts]]))
-                rows.append([more, *(judge([sample], [None])[0].verdict != "undecided" for sample in samples)])
-        yield mean, np.array(rows, dtype=float), 1 - len(rows) / undecided
+                rows.append([more, *(judge([sample], [None])[0].verdict != "inconclusive" for sample in samples)])
+        yield mean, np.array(rows, dtype=float), 1 - len(rows) / inconclusive
 
 
 def main() -> None:

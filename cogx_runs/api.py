@@ -233,7 +233,7 @@ def open_dashboard(
     """
     from cogx_runs.dashboard.board import show
     from cogx_runs.dashboard.server import ALL_EXPERIMENTS, comparison, serve
-    from cogx_runs.dashboard.view import Only
+    from cogx_runs.dashboard.view import RunFilter
     from cogx_runs.tracking.store import RunStore
 
     store = RunStore(tracking_uri)
@@ -241,7 +241,7 @@ def open_dashboard(
     names = list(dict.fromkeys(name for sweep in sweeps for name in experiments_of(sweep, store)))
     if len(names) != 1 and (model or prompt):
         raise CogxError("--model and --prompt choose among the runs of one sweep; name one")
-    pages = [show(store, name, Only(model, prompt)) for name in names]
+    pages = [show(store, name, RunFilter(model, prompt)) for name in names]
     if len(names) > 1:
         pages = [comparison([store.experiment_id(name) for name in names])]
     page = pages[0] if pages else ALL_EXPERIMENTS

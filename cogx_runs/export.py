@@ -11,7 +11,10 @@ from cogx_runs.definitions.spec import ROLES, short_name
 from cogx_runs.errors import CogxError
 from cogx_runs.formatting import write_exact
 from cogx_runs.system.disk import make_folder
+from cogx_runs.tracking.artifacts import VIDEO
+from cogx_runs.tracking.columns import axis_column, param_column, tag_column
 from cogx_runs.tracking.store import RunStore
+from cogx_runs.tracking.tags import OUTPUT_HASH
 
 
 def export_runs(sweep: str, directory: Path, *, tracking_uri: str | None = None) -> list[Path]:
@@ -32,7 +35,7 @@ def export_runs(sweep: str, directory: Path, *, tracking_uri: str | None = None)
         folder.mkdir(parents=True, exist_ok=True)
         for run_id, name in zip(group["run_id"], group["file"], strict=True):
             with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as temporary:
-                video = store.download(run_id, "video.mp4", Path(temporary))
+                video = store.download(run_id, VIDEO, Path(temporary))
                 written.append(video.replace(folder / name))
         with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as temporary:
             table = Path(temporary) / "runs.csv"
@@ -45,12 +48,13 @@ def _file_names(runs: pd.DataFrame) -> list[str]:
     """The old name of each run's video, with its output hash where the name alone is not unique."""
     stems = []
     for row in runs.to_dict("records"):
-        axes = sorted(str(key).removeprefix("metrics.axis.") for key in row if str(key).startswith("metrics.axis."))
-        values = {axis: row[f"params.{axis}"] for axis in axes if not pd.isna(row[f"metrics.axis.{axis}"])}
+        swept = axis_column("")
+        axes = sorted(str(key).removeprefix(swept) for key in row if str(key).startswith(swept))
+        values = {axis: row[param_column(axis)] for axis in axes if not pd.isna(row[axis_column(axis)])}
         suffixes = [f"{ROLES[axis].suffix or short_name(axis)}{write_exact(value)}" for axis, value in values.items()]
-        stems.append("_".join([str(row["params.prompt_name"]), *suffixes]))
+        stems.append("_".join([str(row[param_column("prompt_name")]), *suffixes]))
     keys = [f"{experiment}/{stem}" for experiment, stem in zip(runs["experiment"], stems, strict=True)]
     return [
         f"{stem}.mp4" if keys.count(key) == 1 else f"{stem}_{identity[:6]}.mp4"
-        for stem, key, identity in zip(stems, keys, runs["tags.cogx.output_hash"], strict=True)
+        for stem, key, identity in zip(stems, keys, runs[tag_column(OUTPUT_HASH)], strict=True)
     ]

@@ -11,6 +11,7 @@ from scipy import stats
 from cogx_runs.analysis.intervals import Sample
 from cogx_runs.analysis.kinds import check_not_mixed
 from cogx_runs.analysis.pairs import finished_cells, largest_machine
+from cogx_runs.tracking.columns import metric_column
 
 FEWEST = 4
 """Values that a rank correlation is taken of; of three it can have four values only."""
@@ -51,8 +52,8 @@ def rank_correlations(
         cells = largest_machine(cells)
         values = pd.DataFrame({
             "prompt": cells["prompt"],
-            "metric": cells[f"metrics.{metric}"].astype(float),
-            "other": cells[f"metrics.{other}"].astype(float),
+            "metric": cells[metric_column(metric)].astype(float),
+            "other": cells[metric_column(other)].astype(float),
         })  # fmt: skip
         correlation = _within(metric, other, values) or _across(metric, other, values)
         if correlation is not None:

@@ -75,7 +75,7 @@ class Effect(Judgement):
     sweep."""
     more_prompts: int | None
     """New ones that, judged alone, would settle it at 80% power, were the mean and spread seen the true ones; None
-    unless `undecided`, and where it would take more than 1000."""
+    unless `inconclusive`, and where it would take more than 1000."""
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,22 @@ from cogx_runs.definitions.role import names_where
 from cogx_runs.definitions.spec import PARAM_FIELDS, ROLES, RunSpec
 from cogx_runs.errors import CogxError, did_you_mean
 from cogx_runs.metrics.registry import cards
+from cogx_runs.tracking.columns import (
+    METRICS,
+    OF_THE_RUN,
+    PARAMS,
+    START_TIME,
+    TAGS,
+    axis_column,
+    metric_column,
+    param_column,
+    tag_column,
+)
 from cogx_runs.tracking.experiments import experiments_of
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.tracking.uri import store_exists
 
 _PANDAS_TYPES: dict[Any, str] = {int: "Int64", float: "Float64", bool: "boolean"}
-FIRST = ("run_id", "run_name", "experiment", "status", "start_time")
 LOGGED = frozenset(PARAM_FIELDS)
 """Parameters whose columns are there even where no run has a value, as those of all metrics with a card are."""
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
@@ -63,18 +73,18 @@ def columns_named(frame: pd.DataFrame, where: Sequence[str], sort: str | None) -
     return [_column(frame, name) for name in (*names, *([] if sort is None else [sort.removeprefix("-")]))]
 
 
-def telling(frame: pd.DataFrame) -> list[str]:
+def distinguishing_parameters(frame: pd.DataFrame) -> list[str]:
     """The parameters that tell these runs apart, beside the prompt, in RunSpec's order: those that were swept, and
     those that have several values here. What has one value for each model is told by the model."""
     found = []
     for name in names_where(ROLES, lambda role: role.tells_apart):
-        column, swept = f"params.{name}", f"metrics.axis.{name}"
+        column, swept = param_column(name), axis_column(name)
         if column not in frame.columns:
             continue
         is_swept = swept in frame.columns and frame[swept].notna().any()
         several = frame[column].nunique() > 1
         if name != "model" and "model" in found:
-            several = bool((frame.groupby("params.model")[column].nunique() > 1).any())
+            several = bool((frame.groupby(param_column("model"))[column].nunique() > 1).any())
         if is_swept or several:
             found.append(name)
     return found
@@ -83,20 +93,20 @@ def telling(frame: pd.DataFrame) -> list[str]:
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     """The frame with numbers as numbers and times as times."""
     hints = get_type_hints(RunSpec)
-    known = [*(f"metrics.{name}" for name in cards()), *(f"params.{name}" for name in sorted(LOGGED))]
-    frame = frame.reindex(columns=list(dict.fromkeys([*FIRST, *frame.columns, *known])))
+    known = [*(metric_column(name) for name in cards()), *(param_column(name) for name in sorted(LOGGED))]
+    frame = frame.reindex(columns=list(dict.fromkeys([*OF_THE_RUN, *frame.columns, *known])))
     types: dict[str, Any] = {}
     for column in frame.columns:
-        if column.startswith("metrics."):
+        if column.startswith(METRICS):
             types[column] = "Float64"
-        elif column.startswith("params."):
-            types[column] = _PANDAS_TYPES.get(hints.get(column.removeprefix("params.")), "string")
-        elif column.startswith("tags."):
+        elif column.startswith(PARAMS):
+            types[column] = _PANDAS_TYPES.get(hints.get(column.removeprefix(PARAMS)), "string")
+        elif column.startswith(TAGS):
             types[column] = "string"
     for column, kind in types.items():
         if kind == "boolean":
-            frame[column] = frame[column].map({"True": True, "False": False})
-    frame["start_time"] = pd.to_datetime(frame["start_time"], unit="ms", utc=True)
+            frame[column] = frame[column].map({str(True): True, str(False): False})
+    frame[START_TIME] = pd.to_datetime(frame[START_TIME], unit="ms", utc=True)
     return frame.astype(types)
 
 
@@ -121,8 +131,8 @@ def _holds(frame: pd.DataFrame, condition: str) -> "pd.Series[bool]":
 
 def _column(frame: pd.DataFrame, name: str) -> str:
     """The column of that name, with or without its prefix."""
-    for candidate in (name, *(f"{prefix}.{name}" for prefix in ("metrics", "params", "tags"))):
+    for candidate in (name, metric_column(name), param_column(name), tag_column(name)):
         if candidate in frame.columns:
             return candidate
-    short = [re.sub(r"^(metrics|params)\.", "", column) for column in frame.columns]
+    short = [column.removeprefix(METRICS).removeprefix(PARAMS) for column in frame.columns]
     raise CogxError(f"no column {name!r} among these runs; {did_you_mean(name, short)}")

@@ -11,6 +11,7 @@ from cogx_runs.analysis.effects import Margin, baseline_of, margin_of
 from cogx_runs.analysis.kinds import check_not_mixed, kinds_of
 from cogx_runs.analysis.pairs import check_axis, finished_cells, largest_machine, values_of
 from cogx_runs.analysis.verdict import Judgement, judge, more_prompts
+from cogx_runs.tracking.columns import metric_column, param_column
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,8 +91,8 @@ def _squares(frame: pd.DataFrame, baselines: Mapping[str, Any], metric: str) -> 
     (axis_a, base_a), (axis_b, base_b) = baselines.items()
     axes = (axis_a, axis_b)
     cells = finished_cells(frame, (metric,), axes)
-    index, columns = ["prompt", "context", "machine"], [f"params.{axis}" for axis in axes]
-    table = cells.pivot_table(index=index, columns=columns, values=f"metrics.{metric}", aggfunc="first")
+    index, columns = ["prompt", "context", "machine"], [param_column(axis) for axis in axes]
+    table = cells.pivot_table(index=index, columns=columns, values=metric_column(metric), aggfunc="first")
     degenerate = cells.astype({"is_degenerate": int}).pivot_table(index=index, columns=columns, values="is_degenerate")
     squares = {}
     for value_a in values_of(frame, axis_a):

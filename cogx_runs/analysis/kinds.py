@@ -11,6 +11,9 @@ from cogx_runs.definitions.role import names_where
 from cogx_runs.definitions.spec import ROLES, SCORE_FIELDS
 from cogx_runs.errors import CogxError
 from cogx_runs.metrics.registry import cards
+from cogx_runs.tracking.columns import PARAMS, metric_column, param_column, tag_column
+from cogx_runs.tracking.run import RunState
+from cogx_runs.tracking.tags import DEFINITIONS
 
 NEVER_MIXED = names_where(ROLES, lambda role: not role.mixes)
 _DEFINITION = "definition."
@@ -26,7 +29,7 @@ def kinds_of(
     metrics' definitions. They are told from the others of `among`, which holds these runs and more. What follows from
     what is named already, as the precision often does from the model, is not named.
     """
-    measured = [name for name in (f"metrics.{metric}" for metric in metrics) if name in frame.columns]
+    measured = [name for name in (metric_column(metric) for metric in metrics) if name in frame.columns]
     finished = with_cards(_finished(frame, measured), metrics)
     whole = finished if among is None else with_cards(_finished(among, measured), metrics)
     columns = _columns(finished, metrics, axes)
@@ -40,8 +43,8 @@ def check_not_mixed(cells: pd.DataFrame, metrics: Sequence[str], what: str, axes
     for column in _columns(cells, metrics, axes):
         found = sorted(cells[column].dropna().astype(str).unique())
         if len(found) > 1:
-            name = column.removeprefix("params.")
-            if not column.startswith("params."):
+            name = column.removeprefix(PARAMS)
+            if not column.startswith(PARAMS):
                 raise CogxError(
                     f"{what}: values of {len(found)} definitions ({'; '.join(found)}) are not averaged; "
                     "`cogx-runs rescore SWEEP` measures all runs by the present one"
@@ -54,7 +57,7 @@ def check_not_mixed(cells: pd.DataFrame, metrics: Sequence[str], what: str, axes
 
 def _finished(frame: pd.DataFrame, measured: Sequence[str]) -> pd.DataFrame:
     """Those with a value in each of the columns: a run without a metric has no definition of it, and is of no kind."""
-    return frame[(frame["status"] == "FINISHED") & frame[list(measured)].notna().all(axis=1)]
+    return frame[(frame["status"] == RunState.FINISHED) & frame[list(measured)].notna().all(axis=1)]
 
 
 def _columns(cells: pd.DataFrame, metrics: Sequence[str], axes: Sequence[str]) -> list[str]:
@@ -62,7 +65,7 @@ def _columns(cells: pd.DataFrame, metrics: Sequence[str], axes: Sequence[str]) -
     names: Iterable[str] = (
         name for name in NEVER_MIXED if name not in axes and (has_score or name not in SCORE_FIELDS)
     )
-    columns = [*(f"params.{name}" for name in names), *map(card_column, metrics)]
+    columns = [*(param_column(name) for name in names), *map(card_column, metrics)]
     return [column for column in columns if column in cells.columns]
 
 
@@ -78,21 +81,21 @@ def card_column(metric: str) -> str:
 
 def with_cards(cells: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     """With the column of each metric's definition."""
-    tags = cells["tags.cogx.metrics"] if "tags.cogx.metrics" in cells.columns else [None] * len(cells)
+    tags = cells[tag_column(DEFINITIONS)] if tag_column(DEFINITIONS) in cells.columns else [None] * len(cells)
     meant = [json.loads(text) if isinstance(text, str) else {} for text in tags]
     return cells.assign(**{card_column(metric): [found.get(metric) for found in meant] for metric in metrics})
 
 
 def _told_apart(finished: pd.DataFrame, columns: Sequence[str]) -> dict[tuple[str, ...], str]:
     """What each kind is called, by its values of the columns."""
-    named = [name for name in ("params.model", "params.model_revision") if name in finished.columns]
+    named = [name for name in (param_column("model"), param_column("model_revision")) if name in finished.columns]
     distinct = finished[list(dict.fromkeys([*columns, *named]))].drop_duplicates()
     keys = _keys(distinct, columns)
     models = dict(zip(keys, _model_names(_keys(distinct, named)), strict=True))
     keys = list(models)
     told: list[tuple[str, ...]] = [()] * len(keys)
     for place, column in enumerate(columns):
-        parts = [models[key] if column == "params.model_revision" else _part(column, key[place]) for key in keys]
+        parts = [models[key] if column == param_column("model_revision") else _part(column, key[place]) for key in keys]
         longer = [(*names, part) for names, part in zip(told, parts, strict=True)]
         if len(set(longer)) > len(set(told)):
             told = longer
@@ -103,7 +106,7 @@ def _part(column: str, value: str) -> str:
     """`height 480`; of a definition `definition 2`, or `psnr 1 against num_inference_steps=50`."""
     if column.startswith(_DEFINITION) and " " in value:
         return f"{column.removeprefix(_DEFINITION)} {value}"
-    return f"{'definition' if column.startswith(_DEFINITION) else column.removeprefix('params.')} {value}"
+    return f"{'definition' if column.startswith(_DEFINITION) else column.removeprefix(PARAMS)} {value}"
 
 
 def _model_names(models: Sequence[tuple[str, ...]]) -> list[str]:

@@ -12,15 +12,20 @@ from cogx_runs.analysis.kinds import NEVER_MIXED, card_column, check_not_mixed, 
 from cogx_runs.definitions.role import Compared, names_where
 from cogx_runs.definitions.spec import FILE_FIELDS, PARAM_FIELDS, PIXEL_FIELDS, ROLES, SCORE_FIELDS
 from cogx_runs.errors import CogxError, did_you_mean
+from cogx_runs.metrics.card import Dependence
+from cogx_runs.metrics.registry import depends_on, is_of_machine
+from cogx_runs.tracking.columns import PARAMS, metric_column, param_column, tag_column
+from cogx_runs.tracking.run import RunState
+from cogx_runs.tracking.tags import BESIDE, DEGENERATE, DEVICE_NAME, LATENTS_FROM, PROMPT, REUSED_FROM, SIGNATURE
 
 AXES = tuple(name for name in (*PIXEL_FIELDS, *FILE_FIELDS) if ROLES[name].compared is Compared.ALONG)
 """What two runs can differ in and still be compared."""
-DEGENERATE = "tags.cogx.degenerate"
+DEGENERATE_COLUMN = tag_column(DEGENERATE)
 """The column that says what a degenerate video is: `noise`, `flat`, `frozen` or `nan`; missing for all others."""
 _NEVER_COMPARED = names_where(ROLES, lambda role: role.compared is Compared.NEVER)
-_MACHINE = ("tags.cogx.env.device_name", "params.placement")
-_BESIDE = "tags.cogx.beside"
-_TAKEN = ("tags.cogx.reused_from", "tags.cogx.latents_from")
+_MACHINE = (tag_column(DEVICE_NAME), param_column("placement"))
+_BESIDE = tag_column(BESIDE)
+_TAKEN = (tag_column(REUSED_FROM), tag_column(LATENTS_FROM))
 _ADDED = ("prompt", "seed", "machine", "setting", "context", "is_degenerate")
 
 
@@ -43,16 +48,6 @@ class Pairs:
     left_out: int
     """Pairs not used since they were measured on another device or in another placement, or timed beside another
     sweep."""
-
-
-def is_time(metric: str) -> bool:
-    """Whether a metric depends on what else the device did."""
-    return metric.endswith("_s")
-
-
-def is_of_machine(metric: str) -> bool:
-    """Whether a metric depends on device and placement."""
-    return is_time(metric) or metric.endswith("_gib")
 
 
 def finished_cells(frame: pd.DataFrame, metrics: Sequence[str], axes: Sequence[str] = ()) -> pd.DataFrame:
@@ -80,9 +75,9 @@ def pair_cells(
     check_axis(axis)
     keyed = _keyed(frame, (metric,), (axis,))
     cells = _counted_once(keyed, (metric,), (axis,))
-    name = f"metrics.{metric}"
-    kinds = [column for kind in NEVER_MIXED if (column := f"params.{kind}") in cells.columns]
-    cells = cells[list(dict.fromkeys([f"params.{axis}", *kinds, card_column(metric), name, *_ADDED]))]
+    name = metric_column(metric)
+    kinds = [column for kind in NEVER_MIXED if (column := param_column(kind)) in cells.columns]
+    cells = cells[list(dict.fromkeys([param_column(axis), *kinds, card_column(metric), name, *_ADDED]))]
     base = cells.loc[_is(cells, axis, baseline), ["context", "machine", name, "is_degenerate"]]
     base = base.rename(columns={name: "base", "is_degenerate": "base_is_degenerate"})
     wherever = set(keyed.loc[_is(keyed, axis, baseline), "context"])
@@ -102,8 +97,8 @@ def pair_cells(
 def values_of(frame: pd.DataFrame, axis: str) -> list[Any]:
     """The values of an axis among finished runs, in order."""
     check_axis(axis)
-    _check_columns(frame, ["status", f"params.{axis}"])
-    found = frame.loc[frame["status"] == "FINISHED", f"params.{axis}"].dropna().unique().tolist()
+    _check_columns(frame, ["status", param_column(axis)])
+    found = frame.loc[frame["status"] == RunState.FINISHED, param_column(axis)].dropna().unique().tolist()
     return sorted(found)
 
 
@@ -130,35 +125,35 @@ def largest_machine(cells: pd.DataFrame) -> pd.DataFrame:
 
 def _keyed(frame: pd.DataFrame, metrics: Sequence[str], axes: Sequence[str]) -> pd.DataFrame:
     """The finished runs with a value for each of the metrics, with what `finished_cells` adds."""
-    columns = [f"metrics.{metric}" for metric in metrics]
-    _check_columns(frame, ["status", "tags.cogx.signature", "params.prompt_name", *columns])
-    counted = [f"params.{name}" for name in PIXEL_FIELDS if name in PARAM_FIELDS and name != "seed"]
+    columns = [metric_column(metric) for metric in metrics]
+    _check_columns(frame, ["status", tag_column(SIGNATURE), param_column("prompt_name"), *columns])
+    counted = [param_column(name) for name in PIXEL_FIELDS if name in PARAM_FIELDS and name != "seed"]
     extra = _also_matters(metrics, axes)
-    needed = {"tags.cogx.prompt", "tags.cogx.signature", *_TAKEN, _BESIDE, DEGENERATE, *_MACHINE, *extra}
+    needed = {tag_column(PROMPT), tag_column(SIGNATURE), *_TAKEN, _BESIDE, DEGENERATE_COLUMN, *_MACHINE, *extra}
     wanted = {*needed, *columns}
-    kept = [name for name in frame.columns if name in wanted or name.startswith("params.") or "." not in name]
-    counts = (frame["status"] == "FINISHED") & frame[columns].notna().all(axis=1)
+    kept = [name for name in frame.columns if name in wanted or name.startswith(PARAMS) or "." not in name]
+    counts = (frame["status"] == RunState.FINISHED) & frame[columns].notna().all(axis=1)
     cells = with_cards(frame[counts], metrics)[list(dict.fromkeys([*kept, *map(card_column, metrics)]))]
     of_machine = any(is_of_machine(metric) for metric in metrics)
-    setting = _keys(cells, [name for name in [*counted, *extra] if name.removeprefix("params.") not in axes])
-    seed = _keys(cells, () if "seed" in axes else ("params.seed",))
-    text = _keys(cells, ("params.prompt_name", "tags.cogx.prompt"))
+    setting = _keys(cells, [name for name in [*counted, *extra] if name.removeprefix(PARAMS) not in axes])
+    seed = _keys(cells, () if "seed" in axes else (param_column("seed"),))
+    text = _keys(cells, (param_column("prompt_name"), tag_column(PROMPT)))
     return cells.assign(
-        prompt=cells["params.prompt_name"].astype(str),
+        prompt=cells[param_column("prompt_name")].astype(str),
         seed=seed,
         machine=_keys(cells, _MACHINE if of_machine else ()),
         setting=setting,
         context=pd.Series(list(zip(text, seed, setting, strict=True)), index=cells.index, dtype=object),
-        is_degenerate=_column(cells, DEGENERATE).notna(),
+        is_degenerate=_column(cells, DEGENERATE_COLUMN).notna(),
     )
 
 
 def _counted_once(keyed: pd.DataFrame, metrics: Sequence[str], axes: Sequence[str]) -> pd.DataFrame:
     """Of those the ones that count."""
     cells = keyed
-    if any(is_time(metric) for metric in metrics):
+    if any(Dependence.TIME in depends_on(metric) for metric in metrics):
         cells = cells[_column(cells, _BESIDE).isna()]
-    identity = _keys(cells, ("tags.cogx.signature", *_also_matters(metrics, axes)))
+    identity = _keys(cells, (tag_column(SIGNATURE), *_also_matters(metrics, axes)))
     cells = cells.assign(
         identity=pd.Series(list(zip(identity, cells["machine"], strict=True)), index=cells.index, dtype=object),
         taken=_column(cells, _TAKEN[0]).notna() | _column(cells, _TAKEN[1]).notna(),
@@ -185,16 +180,16 @@ def _differences(pairs: pd.DataFrame, name: str, left_out: int) -> Pairs:
 
 def _also_matters(metrics: Sequence[str], axes: Sequence[str]) -> list[str]:
     """What metrics depend on beside the pixels and the machine, and what is varied beside the pixels."""
-    found = [f"params.{axis}" for axis in axes if axis not in PIXEL_FIELDS]
-    if any(metric in {"file_size_bytes", "encode_video_s", "wall_time_s"} for metric in metrics):
-        found += [f"params.{name}" for name in FILE_FIELDS]
+    found = [param_column(axis) for axis in axes if axis not in PIXEL_FIELDS]
+    if any(Dependence.FILE in depends_on(metric) for metric in metrics):
+        found += [param_column(name) for name in FILE_FIELDS]
     if any(map(is_of_the_clip, metrics)):
-        found += [f"params.{name}" for name in SCORE_FIELDS]
+        found += [param_column(name) for name in SCORE_FIELDS]
     return list(dict.fromkeys([*found, *map(card_column, metrics)]))
 
 
 def _is(cells: pd.DataFrame, axis: str, value: Any) -> "pd.Series[bool]":
-    found: pd.Series[bool] = (cells[f"params.{axis}"] == value).fillna(False).astype(bool)
+    found: pd.Series[bool] = (cells[param_column(axis)] == value).fillna(False).astype(bool)
     return found
 
 

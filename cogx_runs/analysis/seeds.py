@@ -11,6 +11,7 @@ from cogx_runs.analysis.intervals import Floats, Sample
 from cogx_runs.analysis.kinds import kinds_of
 from cogx_runs.analysis.pairs import finished_cells, largest_machine
 from cogx_runs.analysis.verdict import ALPHA
+from cogx_runs.tracking.columns import metric_column, param_column
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +93,7 @@ def _spread(metric: str, kind: str, cells: pd.DataFrame) -> SeedSpread:
         metric=metric,
         kind=kind,
         prompts=len(each),
-        seeds=cells["params.seed"].nunique(),
+        seeds=cells[param_column("seed")].nunique(),
         settings=groups["setting"].nunique(),
         cells=len(cells),
         degenerate=int(cells["is_degenerate"].sum()),
@@ -117,7 +118,7 @@ def _spread(metric: str, kind: str, cells: pd.DataFrame) -> SeedSpread:
 
 
 def _of_seeds(group: pd.DataFrame, metric: str) -> dict[str, float]:
-    values: Floats = group[f"metrics.{metric}"].to_numpy(dtype=float)
+    values: Floats = group[metric_column(metric)].to_numpy(dtype=float)
     sample = Sample.of(values)
     return {
         "mean": sample.mean,

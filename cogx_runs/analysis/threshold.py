@@ -1,7 +1,7 @@
 """The smallest count of a ladder that is not inferior to its largest, the reference, by a margin: by bisection.
 
 A count is shown not inferior where the interval of its mean difference from the reference over prompts lies wholly on
-the good side of the margin, inferior where it lies wholly beyond it; else it is undecided, and goes for not shown.
+the good side of the margin, inferior where it lies wholly beyond it; else it is inconclusive, and goes for not shown.
 
 Quality is taken not to fall as the count grows. The counts that are measured already narrow the bracket first: from
 the reference downwards, until one is not shown. Then the middle of the bracket, the upper one of two, is measured,
@@ -32,7 +32,7 @@ LADDER = (5, 6, 8, 10, 12, 15, 20, 25, 30, 35, 40, REFERENCE)
 """Neighbours differ by a sixth to a third, since what a step adds goes by the ratio of counts; among them is every
 count from 5 on that divides 1000, so that runs of diffusers' plain schedulers can be searched too."""
 
-PointVerdict = Literal["not inferior", "inferior", "undecided"]
+PointVerdict = Literal["not inferior", "inferior", "inconclusive"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +166,7 @@ def threshold_sentence(threshold: Threshold) -> str:
         said.append(f"{below.count} is inferior ({signed(below.mean)}, {_interval(below, t)}).")
     elif below is not None:
         said.append(
-            f"{below.count} is undecided ({signed(below.mean)}, {_interval(below, t)}): more prompts may show it "
+            f"{below.count} is inconclusive ({signed(below.mean)}, {_interval(below, t)}): more prompts may show it "
             "not inferior."
         )
     elif t.settled:
@@ -187,7 +187,7 @@ def _point(count: int, sample: Sample, alpha: float, margin: float, better: Dire
         raise CogxError(f"{count} steps: one prompt has no interval, and nothing can be concluded; add prompts")
     low, high = sample.interval(1 - 2 * alpha)
     worst, best = (low, high) if better == "higher" else (-high, -low)
-    verdict: PointVerdict = "not inferior" if worst > -margin else "inferior" if best < -margin else "undecided"
+    verdict: PointVerdict = "not inferior" if worst > -margin else "inferior" if best < -margin else "inconclusive"
     return ThresholdPoint(
         count=count, mean=sample.mean, low=low, high=high, prompts=sample.count, seeds=seeds, verdict=verdict
     )

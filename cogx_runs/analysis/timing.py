@@ -10,6 +10,8 @@ from cogx_runs.analysis.kinds import check_not_mixed
 from cogx_runs.analysis.pairs import finished_cells, largest_machine
 from cogx_runs.definitions.parameters import is_guided
 from cogx_runs.errors import CogxError
+from cogx_runs.tracking.columns import metric_column, param_column, tag_column
+from cogx_runs.tracking.tags import DEVICE_NAME
 
 LATENT_FRAMES = 4
 """Frames that share one of the latent, after the first."""
@@ -59,16 +61,16 @@ def fit_time(frame: pd.DataFrame, metric: str = "denoise_s") -> TimeFit:
     check_not_mixed(found, (metric,), f"{metric} against steps, frames and guidance")
     cells = largest_machine(found)
     columns = ("num_frames", "height", "width", "max_sequence_length")
-    shapes = cells[[f"params.{name}" for name in columns]].astype(int).itertuples(index=False)
+    shapes = cells[[param_column(name) for name in columns]].astype(int).itertuples(index=False)
     tokens = np.array([tokens_of(*shape) for shape in shapes], dtype=float)
-    passes = 1 + cells["params.guidance_scale"].map(is_guided).to_numpy(dtype=float)
-    work = cells["params.num_inference_steps"].to_numpy(dtype=float) * passes * tokens / 1e6
+    passes = 1 + cells[param_column("guidance_scale")].map(is_guided).to_numpy(dtype=float)
+    work = cells[param_column("num_inference_steps")].to_numpy(dtype=float) * passes * tokens / 1e6
     if len(cells) < 3 or len(np.unique(work)) < 2:
         raise CogxError(
             f"{metric}: {len(cells)} finished cells with {len(np.unique(work))} different amounts of work; a line "
             "needs three cells and two amounts"
         )
-    taken = cells[f"metrics.{metric}"].to_numpy(dtype=float)
+    taken = cells[metric_column(metric)].to_numpy(dtype=float)
     line = stats.linregress(work, taken)
     residuals = taken - line.intercept - line.slope * work
     total = float(((taken - taken.mean()) ** 2).sum())
@@ -81,8 +83,8 @@ def fit_time(frame: pd.DataFrame, metric: str = "denoise_s") -> TimeFit:
         cells=len(cells),
         prompts=int(cells["prompt"].nunique()),
         token_counts=len(np.unique(tokens)),
-        device=_only(cells, "tags.cogx.env.device_name"),
-        placement=_only(cells, "params.placement"),
+        device=_only(cells, tag_column(DEVICE_NAME)),
+        placement=_only(cells, param_column("placement")),
         left_out=len(found) - len(cells),
     )
 

@@ -17,8 +17,9 @@ from cogx_runs.analysis.intervals import Sample, prompts_to_differ, prompts_to_l
 from cogx_runs.metrics.card import Direction
 
 ALPHA = 0.05
-Verdict = Literal["better", "worse", "higher", "lower", "equivalent", "undecided", "one prompt"]
-"""`higher` and `lower` are those of metrics of which neither is better; `undecided`: cannot be told apart."""
+Verdict = Literal["better", "worse", "higher", "lower", "equivalent", "inconclusive", "one prompt"]
+"""`higher` and `lower` are those of metrics of which neither is better; `inconclusive`: neither a change nor its
+absence is shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,13 +102,14 @@ def judge(
 
 
 def more_prompts(judgement: Judgement, differences: npt.ArrayLike) -> int | None:
-    """How many new prompts, judged alone, would settle an undecided comparison, as a difference or as an equivalence,
-    with a power of 80% if the mean and the spread seen were the true ones: an estimate that is itself uncertain.
+    """Estimates how many new prompts, judged alone, would settle an inconclusive comparison, as a difference or as an
+    equivalence, with a power of 80% if the mean and the spread seen were the true ones:
+    an estimate that is itself uncertain.
 
     Judged together with those seen, fewer would do, and false verdicts would be up to three times as many
     (docs/statistics.md). None for other verdicts, and where it would take more than MAX_PROMPTS.
     """
-    if judgement.verdict != "undecided":
+    if judgement.verdict != "inconclusive":
         return None
     sample = Sample.of(differences)
     needed = [prompts_to_differ(sample, judgement.alpha)]
@@ -122,7 +124,7 @@ def _verdict(sample: Sample, p: float | None, equivalence_p: float | None, bette
     if equivalence_p is not None and equivalence_p <= ALPHA:
         return "equivalent"
     if p > ALPHA:
-        return "undecided"
+        return "inconclusive"
     found: Direction = "higher" if sample.mean > 0 else "lower"
     if better is None:
         return found

@@ -6,12 +6,11 @@ from dataclasses import replace
 from cogx_runs.analysis.effects import Effect
 from cogx_runs.analysis.interactions import Interaction
 from cogx_runs.analysis.intervals import MAX_PROMPTS
-from cogx_runs.analysis.pairs import is_of_machine
 from cogx_runs.analysis.seeds import SeedSpread
 from cogx_runs.analysis.verdict import ALPHA
 from cogx_runs.formatting import count, write_value
 from cogx_runs.metrics.card import MetricCard
-from cogx_runs.metrics.registry import card_of
+from cogx_runs.metrics.registry import card_of, is_of_machine
 
 ONE_PROMPT = "One prompt: no interval can be given, and no verdict."
 _NOISE = 1e-6
@@ -141,9 +140,9 @@ def _verdict(effect: Effect | Interaction, card: MetricCard) -> str:
         differs = effect.adjusted_p is not None and effect.adjusted_p <= ALPHA
         there = "; it does differ, by less than that" if differs else ""
         return f"equivalent within {_write(effect.margin, card)}{corrected}{there}"
-    if effect.verdict != "undecided":
+    if effect.verdict != "inconclusive":
         return f"{effect.verdict}{corrected}"
-    said = "cannot be told apart"
+    said = "inconclusive"
     if effect.p is not None and effect.p <= ALPHA:
         said += f"{corrected}, though this comparison alone would"
     if effect.low == effect.high:

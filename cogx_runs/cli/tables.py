@@ -18,6 +18,8 @@ from cogx_runs.metrics.registry import SHOWN, card_of, shown_cards
 from cogx_runs.planning.actions import Action
 from cogx_runs.planning.plan import Advice, Plan
 from cogx_runs.search.optuna.results import SearchResult
+from cogx_runs.tracking.columns import METRICS, metric_column, param_column, tag_column
+from cogx_runs.tracking.tags import DEGENERATE, PROMOTED_RANK, TRIAL
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +31,7 @@ _COLOURS = {
 }  # fmt: skip
 
 
-_MARKS = tuple(f"tags.cogx.{name}" for name in ("degenerate", "trial", "promoted_rank"))
+_MARKS = tuple(map(tag_column, (DEGENERATE, TRIAL, PROMOTED_RANK)))
 
 
 def stdout(width: int = 160) -> Console:
@@ -124,11 +126,11 @@ def print_runs(frame: "pd.DataFrame", asked: Sequence[str] = ()) -> None:
     the columns `asked` for."""
     from pandas.api.types import is_numeric_dtype
 
-    from cogx_runs.analysis.frame import telling
+    from cogx_runs.analysis.frame import distinguishing_parameters
 
     table = Table(box=None, header_style="bold", pad_edge=False)
-    parameters = [f"params.{name}" for name in telling(frame)]
-    figures = dict.fromkeys([*(f"metrics.{name}" for name in SHOWN), *asked])
+    parameters = [param_column(name) for name in distinguishing_parameters(frame)]
+    figures = dict.fromkeys([*(metric_column(name) for name in SHOWN), *asked])
     shown = dict.fromkeys(["experiment", "run_name", *parameters, "status", *_MARKS, *figures, "run_id"])
     columns = [column for column in shown if column in frame.columns and not frame[column].isna().all()]
     if frame["experiment"].nunique() == 1:
@@ -160,7 +162,7 @@ def print_checks(checks: Sequence[Check]) -> None:
 
 def _card(column: str) -> MetricCard | None:
     """Of a metric's column; None of any other."""
-    return card_of(column.removeprefix("metrics.")) if column.startswith("metrics.") else None
+    return card_of(column.removeprefix(METRICS)) if column.startswith(METRICS) else None
 
 
 def _cell(column: str, value: Any) -> str:

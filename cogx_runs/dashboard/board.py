@@ -15,11 +15,11 @@ from cogx_runs.analysis.cells import run_of_each_cell
 from cogx_runs.analysis.trials import TrackedTrial, searches_of
 from cogx_runs.dashboard.notes import escaped, experiment_note
 from cogx_runs.dashboard.server import comparison, running
-from cogx_runs.dashboard.view import MARKS, TABLE, Only, Shown, chosen_key, page, view_tags
+from cogx_runs.dashboard.view import MARKS, TABLE, RunFilter, ViewContent, chosen_key, page, view_tags
 from cogx_runs.definitions.ranges import Direction
 from cogx_runs.errors import CogxError, did_you_mean, first_line
 from cogx_runs.tracking.artifacts import REPORT
-from cogx_runs.tracking.columns import AXIS
+from cogx_runs.tracking.columns import axis_metric
 from cogx_runs.tracking.run import TrackedRun
 from cogx_runs.tracking.store import NUMBER, RunStore
 from cogx_runs.tracking.tags import (
@@ -37,7 +37,7 @@ SHARE = 20
 """and no sooner than this many times what writing it took."""
 
 
-def show(store: RunStore, name: str, only: Only) -> str:
+def show(store: RunStore, name: str, only: RunFilter) -> str:
     """Bring an experiment's board up to date, where it can be written, and return the page of a view.
 
     Raises CogxError where the experiment has no run of that model or prompt, or no view and none can be written.
@@ -51,7 +51,7 @@ def show(store: RunStore, name: str, only: Only) -> str:
         return page(experiment_id, only.key)
 
 
-def refresh(store: RunStore, name: str, only: Only = Only(), cells: int = 0) -> str:  # noqa: B008 (frozen)
+def refresh(store: RunStore, name: str, only: RunFilter = RunFilter(), cells: int = 0) -> str:  # noqa: B008 (frozen)
     """Write the views and the description of an experiment anew, for the runs that it has now and the `cells` that it
     will have. Returns the page of the view of `only`.
 
@@ -76,9 +76,9 @@ def refresh(store: RunStore, name: str, only: Only = Only(), cells: int = 0) -> 
     for asked, known, what in ((only.model, models, "model"), (only.prompt, prompts, "prompt")):
         if asked is not None and asked not in known:
             raise CogxError(f"{name} has no run of {what} {asked!r}; {did_you_mean(asked, known)}")
-    by_prompt = [Only(prompt=prompt) for prompt in prompts] if len(prompts) > 1 else []
-    views = [*(Only(model=model) for model in models[1:] if "model" not in axes), *by_prompt]
-    shown = Shown(
+    by_prompt = [RunFilter(prompt=prompt) for prompt in prompts] if len(prompts) > 1 else []
+    views = [*(RunFilter(model=model) for model in models[1:] if "model" not in axes), *by_prompt]
+    shown = ViewContent(
         axes=tuple(axes),
         numbers=frozenset(axis for axis, kind in axes.items() if kind == NUMBER),
         metrics=frozenset(metric for run in runs for metric in (*run.metrics, *run.series)),
@@ -99,7 +99,7 @@ def refresh(store: RunStore, name: str, only: Only = Only(), cells: int = 0) -> 
     links += [f"[{escaped(view.title)}]({page(experiment_id, view.key)})" for view in views]
     ordered = _in_order(latest, tuple(axes), best)
     note = experiment_note(name, tags.get(QUESTION, ""), tuple(axes), ordered, links)
-    written = view_tags(shown, [Only(), *views, only], store.created_ms(experiment_id))
+    written = view_tags(shown, [RunFilter(), *views, only], store.created_ms(experiment_id))
     if MLFLOW_NOTE not in tags or _digest(tags[MLFLOW_NOTE]) == tags.get(NOTE_SHA256):
         written |= {MLFLOW_NOTE: note, NOTE_SHA256: _digest(note)}
     store.tag_experiment(experiment_id, written)
@@ -186,7 +186,7 @@ def _in_order(runs: Sequence[TrackedRun], axes: Sequence[str], best: Sequence[Tr
     ranks = {run.run_id: rank for rank, trial in enumerate(best) for run in trial.runs}
 
     def place(run: TrackedRun) -> tuple[object, ...]:
-        values = [(run.metrics.get(f"{AXIS}{axis}", 0.0), run.params.get(axis, "")) for axis in axes]
+        values = [(run.metrics.get(axis_metric(axis), 0.0), run.params.get(axis, "")) for axis in axes]
         rank = ranks.get(run.run_id, len(best))
         return (rank, run.params.get("prompt_name", ""), *values, int(run.params.get("seed", 0)))
 

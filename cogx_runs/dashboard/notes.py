@@ -12,7 +12,7 @@ from cogx_runs.formatting import write_exact
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.registry import shown_cards
 from cogx_runs.tracking.artifacts import CONTACT_SHEET, IMAGES, VIDEO
-from cogx_runs.tracking.columns import AXIS
+from cogx_runs.tracking.columns import axis_metric
 from cogx_runs.tracking.record import command
 from cogx_runs.tracking.run import TrackedRun
 from cogx_runs.tracking.tags import (
@@ -133,7 +133,7 @@ def escaped(text: str) -> str:
 
 
 def _value(run: TrackedRun, parameter: str) -> str:
-    number = run.metrics.get(f"{AXIS}{parameter}")
+    number = run.metrics.get(axis_metric(parameter))
     return escaped(run.params.get(parameter, "")) if number is None else write_exact(number)
 
 

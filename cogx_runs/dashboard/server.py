@@ -23,6 +23,7 @@ import psutil
 
 from cogx_runs.errors import CogxError
 from cogx_runs.system.disk import cache_directory
+from cogx_runs.tracking.columns import metric_column, quoted
 from cogx_runs.tracking.liveness import HeldLock, is_alive
 from cogx_runs.tracking.reader import CELLS
 from cogx_runs.tracking.uri import is_server, tracking_uri
@@ -120,7 +121,7 @@ def comparison(experiment_ids: Sequence[str]) -> str:
     asked = {
         "experiments": json.dumps(list(experiment_ids)),
         "searchFilter": CELLS,
-        "orderByKey": "metrics.`clip_score`",
+        "orderByKey": quoted(metric_column("clip_score")),
         "orderByAsc": "false",
         "startTime": "ALL",
         "compareRunsMode": "CHART",

@@ -16,6 +16,7 @@ from typing import Any
 from cogx_runs.dashboard.images import CLIP, STILLS
 from cogx_runs.definitions.ranges import Direction
 from cogx_runs.metrics.registry import SHOWN, cards
+from cogx_runs.tracking.columns import axis_column, axis_metric, metric_column, param_column, quoted, tag_column
 from cogx_runs.tracking.reader import CELLS
 from cogx_runs.tracking.tags import DEGENERATE, MLFLOW_VIEW, PROMOTED_BY, PROMOTED_RANK, TRIAL
 
@@ -33,7 +34,7 @@ MOST_NAMED = 100
 
 
 @dataclass(frozen=True)
-class Shown:
+class ViewContent:
     """What a view is of."""
 
     axes: tuple[str, ...]
@@ -56,7 +57,7 @@ class Shown:
 
 
 @dataclass(frozen=True)
-class Only:
+class RunFilter:
     """Which runs a view is of: those of a model, of a prompt, or both; None for the last model, and for all prompts."""
 
     model: str | None = None
@@ -65,7 +66,7 @@ class Only:
     @property
     def key(self) -> str:
         """The key of the view with clips and charts."""
-        if self == Only():
+        if self == RunFilter():
             return CHARTS
         return f"{CHARTS}-{uuid.uuid5(uuid.NAMESPACE_OID, json.dumps([self.model, self.prompt])).hex[:8]}"
 
@@ -75,7 +76,7 @@ class Only:
         return " ".join(name for name in (self.model, self.prompt) if name is not None) or "clips and charts"
 
 
-def view_tags(shown: Shown, of: Iterable[Only], made_at_ms: int) -> dict[str, str]:
+def view_tags(shown: ViewContent, of: Iterable[RunFilter], made_at_ms: int) -> dict[str, str]:
     """The tags of the views of a sweep: clips and charts of each choice of runs, and the table of all.
 
     The clips stand in the reverse of the table's order, so that the views with clips sort their runs downwards. Those
@@ -86,7 +87,7 @@ def view_tags(shown: Shown, of: Iterable[Only], made_at_ms: int) -> dict[str, st
     views = {
         TABLE: (
             "table",
-            _state(shown, _filter(shown, Only()), _order(shown), ascending or not shown.objectives, layout),
+            _state(shown, _filter(shown, RunFilter()), _order(shown), ascending or not shown.objectives, layout),
         )
     }
     for only in of:
@@ -95,7 +96,7 @@ def view_tags(shown: Shown, of: Iterable[Only], made_at_ms: int) -> dict[str, st
     for title, run_ids in shown.chosen.items():
         named = ", ".join(f"'{run_id}'" for run_id in run_ids[:MOST_NAMED])
         chosen = f"{CELLS} and attributes.run_id IN ({named})"
-        views[chosen_key(title)] = (title, _state(shown, chosen, "params.`prompt_name`", False, layout))
+        views[chosen_key(title)] = (title, _state(shown, chosen, quoted(param_column("prompt_name")), False, layout))
     return {MLFLOW_VIEW + key: _tag(title, state, made_at_ms) for key, (title, state) in views.items()}
 
 
@@ -116,18 +117,18 @@ def _tag(title: str, state: dict[str, Any], made_at_ms: int) -> str:
     return json.dumps(content)
 
 
-def _filter(shown: Shown, only: Only) -> str:
+def _filter(shown: ViewContent, only: RunFilter) -> str:
     """Which runs there are, in MLflow's language: those of one model, unless models are what is compared."""
     model = only.model
     if model is None and len(shown.models) > 1 and "model" not in shown.axes:
         model = shown.models[0] if only.prompt is None else shown.model_of[only.prompt]
-    wanted = {"params.`model`": model, "params.`prompt_name`": only.prompt}
+    wanted = {quoted(param_column("model")): model, quoted(param_column("prompt_name")): only.prompt}
     chosen = [f"{column} = {_quoted(value)}" for column, value in wanted.items() if value is not None]
     return " and ".join([CELLS, *chosen])
 
 
 def _state(
-    shown: Shown,
+    shown: ViewContent,
     chosen: str,
     order: str,
     ascending: bool,
@@ -164,31 +165,31 @@ def _state(
     }
 
 
-def _order(shown: Shown, prompt: str | None = None) -> str:
+def _order(shown: ViewContent, prompt: str | None = None) -> str:
     """What the runs are sorted by: what a search is for, else the swept number, else the swept word, else the
     prompt."""
     for objective in shown.objectives:
-        return f"metrics.`{objective}`"
+        return quoted(metric_column(objective))
     for axis in shown.axes:
         return _swept(axis, shown)
-    return "params.`seed`" if prompt is not None else "params.`prompt_name`"
+    return quoted(param_column("seed")) if prompt is not None else quoted(param_column("prompt_name"))
 
 
-def _columns(shown: Shown) -> Iterator[str]:
+def _columns(shown: ViewContent) -> Iterator[str]:
     yield from (_swept(axis, shown) for axis in shown.axes)
     for name, several in (("prompt_name", shown.model_of), ("model", shown.models)):
         if len(several) > 1 and name not in shown.axes:
-            yield f"params.`{name}`"
-    yield from (f"metrics.`{name}`" for name in dict.fromkeys([*shown.objectives, *SHOWN]))
-    yield "metrics.`current_step`"
-    yield from (f"tags.`{mark}`" for mark in shown.marks)
+            yield quoted(param_column(name))
+    yield from (quoted(metric_column(name)) for name in dict.fromkeys([*shown.objectives, *SHOWN]))
+    yield quoted(metric_column("current_step"))
+    yield from (quoted(tag_column(mark)) for mark in shown.marks)
 
 
-def _swept(axis: str, shown: Shown) -> str:
-    return f"metrics.`axis.{axis}`" if axis in shown.numbers else f"params.`{axis}`"
+def _swept(axis: str, shown: ViewContent) -> str:
+    return quoted(axis_column(axis)) if axis in shown.numbers else quoted(param_column(axis))
 
 
-def _cards(shown: Shown) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _cards(shown: ViewContent) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Sections and the cards in them."""
     measures = tuple(shown.objectives) or ("clip_score", "wall_time_s")
     effects = [
@@ -201,7 +202,7 @@ def _cards(shown: Shown) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
             _card("PARALLEL", selectedParams=list(shown.axes), selectedMetrics=list(measures), showAllRuns=True)
         )
     lines = [_line(metric) for metric in _LINES]
-    axes = {f"axis.{axis}" for axis in shown.numbers}
+    axes = {axis_metric(axis) for axis in shown.numbers}
     named = {*_LINES, *(card["metricKey"] for card in effects if "metricKey" in card)}
     # Cards also of what runs will have that have not begun: the UI keeps a view as it was when it was opened.
     unwanted = [
@@ -259,8 +260,8 @@ def _line(metric: str) -> dict[str, Any]:
     )
 
 
-def _axis(axis: str, shown: Shown) -> dict[str, str]:
-    return _metric(f"axis.{axis}") if axis in shown.numbers else {"key": axis, "type": "PARAM"}
+def _axis(axis: str, shown: ViewContent) -> dict[str, str]:
+    return _metric(axis_metric(axis)) if axis in shown.numbers else {"key": axis, "type": "PARAM"}
 
 
 def _metric(name: str) -> dict[str, str]:

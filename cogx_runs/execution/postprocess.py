@@ -20,7 +20,7 @@ from cogx_runs.metrics.scoring import by_reason
 from cogx_runs.metrics.subject import Subject
 from cogx_runs.models.cards import ModelCard
 from cogx_runs.progress import Progress
-from cogx_runs.tracking import artifacts, tags
+from cogx_runs.tracking import artifacts, columns, tags
 from cogx_runs.tracking.record import (
     beginning_with,
     degenerate_tags,
@@ -108,7 +108,7 @@ class PostprocessStage:
         except CogxError as error:
             progress.note(f"{spec.run_name}: made again, since {error}")
             return None
-        metrics = {key: value for key, value in finished.metrics.items() if not key.startswith("axis.")}
+        metrics = {key: value for key, value in finished.metrics.items() if not key.startswith(columns.AXIS)}
         metrics |= spec_metrics(spec)
         of_scores = tuple(f"{tags.PREFIX}{name}." for name in cards())
         about = beginning_with(finished.tags, (*TAGS_OF_LATENTS, tags.DEFINITIONS, tags.DEGENERATE, *of_scores))

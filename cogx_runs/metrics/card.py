@@ -2,11 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from typing import Any, Literal
 
 from cogx_runs.formatting import fixed
 
 Direction = Literal["higher", "lower"]
+
+
+class Dependence(StrEnum):
+    """What a metric's value can depend on beside the pixels and the CLIP."""
+
+    TIME = "time"
+    """What else the device did meanwhile, and the machine."""
+    MEMORY = "memory"
+    """The device, and where the model is placed."""
+    FILE = "file"
+    """Frame rate and quality of the mp4."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +44,15 @@ class MetricCard:
     """A change that does not matter, in the stored unit, by convention; None for a share of the baseline's value."""
     uses_clip: bool = False
     """Whether its value depends on the CLIP."""
+    depends_on: frozenset[Dependence] = frozenset()
+    """What its value depends on beside the pixels and the CLIP; empty for a measure of the frames."""
     fooled_by: str = ""
     """What makes it good or bad without the video being so."""
+
+    @property
+    def of_machine(self) -> bool:
+        """Whether its values compare within one device and placement alone."""
+        return bool(self.depends_on & {Dependence.TIME, Dependence.MEMORY})
 
     def identity(self, clip_model: str) -> str:
         """What values must have in common to be compared: the version, and the CLIP where it matters."""
@@ -41,7 +60,8 @@ class MetricCard:
 
     def logged(self, identity: str, conditions: Mapping[str, str]) -> dict[str, Any]:
         """The card as it is kept with a value, with what else the value depended on."""
-        known = {name: value for name, value in asdict(self).items() if value not in ("", None, False)}
+        told = {name: value for name, value in asdict(self).items() if name != "depends_on"}
+        known = {name: value for name, value in told.items() if value not in ("", None, False)}
         return known | {"identity": identity} | dict(conditions)
 
     @property

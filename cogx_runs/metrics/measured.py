@@ -1,8 +1,11 @@
 """What the runner measures itself: times, memory, the file."""
 
-from cogx_runs.metrics.card import MetricCard
+from cogx_runs.metrics.card import Dependence, MetricCard
 
 _OURS = "cogx-runs"
+_TIME = frozenset({Dependence.TIME})
+_MEMORY = frozenset({Dependence.MEMORY})
+_TIME_AND_FILE = frozenset({Dependence.TIME, Dependence.FILE})
 
 WALL_TIME = MetricCard(
     name="wall_time_s",
@@ -13,6 +16,7 @@ WALL_TIME = MetricCard(
     direction="lower",
     unit="s",
     digits=1,
+    depends_on=_TIME_AND_FILE,
     fooled_by="another program on the same device; a text encoded by an earlier run (`cogx.text`)",
 )
 STEP_TIME = MetricCard(
@@ -23,6 +27,7 @@ STEP_TIME = MetricCard(
     direction="lower",
     unit="s",
     digits=3,
+    depends_on=_TIME,
 )
 PEAK_VRAM = MetricCard(
     name="peak_vram_gib",
@@ -31,6 +36,7 @@ PEAK_VRAM = MetricCard(
     source="torch.cuda.max_memory_allocated",
     direction="lower",
     unit="GiB",
+    depends_on=_MEMORY,
     fooled_by="CUDA's context, about half a GiB, is not in it",
 )
 FILE_SIZE = MetricCard(
@@ -41,12 +47,16 @@ FILE_SIZE = MetricCard(
     unit="kB",
     scale=1000.0,
     digits=1,
+    depends_on=frozenset({Dependence.FILE}),
     fooled_by="it grows with frames, with motion, with detail and with noise",
 )
 
 
-def _part(name: str, title: str, definition: str, unit: str = "s") -> MetricCard:
-    return MetricCard(name=name, title=title, definition=definition, source=_OURS, direction="lower", unit=unit)
+def _part(name: str, title: str, definition: str, depends_on: frozenset[Dependence] = _TIME) -> MetricCard:
+    unit = "GiB" if depends_on == _MEMORY else "s"
+    return MetricCard(
+        name=name, title=title, definition=definition, source=_OURS, direction="lower", unit=unit, depends_on=depends_on
+    )
 
 
 ALWAYS_MEASURED = (
@@ -57,16 +67,16 @@ ALWAYS_MEASURED = (
     _part("encode_text_s", "text encoding", "of prompt and negative prompt, for the first run that needs them"),
     _part("denoise_s", "denoising", "all denoising steps, by CUDA events on a GPU"),
     _part("decode_s", "decoding", "the VAE, latents to frames"),
-    _part("encode_video_s", "H.264", "frames to mp4"),
-    _part("peak_vram_reserved_gib", "reserved VRAM", "the most that torch's allocator held of the GPU", "GiB"),
-    _part("peak_ram_gib", "peak RAM", "the most host memory that the process had resident", "GiB"),
+    _part("encode_video_s", "H.264", "frames to mp4", _TIME_AND_FILE),
+    _part("peak_vram_reserved_gib", "reserved VRAM", "the most that torch's allocator held of the GPU", _MEMORY),
+    _part("peak_ram_gib", "peak RAM", "the most host memory that the process had resident", _MEMORY),
 )
 """Of every cell; the GPU's memory of every cell on a GPU."""
 AT_TIMES_MEASURED = (
     _part("idle_before_s", "idle before", "between the last GPU work of the run before and the first of this"),
-    _part("peak_vram_text_gib", "VRAM, text", "as peak_vram_gib, while the text was encoded", "GiB"),
-    _part("peak_vram_denoise_gib", "VRAM, denoising", "as peak_vram_gib, in denoising alone", "GiB"),
-    _part("peak_vram_decode_gib", "VRAM, decoding", "as peak_vram_gib, in decoding alone", "GiB"),
+    _part("peak_vram_text_gib", "VRAM, text", "as peak_vram_gib, while the text was encoded", _MEMORY),
+    _part("peak_vram_denoise_gib", "VRAM, denoising", "as peak_vram_gib, in denoising alone", _MEMORY),
+    _part("peak_vram_decode_gib", "VRAM, decoding", "as peak_vram_gib, in decoding alone", _MEMORY),
 )
 """Of some cells: a cell whose text was encoded before has no memory of it, the first cell no wait before it, and one
 that decodes kept latents no memory of phases that were on a CPU."""

@@ -11,7 +11,7 @@ from importlib.metadata import entry_points
 from cogx_runs.definitions.ranges import Direction
 from cogx_runs.errors import CogxError
 from cogx_runs.metrics import clip_score, consistency, fidelity, image, perceptual, temporal
-from cogx_runs.metrics.card import MetricCard
+from cogx_runs.metrics.card import Dependence, MetricCard
 from cogx_runs.metrics.measured import ALWAYS_MEASURED, MEASURED
 from cogx_runs.metrics.metric import Comparison, Metric
 
@@ -89,6 +89,21 @@ def titles(names: Iterable[str]) -> str:
 def aim(card: MetricCard) -> Direction:
     """Which way a metric becomes better, as a search has it; down where neither way is."""
     return "maximize" if card.direction == "higher" else "minimize"
+
+
+def depends_on(metric: str) -> frozenset[Dependence]:
+    """Looks up what a metric's value depends on beside the pixels and the CLIP; of one without a card its name's ending
+    says it."""
+    card = card_of(metric)
+    if card is not None:
+        return card.depends_on
+    by_ending = {"_s": Dependence.TIME, "_gib": Dependence.MEMORY}
+    return frozenset(kind for ending, kind in by_ending.items() if metric.endswith(ending))
+
+
+def is_of_machine(metric: str) -> bool:
+    """Whether a metric's values compare within one device and placement alone."""
+    return not depends_on(metric).isdisjoint({Dependence.TIME, Dependence.MEMORY})
 
 
 def card_of(name: str) -> MetricCard | None:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cogx_runs.errors import CogxError
-from cogx_runs.report.cells import Cell
+from cogx_runs.tracking.artifacts import CONTACT_SHEET, TRACEBACK, VIDEO
+from cogx_runs.tracking.run import TrackedRun
 
 if TYPE_CHECKING:
     from cogx_runs.tracking.store import RunStore
@@ -42,17 +43,19 @@ class Clip:
         return base64.b64encode(self.file.read_bytes()).decode("ascii")
 
 
-def collect_clips(store: "RunStore", cells: Sequence[Cell], folder: Path) -> tuple[dict[str, Clip], dict[str, str]]:
+def collect_clips(
+    store: "RunStore", cells: Sequence[TrackedRun], folder: Path
+) -> tuple[dict[str, Clip], dict[str, str]]:
     """Copy the finished cells' videos into `folder`. Returns them by output hash, and why the others are not there."""
     clips: dict[str, Clip] = {}
     missing: dict[str, str] = {}
     for cell in cells:
-        if not cell.is_finished or cell.output_hash in clips:
+        if not cell.state.is_finished or cell.output_hash in clips:
             continue
         place = folder / cell.output_hash
         place.mkdir(exist_ok=True)
         try:
-            file = store.download(cell.run_id, "video.mp4", place)
+            file = store.download(cell.run_id, VIDEO, place)
         except CogxError:
             missing[cell.output_hash] = "its video is not in the store any more"
             continue
@@ -89,7 +92,7 @@ def still_of(store: "RunStore", clip: Clip, folder: Path) -> str:
     from PIL import Image
 
     try:
-        sheet = store.download(clip.run_id, "contact_sheet.png", folder)
+        sheet = store.download(clip.run_id, CONTACT_SHEET, folder)
     except CogxError:
         return ""
     with Image.open(sheet) as image:
@@ -99,10 +102,10 @@ def still_of(store: "RunStore", clip: Clip, folder: Path) -> str:
     return base64.b64encode(small.getvalue()).decode("ascii")
 
 
-def error_of(store: "RunStore", cell: Cell, folder: Path) -> str:
+def error_of(store: "RunStore", cell: TrackedRun, folder: Path) -> str:
     """The line of a failed cell's traceback that names the error."""
     try:
-        lines = store.download(cell.run_id, "traceback.txt", folder).read_text(encoding="utf-8").splitlines()
+        lines = store.download(cell.run_id, TRACEBACK, folder).read_text(encoding="utf-8").splitlines()
     except CogxError:
         return "no traceback was kept"
     last_frame = max((place for place, line in enumerate(lines) if line.startswith("  File ")), default=-1)

@@ -8,12 +8,14 @@ import pandas as pd
 
 from cogx_runs.analysis.effects import Effect, Margin, effects
 from cogx_runs.analysis.interactions import Interaction, interactions
-from cogx_runs.analysis.pairs import AXES, is_of_machine, values_of
+from cogx_runs.analysis.pairs import AXES, values_of
 from cogx_runs.analysis.seeds import SeedSpread, seed_spreads
 from cogx_runs.formatting import write_value
 from cogx_runs.metrics.card import MetricCard
+from cogx_runs.metrics.registry import is_of_machine
 from cogx_runs.report.grids import Grid
 from cogx_runs.report.quantities import COMPARED, PLOTTED
+from cogx_runs.tracking.columns import metric_column
 
 QUANTITIES: Mapping[str, MetricCard] = {card.name: card for card in COMPARED}
 """How the metrics that are compared are written, by metric."""
@@ -68,13 +70,15 @@ def compare(
 
 def measured(runs: pd.DataFrame) -> list[str]:
     """The metrics that are compared, as far as these runs have them."""
-    return [name for name in QUANTITIES if f"metrics.{name}" in runs.columns and runs[f"metrics.{name}"].notna().any()]
+    return [
+        name for name in QUANTITIES if metric_column(name) in runs.columns and runs[metric_column(name)].notna().any()
+    ]
 
 
 def constant(runs: pd.DataFrame) -> list[MetricCard]:
     """The metrics of videos that have one and the same value in three or more of them: they tell nothing, as CLIP-IQA
     by a CLIP that knows none of its words."""
-    values = {name: runs[f"metrics.{name}"].dropna() for name in measured(runs) if not is_of_machine(name)}
+    values = {name: runs[metric_column(name)].dropna() for name in measured(runs) if not is_of_machine(name)}
     return [QUANTITIES[name] for name, found in values.items() if len(found) > 2 and found.nunique() == 1]
 
 

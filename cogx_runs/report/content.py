@@ -11,11 +11,10 @@ from cogx_runs.analysis.promotion.chosen import without_chosen
 from cogx_runs.analysis.seeds import SeedSpread
 from cogx_runs.definitions.ranges import Direction
 from cogx_runs.metrics.card import MetricCard
-from cogx_runs.report.cells import Cell
 from cogx_runs.report.comparisons import SEED, Comparisons, compare, constant
 from cogx_runs.report.environments import Environment, definitions_of, environments_of
 from cogx_runs.report.grids import Grid, grids_of
-from cogx_runs.report.overview import Together, together
+from cogx_runs.report.overview import Overview, overview_of
 from cogx_runs.report.plots import plot, plot_effects, plot_trials
 from cogx_runs.report.quantities import PLOTTED
 from cogx_runs.report.sentences import (
@@ -29,6 +28,7 @@ from cogx_runs.report.sentences import (
 )
 from cogx_runs.report.trials import Trials, trials_of
 from cogx_runs.report.votes import Tally, Vote, tally
+from cogx_runs.tracking.run import TrackedRun
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Section:
     key: str
     experiment: str
     question: str
-    cells: tuple[Cell, ...]
+    cells: tuple[TrackedRun, ...]
     summary: str
     searches: tuple[TrialsContent, ...]
     """Empty where the experiment is none."""
@@ -88,7 +88,7 @@ class Content:
 
     identity: str
     sections: tuple[Section, ...]
-    together: Together
+    overview: Overview
     warnings: tuple[str, ...]
     environments: tuple[Environment, ...]
     definitions: tuple[tuple[MetricCard, tuple[str, ...]], ...]
@@ -96,8 +96,19 @@ class Content:
     votes: tuple[Vote, ...]
 
     @property
-    def cells(self) -> list[Cell]:
+    def cells(self) -> list[TrackedRun]:
+        """The cells of all sections."""
         return [cell for section in self.sections for cell in section.cells]
+
+    @property
+    def is_inconclusive(self) -> bool:
+        """Whether one of the verdicts is, so that the page says what that means."""
+        compared = (
+            one
+            for section in self.sections
+            for one in (*section.comparisons.effects, *section.comparisons.interactions)
+        )
+        return any(one.verdict == "inconclusive" for one in compared)
 
 
 @dataclass(frozen=True)
@@ -107,7 +118,7 @@ class Experiment:
     name: str
     question: str
     """What its sweep is for; may be empty."""
-    cells: tuple[Cell, ...]
+    cells: tuple[TrackedRun, ...]
     unfinished: int
     """Cells that have neither finished nor failed."""
     axes: tuple[str, ...]
@@ -136,7 +147,7 @@ def content_of(
     return Content(
         identity,
         tuple(sections),
-        together([(section.experiment, section.comparisons) for section in sections], runs),
+        overview_of([(section.experiment, section.comparisons) for section in sections], runs),
         (*warnings_about(cells), *about_chosen(chosen), *about_constant(constant(runs))),
         tuple(environments_of(cells)),
         tuple(definitions_of(cells)),

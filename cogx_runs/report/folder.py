@@ -9,10 +9,10 @@ from pathlib import Path
 from cogx_runs.analysis.effects import Margin
 from cogx_runs.analysis.frame import load_runs
 from cogx_runs.dashboard.board import show
-from cogx_runs.dashboard.view import Only
+from cogx_runs.dashboard.view import RunFilter
 from cogx_runs.errors import CogxError, did_you_mean
 from cogx_runs.formatting import write_value
-from cogx_runs.report.cells import CONFIG, Cell, cells_of
+from cogx_runs.report.cells import CONFIG, cells_of
 from cogx_runs.report.clips import EMBED_LIMIT_MB, are_embedded, collect_clips, error_of, still_of, write_beside
 from cogx_runs.report.comparisons import QUANTITIES, SEED
 from cogx_runs.report.content import Experiment, content_of
@@ -20,12 +20,13 @@ from cogx_runs.report.grids import is_written, values_of
 from cogx_runs.report.page import Media, render_page
 from cogx_runs.report.votes import report_id, votes_in
 from cogx_runs.system.disk import make_folder
+from cogx_runs.tracking.artifacts import REPORT
+from cogx_runs.tracking.columns import AXIS
 from cogx_runs.tracking.experiments import experiments_of
+from cogx_runs.tracking.run import TrackedRun
 from cogx_runs.tracking.store import RunStore
-from cogx_runs.tracking.tags import AXES, OBJECTIVES
+from cogx_runs.tracking.tags import AXES, OBJECTIVES, QUESTION
 from cogx_runs.tracking.uri import store_exists
-
-PAGE = "report.html"
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def write_report(
         scratch = Path(temporary)
         experiments = [_read(name, store, tracking_uri) for name in names]
         cells = [cell for found in experiments for cell in found.cells]
-        if not any(cell.is_finished for cell in cells):
+        if not any(cell.state.is_finished for cell in cells):
             raise CogxError(f"{', '.join(sweeps)}: has no finished run to report on")
         _check_baselines(baselines or {}, experiments)
         _check_margins(margins or {})
@@ -83,35 +84,35 @@ def write_report(
         media = _media(store, cells, scratch, embed_limit_mb)
         if not media.embedded:
             write_beside(list(media.clips.values()), directory)
-        page = scratch / PAGE
+        page = scratch / REPORT
         page.write_text(render_page(content, media), encoding="utf-8")
-        written = kept = page.replace(directory / PAGE)
+        written = kept = page.replace(directory / REPORT)
         if log and not media.embedded:
             stills = {key: still_of(store, clip, scratch) for key, clip in media.clips.items()}
-            kept = scratch / PAGE
+            kept = scratch / REPORT
             kept.write_text(render_page(content, replace(media, stills=stills)), encoding="utf-8")
         logged = [store.keep_report(store.experiment_id(name), kept) for name in names] if log else []
         for name in names if log else ():
-            show(store, name, Only())
+            show(store, name, RunFilter())
     return Written(written, tuple(names), len(media.clips), media.embedded, len(votes), tuple(logged))
 
 
 def _read(name: str, store: RunStore, tracking_uri: str | None) -> Experiment:
     runs = load_runs(name, tracking_uri=tracking_uri)
-    cells, unfinished = cells_of(runs)
+    cells, unfinished = cells_of(store.runs([name]))
     tags = store.experiment_tags(store.experiment_id(name))
     objectives = json.loads(tags.get(OBJECTIVES, "{}"))
-    question = tags.get("cogx.question", "")
+    question = tags.get(QUESTION, "")
     return Experiment(name, question, tuple(cells), unfinished, _axes(cells, tags), runs, objectives)
 
 
-def _axes(cells: Sequence[Cell], tags: Mapping[str, str]) -> tuple[str, ...]:
+def _axes(cells: Sequence[TrackedRun], tags: Mapping[str, str]) -> tuple[str, ...]:
     """What the experiment varies: what its sweep says, and what its runs were swept over, which tell numbers only.
 
     An axis that all cells have one value of is none, unless nothing else varies: then that is all there is so far.
     """
     named = dict.fromkeys(json.loads(tags.get(AXES, "{}")))
-    named |= {key.removeprefix("axis."): None for cell in cells for key in cell.metrics if key.startswith("axis.")}
+    named |= {key.removeprefix(AXIS): None for cell in cells for key in cell.metrics if key.startswith(AXIS)}
     present = [axis for axis in named if axis in CONFIG and values_of(cells, axis)]
     return tuple(axis for axis in present if len(values_of(cells, axis)) > 1) or tuple(present)
 
@@ -137,7 +138,7 @@ def _check_margins(margins: Mapping[str, Margin | None]) -> None:
             raise CogxError(f"margin of {metric!r}: reports do not compare it; {did_you_mean(metric, QUANTITIES)}")
 
 
-def _media(store: RunStore, cells: Sequence[Cell], scratch: Path, limit_mb: float) -> Media:
+def _media(store: RunStore, cells: Sequence[TrackedRun], scratch: Path, limit_mb: float) -> Media:
     clips, missing = collect_clips(store, cells, scratch)
-    errors = {cell.run_id: error_of(store, cell, scratch) for cell in cells if not cell.is_finished}
+    errors = {cell.run_id: error_of(store, cell, scratch) for cell in cells if not cell.state.is_finished}
     return Media(clips, limit_mb, are_embedded(list(clips.values()), limit_mb), missing, errors)

@@ -7,7 +7,8 @@ from typing import Any
 
 from cogx_runs.definitions.parameters import Parameters
 from cogx_runs.formatting import write_value
-from cogx_runs.report.cells import Cell, labels_of
+from cogx_runs.report.cells import labels_of, others
+from cogx_runs.tracking.run import TrackedRun
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Row:
     prompt: str
     label: str
     """What tells it from the prompt's other rows; empty where there are none."""
-    cells: tuple[Cell | None, ...]
+    cells: tuple[TrackedRun | None, ...]
     """One a value of the axis."""
 
 
@@ -38,7 +39,7 @@ class Grid:
     """False where another grid of this experiment shows the same cells."""
 
     @property
-    def cells(self) -> list[Cell]:
+    def cells(self) -> list[TrackedRun]:
         return [cell for row in self.rows for cell in row.cells if cell is not None]
 
     @property
@@ -46,7 +47,9 @@ class Grid:
         return self.values[self.baseline]
 
 
-def grids_of(experiment: str, cells: Sequence[Cell], axes: Sequence[str], baselines: Mapping[str, str]) -> list[Grid]:
+def grids_of(
+    experiment: str, cells: Sequence[TrackedRun], axes: Sequence[str], baselines: Mapping[str, str]
+) -> list[Grid]:
     """The grids of an experiment, one an axis.
 
     Where each cell differs from one centre along one axis at most, as `one_at_a_time` makes them, each grid holds the
@@ -71,7 +74,7 @@ def grids_of(experiment: str, cells: Sequence[Cell], axes: Sequence[str], baseli
     ]
 
 
-def values_of(cells: Sequence[Cell], axis: str) -> tuple[Any, ...]:
+def values_of(cells: Sequence[TrackedRun], axis: str) -> tuple[Any, ...]:
     """The values of an axis, numbers by size, others by name."""
     values = {cell.config[axis] for cell in cells if axis in cell.config}
     numbers = all(isinstance(value, int | float) for value in values)
@@ -79,18 +82,18 @@ def values_of(cells: Sequence[Cell], axis: str) -> tuple[Any, ...]:
 
 
 def _grid(
-    experiment: str, cells: Sequence[Cell], axis: str | None, baselines: Mapping[str, str], *, shows_videos: bool
+    experiment: str, cells: Sequence[TrackedRun], axis: str | None, baselines: Mapping[str, str], *, shows_videos: bool
 ) -> Grid:
     values: tuple[Any, ...] = (None,) if axis is None else values_of(cells, axis)
-    rows: dict[tuple[Any, ...], list[Cell | None]] = {}
+    rows: dict[tuple[Any, ...], list[TrackedRun | None]] = {}
     labels = labels_of(cells, axis)
     for cell in (cell for cell in cells if axis is None or axis in cell.config):
         column = 0 if axis is None else values.index(cell.config[axis])
-        rows.setdefault(cell.others(axis), [None] * len(values))[column] = cell
+        rows.setdefault(others(cell, axis), [None] * len(values))[column] = cell
     return Grid(experiment, axis, values, _baseline(axis, values, baselines), _ordered(rows, labels), shows_videos)
 
 
-def _ordered(rows: Mapping[tuple[Any, ...], Sequence[Cell | None]], labels: Mapping[str, str]) -> tuple[Row, ...]:
+def _ordered(rows: Mapping[tuple[Any, ...], Sequence[TrackedRun | None]], labels: Mapping[str, str]) -> tuple[Row, ...]:
     """The rows of one prompt side by side, prompts in the order they were begun."""
     made = []
     for found in rows.values():

@@ -13,6 +13,7 @@ from cogx_runs.analysis.timing import TimeFit, fit_time
 from cogx_runs.errors import CogxError
 from cogx_runs.metrics.measured import FILE_SIZE
 from cogx_runs.report.comparisons import Comparisons, measured
+from cogx_runs.tracking.columns import metric_column, param_column
 
 TIMED = "denoise_s"
 """The time that is fitted: the one that steps, frames and guidance are for."""
@@ -28,7 +29,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Together:
+class Overview:
     """What is said of all experiments of a report at once."""
 
     ranking: tuple[Place, ...]
@@ -44,14 +45,14 @@ class Together:
         return bool(self.ranking or self.correlations or self.fits)
 
 
-def together(compared: Sequence[tuple[str, Comparisons]], runs: pd.DataFrame) -> Together:
+def overview_of(compared: Sequence[tuple[str, Comparisons]], runs: pd.DataFrame) -> Overview:
     """Over the named experiments' comparisons, and all their runs."""
     places: list[tuple[str, Effect]] = [(name, effect) for name, found in compared for effect in found.effects]
     ranked = rank_parameters([effect for _, effect in places])
     home = {id(effect): name for name, effect in places}
     several = len({effect.axis for _, effect in places}) > 1
     metrics = [metric for metric in ASPECTS.values() if metric in measured(runs)]
-    return Together(
+    return Overview(
         tuple(Place(place, home[id(place.effect)]) for place in ranked) if several else (),
         tuple(_correlations(runs)),
         tuple(_fits(runs)),
@@ -65,7 +66,7 @@ def _at_baselines(runs: pd.DataFrame, effects: Sequence[Effect]) -> pd.DataFrame
     """The runs at a baseline of every axis."""
     for axis in {effect.axis for effect in effects}:
         baselines = [effect.baseline for effect in effects if effect.axis == axis]
-        runs = runs[runs[f"params.{axis}"].isin(baselines)]
+        runs = runs[runs[param_column(axis)].isin(baselines)]
     return runs
 
 
@@ -82,7 +83,7 @@ def _correlations(runs: pd.DataFrame) -> list[tuple[str, RankCorrelation]]:
 
 
 def _fits(runs: pd.DataFrame) -> list[tuple[str, TimeFit]]:
-    if f"metrics.{TIMED}" not in runs.columns:
+    if metric_column(TIMED) not in runs.columns:
         return []
     found = []
     for kind, alike in kinds_of(runs, (TIMED,)):

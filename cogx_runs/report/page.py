@@ -16,11 +16,13 @@ from cogx_runs.analysis.wording import degenerate_counts, yardstick
 from cogx_runs.formatting import signed, write_value
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.registry import shown_cards
+from cogx_runs.report.cells import duration_s
 from cogx_runs.report.clips import Clip
 from cogx_runs.report.comparisons import QUANTITIES
 from cogx_runs.report.content import Content, GridContent
-from cogx_runs.report.sentences import VERDICTS, about_fit
+from cogx_runs.report.sentences import about_fit
 from cogx_runs.report.votes import Ballot
+from cogx_runs.tracking import tags
 
 PARTS = Path(__file__).parent / "parts"
 
@@ -50,7 +52,6 @@ def render_page(content: Content, media: Media) -> str:
     templates.filters["value"] = write_value
     templates.filters["p"] = _p
     templates.filters["degenerate"] = degenerate_counts
-    templates.filters["verdict"] = _verdict
     templates.filters["signed"] = partial(signed, digits=".2f")
     templates.filters["interval"] = _interval
     templates.filters["breakable"] = _breakable
@@ -58,6 +59,8 @@ def render_page(content: Content, media: Media) -> str:
     embeds = media.embedded and media.stills is None
     return templates.get_template("page.html.j2").render(
         content=content,
+        tags=tags,
+        duration_s=duration_s,
         media=media,
         quantities=shown_cards(),
         compared=QUANTITIES,
@@ -66,7 +69,7 @@ def render_page(content: Content, media: Media) -> str:
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         ballot=Ballot(report=content.identity, votes=list(content.votes)).model_dump(),
         data=_data(content, media),
-        promoted={cell.tags["promoted_from"] for cell in content.cells if "promoted_from" in cell.tags},
+        promoted={cell.tags[tags.PROMOTED_FROM] for cell in content.cells if tags.PROMOTED_FROM in cell.tags},
         embeds=embeds,
         plays=media.stills is None,
         media_source="blob:" if embeds else "'self' file:",
@@ -92,16 +95,12 @@ def _p(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def _verdict(name: str) -> str:
-    return VERDICTS.get(name, name)
-
-
 def _data(content: Content, media: Media) -> dict[str, Any]:
     """What the page's script works on."""
     shown = [cell for cell in content.cells if cell.output_hash in media.clips]
     return {
         "report": content.identity,
-        "duration_s": max((cell.duration_s for cell in shown), default=1.0),
+        "duration_s": max((duration_s(cell) for cell in shown), default=1.0),
         "fps": max((int(cell.config.get("fps", 8)) for cell in shown), default=8),
         "files": {} if media.embedded else {clip.key: clip.target for clip in media.clips.values()},
         "grids": [_grid(found, media) for section in content.sections for found in section.grids],
@@ -115,7 +114,7 @@ def _grid(found: GridContent, media: Media) -> dict[str, Any]:
         sides: Sequence[dict[str, Any]] = [
             {"signature": cell.signature, "clip": cell.output_hash, "column": column}
             for column, cell in enumerate(row.cells)
-            if cell is not None and cell.is_finished and cell.output_hash in media.clips
+            if cell is not None and cell.state.is_finished and cell.output_hash in media.clips
         ]
         if len(sides) > 1:
             rows.append({"prompt": row.prompt, "sides": sides})

@@ -16,10 +16,9 @@ from cogx_runs.analysis.effects import Effect
 from cogx_runs.analysis.verdict import Verdict
 from cogx_runs.formatting import write_value
 from cogx_runs.metrics.card import MetricCard
-from cogx_runs.report.cells import Cell
 from cogx_runs.report.grids import Grid, Row
-from cogx_runs.report.sentences import VERDICTS
 from cogx_runs.report.trials import Trials, Tried
+from cogx_runs.tracking.run import TrackedRun
 
 COLOURS = ("#4c8bf5", "#e2703a", "#35a06b", "#b667d6", "#c99a1e", "#d9536f", "#2ba3b5", "#8a8f98")
 """Told apart on white and on black."""
@@ -32,7 +31,7 @@ _MARKS: dict[Verdict, tuple[str, str, bool]] = {
     "higher": ("o", COLOURS[3], True),
     "lower": ("o", COLOURS[3], True),
     "equivalent": ("s", COLOURS[7], True),
-    "undecided": ("o", COLOURS[7], False),
+    "inconclusive": ("o", COLOURS[7], False),
     "one prompt": ("x", COLOURS[7], False),
 }
 """Of each verdict: shape, colour, and whether it is filled."""
@@ -163,16 +162,16 @@ def _effect(axes: Axes, place: int, effect: Effect, scale: float) -> None:
     face = colour if is_filled else "none"
     axes.plot(effect.mean / scale, place, marker, color=colour, markerfacecolor=face, markersize=5.5, linewidth=1.4)
     axes.text(
-        1.02, place, VERDICTS.get(effect.verdict, effect.verdict), transform=axes.get_yaxis_transform(), va="center",
+        1.02, place, effect.verdict, transform=axes.get_yaxis_transform(), va="center",
         fontsize=8,
     )  # fmt: skip
 
 
-def _has(cell: Cell | None, quantity: MetricCard) -> bool:
-    return cell is not None and cell.is_finished and quantity.name in cell.metrics
+def _has(cell: TrackedRun | None, quantity: MetricCard) -> bool:
+    return cell is not None and cell.state.is_finished and quantity.name in cell.metrics
 
 
-def _by_prompt(axes: Axes, cells: Sequence[Cell], quantity: MetricCard) -> None:
+def _by_prompt(axes: Axes, cells: Sequence[TrackedRun], quantity: MetricCard) -> None:
     names = list(dict.fromkeys(cell.prompt_name for cell in cells))
     heights = [cell.metrics[quantity.name] / quantity.scale for cell in cells]
     axes.plot(
@@ -210,7 +209,7 @@ def _by_value(axes: Axes, grid: Grid, points: Sequence[tuple[Row, Any]], quantit
         axes.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
-def _alternative(grid: Grid, cells: Sequence[Cell], quantity: MetricCard) -> str:
+def _alternative(grid: Grid, cells: Sequence[TrackedRun], quantity: MetricCard) -> str:
     values = [cell.metrics[quantity.name] for cell in cells]
     against = "each prompt" if grid.axis is None else grid.axis
     return (
@@ -222,7 +221,7 @@ def _alternative(grid: Grid, cells: Sequence[Cell], quantity: MetricCard) -> str
 def _alternative_of(effects: Sequence[Effect], quantity: MetricCard) -> str:
     said = [
         f"{write_value(effect.value)}{f' ({effect.kind})' if effect.kind else ''} "
-        f"{quantity.write(effect.mean, signed=True)}, {VERDICTS.get(effect.verdict, effect.verdict)}"
+        f"{quantity.write(effect.mean, signed=True)}, {effect.verdict}"
         for effect in reversed(effects)
     ]
     against = f"{effects[0].axis} {write_value(effects[0].baseline)}"

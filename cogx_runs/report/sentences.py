@@ -1,11 +1,9 @@
 """What the numbers say, in plain sentences that claim nothing beyond them."""
 
-import json
 from collections.abc import Callable, Sequence
 
 from cogx_runs.analysis.effects import Effect
 from cogx_runs.analysis.interactions import Interaction
-from cogx_runs.analysis.pairs import is_of_machine
 from cogx_runs.analysis.seeds import SeedSpread
 from cogx_runs.analysis.timing import TimeFit
 from cogx_runs.analysis.wording import (
@@ -18,29 +16,30 @@ from cogx_runs.analysis.wording import (
     sentence,
 )
 from cogx_runs.definitions.parameters import is_guided
+from cogx_runs.definitions.spec import FILE_FIELDS
 from cogx_runs.formatting import count, whole_seconds, write_value
 from cogx_runs.metrics import clip_score
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.measured import FILE_SIZE, WALL_TIME
-from cogx_runs.report.cells import Cell
+from cogx_runs.metrics.registry import is_of_machine
+from cogx_runs.report.cells import timed_in
 from cogx_runs.report.comparisons import HEADLINES, QUANTITIES
 from cogx_runs.report.grids import Grid
+from cogx_runs.tracking.run import TrackedRun, is_true
+from cogx_runs.tracking.tags import TEXT, of_metric
 
 FEW = 3
 """Values of an axis up to which each has its sentence; of more the largest change has one, and the verdicts a line."""
 
-VERDICTS = {"undecided": "cannot be told apart"}
-"""In a reader's words, those that are not so already."""
 
-
-def about_section(cells: Sequence[Cell], unfinished: int) -> str:
+def about_section(cells: Sequence[TrackedRun], unfinished: int) -> str:
     """How many cells there are, and what became of them."""
-    finished = sum(cell.is_finished for cell in cells)
-    reused = sum(cell.is_reused for cell in cells)
+    finished = sum(cell.state.is_finished for cell in cells)
+    reused = sum(cell.is_copy for cell in cells)
     parts = [f"{count(finished, 'video')} finished"]
     if reused:
         parts.append(f"{reused} of them taken over from another sweep with the figures measured there")
-    if degenerate := sum(_is_degenerate(cell) for cell in cells if cell.is_finished):
+    if degenerate := sum(cell.degenerate is not None for cell in cells if cell.state.is_finished):
         parts.append(f"{degenerate} of them degenerate")
     if failed := len(cells) - finished:
         parts.append(f"{failed} failed")
@@ -136,12 +135,12 @@ def about_constant(found: Sequence[MetricCard]) -> list[str]:
     return [f"The same in every video, so that it tells nothing here, whatever its verdict: {named}."]
 
 
-def warnings_about(cells: Sequence[Cell]) -> list[str]:
+def warnings_about(cells: Sequence[TrackedRun]) -> list[str]:
     """What would mislead a comparison of these cells."""
-    finished = [cell for cell in cells if cell.is_finished]
-    kinds: tuple[tuple[str, Callable[[Cell], str], str], ...] = (
+    finished = [cell for cell in cells if cell.state.is_finished]
+    kinds: tuple[tuple[str, Callable[[TrackedRun], str], str], ...] = (
         ("models", _model, "never compare their numbers; no difference below mixes them"),
-        ("devices", lambda cell: cell.tags.get("env.device_name", ""), "wall times are compared within a device only"),
+        ("devices", lambda cell: cell.device_name, "wall times are compared within a device only"),
         (
             "placements",
             lambda cell: str(cell.config.get("placement", "")),
@@ -149,12 +148,12 @@ def warnings_about(cells: Sequence[Cell]) -> list[str]:
         ),
         (
             "CLIP models",
-            lambda cell: cell.tags.get("clip_score.model", ""),
+            lambda cell: cell.tags.get(of_metric("clip_score", "model"), ""),
             "their scores have different scales; no difference below mixes them",
         ),
         (
             "definitions of the CLIP score",
-            lambda cell: json.loads(cell.tags.get("metrics", "{}")).get("clip_score", "").partition(" ")[0],
+            lambda cell: cell.definitions.get("clip_score", "").partition(" ")[0],
             "their scores do not compare",
         ),
     )
@@ -163,13 +162,14 @@ def warnings_about(cells: Sequence[Cell]) -> list[str]:
         names = sorted({kind(cell) for cell in finished} - {""})
         if len(names) > 1:
             said.append(f"This report holds {len(names)} {what} ({', '.join(names)}): {so}.")
-    cut = sorted({cell.prompt_name for cell in finished if cell.tags.get("clip_score.prompt_truncated") == "True"})
+    truncated = of_metric("clip_score", "prompt_truncated")
+    cut = sorted({cell.prompt_name for cell in finished if is_true(cell.tags.get(truncated))})
     if cut:
         said.append(
             f"CLIP reads only the beginning of {', '.join(cut)}: the score says nothing of what comes after its "
             "token limit."
         )
-    beside = sum("beside" in cell.tags for cell in finished)
+    beside = sum(cell.beside is not None for cell in finished)
     if beside:
         said.append(
             f"{count(beside, 'video')} shared the device with another sweep: no wall time of theirs is compared."
@@ -177,7 +177,7 @@ def warnings_about(cells: Sequence[Cell]) -> list[str]:
     return said
 
 
-def _model(cell: Cell) -> str:
+def _model(cell: TrackedRun) -> str:
     return f"{cell.config.get('model', '')}@{str(cell.config.get('model_revision', ''))[:8]}"
 
 
@@ -186,10 +186,10 @@ def _ranges(grid: Grid) -> list[str]:
     said: list[str] = []
     if grid.axis == "seed":
         return said
-    if len({(_model(cell), cell.config.get("clip_model"), *cell.timed_in) for cell in grid.cells}) > 1:
+    if len({(_model(cell), cell.config.get("clip_model"), *timed_in(cell)) for cell in grid.cells}) > 1:
         return []
     for quantity in (clip_score.CARD, WALL_TIME):
-        cells = [cell for cell in grid.cells if cell.is_finished and quantity.name in cell.metrics]
+        cells = [cell for cell in grid.cells if cell.state.is_finished and quantity.name in cell.metrics]
         if len(cells) < 2:
             continue
         low = min(cells, key=lambda cell: cell.metrics[quantity.name])
@@ -202,7 +202,7 @@ def _ranges(grid: Grid) -> list[str]:
     return said
 
 
-def _called(cell: Cell, axis: str | None) -> str:
+def _called(cell: TrackedRun, axis: str | None) -> str:
     return cell.prompt_name if axis is None else f"{axis} {write_value(cell.config[axis])}"
 
 
@@ -217,7 +217,7 @@ def _headline(effects: Sequence[Effect]) -> list[str]:
     if len(shown) < len(effects):
         verdicts: dict[str, list[str]] = {}
         for effect in effects:
-            verdicts.setdefault(VERDICTS.get(effect.verdict, effect.verdict), []).append(write_value(effect.value))
+            verdicts.setdefault(effect.verdict, []).append(write_value(effect.value))
         parts = [f"{verdict} at {', '.join(values)}" for verdict, values in verdicts.items()]
         first = effects[0]
         of = f" ({first.kind})" if first.kind else ""
@@ -232,10 +232,6 @@ def _degenerate(effects: Sequence[Effect]) -> list[str]:
     return [f"Degenerate videos, which count like any other: {'; '.join(counts)}."] if counts else []
 
 
-def _is_degenerate(cell: Cell) -> bool:
-    return "degenerate" in cell.tags
-
-
 def _traps(grid: Grid, effects: Sequence[Effect]) -> list[str]:
     said = []
     if grid.axis == "num_frames":
@@ -243,7 +239,7 @@ def _traps(grid: Grid, effects: Sequence[Effect]) -> list[str]:
             "More frames make a larger file: that is their number and says nothing of quality. The CLIP score is a "
             "mean over other frames at each value."
         )
-    elif grid.axis in {"fps", "video_quality"}:
+    elif grid.axis in FILE_FIELDS:
         said.append(f"{grid.axis} changes how the same frames are encoded: the files' sizes compare encodings.")
     elif any(effect.metric == FILE_SIZE.name for effect in effects):
         said.append("A larger file has more motion, detail or noise; which of them, its size does not tell.")
@@ -257,7 +253,7 @@ def _traps(grid: Grid, effects: Sequence[Effect]) -> list[str]:
 
 def _texts(grid: Grid) -> list[str]:
     """Of how many videos the wall time holds the encoding of a text, where that is of some only."""
-    texts = [cell.tags.get("text") for cell in grid.cells if cell.is_finished]
+    texts = [cell.tags.get(TEXT) for cell in grid.cells if cell.state.is_finished]
     if not {"encoder", "cache"} <= set(texts):
         return []
     return [
@@ -278,8 +274,8 @@ def _ended(grid: Grid) -> list[str]:
     return [f"Ended as degenerate before they were finished: {', '.join(counts)}. What is compared leaves them out."]
 
 
-def _was_ended(cell: Cell | None) -> bool:
-    return cell is not None and not cell.is_finished and _is_degenerate(cell)
+def _was_ended(cell: TrackedRun | None) -> bool:
+    return cell is not None and not cell.state.is_finished and cell.degenerate is not None
 
 
 def _not_alike(grid: Grid, effects: Sequence[Effect]) -> list[str]:
@@ -300,6 +296,7 @@ def _not_alike(grid: Grid, effects: Sequence[Effect]) -> list[str]:
 def _has_pair(grid: Grid, metric: str) -> bool:
     """Whether a finished video has the metric, and its row's baseline too."""
     rows = [
-        [cell is not None and cell.is_finished and metric in cell.metrics for cell in row.cells] for row in grid.rows
+        [cell is not None and cell.state.is_finished and metric in cell.metrics for cell in row.cells]
+        for row in grid.rows
     ]
     return any(has[grid.baseline] and sum(has) > 1 for has in rows)

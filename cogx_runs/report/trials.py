@@ -1,40 +1,46 @@
 """The trials of a search, as its runs tell them: what was tried, what it came to, and which no other beats."""
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any
 
-from cogx_runs.definitions.ranges import WINNERS_CURSE, Direction, front
+from cogx_runs.analysis.trials import TrackedSearch, TrackedTrial, searches_of
+from cogx_runs.definitions.ranges import WINNERS_CURSE, Direction
 from cogx_runs.formatting import count, write_value
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.registry import card_of
-from cogx_runs.report.cells import Cell
-
-NUMBER, SEARCH, PARAMETERS = "trial", "trial.search", "trial.parameters"
-"""Tags of a cell."""
+from cogx_runs.tracking.run import TrackedRun
 
 
 @dataclass(frozen=True)
 class Tried:
     """One configuration."""
 
-    number: int
-    """Counted from 1."""
-    parameters: Mapping[str, Any]
-    """The value of each axis."""
-    cells: tuple[Cell | None, ...]
+    trial: TrackedTrial
+    cells: tuple[TrackedRun | None, ...]
     """One a row of the search; None for what has not been made."""
-    values: tuple[float, ...] | None
-    """Of each objective the mean over the cells; None where one of them is missing or failed."""
     is_best: bool
     """Among those with the fewest degenerate videos."""
 
     @property
+    def number(self) -> int:
+        """Its number in the search, from 1."""
+        return self.trial.number
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """The value of each axis."""
+        return self.trial.parameters
+
+    @property
+    def values(self) -> tuple[float, ...] | None:
+        """The mean of each objective over the cells; None where it is not finished."""
+        return self.trial.values
+
+    @property
     def degenerate(self) -> int:
-        """How many of its videos are."""
-        return _degenerate(cell for cell in self.cells if cell is not None)
+        """How many of its videos are degenerate."""
+        return self.trial.degenerate
 
     @property
     def what(self) -> str:
@@ -94,57 +100,36 @@ class Trials:
         return [*said, WINNERS_CURSE]
 
 
-def trials_of(cells: Sequence[Cell], objectives: Mapping[str, Direction]) -> list[Trials]:
-    """The searches that these cells are of, in the order they were begun: another base or other axes make another."""
-    searches: dict[str, list[Cell]] = {}
-    for cell in cells:
-        if NUMBER in cell.tags and objectives:
-            searches.setdefault(cell.tags.get(SEARCH, ""), []).append(cell)
-    return [_search(found, objectives) for found in searches.values()]
+def trials_of(cells: Sequence[TrackedRun], objectives: Mapping[str, Direction]) -> list[Trials]:
+    """Reads the searches that these cells are of, the one with the latest run last."""
+    return [_search(found, objectives) for found in reversed(searches_of(cells, objectives))]
 
 
-def _degenerate(cells: Iterable[Cell]) -> int:
-    return sum("degenerate" in cell.tags for cell in cells)
+def _search(search: TrackedSearch, objectives: Mapping[str, Direction]) -> Trials:
+    cells = sorted((run for trial in search.trials for run in trial.runs), key=lambda run: run.start_time_ms)
+    rows = list(dict.fromkeys(map(_row, cells)))
+    best = [trial.number for trial in search.best]
+    sign = -1 if search.directions[0] == "maximize" else 1
 
-
-def _search(cells: Sequence[Cell], objectives: Mapping[str, Direction]) -> Trials:
-    by_number: dict[int, list[Cell]] = {}
-    for cell in cells:
-        by_number.setdefault(int(cell.tags[NUMBER]), []).append(cell)
-    rows = list(dict.fromkeys((cell.prompt_name, cell.config.get("seed")) for cell in cells))
-    values = {number: found for number in sorted(by_number) if (found := _values(by_number[number], rows, objectives))}
-    degenerate = {number: _degenerate(found) for number, found in by_number.items()}
-    best = front(values, list(objectives.values()), degenerate)
-    sign = -1 if next(iter(objectives.values())) == "maximize" else 1
-
-    def place(number: int) -> tuple[float, ...]:
-        if number in best:
-            return 0, best.index(number)
-        return (1, sign * values[number][0]) if number in values else (2, number)
-
-    def at(number: int, row: tuple[str, Any]) -> Cell | None:
-        return next((cell for cell in by_number[number] if (cell.prompt_name, cell.config.get("seed")) == row), None)
+    def place(trial: TrackedTrial) -> tuple[float, ...]:
+        if trial.number in best:
+            return 0, best.index(trial.number)
+        return (2, trial.number) if trial.values is None else (1, sign * trial.values[0])
 
     tried = [
         Tried(
-            number,
-            json.loads(by_number[number][0].tags[PARAMETERS]),
-            tuple(at(number, row) for row in rows),
-            values.get(number),
-            number in best,
+            trial,
+            tuple(next((run for run in trial.runs if _row(run) == row), None) for row in rows),
+            trial.number in best,
         )
-        for number in sorted(by_number, key=place)
+        for trial in sorted(search.trials, key=place)
     ]
     several = len({seed for _, seed in rows}) > 1
     texts = {cell.prompt_name: cell.prompt for cell in cells}
     named = tuple((name, texts[name], f"seed {write_value(seed)}" if several else "") for name, seed in rows)
     cards = [card for name in objectives if (card := card_of(name)) is not None]
-    return Trials(tuple(cards), tuple(objectives.values()), named, tuple(tried))
+    return Trials(tuple(cards), search.directions, named, tuple(tried))
 
 
-def _values(
-    cells: Sequence[Cell], rows: Sequence[tuple[str, Any]], objectives: Mapping[str, Direction]
-) -> tuple[float, ...] | None:
-    if len(cells) < len(rows) or any(not objectives.keys() <= cell.metrics.keys() for cell in cells):
-        return None
-    return tuple(fmean(cell.metrics[objective] for cell in cells) for objective in objectives)
+def _row(cell: TrackedRun) -> tuple[str, Any]:
+    return cell.prompt_name, cell.config.get("seed")

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, 
 from cogx_runs.errors import CogxError
 from cogx_runs.formatting import write_value
 from cogx_runs.report.grids import Grid
+from cogx_runs.tracking.artifacts import REPORT
 
 _EMBEDDED = re.compile(rb'<script type="application/json" id="votes">(.*?)</script>', re.DOTALL)
 _Word = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z:.+-]{1,64}$")]
@@ -65,14 +66,14 @@ def report_id(experiments: Iterable[str]) -> str:
 
 
 def votes_in(directory: Path, identity: str) -> list[Vote]:
-    """The votes of `report.html` and of the other pages of this report in a folder, each voter's last on each pair.
+    """Reads the votes of the report and of the other pages of this report in a folder, each voter's last on each pair.
 
     Raises CogxError for a page whose votes cannot be read, so that none are lost.
     """
     votes: list[Vote] = []
     for page in sorted(directory.glob("*.html")):
         ballot = _ballot_of(page)
-        if ballot is not None and (page.name == "report.html" or ballot.report == identity):
+        if ballot is not None and (page.name == REPORT or ballot.report == identity):
             votes += ballot.votes
     last = {(vote.voter, vote.a, vote.b): vote for vote in sorted(votes, key=lambda vote: vote.at)}
     return list(last.values())

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cogx_runs.dashboard.board import show
-from cogx_runs.dashboard.view import Only
+from cogx_runs.dashboard.view import RunFilter
 from cogx_runs.errors import CogxError, WeightsUnavailableError, first_line
 from cogx_runs.metrics.failure import Attempt
 from cogx_runs.metrics.registry import metrics
@@ -107,7 +107,7 @@ def rescore_runs(
     if measurer.why_not and not rescored:
         raise measurer.why_not[0]
     for name in names if rescored else ():
-        show(store, name, Only())
+        show(store, name, RunFilter())
     return rescored
 
 

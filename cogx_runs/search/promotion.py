@@ -28,9 +28,10 @@ from cogx_runs.planning.actions import Action
 from cogx_runs.planning.plan import Advice, Conditions, Plan, PlannedRun
 from cogx_runs.planning.planner import Planner
 from cogx_runs.progress import Progress, SilentProgress
+from cogx_runs.tracking.artifacts import CONFIG
 from cogx_runs.tracking.experiments import experiments_of
 from cogx_runs.tracking.store import RunStore
-from cogx_runs.tracking.tags import AXES, PROMOTED_BY, PROMOTED_FROM, PROMOTED_RANK
+from cogx_runs.tracking.tags import AXES, PROMOTED_BY, PROMOTED_FROM, PROMOTED_RANK, QUESTION, SWEEP_FILE
 from cogx_runs.tracking.uri import store_exists
 
 COMMAND_LINE = "(command line)"
@@ -182,8 +183,8 @@ def _plan(
         runs.append(replace(run, tags=lineage({}, candidate, choice.by)))
     whole = Sweep(
         name=experiment,
-        file=tags.get("cogx.file", COMMAND_LINE),
-        description=tags.get("cogx.question", ""),
+        file=tags.get(SWEEP_FILE, COMMAND_LINE),
+        description=tags.get(QUESTION, ""),
         prompts=tuple(dict.fromkeys(one.prompt for one in choice.promoted)),
         base=cells[0].base,
         axes={axis: tuple(dict.fromkeys(value for cell in cells for value in cell.axes[axis])) for axis in axes},
@@ -195,7 +196,7 @@ def _plan(
 def _config(store: RunStore, candidate: Candidate) -> dict[str, Any]:
     """What a run was made of, each value in its own type. Raises CogxError where it does not say."""
     with tempfile.TemporaryDirectory(prefix="cogx-runs-") as folder:
-        text = store.download(candidate.run_id, "config.yaml", Path(folder)).read_text(encoding="utf-8")
+        text = store.download(candidate.run_id, CONFIG, Path(folder)).read_text(encoding="utf-8")
     try:
         config = yaml.safe_load(text)
     except yaml.YAMLError:

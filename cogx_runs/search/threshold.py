@@ -26,6 +26,8 @@ from cogx_runs.planning.actions import Action
 from cogx_runs.planning.plan import Conditions, Plan
 from cogx_runs.planning.planner import Planner
 from cogx_runs.progress import Progress, SilentProgress
+from cogx_runs.tracking.columns import metric_column, tag_column
+from cogx_runs.tracking.tags import OUTPUT_HASH
 
 if TYPE_CHECKING:
     from cogx_runs.execution.executor import Executor
@@ -148,11 +150,11 @@ class _Cells:
 
     def lacking(self, frame: pd.DataFrame, counts: Sequence[int]) -> str | None:
         """What keeps one of these counts from being compared; None where all cells are finished and have the metric."""
-        column = f"metrics.{self._metric}"
+        column = metric_column(self._metric)
         for steps in counts:
             runs = self._runs(frame, [steps])
             scored = runs[runs[column].notna()] if column in runs.columns else runs[:0]
-            finished, with_metric = (found["tags.cogx.output_hash"].nunique() for found in (runs, scored))
+            finished, with_metric = (found[tag_column(OUTPUT_HASH)].nunique() for found in (runs, scored))
             if finished < self.each:
                 return (
                     f"{self.each - finished} of {self.each} cells at {steps} steps are not finished; --retry-failed "
@@ -181,7 +183,7 @@ class _Cells:
     def _runs(self, frame: pd.DataFrame, counts: Sequence[int]) -> pd.DataFrame:
         """The finished runs of these counts' cells."""
         hashes = {run.spec.output_hash for run in self._whole.runs if run.spec.num_inference_steps in counts}
-        return frame[(frame["status"] == "FINISHED") & frame["tags.cogx.output_hash"].isin(hashes)]
+        return frame[(frame["status"] == "FINISHED") & frame[tag_column(OUTPUT_HASH)].isin(hashes)]
 
 
 def _card(metric: str) -> MetricCard:

@@ -1,27 +1,40 @@
 """The columns of `load_runs`, each spelled once: `params.*`, `metrics.*`, `tags.*`, and those of the run itself."""
 
 RUN_ID, RUN_NAME, EXPERIMENT, STATUS, START_TIME = "run_id", "run_name", "experiment", "status", "start_time"
+OF_THE_RUN = (RUN_ID, RUN_NAME, EXPERIMENT, STATUS, START_TIME)
+"""Those of the run itself, in order."""
 PARAMS, METRICS, TAGS = "params.", "metrics.", "tags."
 """Prefixes."""
 AXIS = "axis."
 """Prefix of the metric that repeats a swept number."""
 
 
-def param(name: str) -> str:
-    """The column of a parameter."""
+def param_column(name: str) -> str:
+    """Names the column of a parameter."""
     return f"{PARAMS}{name}"
 
 
-def metric(name: str) -> str:
-    """The column of a metric."""
+def metric_column(name: str) -> str:
+    """Names the column of a metric."""
     return f"{METRICS}{name}"
 
 
-def axis(name: str) -> str:
-    """The column of the metric that repeats a swept number."""
-    return f"{METRICS}{AXIS}{name}"
+def axis_metric(name: str) -> str:
+    """Names the metric that repeats a swept number, by which MLflow's UI can sort."""
+    return f"{AXIS}{name}"
 
 
-def tag(key: str) -> str:
-    """The column of a tag."""
+def axis_column(name: str) -> str:
+    """Names the column of the metric that repeats a swept number."""
+    return metric_column(axis_metric(name))
+
+
+def tag_column(key: str) -> str:
+    """Names the column of a tag."""
     return f"{TAGS}{key}"
+
+
+def quoted(column: str) -> str:
+    """Writes a column as MLflow's filters and views do: ``params.`model` ``."""
+    kind, _, name = column.partition(".")
+    return f"{kind}.`{name}`"

@@ -8,6 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 from cogx_runs.system.hardware import Device, device_id, device_name, gpu
+from cogx_runs.tracking.tags import ENV
 
 PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "open_clip_torch", "mlflow", "imageio-ffmpeg")
 
@@ -29,7 +30,7 @@ def provenance(device: Device) -> dict[str, str]:
     if found is not None:
         tags["gpu"] = found.name
         tags["gpu_driver"] = found.driver
-    return {f"cogx.env.{name}": value for name, value in tags.items()}
+    return {f"{ENV}{name}": value for name, value in tags.items()}
 
 
 def _version(package: str) -> str:

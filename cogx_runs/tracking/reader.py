@@ -23,7 +23,7 @@ from cogx_runs.tracking.client import MLFLOW, open_client
 from cogx_runs.tracking.run import RunState, TrackedRun
 from cogx_runs.tracking.uri import SQLITE, is_server, sqlite_path, tracking_uri
 
-CELLS = f"tags.`{tags.KIND}` = '{tags.CELL_KIND}'"
+CELLS = f"{columns.quoted(columns.tag_column(tags.KIND))} = '{tags.CELL_KIND}'"
 """MLflow's filter for the runs of cells, which leaves out reports."""
 PAGE = 1000
 
@@ -71,7 +71,7 @@ class RunReader:
 
     def find_report(self, experiment_id: str) -> str | None:
         """The id of the run that keeps an experiment's report; None where there is none."""
-        found = next(self._search([experiment_id], f"tags.`{tags.KIND}` = '{tags.REPORT_KIND}'"), None)
+        found = next(self._search([experiment_id], f"{_tag(tags.KIND)} = '{tags.REPORT_KIND}'"), None)
         return None if found is None else str(found.info.run_id)
 
     def series(self, run: TrackedRun) -> dict[str, list[float]]:
@@ -98,9 +98,9 @@ class RunReader:
                 columns.EXPERIMENT: run.experiment,
                 columns.STATUS: run.state.value,
                 columns.START_TIME: run.start_time_ms,
-                **{columns.param(key): value for key, value in run.params.items()},
-                **{columns.metric(key): value for key, value in run.metrics.items()},
-                **{columns.tag(key): value for key, value in run.tags.items() if key.startswith(tags.PREFIX)},
+                **{columns.param_column(key): value for key, value in run.params.items()},
+                **{columns.metric_column(key): value for key, value in run.metrics.items()},
+                **{columns.tag_column(key): value for key, value in run.tags.items() if key.startswith(tags.PREFIX)},
             }
 
     def history(self) -> list[TrackedRun]:
@@ -110,12 +110,12 @@ class RunReader:
     def find_finished(self, output_hash: str) -> TrackedRun | None:
         """Finds a finished run of any experiment with this output hash; one that was generated rather than reused
         where there is one."""
-        query = f"{CELLS} and attributes.status = '{RunState.FINISHED}' and tags.`{tags.OUTPUT_HASH}` = '{output_hash}'"
+        query = f"{CELLS} and attributes.status = '{RunState.FINISHED}' and {_tag(tags.OUTPUT_HASH)} = '{output_hash}'"
         return min(self._tracked(self._names(), query), key=lambda run: run.is_copy, default=None)
 
     def runs_of_cell(self, experiment_id: str, spec: RunSpec) -> Iterator[TrackedRun]:
         """Reads the runs of a cell in its sweep's experiment, newest first."""
-        query = f"{CELLS} and tags.`{tags.OUTPUT_HASH}` = '{spec.output_hash}'"
+        query = f"{CELLS} and {_tag(tags.OUTPUT_HASH)} = '{spec.output_hash}'"
         return self._tracked({experiment_id: spec.sweep}, query)
 
     def open_runs(self, experiment_ids: Sequence[str] | None = None) -> Iterator[TrackedRun]:
@@ -133,8 +133,8 @@ class RunReader:
     def find_latents(self, signature: str) -> TrackedRun | None:
         """Finds a run of any experiment that keeps the latents of this signature, however it ended; the one that
         denoised them where it is there."""
-        kept = f"tags.`{tags.LATENTS}` = '{tags.LATENTS_KEPT}'"
-        found = list(self._tracked(self._names(), f"{CELLS} and tags.`{tags.SIGNATURE}` = '{signature}' and {kept}"))
+        kept = f"{_tag(tags.LATENTS)} = '{tags.LATENTS_KEPT}'"
+        found = list(self._tracked(self._names(), f"{CELLS} and {_tag(tags.SIGNATURE)} = '{signature}' and {kept}"))
         return found[-1] if found else None
 
     def download(self, run_id: str, artifact: str, folder: Path) -> Path:
@@ -171,6 +171,10 @@ class RunReader:
             token = page.token
             if not token:
                 return
+
+
+def _tag(key: str) -> str:
+    return columns.quoted(columns.tag_column(key))
 
 
 def is_series(metric: str) -> bool:

@@ -32,7 +32,7 @@ def known_params(spec: RunSpec) -> dict[str, Any]:
 
 def spec_metrics(spec: RunSpec) -> dict[str, float]:
     """Each swept number again as a metric, by which MLflow's UI can sort."""
-    return {f"{columns.AXIS}{axis}": value for axis, value in spec.axis_values.items()}
+    return {columns.axis_metric(axis): value for axis, value in spec.axis_values.items()}
 
 
 def score_tags(scores: Mapping[str, Measured]) -> dict[str, str]:

@@ -132,8 +132,13 @@ def param_value(name: str, text: str) -> Any:
     text."""
     kind = _parameter_types().get(name)
     if kind is bool:
-        return text == str(True)
+        return is_true(text)
     return kind(text) if kind in {int, float} else text
+
+
+def is_true(text: str | None) -> bool:
+    """Whether a stored text is a true boolean, as `str` writes it."""
+    return text == str(True)
 
 
 @cache

@@ -15,7 +15,6 @@ from cogx_runs.analysis.effects import Effect
 from cogx_runs.analysis.promotion.previews import previews
 from cogx_runs.analysis.threshold import Threshold
 from cogx_runs.report.plots import COLOURS
-from cogx_runs.report.sentences import VERDICTS
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.video import Frames, read_mp4
 
@@ -36,11 +35,11 @@ def draw_effects(effects: Sequence[Effect]) -> None:
         for place, effect in enumerate(reversed(effects)):
             assert effect.low is not None
             assert effect.high is not None
-            told = effect.verdict != "undecided"
+            told = effect.verdict != "inconclusive"
             colour = COLOURS[0] if told else GREY
             axes.plot([effect.low, effect.high], [place, place], color=colour, linewidth=1.6)
             axes.plot(effect.mean, place, "o", color=colour, markerfacecolor=colour if told else "white")
-            said = VERDICTS.get(effect.verdict, effect.verdict)
+            said = effect.verdict
             axes.text(1.02, place, said, transform=axes.get_yaxis_transform(), va="center", fontsize=8)
         margin = effects[0].margin
         assert margin is not None
@@ -80,7 +79,7 @@ def draw_threshold(threshold: Threshold) -> None:
             Line2D([], [], color=colour, marker="o", markerfacecolor=face, linewidth=1.6, label=label)
             for colour, face, label in (
                 (COLOURS[0], COLOURS[0], "not inferior"),
-                (GREY, "white", "undecided or inferior"),
+                (GREY, "white", "inconclusive or inferior"),
             )
         ]
         axes.legend(handles=handles, frameon=False, fontsize=8, loc="lower right")

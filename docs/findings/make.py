@@ -39,8 +39,9 @@ DECODE_S = {49: 3.53, 25: 1.81}
 WITHOUT_GUIDANCE = 0.344 / 0.682
 """Of 2b on one H100, by frames, and a step's share at guidance 1: docs/measurements.md, by hand."""
 EXPECTED: dict[tuple[str, float], Verdict] = {
-    (GUIDANCE, 1): "undecided", (GUIDANCE, 3): "equivalent", (GUIDANCE, 12): "undecided", (STEPS, 5): "undecided",
-    (STEPS, 10): "undecided", (STEPS, 25): "undecided", (FRAMES, 25): "undecided",
+    (GUIDANCE, 1): "inconclusive", (GUIDANCE, 3): "equivalent", (GUIDANCE, 12): "inconclusive",
+    (STEPS, 5): "inconclusive", (STEPS, 10): "inconclusive", (STEPS, 25): "inconclusive",
+    (FRAMES, 25): "inconclusive",
 }  # fmt: skip
 """Of the CLIP score on toy: what the words of findings.md, which are written by hand, rest on."""
 EXPECTED_THRESHOLD = 36
@@ -84,13 +85,13 @@ def claims(study: Study) -> str:
         [
             [
                 "GS 6 is the sweet spot",
-                "**not shown**: 3 is equivalent; 1 and 12 cannot be told apart from 6",
+                "**not shown**: 3 is equivalent; 1 and 12 are inconclusive against 6",
                 "against 6, at " + "; ".join(said(GUIDANCE, value) for value in (1, 3, 12)),
                 "[guidance](#guidance)",
             ],
             [
                 "10 steps collapse, 25 are nearly 50",
-                "**10: two prompts of nine collapse**, the mean cannot be told apart; **25: not shown** to be within a "
+                "**10: two prompts of nine collapse**, the mean is inconclusive; **25: not shown** to be within a "
                 "point in CLIP score; equivalent in sharpness and three more",
                 "against 50, at " + "; ".join(said(STEPS, value) for value in (10, 25)),
                 "[steps](#steps)",
@@ -105,7 +106,7 @@ def claims(study: Study) -> str:
             ],
             [
                 "guidance and steps act independently",
-                "**cannot be told apart**: neither dependence nor its absence is shown",
+                "**inconclusive**: neither dependence nor its absence is shown",
                 f"guidance {largest.value_a:g} less {largest.baseline_a:g}, at {largest.value_b} steps less at "
                 f"{largest.baseline_b}: {mean_of(largest)} ({interval_of(largest)})",
                 "[grid](#guidance-against-steps)",
@@ -118,7 +119,7 @@ def claims(study: Study) -> str:
             ],
             [
                 "frames change duration only",
-                "**cannot be told apart** on average; each single video is another one",
+                "**inconclusive** on average; each single video is another one",
                 "against 49, at " + said(FRAMES, 25),
                 "[frames](#frames)",
             ],

@@ -8,7 +8,7 @@ import figures
 import numpy as np
 import numpy.typing as npt
 from study import FRAMES, GUIDANCE, QUALITIES, SCORE, STEPS, VALUES, Study
-from writing import as_table, bullets, cell_of, interval_of, mean_of, number, signed_number, title, verdict_of
+from writing import as_table, bullets, cell_of, interval_of, mean_of, number, signed_number, title
 
 import cogx_runs
 from cogx_runs.analysis.interactions import Interaction
@@ -135,7 +135,7 @@ def grid(study: Study) -> str:
             more = "" if one.more_prompts is None else str(one.more_prompts)
             rows.append([
                 title(metric), f"{one.baseline_a:g} to {one.value_a:g}", f"{one.value_b}, against {one.baseline_b}",
-                mean_of(one), interval_of(one), verdict_of(one.verdict), more,
+                mean_of(one), interval_of(one), one.verdict, more,
             ])  # fmt: skip
     headers = ["change of", "from guidance", "at steps", "is more by", "95% interval", "verdict", "new prompts needed"]
     tables.append(as_table(headers, rows))
@@ -207,7 +207,7 @@ def times(study: Study) -> str:
         for effect in (one for one in study.of_costs if one.metric == metric):
             rows.append([
                 title(metric), f"{effect.axis} {effect.value:g} against {effect.baseline:g}",
-                number(metric, effect.baseline_mean), mean_of(effect), interval_of(effect), verdict_of(effect.verdict),
+                number(metric, effect.baseline_mean), mean_of(effect), interval_of(effect), effect.verdict,
             ])  # fmt: skip
     fit = cogx_runs.fit_time(study.runs("time"))
     table = as_table(["measure", "change", "mean at the baseline", "mean change", "95% interval", "verdict"], rows)
@@ -263,7 +263,7 @@ def ranks(study: Study) -> list[list[str]]:
         effect = one.effect
         rows.append([
             one.aspect, str(one.rank), one.axis, f"{mean_of(effect)} ({interval_of(effect)})",
-            f"{effect.value:g}, against {effect.baseline:g}", verdict_of(effect.verdict),
+            f"{effect.value:g}, against {effect.baseline:g}", effect.verdict,
         ])  # fmt: skip
     return rows
 

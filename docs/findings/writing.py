@@ -8,7 +8,6 @@ import pandas as pd
 from cogx_runs.analysis.effects import Effect
 from cogx_runs.analysis.interactions import Interaction
 from cogx_runs.metrics.registry import card_of
-from cogx_runs.report.sentences import VERDICTS
 
 
 def only(values: "pd.Series[Any]") -> str:
@@ -50,11 +49,7 @@ def interval_of(effect: Effect | Interaction) -> str:
 
 
 def cell_of(effect: Effect) -> str:
-    return f"{mean_of(effect)}<br>{interval_of(effect)}<br>{verdict_of(effect.verdict)}"
-
-
-def verdict_of(verdict: str) -> str:
-    return VERDICTS.get(verdict, verdict)
+    return f"{mean_of(effect)}<br>{interval_of(effect)}<br>{effect.verdict}"
 
 
 def as_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

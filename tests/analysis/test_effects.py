@@ -68,9 +68,9 @@ def test_the_same_scores_are_no_difference() -> None:
 
     assert (effect.mean, effect.low, effect.high, effect.effect_size) == (0, 0, 0, None)
     assert effect.verdict == "equivalent"
-    (undecided,) = clip_effects(study([0.0] * 9), margins={"clip_score": None})
-    assert (undecided.verdict, undecided.more_prompts) == ("undecided", None)
-    assert "is on average the same as at 6 (the same difference in each" in sentence(undecided)
+    (inconclusive,) = clip_effects(study([0.0] * 9), margins={"clip_score": None})
+    assert (inconclusive.verdict, inconclusive.more_prompts) == ("inconclusive", None)
+    assert "is on average the same as at 6 (the same difference in each" in sentence(inconclusive)
 
 
 def test_the_same_difference_in_every_prompt_has_no_effect_size() -> None:
@@ -180,7 +180,7 @@ def test_runs_of_the_store_give_their_effects(project: Path) -> None:
     found = effects(load_runs(), ["guidance_scale"])
 
     assert [(one.metric, one.mean, one.prompts, one.pairs, one.verdict) for one in found] == [
-        ("clip_score", 3.5, 2, 2, "undecided"),
+        ("clip_score", 3.5, 2, 2, "inconclusive"),
         ("wall_time_s", 10.0, 2, 2, "worse"),
         ("file_size_bytes", 0.0, 2, 2, "equivalent"),
     ]

@@ -98,13 +98,13 @@ def test_the_winners_are_compared_by_both_metrics() -> None:
     check = {one.what: (one.prompts, one.mean, one.verdict, one.chose) for one in compare(frame, choice, OTHER)}
 
     assert by == {
-        "change": (2, 3.0, "undecided", True),
+        "change": (2, 3.0, "inconclusive", True),
         "lead": (2, 3.0, "better", True),
         "final lead": (1, 3.0, "one prompt", True),
     }
     assert check == {
-        "change": (2, 3.0, "undecided", False),
-        "lead": (2, 0.0, "undecided", False),
+        "change": (2, 3.0, "inconclusive", False),
+        "lead": (2, 0.0, "inconclusive", False),
         "final lead": (1, 0.0, "one prompt", False),
     }
     assert metric_to_check_by(frame, choice) == OTHER
@@ -123,7 +123,7 @@ def test_the_winners_are_compared_by_both_metrics() -> None:
     assert say_comparison(lead, choice).endswith("they were chosen for it, and some of it may be luck.")
     assert say_comparison(held, choice) == (
         "By clip_score.other, which did not choose: at 25 steps the best are the same as the mean of the others "
-        "(the same in each; 2 prompts): cannot be told apart."
+        "(the same in each; 2 prompts): inconclusive."
     )
 
 
@@ -143,7 +143,7 @@ def test_luck_shows_as_a_lead_by_the_chooser_that_neither_the_final_nor_another_
     found = agreement(frame, "clip_score", 25, 50)
 
     assert (by["lead"].verdict, by["change"].verdict) == ("better", "worse")
-    assert [by["final lead"].verdict, check["lead"].verdict, check["final lead"].verdict] == ["undecided"] * 3
+    assert [by["final lead"].verdict, check["lead"].verdict, check["final lead"].verdict] == ["inconclusive"] * 3
     assert found is not None
     assert found.hit_low < found.chance < found.hit_high
     assert found.tau_low < 0 < found.tau_high  # type: ignore[operator]

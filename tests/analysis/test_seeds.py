@@ -16,6 +16,7 @@ from cogx_runs.report.cells import cells_of
 from cogx_runs.report.content import Content, Experiment, content_of
 from cogx_runs.report.page import Media, render_page
 from tests.support.frames import frame_of, run
+from tests.support.tracked_runs import tracked_in
 
 SCORES = {"fox": (20.0, 21.0, 25.0), "owl": (30.0, 30.5, 31.0), "yak": (26.0, 26.0, 26.0)}
 
@@ -35,7 +36,7 @@ def spread_of(rows: Sequence[Mapping[str, Any]]) -> SeedSpread:
 
 def report_on(rows: Sequence[Mapping[str, Any]], *axes: str) -> Content:
     runs = frame_of(rows)
-    return content_of("id", [Experiment("exp", "", tuple(cells_of(runs)[0]), 0, axes, runs)], {}, {}, [])
+    return content_of("id", [Experiment("exp", "", tuple(cells_of(tracked_in(runs))[0]), 0, axes, runs)], {}, {}, [])
 
 
 def test_the_spread_is_that_of_the_seeds_of_a_prompt_with_an_interval_over_prompts() -> None:
@@ -144,11 +145,11 @@ def test_a_report_shows_the_spread_of_seeds_and_corrects_the_other_axes_for_thei
     )
     assert seeds.sentences[-1].startswith("A seed is a random draw: none is better than another")
     assert "data-spreads" in page
-    assert content.together.yardsticks == ()
-    assert alone.together.yardsticks == ()
+    assert content.overview.yardsticks == ()
+    assert alone.overview.yardsticks == ()
     steps = [row | {"params.num_inference_steps": "10", "tags.cogx.signature": f"s{n}"} for n, row in enumerate(rows)]
     both = report_on([*rows, *steps], "seed", "guidance_scale", "num_inference_steps")
-    assert {place.ranked.axis for place in both.together.ranking} == {"guidance_scale", "num_inference_steps"}
-    (two,) = both.together.yardsticks
+    assert {place.ranked.axis for place in both.overview.ranking} == {"guidance_scale", "num_inference_steps"}
+    (two,) = both.overview.yardsticks
     assert yardstick(two) in render_page(both, Media({}, 1.0, True))
     assert (two.difference, two.settings, two.cells) == (pytest.approx(4 / 3), 1, 9)

@@ -89,12 +89,12 @@ def test_a_verdict_is_the_one_sided_t_bound_at_the_searchs_level() -> None:
         ),
     )  # fmt: skip
     at_the_bound = judged({20: differences}, LADDER, margin=-low - 1e-9)
-    assert at_the_bound.curve[0].verdict == "undecided"
+    assert at_the_bound.curve[0].verdict == "inconclusive"
     assert stats.ttest_1samp(differences, low, alternative="greater").pvalue == pytest.approx(0.05 / 4)
 
 
-def test_undecided_counts_as_not_shown() -> None:
-    assert judged({20: UNSURE}).curve[0].verdict == "undecided"
+def test_inconclusive_counts_as_not_shown() -> None:
+    assert judged({20: UNSURE}).curve[0].verdict == "inconclusive"
     assert judged({20: UNSURE}).next_count == judged({20: BAD}).next_count == 40
     assert judged({20: GOOD}).next_count == 10
 
@@ -106,7 +106,7 @@ def test_where_lower_is_better_the_same_differences_turned_round_give_the_same()
     )
 
     assert [point.verdict for point in lower.curve] == [point.verdict for point in higher.curve]
-    assert [point.verdict for point in lower.curve] == ["inferior", "undecided", "not inferior"]
+    assert [point.verdict for point in lower.curve] == ["inferior", "inconclusive", "not inferior"]
     assert (lower.found, lower.not_shown, lower.settled) == (40, 20, True)
 
 
@@ -116,7 +116,7 @@ def test_where_nothing_is_shown_the_answer_is_the_reference() -> None:
     assert (threshold.found, threshold.not_shown, threshold.settled) == (50, 40, True)
     assert threshold_sentence(threshold) == (
         "No step count below 50 is shown not inferior to 50 steps in clip_score, by a margin of 1. "
-        "40 is undecided (−0.750, 95% interval −3.47 to +1.97): more prompts may show it not inferior."
+        "40 is inconclusive (−0.750, 95% interval −3.47 to +1.97): more prompts may show it not inferior."
     )
 
 

@@ -41,7 +41,7 @@ def test_holm_corrects_all_comparisons_of_a_metric() -> None:
     assert together[0].adjusted_p == pytest.approx(2 * together[0].p)  # type: ignore[operator]
     assert (together[0].verdict_confidence, together[1].verdict_confidence) == pytest.approx((0.975, 0.95))
     assert alone.verdict == "better"
-    assert (crowded.verdict, crowded.low) == ("undecided", alone.low)
+    assert (crowded.verdict, crowded.low) == ("inconclusive", alone.low)
     assert crowded.adjusted_p == pytest.approx(6 * crowded.p)  # type: ignore[operator]
 
 
@@ -52,7 +52,7 @@ def test_after_the_first_step_that_fails_the_intervals_are_at_its_level() -> Non
     found = judge([unit + mean for mean in means], [None, None])
 
     assert [one.p for one in found] == pytest.approx([0.03, 0.04])
-    assert [(one.verdict, one.alpha) for one in found] == [("undecided", 0.025)] * 2
+    assert [(one.verdict, one.alpha) for one in found] == [("inconclusive", 0.025)] * 2
     assert all(one.verdict_low < 0 < one.low for one in found if one.verdict_low is not None and one.low is not None)
 
 
@@ -92,7 +92,7 @@ def test_at_most_5_percent_of_families_without_effect_have_a_false_verdict() -> 
     false, uncorrected = 0, 0
     for family in scores:
         found = judge(list(family[1:] - family[0]), [None] * 6, "higher")
-        false += any(one.verdict != "undecided" for one in found)
+        false += any(one.verdict != "inconclusive" for one in found)
         uncorrected += any(one.p is not None and one.p <= 0.05 for one in found)
 
     assert false / 2000 <= 0.05
@@ -114,7 +114,7 @@ def test_the_stated_number_of_new_prompts_alone_settles_it_in_80_percent(
     pilot = np.array([-1.0, 0.0, 1.0, 0.0, 0.0])
     pilot = pilot / pilot.std(ddof=1) + mean
     (judged,) = judge([pilot], [margin])
-    assert judged.verdict == "undecided"
+    assert judged.verdict == "inconclusive"
 
     more = more_prompts(judged, pilot)
 
@@ -130,5 +130,5 @@ def test_the_stated_number_of_new_prompts_alone_settles_it_in_80_percent(
 def test_a_hopeless_comparison_names_no_number() -> None:
     (effect,) = clip_effects(study([1.0, -1.0, 1.001, -1.0]), margins={"clip_score": None})
 
-    assert (effect.verdict, effect.more_prompts) == ("undecided", None)
+    assert (effect.verdict, effect.more_prompts) == ("inconclusive", None)
     assert "not even 1000 prompts are likely to settle it" in sentence(effect)

@@ -14,15 +14,15 @@ from tests.support.studies import PROMPTS, clip_effects, study
 
 def test_sentences_say_what_was_found_and_no_more() -> None:
     (better,) = clip_effects(study())
-    (undecided,) = clip_effects(study([4.0, -1.0, 2.0]))
+    (inconclusive,) = clip_effects(study([4.0, -1.0, 2.0]))
     (small,) = clip_effects(study([0.2, 0.21, 0.2, 0.19]))
 
     assert sentence(better) == (
         "At guidance_scale 12 the CLIP score is on average 1.00 higher than at 6 (95% interval +0.56 to +1.44; "
         "9 prompts, 1 seed): better."
     )
-    assert sentence(undecided).endswith(
-        f"cannot be told apart; about {undecided.more_prompts} more prompts, judged alone, would settle it with 80% "
+    assert sentence(inconclusive).endswith(
+        f"inconclusive; about {inconclusive.more_prompts} more prompts, judged alone, would settle it with 80% "
         "power, if the mean and spread seen are the true ones."
     )
     assert "is on average 0.20 higher than at 6 (90% interval +0.19 to +0.21; 4 prompts, 1 seed)" in sentence(small)

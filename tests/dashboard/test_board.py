@@ -14,7 +14,7 @@ from mlflow.exceptions import MlflowException
 
 from cogx_runs.dashboard.board import Boards, refresh, show
 from cogx_runs.dashboard.notes import LIMIT, RUN_LIMIT, escaped, run_note
-from cogx_runs.dashboard.view import Only
+from cogx_runs.dashboard.view import RunFilter
 from cogx_runs.definitions.parameters import Parameters
 from cogx_runs.definitions.ranges import OptunaSearch
 from cogx_runs.definitions.spec import RunSpec
@@ -125,7 +125,7 @@ def test_of_two_models_the_view_shows_the_last_unless_another_is_asked_for(store
     finish(store, experiment, SPEC.replace(model="5b"), tmp_path / "a")
     finish(store, experiment, SPEC.replace(model="it's", prompt_name="cat", prompt="A cat."), tmp_path / "a")
 
-    address = refresh(store, "exp", Only(model="5b", prompt="panda"))
+    address = refresh(store, "exp", RunFilter(model="5b", prompt="panda"))
 
     key = address.rpartition("=")[2]
     assert state(experiment, "cogx")["searchFilter"] == "tags.`cogx.kind` = 'run' and params.`model` = \"it's\""
@@ -133,7 +133,7 @@ def test_of_two_models_the_view_shows_the_last_unless_another_is_asked_for(store
         "tags.`cogx.kind` = 'run' and params.`model` = '5b' and params.`prompt_name` = 'panda'"
     )
     with pytest.raises(CogxError, match="exp has no run of model '6b'; did you mean '5b'"):
-        refresh(store, "exp", Only(model="6b"))
+        refresh(store, "exp", RunFilter(model="6b"))
 
 
 def test_where_models_are_compared_the_view_shows_all_of_them(store: RunStore, tmp_path: Path) -> None:
@@ -267,7 +267,7 @@ def test_a_board_that_cannot_be_written_stops_nothing_and_is_told_at_the_end(
     boards.step("a run", 1)
     assert boards.close() == ["the view of exp could not be written: no space"]
     with pytest.raises(CogxError, match="the view of exp cannot be written: no space"):
-        show(store, "exp", Only())
+        show(store, "exp", RunFilter())
 
 
 def test_many_prompts_and_a_long_question_stay_within_mlflows_limits(store: RunStore, tmp_path: Path) -> None:

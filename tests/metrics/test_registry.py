@@ -10,6 +10,7 @@ import pytest
 
 from cogx_runs.errors import CogxError, WeightsUnavailableError
 from cogx_runs.metrics import registry
+from cogx_runs.metrics.card import Dependence, MetricCard
 from cogx_runs.metrics.metric import MeanMetric, Measured
 from cogx_runs.metrics.registry import card_of, cards, metrics
 from cogx_runs.metrics.scoring import Scorer
@@ -152,3 +153,38 @@ def test_a_mean_needs_its_frames_and_keeps_them_where_they_are_worth_it(tiny_cli
 
     assert kept(5).measure(video(tiny_clip)) == Measured(2.5, by_frame=(1.0, 4.0))
     assert kept(6).measure(video(tiny_clip)) is None
+
+
+def test_a_metric_is_of_the_machine_by_its_card_and_without_one_by_its_names_ending(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    added = [
+        MetricCard(name="shots_a_s", title="shots a second", definition="cuts over duration", source="a test"),
+        MetricCard(
+            name="energy", title="energy", definition="of the GPU", source="a test",
+            depends_on=frozenset({Dependence.TIME}),
+        ),
+    ]  # fmt: skip
+    # The registry is filled by entry points of installed packages, and there is no other door.
+    monkeypatch.setattr(registry, "cards", lambda: {**cards(), **{card.name: card for card in added}})
+
+    named = ["shots_a_s", "energy", "clip_score.ViT", "wait_s", "buffers_gib", "clip"]
+    assert [registry.is_of_machine(name) for name in named] == [False, True, False, True, True, False]
+
+
+def test_the_cards_say_of_the_machine_what_the_names_of_our_own_metrics_do() -> None:
+    assert {name for name, card in cards().items() if card.of_machine} == {
+        name for name in cards() if name.endswith(("_s", "_gib"))
+    }
+    on_file = {name for name, card in cards().items() if Dependence.FILE in card.depends_on}
+    assert on_file == {"file_size_bytes", "encode_video_s", "wall_time_s"}
+
+
+def test_a_logged_card_is_as_it_was_before_cards_said_what_values_depend_on() -> None:
+    logged = cards()["step_s"].logged("1", {})
+
+    assert logged == {
+        "name": "step_s", "title": "time per step", "source": "cogx-runs", "direction": "lower", "version": "1",
+        "definition": "denoising time over the number of steps, warm-up left out", "unit": "s", "scale": 1.0,
+        "digits": 3, "identity": "1",
+    }  # fmt: skip

@@ -11,6 +11,7 @@ from cogx_runs.report.content import Experiment, content_of
 from cogx_runs.report.page import Media, render_page
 from tests.support.frames import frame_of, run
 from tests.support.reports import page_of, rows_of
+from tests.support.tracked_runs import tracked_in
 
 
 @pytest.fixture(scope="module")
@@ -114,9 +115,9 @@ def test_parameters_of_two_models_in_two_sweeps_are_ranked_apart() -> None:
     experiments = []
     for name, axis, found in (("small", "guidance_scale", small), ("large", "num_inference_steps", rows)):
         runs = frame_of(found)
-        experiments.append(Experiment(name, "", tuple(cells_of(runs)[0]), 0, (axis,), runs))
+        experiments.append(Experiment(name, "", tuple(cells_of(tracked_in(runs))[0]), 0, (axis,), runs))
 
-    ranking = content_of("id", experiments, {}, {}, []).together.ranking
+    ranking = content_of("id", experiments, {}, {}, []).overview.ranking
 
     assert [(one.ranked.axis, one.ranked.rank, one.ranked.effect.kind, one.experiment) for one in ranking] == [
         ("guidance_scale", 1, "model 2b", "small"),
@@ -134,7 +135,7 @@ def test_a_metric_that_only_one_of_two_sweeps_has_is_compared_there_and_needs_no
     experiments = []
     for name, axis, found in (("seeds", "seed", seeds), ("steps", "num_inference_steps", steps)):
         runs = frame_of(found)
-        experiments.append(Experiment(name, "", tuple(cells_of(runs)[0]), 0, (axis,), runs))
+        experiments.append(Experiment(name, "", tuple(cells_of(tracked_in(runs))[0]), 0, (axis,), runs))
 
     content = content_of("id", experiments, {}, {}, [])
 
@@ -156,3 +157,16 @@ def test_baselines_and_margins_that_are_asked_for_hold_for_the_effects() -> None
     assert rows_of(strict, "effects")[0][1:6] == ["ddim", "21.51", "−0.51", "−0.53 to −0.49", "±0.22"]
     assert (rows_of(plain, "effects")[0][-1], rows_of(strict, "effects")[0][-1]) == ("equivalent", "worse")
     assert "data-ranking" not in plain
+
+
+def test_what_inconclusive_means_is_said_once_where_a_verdict_is_and_nowhere_else() -> None:
+    prompts = [(name, scores) for name, scores in zip("abc", ((31.0, 30.0), (29.0, 30.0), (30.5, 30.0)), strict=True)]
+    rows = [
+        run(clip_score=score, guidance_scale=guidance, prompt_name=name)
+        for name, scores in prompts
+        for guidance, score in zip((1.0, 6.0), scores, strict=True)
+    ]
+    said = "Inconclusive: neither a change nor its absence is shown"
+
+    assert page_of(rows, "guidance_scale").count(said) == 1
+    assert said not in page_of(rows[:2], "guidance_scale")

@@ -9,12 +9,13 @@ from cogx_runs.report.grids import Grid, grids_of
 from cogx_runs.report.sentences import about_grid, warnings_about
 from tests.support.frames import frame_of, run
 from tests.support.reports import cell, experiment_of, grid_of, page_of, rows_of
+from tests.support.tracked_runs import tracked_in
 
 
 def compared(rows: list[dict[str, Any]], axis: str = "guidance_scale") -> tuple[Grid, Comparisons]:
     """The grid along an axis of runs as the store gives them, and what they are compared by."""
     runs = frame_of(rows)
-    (grid,) = grids_of("exp", cells_of(runs)[0], [axis], {})
+    (grid,) = grids_of("exp", cells_of(tracked_in(runs))[0], [axis], {})
     return grid, compare(runs, [grid], {}, runs)
 
 
@@ -142,7 +143,7 @@ def test_of_many_values_the_largest_change_is_told_and_all_verdicts_in_a_line() 
 
     assert said[0].startswith("At guidance_scale 1 the CLIP score is on average 3.00 lower than at 6 (95% interval −3.")
     assert said[0].endswith("; 4 prompts, 1 seed): worse, corrected for 4 comparisons.")
-    assert said[1] == "All 4 values for the CLIP score: worse at 1; equivalent at 3, 9; cannot be told apart at 12."
+    assert said[1] == "All 4 values for the CLIP score: worse at 1; equivalent at 3, 9; inconclusive at 12."
 
 
 def test_how_many_of_each_value_are_degenerate_is_said_with_the_verdict() -> None:
@@ -194,9 +195,9 @@ def test_what_cannot_be_compared_is_said_in_a_line_and_the_page_is_there() -> No
 
 def test_what_must_not_be_compared_is_warned_of() -> None:
     mixed = [
-        cell(tags={"clip_score.model": "toy"}),
-        cell(model="5b", model_revision="other", tags={"clip_score.model": "ViT", "env.device_name": "H100"}),
-        cell(seed=1, tags={"clip_score.prompt_truncated": "True"}),
+        cell(tags={"cogx.clip_score.model": "toy"}),
+        cell(model="5b", model_revision="other", tags={"cogx.clip_score.model": "ViT", "cogx.env.device_name": "H100"}),
+        cell(seed=1, tags={"cogx.clip_score.prompt_truncated": "True"}),
     ]
 
     said = warnings_about(mixed)

@@ -26,11 +26,11 @@ def test_a_cell_that_failed_and_was_made_again_is_shown_once_and_finished(store:
     make_run(store, SMALL.replace(seed=1), error="boom")
     claim(store, store.experiment_id("exp"), SMALL.replace(seed=2))
 
-    runs = load_runs("exp")
+    runs = list(store.runs(["exp"]))
     cells, unfinished = cells_of(runs)
     turned, _ = cells_of(runs[::-1])
 
-    assert [(found.config["seed"], found.is_finished) for found in cells] == [(42, True), (1, False)]
+    assert [(found.config["seed"], found.state.is_finished) for found in cells] == [(42, True), (1, False)]
     assert sorted(found.run_id for found in turned) == sorted(found.run_id for found in cells)
     assert unfinished == 1
 

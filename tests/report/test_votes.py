@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from cogx_runs.analysis.frame import load_runs
 from cogx_runs.errors import CogxError
-from cogx_runs.report.cells import Cell, cells_of
+from cogx_runs.report.cells import cells_of
 from cogx_runs.report.folder import write_report
 from cogx_runs.report.votes import report_id, tally, votes_in
+from cogx_runs.tracking.run import TrackedRun
 from cogx_runs.tracking.store import RunStore
 from tests.support.reports import cell, grid_of
 from tests.support.runs import make_axis
@@ -35,7 +35,7 @@ def test_votes_are_counted_by_value_on_pairs_that_differ_in_the_axis_alone() -> 
     ]
 
 
-def vote(one: Cell, other: Cell, winner: Cell | None, voter: str = "v") -> Any:
+def vote(one: TrackedRun, other: TrackedRun, winner: TrackedRun | None, voter: str = "v") -> Any:
     from cogx_runs.report.votes import Vote
 
     a, b = sorted((one.signature, other.signature))
@@ -68,7 +68,7 @@ def test_votes_that_cannot_be_read_stop_the_report_so_that_none_are_lost(store: 
 
 def test_a_new_report_in_the_same_folder_keeps_the_votes_and_prints_them(store: RunStore, tmp_path: Path) -> None:
     make_axis(store, "guidance_scale", [1.0, 6.0])
-    low, base = cells_of(load_runs("exp"))[0]
+    low, base = cells_of(store.runs(["exp"]))[0]
     mine = vote(low, base, base).model_dump()
     (tmp_path / "saved.html").write_text(ballot([mine], report_id(["exp"])))
 

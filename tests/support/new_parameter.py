@@ -11,7 +11,7 @@ from typing import Any
 from click.testing import CliRunner
 
 import cogx_runs
-from cogx_runs.analysis.frame import load_runs, telling
+from cogx_runs.analysis.frame import distinguishing_parameters, load_runs
 from cogx_runs.analysis.kinds import kinds_of
 from cogx_runs.analysis.pairs import pair_cells
 from cogx_runs.cli import cli
@@ -57,11 +57,11 @@ def in_results(uri: str, spec: RunSpec) -> dict[str, Any]:
     refresh(store, spec.sweep)
     tags = store.experiment_tags(store.experiment_id(spec.sweep))
     frame = load_runs(spec.sweep, tracking_uri=uri)
-    cells, _ = cells_of(frame)
+    cells, _ = cells_of(store.runs([spec.sweep]))
     files = export_runs(spec.sweep, Path("exported"), tracking_uri=uri)
     return {
         "type": str(frame["params.sharpness"].dtype),
-        "tells apart": telling(frame),
+        "tells apart": distinguishing_parameters(frame),
         "kinds": [kind for kind, _ in kinds_of(frame, ["clip_score"])],
         "pairs": len(pair_cells(frame, "sharpness", [0.5], 0.0, "clip_score")),
         "view": all("sharpness" in state for state in _views(tags)),

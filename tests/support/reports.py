@@ -5,35 +5,32 @@ from html import unescape
 from typing import Any
 
 from cogx_runs.analysis.effects import Margin
-from cogx_runs.report.cells import Cell, cells_of
+from cogx_runs.report.cells import cells_of
 from cogx_runs.report.content import Experiment, content_of
 from cogx_runs.report.grids import Grid, grids_of
 from cogx_runs.report.page import Media, render_page
+from cogx_runs.tracking.run import TrackedRun
 from tests.support.frames import frame_of
 from tests.support.runs import SMALL
+from tests.support.tracked_runs import tracked, tracked_in
 
 EVIL = "<script>alert(1)</script>"
 
 
-def cell(clip_score: float = 30.0, wall_time_s: float = 10.0, tags: dict[str, str] | None = None, **given: Any) -> Cell:
+def cell(
+    clip_score: float = 30.0, wall_time_s: float = 10.0, tags: dict[str, str] | None = None, **given: Any
+) -> TrackedRun:
     """A finished cell with these parameters."""
     spec = SMALL.replace(**given)
-    return Cell(
+    return tracked(
+        spec,
         run_id=spec.output_hash,
-        experiment="exp",
-        name=spec.run_name,
-        is_finished=True,
-        prompt_name=spec.prompt_name,
-        prompt=spec.prompt,
-        signature=spec.signature,
-        output_hash=spec.output_hash,
-        config=spec.config,
+        tags={"cogx.env.device_name": "A chip", **(tags or {})},
         metrics={"clip_score": clip_score, "wall_time_s": wall_time_s},
-        tags={"env.device_name": "A chip", **(tags or {})},
     )
 
 
-def grid_of(*cells: Cell, axis: str = "guidance_scale", baselines: dict[str, str] | None = None) -> Grid:
+def grid_of(*cells: TrackedRun, axis: str = "guidance_scale", baselines: dict[str, str] | None = None) -> Grid:
     (grid,) = grids_of("exp", cells, [axis], baselines or {})
     return grid
 
@@ -46,7 +43,7 @@ def page_of(rows: list[dict[str, Any]], *axes: str, margins: dict[str, Margin] |
 
 def experiment_of(rows: list[dict[str, Any]], *axes: str) -> Experiment:
     runs = frame_of(rows)
-    return Experiment("exp", "", tuple(cells_of(runs)[0]), 0, axes, runs)
+    return Experiment("exp", "", tuple(cells_of(tracked_in(runs))[0]), 0, axes, runs)
 
 
 def rows_of(page: str, table: str) -> list[list[str]]:

@@ -7,12 +7,15 @@ from itertools import groupby
 import pandas as pd
 
 from cogx_runs.analysis.kinds import card_column, is_of_the_clip, with_cards
-from cogx_runs.analysis.pairs import DEGENERATE, is_of_machine
+from cogx_runs.analysis.pairs import DEGENERATE_COLUMN
 from cogx_runs.analysis.promotion.previews import STEPS, of_newest_texts, previews, ranked
 from cogx_runs.errors import CogxError, did_you_mean
 from cogx_runs.formatting import count
 from cogx_runs.metrics.card import Direction
-from cogx_runs.metrics.registry import COMPARISONS, qualities, quality
+from cogx_runs.metrics.registry import COMPARISONS, is_of_machine, qualities, quality
+from cogx_runs.tracking.columns import METRICS, metric_column, param_column, tag_column
+from cogx_runs.tracking.run import RunState
+from cogx_runs.tracking.tags import SIGNATURE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,9 +71,9 @@ def choose(frame: pd.DataFrame, by: str, steps: int, *, from_steps: int | None =
     direction = direction_to_choose_by(frame, by, "--by")
     before = _from_steps(frame, steps, from_steps)
     current = of_newest_texts(frame, before)
-    here = current[(current[f"params.{STEPS}"] == before).fillna(False).astype(bool)]
+    here = current[(current[param_column(STEPS)] == before).fillna(False).astype(bool)]
     degenerate = _degenerate(here)
-    usable = here[~here["tags.cogx.signature"].isin(degenerate["tags.cogx.signature"])]
+    usable = here[~here[tag_column(SIGNATURE)].isin(degenerate[tag_column(SIGNATURE)])]
     _check_complete(usable, by)
     _check_one_definition(usable, by)
     rows = ranked(previews(current, by, before, steps), direction)
@@ -83,7 +86,7 @@ def choose(frame: pd.DataFrame, by: str, steps: int, *, from_steps: int | None =
     if not candidates and degenerate.empty:
         raise CogxError(f"--from-steps {before}: no video of the prompts' present texts is finished at that count")
     if not candidates:
-        kinds = ", ".join(sorted(set(degenerate[DEGENERATE])))
+        kinds = ", ".join(sorted(set(degenerate[DEGENERATE_COLUMN])))
         raise CogxError(
             f"--from-steps {before}: all {count(len(degenerate), 'candidate')} are degenerate ({kinds}), so that there "
             "is nothing to choose"
@@ -103,7 +106,7 @@ def direction_to_choose_by(frame: pd.DataFrame, metric: str, flag: str) -> Direc
     """Which direction of a metric is better. Raises CogxError naming `flag` for one that says nothing of a video's
     quality."""
     card, usable = quality(metric), qualities_of(frame)
-    if f"metrics.{metric}" not in frame.columns:
+    if metric_column(metric) not in frame.columns:
         raise CogxError(f"{flag} {metric}: no run here has it; {did_you_mean(metric, usable)}")
     instead = f"use {', '.join(usable)}" if usable else "no run here has a metric that would do"
     if card is not None and card.direction is not None:
@@ -119,14 +122,14 @@ def qualities_of(frame: pd.DataFrame) -> list[str]:
     """The metrics that say which of two videos is better and that some run has, in the order of registration, other
     CLIPs' scores after that of the runs' own."""
     order = [card.name for card in qualities()]
-    names = sorted(str(column)[8:] for column in frame.columns if str(column).startswith("metrics."))
-    there = [name for name in names if quality(name) is not None and frame[f"metrics.{name}"].notna().any()]
+    names = sorted(str(column).removeprefix(METRICS) for column in frame.columns if str(column).startswith(METRICS))
+    there = [name for name in names if quality(name) is not None and frame[metric_column(name)].notna().any()]
     return sorted(there, key=lambda name: order.index(name if name in order else name.partition(".")[0]))
 
 
 def _from_steps(frame: pd.DataFrame, steps: int, asked: int | None) -> int:
     """The step count of the candidates."""
-    finished = frame.loc[frame["status"] == "FINISHED", f"params.{STEPS}"].dropna()
+    finished = frame.loc[frame["status"] == RunState.FINISHED, param_column(STEPS)].dropna()
     counts = sorted({int(count) for count in finished if count < steps})
     if asked is not None and asked >= steps:
         raise CogxError(f"--from-steps {asked}: must be fewer than the {steps} of --steps")
@@ -142,9 +145,9 @@ def _from_steps(frame: pd.DataFrame, steps: int, asked: int | None) -> int:
 
 def _check_complete(here: pd.DataFrame, by: str) -> None:
     """Raises CogxError where a finished candidate has no value."""
-    finished = here[here["status"] == "FINISHED"]
-    signatures = finished["tags.cogx.signature"]
-    lacking = set(signatures) - set(signatures[finished[f"metrics.{by}"].notna()])
+    finished = here[here["status"] == RunState.FINISHED]
+    signatures = finished[tag_column(SIGNATURE)]
+    lacking = set(signatures) - set(signatures[finished[metric_column(by)].notna()])
     if lacking:
         names = sorted(set(finished.loc[signatures.isin(lacking), "run_name"].astype(str)))
         named = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
@@ -162,8 +165,8 @@ def rescoring(metric: str, sweep: str = "SWEEP") -> str:
 
 def _check_one_definition(here: pd.DataFrame, by: str) -> None:
     """Raises CogxError where values that would be compared are of several CLIPs or definitions."""
-    finished = with_cards(here[here["status"] == "FINISHED"], (by,))
-    for name in [card_column(by), *(["params.clip_model"] if is_of_the_clip(by) else [])]:
+    finished = with_cards(here[here["status"] == RunState.FINISHED], (by,))
+    for name in [card_column(by), *([param_column("clip_model")] if is_of_the_clip(by) else [])]:
         found = sorted(set(finished[name].dropna().astype(str)))
         if len(found) > 1:
             raise CogxError(f"--by {by}: the candidates have values of {len(found)} definitions: {', '.join(found)}")
@@ -171,27 +174,27 @@ def _check_one_definition(here: pd.DataFrame, by: str) -> None:
 
 def _degenerate(here: pd.DataFrame) -> pd.DataFrame:
     """The degenerate candidates, a row each: as its finished run says, else the newest that was ended for it."""
-    if DEGENERATE not in here.columns:
-        return here.iloc[:0].assign(**{DEGENERATE: ""})
+    if DEGENERATE_COLUMN not in here.columns:
+        return here.iloc[:0].assign(**{DEGENERATE_COLUMN: ""})
     finished, failed = (here[here["status"] == status] for status in ("FINISHED", "FAILED"))
-    each = pd.concat([finished, failed]).drop_duplicates("tags.cogx.signature")
-    return each[each[DEGENERATE].notna()]
+    each = pd.concat([finished, failed]).drop_duplicates(tag_column(SIGNATURE))
+    return each[each[DEGENERATE_COLUMN].notna()]
 
 
 def _notes(usable: pd.DataFrame, degenerate: pd.DataFrame, candidates: Sequence[Candidate]) -> list[str]:
     notes = []
     of = {one.prompt: one.of for one in candidates}
-    for name, group in degenerate.groupby(degenerate["params.prompt_name"].astype(str)):
+    for name, group in degenerate.groupby(degenerate[param_column("prompt_name")].astype(str)):
         prompt = str(name)
         named = f"{len(group)} of {count(len(group) + of.get(prompt, 0), 'candidate')}"
-        what = f"degenerate ({', '.join(sorted(set(group[DEGENERATE])))})"
+        what = f"degenerate ({', '.join(sorted(set(group[DEGENERATE_COLUMN])))})"
         if prompt in of:
             notes.append(f"{prompt}: {named} {what}, and so not chosen among")
         else:
             notes.append(f"{prompt}: {named} {what}, so that none is promoted")
     signatures = {one.signature for one in candidates}
-    waiting = usable[~usable["tags.cogx.signature"].isin(signatures)].drop_duplicates("tags.cogx.signature")
-    for text, number in waiting.groupby("params.prompt_name").size().items():
+    waiting = usable[~usable[tag_column(SIGNATURE)].isin(signatures)].drop_duplicates(tag_column(SIGNATURE))
+    for text, number in waiting.groupby(param_column("prompt_name")).size().items():
         notes.append(f"{text}: {count(number, 'candidate')} not finished, and so not chosen among")
     alone = [one.prompt for one in candidates if one.of == 1]
     if alone:

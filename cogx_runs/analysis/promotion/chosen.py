@@ -3,8 +3,11 @@
 import pandas as pd
 
 from cogx_runs.definitions.spec import PIXEL_FIELDS
+from cogx_runs.tracking.columns import param_column, tag_column
+from cogx_runs.tracking.run import RunState
+from cogx_runs.tracking.tags import PROMOTED_FROM, PROMPT
 
-_FROM, _STEPS = "tags.cogx.promoted_from", "params.num_inference_steps"
+_FROM, _STEPS = tag_column(PROMOTED_FROM), param_column("num_inference_steps")
 
 
 def without_chosen(frame: pd.DataFrame) -> pd.DataFrame:
@@ -15,10 +18,10 @@ def without_chosen(frame: pd.DataFrame) -> pd.DataFrame:
     """
     if _FROM not in frame.columns:
         return frame
-    of = ["experiment", "tags.cogx.prompt"]
-    settings = [f"params.{name}" for name in PIXEL_FIELDS if f"params.{name}" in frame.columns]
+    of = ["experiment", tag_column(PROMPT)]
+    settings = [param_column(name) for name in PIXEL_FIELDS if param_column(name) in frame.columns]
     settings.remove(_STEPS)
-    finished = frame[frame["status"] == "FINISHED"]
+    finished = frame[frame["status"] == RunState.FINISHED]
     cells = finished[[*of, *settings]].astype(str).agg(tuple, axis="columns")
     left_out: list[object] = []
     for place, final in finished[finished[_FROM].notna()].iterrows():

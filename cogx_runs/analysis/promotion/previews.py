@@ -3,6 +3,8 @@
 import pandas as pd
 
 from cogx_runs.analysis.pairs import finished_cells
+from cogx_runs.tracking.columns import metric_column, param_column, tag_column
+from cogx_runs.tracking.tags import PROMPT, SIGNATURE
 
 STEPS = "num_inference_steps"
 
@@ -16,12 +18,12 @@ def previews(frame: pd.DataFrame, metric: str, from_steps: int, steps: int) -> p
     value: `final`, `final_run_id` and `final_is_degenerate`. Raises CogxError for a metric that is not there.
     """
     cells = finished_cells(frame, (metric,), (STEPS,))
-    before, after = (cells[cells[f"params.{STEPS}"] == count] for count in (from_steps, steps))
+    before, after = (cells[cells[param_column(STEPS)] == count] for count in (from_steps, steps))
     finals = pd.DataFrame(
         {
             "context": after["context"],
             "machine": after["machine"],
-            "final": after[f"metrics.{metric}"].astype(float),
+            "final": after[metric_column(metric)].astype(float),
             "final_run_id": after["run_id"],
             "final_is_degenerate": after["is_degenerate"],
         }
@@ -30,13 +32,13 @@ def previews(frame: pd.DataFrame, metric: str, from_steps: int, steps: int) -> p
         {
             "prompt": before["prompt"],
             "text": before["context"].map(lambda context: context[0]),
-            "signature": before["tags.cogx.signature"],
-            "number": before["params.seed"].astype(int),
+            "signature": before[tag_column(SIGNATURE)],
+            "number": before[param_column("seed")].astype(int),
             "run_id": before["run_id"],
             "run_name": before["run_name"],
-            "device": before["params.device"],
+            "device": before[param_column("device")],
             "start_time": before["start_time"],
-            "preview": before[f"metrics.{metric}"].astype(float),
+            "preview": before[metric_column(metric)].astype(float),
             "is_degenerate": before["is_degenerate"],
             "context": before["context"],
             "machine": before["machine"],
@@ -59,13 +61,13 @@ def ranked(rows: pd.DataFrame, direction: str) -> pd.DataFrame:
 
 def of_newest_texts(frame: pd.DataFrame, from_steps: int) -> pd.DataFrame:
     """The runs without those of a text that its prompt had before the newest run at `from_steps`."""
-    if "tags.cogx.prompt" not in frame.columns:
+    if tag_column(PROMPT) not in frame.columns:
         return frame
     here = frame[_at(frame, from_steps)].sort_values("start_time", kind="stable")
-    newest = here.groupby("params.prompt_name")["tags.cogx.prompt"].last()
-    return frame[frame["tags.cogx.prompt"] == frame["params.prompt_name"].map(newest)]
+    newest = here.groupby(param_column("prompt_name"))[tag_column(PROMPT)].last()
+    return frame[frame[tag_column(PROMPT)] == frame[param_column("prompt_name")].map(newest)]
 
 
 def _at(frame: pd.DataFrame, steps: int) -> "pd.Series[bool]":
-    found: pd.Series[bool] = (frame[f"params.{STEPS}"] == steps).fillna(False).astype(bool)
+    found: pd.Series[bool] = (frame[param_column(STEPS)] == steps).fillna(False).astype(bool)
     return found

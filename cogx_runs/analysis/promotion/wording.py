@@ -29,8 +29,8 @@ def say_comparison(found: Comparison, choice: Choice) -> str:
         )
     if found.verdict == "one prompt":
         return f"{said}: one prompt, so no verdict."
-    if found.verdict == "undecided":
-        return f"{said}: cannot be told apart."
+    if found.verdict == "inconclusive":
+        return f"{said}: inconclusive."
     return f"{said}: {found.verdict}."
 
 

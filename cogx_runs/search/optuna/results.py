@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cogx_runs.metrics.registry import is_of_machine
 from cogx_runs.planning.actions import Action
 from cogx_runs.search.optuna.trials import Search, Trial
 from cogx_runs.tracking.run import TrackedRun
@@ -67,8 +68,6 @@ class SearchResult:
         return said
 
     def _not_alike(self) -> list[str]:
-        from cogx_runs.analysis.pairs import is_of_machine  # pandas, which a plan does without
-
         if not any(map(is_of_machine, self.search.settings.objectives)):
             return []
         done = [run.decision.finished for trial in self.trials for run in trial.plan.runs if trial.state == "finished"]
