@@ -164,6 +164,9 @@ CONFIG_FIELDS = names_where(ROLES, lambda role: role.logged is not Logged.ELSEWH
 PARAM_FIELDS = names_where(ROLES, lambda role: role.logged is Logged.PARAM)
 """What is logged as a run's params."""
 
+MACHINE_FIELDS = names_where(ROLES, lambda role: role.is_of_machine)
+"""What is certain only once the cell is made: a reused one was made elsewhere."""
+
 
 def short_name(parameter: str) -> str:
     """Returns its name on the command line, in the names of runs and in tables."""
