@@ -73,7 +73,7 @@ def find_threshold(
     analysis.threshold.LADDER up to the reference. Counts whose cells are all finished, in any experiment, are used
     first and cost nothing; then each round runs the one count that bisection needs next, in the file's experiment, by
     an executor on this machine unless one is given; `open_progress` is entered for each round's plan. `report` receives
-    a line before the first round and after each one. A search that was ended anywhere continues when called again.
+    a line before each round. A search that was ended anywhere continues when called again.
 
     Raises InputError or CogxError, before anything runs, for a file with other axes than seed and
     num_inference_steps, a single prompt, a ladder without the reference, counts that the scheduler gets wrong, and a

@@ -79,7 +79,7 @@ def test_runs_are_listed_filtered_sorted_and_typed(invoke: Invoke) -> None:
     assert (list(ascending), list(descending)) == ([1.0, 6.0], [6.0, 1.0])
     for condition, message in {
         "clip_scor>1": "no column 'clip_scor' among these runs; did you mean 'clip_score'?",
-        "seed>many": "seed is a number and 'many' is none",
+        "seed>many": "seed is a number, 'many' is not",
         "seed": "write it as COLUMN>VALUE",
     }.items():
         wrong = invoke("runs", "--where", condition)
