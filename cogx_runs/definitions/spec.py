@@ -163,6 +163,8 @@ CONFIG_FIELDS = names_where(ROLES, lambda role: role.logged is not Logged.ELSEWH
 """Parameters of a run's configuration."""
 PARAM_FIELDS = names_where(ROLES, lambda role: role.logged is Logged.PARAM)
 """Parameters that are logged as a run's params."""
+MACHINE_FIELDS = names_where(ROLES, lambda role: role.is_of_machine)
+"""Parameters that are certain only once the cell has run: a reused cell may come from another machine."""
 
 
 def short_name(parameter: str) -> str:
