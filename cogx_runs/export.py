@@ -10,30 +10,31 @@ from cogx_runs.analysis.frame import load_runs
 from cogx_runs.definitions.spec import ROLES, short_name
 from cogx_runs.errors import CogxError
 from cogx_runs.formatting import write_exact
-from cogx_runs.system.disk import make_folder
+from cogx_runs.system.disk import create_folder
 from cogx_runs.tracking.artifacts import VIDEO
-from cogx_runs.tracking.columns import axis_column, param_column, tag_column
+from cogx_runs.tracking.columns import EXPERIMENT, RUN_ID, STATUS, axis_column, param_column, tag_column
+from cogx_runs.tracking.run import RunState
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.tracking.tags import OUTPUT_HASH
 
 
 def export_runs(sweep: str, directory: Path, *, tracking_uri: str | None = None) -> list[Path]:
-    """Write `DIR/exp1_guidance_scale/panda_guitar_gs6.mp4` for each finished run, and `runs.csv` beside them.
+    """Writes `DIR/exp1_guidance_scale/panda_guitar_gs6.mp4` for each finished run, and `runs.csv` next to them.
 
-    Each file appears whole or not at all. Where two runs would have one name, the output hash tells them apart.
+    Each file appears whole or not at all. The output hash is added to names that two runs would share.
     Returns the files written. Raises CogxError where the sweep has no finished run or `directory` cannot be written.
     """
-    make_folder(directory)
-    runs = load_runs(sweep, where=["status=FINISHED"], tracking_uri=tracking_uri)
+    create_folder(directory)
+    runs = load_runs(sweep, where=[f"{STATUS}={RunState.FINISHED}"], tracking_uri=tracking_uri)
     if runs.empty:
         raise CogxError(f"{sweep}: has no finished run to export")
     runs.insert(4, "file", _file_names(runs))
     store = RunStore(tracking_uri)
     written = []
-    for experiment, group in runs.groupby("experiment", sort=False):
+    for experiment, group in runs.groupby(EXPERIMENT, sort=False):
         folder = directory / str(experiment)
         folder.mkdir(parents=True, exist_ok=True)
-        for run_id, name in zip(group["run_id"], group["file"], strict=True):
+        for run_id, name in zip(group[RUN_ID], group["file"], strict=True):
             with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as temporary:
                 video = store.download(run_id, VIDEO, Path(temporary))
                 written.append(video.replace(folder / name))
@@ -45,7 +46,7 @@ def export_runs(sweep: str, directory: Path, *, tracking_uri: str | None = None)
 
 
 def _file_names(runs: pd.DataFrame) -> list[str]:
-    """The old name of each run's video, with its output hash where the name alone is not unique."""
+    """Names each run's video as the old scripts did, with its output hash where the name is not unique."""
     stems = []
     for row in runs.to_dict("records"):
         swept = axis_column("")
@@ -53,7 +54,7 @@ def _file_names(runs: pd.DataFrame) -> list[str]:
         values = {axis: row[param_column(axis)] for axis in axes if not pd.isna(row[axis_column(axis)])}
         suffixes = [f"{ROLES[axis].suffix or short_name(axis)}{write_exact(value)}" for axis, value in values.items()]
         stems.append("_".join([str(row[param_column("prompt_name")]), *suffixes]))
-    keys = [f"{experiment}/{stem}" for experiment, stem in zip(runs["experiment"], stems, strict=True)]
+    keys = [f"{experiment}/{stem}" for experiment, stem in zip(runs[EXPERIMENT], stems, strict=True)]
     return [
         f"{stem}.mp4" if keys.count(key) == 1 else f"{stem}_{identity[:6]}.mp4"
         for stem, key, identity in zip(stems, keys, runs[tag_column(OUTPUT_HASH)], strict=True)

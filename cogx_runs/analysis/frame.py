@@ -13,8 +13,8 @@ from cogx_runs.errors import CogxError, did_you_mean
 from cogx_runs.metrics.registry import cards
 from cogx_runs.tracking.columns import (
     METRICS,
-    OF_THE_RUN,
     PARAMS,
+    RUN_COLUMNS,
     START_TIME,
     TAGS,
     axis_column,
@@ -80,7 +80,7 @@ def distinguishing_parameters(frame: pd.DataFrame) -> list[str]:
     is left to the model.
     """
     found = []
-    for name in names_where(ROLES, lambda role: role.tells_apart):
+    for name in names_where(ROLES, lambda role: role.is_distinguishing):
         column, swept = param_column(name), axis_column(name)
         if column not in frame.columns:
             continue
@@ -97,7 +97,7 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     """Converts the columns of numbers and times to their types."""
     hints = get_type_hints(RunSpec)
     known = [*(metric_column(name) for name in cards()), *(param_column(name) for name in sorted(LOGGED))]
-    frame = frame.reindex(columns=list(dict.fromkeys([*OF_THE_RUN, *frame.columns, *known])))
+    frame = frame.reindex(columns=list(dict.fromkeys([*RUN_COLUMNS, *frame.columns, *known])))
     types: dict[str, Any] = {}
     for column in frame.columns:
         if column.startswith(METRICS):

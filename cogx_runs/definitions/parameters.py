@@ -1,4 +1,4 @@
-"""The parameters of a configuration: each says once what it is and what it does."""
+"""The parameters of a configuration, each declared once with its type, description and role."""
 
 from typing import Annotated, Literal
 
@@ -18,14 +18,14 @@ OLD_NAMES = {
     "frames": "num_frames",
     "seeds": "seed",
 }
-"""The names that the scripts before this tool used, for a better suggestion."""
+"""Names in the scripts that preceded this tool, for a better suggestion."""
 
 MATCHED: dict[Scheduler, Scheduler] = {"ddim": "ddim_matched", "dpm": "dpm_matched"}
-"""By each of diffusers' schedulers, the one whose steps match its timesteps at every count."""
+"""For each of diffusers' schedulers, the one whose steps match its timesteps at every count."""
 
 
 def is_guided(guidance_scale: float) -> bool:
-    """Tells whether guidance is on: then each step takes two passes."""
+    """Checks whether guidance is on: then each step takes two passes."""
     return guidance_scale > 1
 
 
@@ -33,7 +33,7 @@ _SIZE = Role(changes=Changes.PIXELS, warms=Warms.STEP | Warms.DECODING, costs=Tr
 
 
 class Parameters(Frozen):
-    """Holds one configuration; null means the model's own value."""
+    """One configuration; null means the model's own value."""
 
     model: Annotated[
         str,
@@ -121,7 +121,7 @@ class Parameters(Frozen):
     vae_slicing: Annotated[
         bool,
         Field(description="Decode the videos of a batch one by one: less memory, same pixels."),
-        Role(changes=Changes.NOTHING, is_judged=False, tells_apart=False),
+        Role(changes=Changes.NOTHING, is_judged=False, is_distinguishing=False),
     ] = True
     placement: Annotated[
         Placement,
@@ -151,15 +151,15 @@ class Parameters(Frozen):
     abort_degenerate: Annotated[
         bool,
         Field(description="End a run early, as failed, once what it denoises to is noise, flat or not finite."),
-        Role(changes=Changes.NOTHING, is_judged=False, tells_apart=False),
+        Role(changes=Changes.NOTHING, is_judged=False, is_distinguishing=False),
     ] = False
 
 
 SWEPT = names_where(roles_of(Parameters), lambda role: role.changes is not Changes.NOTHING)
-"""Parameters that can be an axis: cells that differ in any other would all be one."""
+"""Parameters that can be an axis: cells that differ in any other are the same cell."""
 RESOLVED = tuple(
     name
     for name, role in roles_of(Parameters).items()
     if Parameters.model_fields[name].default is None and role.logged is Logged.PARAM
 )
-"""Parameters whose null the model or the device resolves, so that it would be another value elsewhere."""
+"""Parameters whose null the model or the device resolves, to another value elsewhere."""

@@ -10,19 +10,19 @@ from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
 
 @dataclass(frozen=True)
 class Prompt:
-    """Names a text to make videos of."""
+    """A named text to generate videos from."""
 
     name: str
     text: str
     where: str
-    """The file it was read from, or how else it was given."""
+    """The file of the prompt, or another description of its source."""
 
 
 class PromptLibrary:
-    """Finds the prompts of one folder: every `NAME.txt` in it is the prompt NAME."""
+    """The prompts of one folder: every `NAME.txt` in it is the prompt NAME."""
 
     def __init__(self, directory: Path, given: Prompt | None = None) -> None:
-        """Takes the prompts of `directory`, and `given`, one that comes from elsewhere."""
+        """Lists the prompts of `directory`, and adds `given`, a prompt from elsewhere."""
         self.directory = directory
         self._given = given
         self._files = {path.stem: path for path in sorted(directory.glob("[!.]*.txt")) if path.is_file()}
@@ -45,6 +45,7 @@ class PromptLibrary:
 
     @property
     def names(self) -> list[str]:
+        """Names of the prompts in files, sorted."""
         return list(self._files)
 
     def read(self, name: str) -> Prompt:
@@ -65,7 +66,7 @@ class PromptLibrary:
         return Prompt(name, text, str(path))
 
     def select(self, names: Sequence[str] | None, where: str) -> list[Prompt]:
-        """Reads the named prompts in that order, or all for None. Raises InputError naming every one that is wrong."""
+        """Reads the named prompts in that order, or all for None. Raises InputError naming every invalid one."""
         prompts, mistakes = [], []
         for index, name in enumerate(self.names if names is None else names):
             try:

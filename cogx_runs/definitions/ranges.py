@@ -1,4 +1,4 @@
-"""What a search by Optuna may choose from, and for what, as a sweep file says it."""
+"""Ranges and objectives of a search by Optuna, as a sweep file defines them."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,17 +15,16 @@ WINNERS_CURSE = (
     "The best of many noisy trials looks better than it is (the winner's curse): confirm it with a sweep of it and "
     "the base on other seeds, compared in pairs."
 )
-"""To be said wherever the best of a search is shown."""
+"""Warning wherever the best trials of a search are shown."""
 
 
 def front(
     points: Mapping[Key, Sequence[float]], directions: Sequence[Direction], degenerate: Mapping[Key, int]
 ) -> list[Key]:
-    """Finds those whose values in the objectives no other beats: the best, or those that tie; of two objectives the
-    Pareto front. The best in the first objective first, what ties in the order given.
+    """Selects the points that no other beats in the objectives: the best, or those that tie; for two objectives the
+    Pareto front. The best in the first objective comes first; ties keep the order given.
 
-    Only those with the fewest degenerate videos are compared: some metrics take a video that stands still for the best
-    of all.
+    Only those with the fewest degenerate videos are compared: some metrics rate a frozen video best of all.
     """
     fewest = min((degenerate[key] for key in points), default=0)
     signs = [1 if direction == "maximize" else -1 for direction in directions]
@@ -49,16 +48,16 @@ def _number(value: Any) -> int | float:
 
 
 _Number = Annotated[int | float, PlainValidator(_number)]
-"""Whole as it was written: pydantic's own union would tell a mistake twice."""
+"""A number, whole where it was written so; pydantic's own union would report a mistake twice."""
 
 
 class Range(Frozen):
-    """Goes from `low` to `high`, both among the values."""
+    """A range of values from `low` to `high`, both included."""
 
     low: _Number
     high: _Number
     step: _Number | None = None
-    """Between neighbouring values; None is 1 for whole numbers, and any value between for others."""
+    """Distance of neighbouring values; None is 1 for whole numbers, and any value between for others."""
     log: bool = False
     """Whether values are drawn evenly on a logarithmic scale."""
 
@@ -76,13 +75,13 @@ class Range(Frozen):
         return tuple(self.rounded(self.low + index * self.step) for index in range(self._steps() + 1))
 
     def rounded(self, value: float) -> float:
-        """Rounds a number to what is proposed: four significant digits, so that it can be read and named."""
+        """Rounds a proposed number to four significant digits, so that it can be read and named, within the range."""
         if self.step is not None:
             return round(value, 10)
         return min(max(float(f"{value:.4g}"), self.low), self.high)
 
     def faults(self) -> Iterator[str]:
-        """Tells what keeps it from being a range, as clauses."""
+        """Yields the faults of the range, as clauses."""
         if self.step is not None and self.step <= 0:
             yield f"step {self.step:g} is not above 0"
             return
@@ -103,7 +102,7 @@ class Range(Frozen):
 
 
 class OptunaSearch(Frozen):
-    """Says how `vary: optuna` searches: a budget, and what is to become better."""
+    """The search of `vary: optuna`: its budget and its objectives."""
 
     trials: int = Field(ge=1, description="The budget: how many configurations are tried, each on every prompt.")
     objectives: list[str] = Field(description="One or two metrics; a trial's value is the mean over its cells.")
@@ -112,7 +111,7 @@ class OptunaSearch(Frozen):
     )
     seed: int = Field(0, ge=0, description="Of Optuna's draws, not of the videos.")
     seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**63)]], Field(min_length=1)] | None = Field(
-        None, description="Of the videos: each trial is made with each, and averaged over; null is `base`'s one."
+        None, description="Of the videos: each trial runs with each, and is averaged over them; null is `base`'s one."
     )
     startup_trials: int = Field(
         10, ge=0, description="So many finished trials are drawn at random before Optuna learns from them."
@@ -134,7 +133,7 @@ class OptunaSearch(Frozen):
 def check_ranges(
     axes: Mapping[str, Any], parameters: type[BaseModel], searched: bool, file: str, mistakes: list[Mistake]
 ) -> dict[str, Range]:
-    """Checks each axis that is a range, its numbers in the type that `parameters` have; mistakes go into `mistakes`.
+    """Checks each axis that is a range and converts its numbers to the type of the parameter; adds to `mistakes`.
 
     `searched` is whether the file asks for a search: else there are no ranges.
     """
@@ -152,21 +151,21 @@ def check_ranges(
             try:
                 checked[name] = _typed(name, Range.model_validate(content), parameters, where, mistakes)
             except ValidationError:
-                continue  # told with the file's other mistakes
+                continue  # reported with the file's other mistakes
     return checked
 
 
 def _typed(name: str, given: Range, parameters: type[BaseModel], where: str, mistakes: list[Mistake]) -> Range:
-    """The range with its numbers in the parameter's type; what is wrong goes into `mistakes`."""
-    kind = _number_type(parameters.model_fields[name].annotation)
+    """Converts the range's numbers to the parameter's type; adds to `mistakes`."""
+    number = _number_type(parameters.model_fields[name].annotation)
     numbers = {key: value for key, value in given.model_dump(exclude={"log"}).items() if value is not None}
-    if kind is None:
+    if number is None:
         mistakes.append(Mistake(where, "is no number, and has no range; list the values to choose from"))
         return given
-    if kind is int and any(isinstance(value, float) for value in numbers.values()):
+    if number is int and any(isinstance(value, float) for value in numbers.values()):
         mistakes.append(Mistake(where, "is a whole number; write low, high and step as such"))
         return given
-    found = Range(**{key: kind(value) for key, value in numbers.items()}, log=given.log)
+    found = Range(**{key: number(value) for key, value in numbers.items()}, log=given.log)
     mistakes += [Mistake(where, fault) for fault in found.faults()]
     for end in ("low", "high"):
         try:
@@ -178,9 +177,9 @@ def _typed(name: str, given: Range, parameters: type[BaseModel], where: str, mis
 
 
 def _number_type(annotation: Any) -> type[int] | type[float] | None:
-    """The type of a parameter that is a number, or a number or null; None for any other."""
-    kinds = set(get_args(annotation) or (annotation,)) - {type(None)}
-    for kind in (int, float):
-        if kinds == {kind}:
-            return kind
+    """Returns the type of a parameter that is a number, or a number or null; None for any other."""
+    types = set(get_args(annotation) or (annotation,)) - {type(None)}
+    for number in (int, float):
+        if types == {number}:
+            return number
     return None

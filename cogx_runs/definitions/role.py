@@ -1,4 +1,4 @@
-"""What a parameter does, said once where it is declared; every list of parameters follows from it."""
+"""The role of a parameter, declared once with it; every list of parameters is derived from the roles."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,21 +9,21 @@ from pydantic import BaseModel
 
 
 class Changes(Enum):
-    """Names what another value makes another one of."""
+    """The result that changes with the value."""
 
     PIXELS = auto()
     """The video; part of the signature."""
     WEIGHTS = auto()
-    """The video, by the weights that it names; `model_revision` stands for it in the signature."""
+    """The video, by the weights that the value names; in the signature as `model_revision`."""
     FILE = auto()
     """The mp4 of the same pixels; part of the output hash."""
     SCORE = auto()
-    """What is measured of the same pixels; part of the output hash."""
+    """The scores of the same pixels; part of the output hash."""
     NOTHING = auto()
 
 
 class Reloads(Flag):
-    """Names what must be loaded anew for another value."""
+    """The parts that another value needs loaded again."""
 
     NOTHING = 0
     PIPELINE = auto()
@@ -31,7 +31,7 @@ class Reloads(Flag):
 
 
 class Warms(Flag):
-    """Names what must be warmed up, or compiled, anew for another value."""
+    """The parts that another value needs warmed up, or compiled, again."""
 
     NOTHING = 0
     STEP = auto()
@@ -39,60 +39,60 @@ class Warms(Flag):
 
 
 class Logged(Enum):
-    """Names where a run says it."""
+    """The place of the value in a tracked run."""
 
     PARAM = auto()
     TEXT = auto()
-    """In an artifact and a tag: it may be too long for a param."""
+    """An artifact and a tag: the value may be too long for a param."""
     ELSEWHERE = auto()
-    """Within another field, or a tag of its own kind."""
+    """Within another field, or a separate tag."""
 
 
 class Compared(Enum):
-    """Tells whether runs that differ in it are compared along it."""
+    """The comparison of runs that differ in the parameter."""
 
     ALONG = auto()
     NEVER = auto()
     AS_DRAWS = auto()
-    """Only how far they differ: each value is one draw, none is better."""
+    """Compared as random draws: only their spread counts, no value is better."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Role:
-    """Says what one parameter does."""
+    """The effects of one parameter."""
 
     changes: Changes
     reloads: Reloads = Reloads.NOTHING
     warms: Warms = Warms.NOTHING
     costs: bool = False
-    """Whether times of one value tell nothing about another's, so that they are learned apart. What time follows from
-    by a formula (steps, frames, guidance) is in `planning/cost.py`."""
+    """Whether times of one value do not predict another's, so that they are learned separately.
+    `planning/cost.py` has the formula for steps, frames and guidance."""
     acts_as: Callable[[Any], object] | None = None
-    """What shapes, advice and warm-up see of the value; None for the value itself."""
+    """Reduction of the value to what shapes, advice and warm-up depend on; None for the value itself."""
     logged: Logged = Logged.PARAM
     is_of_machine: bool = False
-    """Whether it is certain only once the cell is made: a reused one was made elsewhere."""
+    """Whether it is certain only once the cell has run: a reused cell may come from another machine."""
     compared: Compared = Compared.ALONG
     mixes: bool = True
-    """Whether figures of different values may be averaged."""
+    """Whether metrics of runs with different values may be averaged."""
     is_shape: bool = False
     """Whether videos that differ in it cannot be compared frame by frame."""
     is_judged: bool = True
-    """Whether the rules of advice look at it."""
-    tells_apart: bool = True
-    """Whether tables name it where runs differ in it: not what the prompt or the model tells, or has no effect."""
+    """Whether the rules of advice depend on it."""
+    is_distinguishing: bool = True
+    """Whether tables name it where runs differ in it: not where prompt or model imply it, or it has no effect."""
     short: str = ""
-    """Its name on the command line, in the names of runs and in tables; empty for its own."""
+    """Short name on the command line, in the names of runs and in tables; empty for the parameter's name."""
     suffix: str = ""
-    """Its name in exported files; empty for `short`."""
+    """Name in exported files; empty for `short`."""
     is_stated: bool = False
-    """Whether the command that makes a cell again always says it, by the option of its short name."""
+    """Whether the command that reproduces a cell always states it, by the option of its short name."""
     asked: int = 4
-    """How soon a reader of a report asks for it: 0 first; what is equal stays in the fields' order."""
+    """Order of the parameter in reports: 0 first; equal numbers keep the fields' order."""
 
 
 def roles_of(model: type[BaseModel]) -> dict[str, Role]:
-    """Finds the role of each field, in order; a field that a subclass narrows keeps the role that it was declared with.
+    """Collects the role of each field, in order; a field that a subclass narrows keeps its declared role.
 
     Raises TypeError for a field without one.
     """
@@ -102,11 +102,11 @@ def roles_of(model: type[BaseModel]) -> dict[str, Role]:
         declared = [base.model_fields[name] for base in bases if name in base.model_fields]
         role = next((one for field in declared for one in field.metadata if isinstance(one, Role)), None)
         if role is None:
-            raise TypeError(f"{model.__name__}.{name} has no Role: say what it changes where it is declared")
+            raise TypeError(f"{model.__name__}.{name} has no Role: annotate it where it is declared")
         found[name] = role
     return found
 
 
 def names_where(roles: Mapping[str, Role], holds: Callable[[Role], object]) -> tuple[str, ...]:
-    """Lists the names of those whose role is so, in the fields' order."""
+    """Selects the parameters whose role satisfies `holds`, in the fields' order."""
     return tuple(name for name, role in roles.items() if holds(role))

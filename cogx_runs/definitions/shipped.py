@@ -1,4 +1,4 @@
-"""The sweeps and prompts that come with the package, and `init`, which lays them out in a folder."""
+"""The sweeps and prompts that come with the package, and `init`, which copies them into a folder."""
 
 from pathlib import Path
 
@@ -12,9 +12,9 @@ PROMPTS = _ROOT / "prompts"
 
 
 def init(directory: Path) -> list[Path]:
-    """Copies the shipped `sweeps/` and `prompts/` into `directory`, beside an empty `mlruns/`.
+    """Copies the shipped `sweeps/` and `prompts/` into `directory`, and creates an empty `mlruns/` there.
 
-    Files that are there already with the same content are left as they are. Returns the files written. Raises
+    Files with the same content are left as they are. Returns the files written. Raises
     CogxError, having written nothing, when a file there differs from the shipped one.
     """
     if directory.exists() and not directory.is_dir():

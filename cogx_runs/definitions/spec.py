@@ -1,4 +1,4 @@
-"""Cells, fully resolved, and what identifies their pixels, files and scores."""
+"""Fully resolved cells, and the identities of their pixels, files and scores."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ _WEIGHTS = Reloads.PIPELINE | Reloads.VAE
 
 @dataclass(frozen=True)
 class Workload:
-    """Holds what of a cell decides how much memory it takes."""
+    """The parameters of a cell that determine its memory."""
 
     dtype: Dtype
     num_frames: int
@@ -30,28 +30,28 @@ class Workload:
 
 
 class Origin(Frozen):
-    """Holds what a cell is besides its parameters: its text, and the weights that its model resolved to."""
+    """Fields of a cell besides its parameters: its text, and the weights to which its model is resolved."""
 
     sweep: Annotated[str, _OF_THE_SWEEP]
     prompt_name: Annotated[
-        str, Role(changes=Changes.NOTHING, compared=Compared.NEVER, tells_apart=False, is_judged=False)
+        str, Role(changes=Changes.NOTHING, compared=Compared.NEVER, is_distinguishing=False, is_judged=False)
     ]
     prompt: Annotated[str, Role(changes=Changes.PIXELS, logged=Logged.TEXT, compared=Compared.NEVER)]
     model: str
     """The name of the model's card."""
     model_source: Annotated[
         str,
-        Role(changes=Changes.NOTHING, reloads=_WEIGHTS, compared=Compared.NEVER, tells_apart=False),
+        Role(changes=Changes.NOTHING, reloads=_WEIGHTS, compared=Compared.NEVER, is_distinguishing=False),
     ]
     model_revision: Annotated[
         str, Role(changes=Changes.PIXELS, reloads=_WEIGHTS, costs=True, compared=Compared.NEVER, mixes=False)
     ]
-    max_sequence_length: Annotated[int, Role(changes=Changes.PIXELS, tells_apart=False)]
+    max_sequence_length: Annotated[int, Role(changes=Changes.PIXELS, is_distinguishing=False)]
     device: Annotated[Device, Role(changes=Changes.NOTHING, reloads=_WEIGHTS, is_of_machine=True)]
 
 
 class RunSpec(Parameters, Origin):
-    """Holds a cell: one configuration without nulls, one prompt, one seed, one video."""
+    """A cell: one configuration without nulls, one prompt, one seed, one video."""
 
     height: int
     width: int
@@ -64,7 +64,7 @@ class RunSpec(Parameters, Origin):
     """The parameters that the sweep varies."""
 
     def replace(self, **changes: Any) -> Self:
-        """Makes the cell with other values, checked; pydantic's own copy would keep the identity that is cached."""
+        """Returns the cell with other values, checked; pydantic's own copy would keep the cached identity."""
         return type(self)(**{name: getattr(self, name) for name in ROLES} | changes)
 
     @cached_property
@@ -79,7 +79,7 @@ class RunSpec(Parameters, Origin):
 
     @property
     def outputs(self) -> dict[str, Any]:
-        """What file and scores depend on, beside the pixels and the metrics' definitions."""
+        """Parameters on which file and scores depend, besides the pixels and the metrics' definitions."""
         return {name: getattr(self, name) for name in OUTPUT_FIELDS}
 
     @property
@@ -89,7 +89,7 @@ class RunSpec(Parameters, Origin):
 
     @property
     def model_key(self) -> tuple[str, str]:
-        """Source and revision, by which a plan keeps the model's card."""
+        """Source and revision, the key of the model's card in a plan."""
         return self.model_source, self.model_revision
 
     @property
@@ -109,42 +109,42 @@ class RunSpec(Parameters, Origin):
 
     @property
     def pipeline_key(self) -> tuple[object, ...]:
-        """What a loaded pipeline is good for: cells with another key need another one."""
+        """Key of the loaded pipeline: cells with another key need another one."""
         return self._acting(lambda role: Reloads.PIPELINE in role.reloads)
 
     @property
     def vae_key(self) -> tuple[object, ...]:
-        """What must be the same for one pipeline's VAE to decode for another."""
+        """Key of the VAE: pipelines with the same key can share it."""
         return self._acting(lambda role: Reloads.VAE in role.reloads)
 
     @property
     def shape(self) -> tuple[object, ...]:
-        """What a denoising step is warmed up, or compiled, for."""
+        """Key of the denoising step that is warmed up, or compiled."""
         return self._acting(lambda role: Warms.STEP in role.warms)
 
     @property
     def decoding_shape(self) -> tuple[object, ...]:
-        """What decoding is warmed up for."""
+        """Key of the decoding that is warmed up."""
         return self._acting(lambda role: Warms.DECODING in role.warms)
 
     @property
     def judged(self) -> tuple[object, ...]:
-        """What the rules of advice look at."""
+        """Values on which the rules of advice depend."""
         return self._acting(lambda role: role.is_judged)
 
     @property
     def workload(self) -> Workload:
-        """What decides how much memory it takes."""
+        """Parameters that determine its memory."""
         return Workload(**{field.name: getattr(self, field.name) for field in fields(Workload)})
 
     @property
     def axis_values(self) -> dict[str, float]:
-        """The swept values that are numbers."""
+        """Swept values that are numbers."""
         values = {axis: getattr(self, axis) for axis in self.axes}
         return {axis: float(value) for axis, value in values.items() if _is_number(value)}
 
     def _acting(self, holds: Callable[[Role], object]) -> tuple[object, ...]:
-        """What the parameters of such a role act as."""
+        """Returns the values, reduced by `acts_as`, of the parameters whose role satisfies `holds`."""
         values = {name: getattr(self, name) for name in names_where(ROLES, holds)}
         acts = {name: ROLES[name].acts_as for name in values}
         return tuple(value if (act := acts[name]) is None else act(value) for name, value in values.items())
@@ -152,29 +152,28 @@ class RunSpec(Parameters, Origin):
 
 ROLES = roles_of(RunSpec)
 PIXEL_FIELDS = names_where(ROLES, lambda role: role.changes is Changes.PIXELS)
-"""What changes the pixels."""
+"""Parameters that change the pixels."""
 FILE_FIELDS = names_where(ROLES, lambda role: role.changes is Changes.FILE)
-"""What changes the file, not the pixels."""
+"""Parameters that change the file, not the pixels."""
 SCORE_FIELDS = names_where(ROLES, lambda role: role.changes is Changes.SCORE)
-"""What changes scores, not the pixels."""
+"""Parameters that change scores, not the pixels."""
 OUTPUT_FIELDS = (*FILE_FIELDS, *SCORE_FIELDS)
-"""What changes file or scores, not the pixels."""
+"""Parameters that change file or scores, not the pixels."""
 CONFIG_FIELDS = names_where(ROLES, lambda role: role.logged is not Logged.ELSEWHERE)
-"""What a run's configuration says."""
+"""Parameters of a run's configuration."""
 PARAM_FIELDS = names_where(ROLES, lambda role: role.logged is Logged.PARAM)
-"""What is logged as a run's params."""
-
+"""Parameters that are logged as a run's params."""
 MACHINE_FIELDS = names_where(ROLES, lambda role: role.is_of_machine)
-"""What is certain only once the cell is made: a reused one was made elsewhere."""
+"""Parameters that are certain only once the cell has run: a reused cell may come from another machine."""
 
 
 def short_name(parameter: str) -> str:
-    """Returns its name on the command line, in the names of runs and in tables."""
+    """Returns the name of a parameter on the command line, in the names of runs and in tables."""
     return (ROLES[parameter].short if parameter in ROLES else "") or parameter
 
 
 def output_hash(signature: str, outputs: Mapping[str, Any], metric_versions: Mapping[str, str]) -> str:
-    """Hashes what identifies pixels, file and scores; `outputs` are the values of OUTPUT_FIELDS."""
+    """Hashes the identity of pixels, file and scores; `outputs` are the values of OUTPUT_FIELDS."""
     return _digest({"signature": signature, **outputs, "metrics": metric_versions})
 
 

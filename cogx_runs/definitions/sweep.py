@@ -26,7 +26,7 @@ ExperimentName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0
 
 
 class RandomDraw(Frozen):
-    """Says how `vary: random` draws cells from the grid, without repetition."""
+    """The draw of `vary: random` from the cells of the grid, without repetition."""
 
     count: int = Field(ge=1)
     seed: int = Field(0, ge=0)
@@ -66,11 +66,11 @@ class _IncludeFile(Frozen):
 
 
 class Sweep(Frozen):
-    """Describes one sweep, checked: the experiment `name`, and what is varied around `base`."""
+    """One sweep, checked: the experiment `name`, and the axes varied around `base`."""
 
     name: str
     file: str
-    """Where it was read from, as the user named it; `(command line)` for one made there."""
+    """The file as the user named it; `(command line)` for a sweep without a file."""
     description: str
     prompts: tuple[str, ...] | None
     """Prompt names in order; None for all of the library."""
@@ -80,13 +80,13 @@ class Sweep(Frozen):
     vary: Vary
     random: RandomDraw | None = None
     ranges: dict[str, Range] = Field(default_factory=dict)
-    """Those of `axes` that are ranges, which only a search has."""
+    """The `axes` that are ranges, which only a search has."""
     optuna: OptunaSearch | None = None
     overridden: frozenset[str] = frozenset()
-    """Parameters of `base` that the command line set."""
+    """Parameters of `base` that the command line sets."""
 
     def where(self, parameter: str) -> str:
-        """Names the place that set `parameter`, as `file:dotted.path`."""
+        """Returns the place that sets `parameter`, as `file:dotted.path`."""
         if parameter in self.axes:
             return f"{self.file}:axes.{parameter}"
         if parameter in self.overridden:
@@ -95,7 +95,7 @@ class Sweep(Frozen):
 
 
 def parameters_of(overrides: Mapping[str, Any]) -> Parameters:
-    """Returns the defaults with what the command line sets. Raises InputError naming every mistake."""
+    """Returns the defaults with the values of the command line. Raises InputError naming every mistake."""
     try:
         return Parameters.model_validate(dict(overrides))
     except ValidationError as error:
@@ -103,7 +103,7 @@ def parameters_of(overrides: Mapping[str, Any]) -> Parameters:
 
 
 def load_sweeps(files: Sequence[str | Path], overrides: Mapping[str, Any] | None = None) -> list[Sweep]:
-    """Reads sweep files, those that they include too, in order.
+    """Reads sweep files, with those that they include, in order.
 
     A bare name such as `guidance` is a file of `sweeps/` here, else the shipped one. `overrides` replace values of
     `base` in every file. Raises InputError naming every mistake of all files.
@@ -138,7 +138,7 @@ def _locate(name: str, mistakes: list[Mistake]) -> Path | None:
                 return candidate
     shipped_names = sorted(file.stem for file in shipped.SWEEPS.glob("*.yaml"))
     mistakes.append(
-        Mistake(name, f"no such sweep file; shipped: {', '.join(shipped_names)} (`cogx-runs init .` lays them out)")
+        Mistake(name, f"no such sweep file; shipped: {', '.join(shipped_names)} (`cogx-runs init .` copies them here)")
     )
     return None
 
@@ -214,7 +214,7 @@ def _load(
 
 
 def _check_axes(axes: Mapping[str, Any], file: str, mistakes: list[Mistake]) -> dict[str, tuple[Any, ...]]:
-    """Each axis with its values in the parameter's type; what is wrong goes into `mistakes`."""
+    """Converts the values of each axis to the parameter's type; adds to `mistakes`."""
     checked = {}
     for name, values in axes.items():
         where = f"{file}:axes.{name}"
@@ -247,11 +247,11 @@ def _nearest_key(name: str, model: type[BaseModel]) -> str:
 _PARTS: dict[str, type[BaseModel]] = {"base": Parameters, "random": RandomDraw, "optuna": OptunaSearch}
 """The models of a file's parts."""
 _OF_TYPES = ("literal['all']", "constrained-list", "list[str]", _LIST, _RANGE)
-"""What pydantic puts in a place and is no key."""
+"""Parts of pydantic's error locations that are not keys."""
 
 
 def _mistakes(error: ValidationError, file: str, model: type[BaseModel], prefix: str = "") -> list[Mistake]:
-    """A pydantic error in our form: file, dotted path, and the nearest valid name for an unknown key."""
+    """Converts a pydantic error: file, dotted path, and the nearest valid name for an unknown key."""
     found: dict[str, str] = {}
     for detail in error.errors():
         parts = [str(part) for part in detail["loc"] if part not in _OF_TYPES]
@@ -275,7 +275,7 @@ def _mistakes(error: ValidationError, file: str, model: type[BaseModel], prefix:
 
 
 class _Loader(yaml.SafeLoader):
-    """Loads YAML safely, and refuses a key that is given twice."""
+    """YAML's safe loader that also rejects a repeated key."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [key.value for key, _ in node.value]

@@ -25,7 +25,7 @@ from cogx_runs.models.cards import ModelCard
 from cogx_runs.progress import Progress
 from cogx_runs.tracking import artifacts, tags
 from cogx_runs.tracking.claims import is_device_shared
-from cogx_runs.tracking.record import beginning_with, params
+from cogx_runs.tracking.record import params, with_prefixes
 from cogx_runs.tracking.run import TrackedRun
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.video import Frames
@@ -185,7 +185,7 @@ class InferenceStage:
         for name, value in _peaks([("decode", decoded.peak)]).items():
             measured[name] = max(value, measured.get(name, 0))
         measured["decode_s"] = decoded.decode_s
-        about = beginning_with(kept.tags, TAGS_OF_LATENTS)
+        about = with_prefixes(kept.tags, TAGS_OF_LATENTS)
         about[tags.LATENTS_FROM] = kept.tags.get(tags.LATENTS_FROM, kept.run_id)
         measured_on = {"device": kept.tags[tags.LATENTS_DEVICE], "placement": kept.tags[tags.LATENTS_PLACEMENT]}
         series = {key: values for key, values in self._store.series(kept).items() if key.startswith("by_step.")}

@@ -22,7 +22,6 @@ from cogx_runs.models.cards import ModelCard
 from cogx_runs.progress import Progress
 from cogx_runs.tracking import artifacts, columns, tags
 from cogx_runs.tracking.record import (
-    beginning_with,
     degenerate_tags,
     frame_series,
     identities,
@@ -30,6 +29,7 @@ from cogx_runs.tracking.record import (
     params,
     score_tags,
     spec_metrics,
+    with_prefixes,
     write_cards,
     write_failures,
 )
@@ -111,7 +111,7 @@ class PostprocessStage:
         metrics = {key: value for key, value in finished.metrics.items() if not key.startswith(columns.AXIS)}
         metrics |= spec_metrics(spec)
         of_scores = tuple(f"{tags.PREFIX}{name}." for name in cards())
-        about = beginning_with(finished.tags, (*TAGS_OF_LATENTS, tags.DEFINITIONS, tags.DEGENERATE, *of_scores))
+        about = with_prefixes(finished.tags, (*TAGS_OF_LATENTS, tags.DEFINITIONS, tags.DEGENERATE, *of_scores))
         about[tags.REUSED_FROM] = finished.tags.get(tags.REUSED_FROM, finished.run_id)
         about |= run_tags(spec, cell.run_id, folder, metrics, about)
         # Where the figures were measured, which is not where this sweep would have run the cell.

@@ -30,17 +30,17 @@ class ClipEncoder:
     memory."""
 
     def __init__(self, clip_model: str) -> None:
-        """Load `ARCHITECTURE:TAG`, `ARCHITECTURE:/a/checkpoint`, `toy`, or a folder that open_clip reads.
+        """Loads `ARCHITECTURE:TAG`, `ARCHITECTURE:/a/checkpoint`, `toy`, or a folder in open_clip's format.
 
-        Raises CogxError for a name or file that cannot be right, WeightsUnavailableError where the weights are not
-        here and cannot be fetched.
+        Raises CogxError for an invalid name or file, WeightsUnavailableError where the weights are neither on this
+        machine nor can be downloaded.
         """
         self._model, self._preprocess, self._tokenizer = _load(clip_model)
         self._texts: dict[str, npt.NDArray[np.float32]] = {}
 
     def embed_frames(self, frames: Frames, *, as_vbench: bool = False) -> npt.NDArray[np.float32]:
-        """Image embeddings of frames (uint8, T x H x W x C), T x D, not normalised: of frames scaled by CLIP's own
-        preprocessing, or by VBench's."""
+        """Embeds frames (uint8, T x H x W x C) scaled by CLIP's own preprocessing, or by VBench's; T x D, not
+        normalised."""
         pixels = self._vbench_pixels if as_vbench else self._own_pixels
         with torch.no_grad():
             batches = [
@@ -57,7 +57,7 @@ class ClipEncoder:
         return vbench_pixels(frames, expected["size"][0], expected["mean"], expected["std"])
 
     def embed_text(self, prompt: str) -> npt.NDArray[np.float32]:
-        """Text embedding, D, not normalised; a text beyond CLIP's context is cut with its end token kept."""
+        """Embeds a text; D values, not normalised. A text beyond CLIP's context is cut, its end token kept."""
         if prompt not in self._texts:
             with torch.no_grad():
                 self._texts[prompt] = self._model.encode_text(self._tokenizer([prompt]))[0].float().numpy()
@@ -66,12 +66,12 @@ class ClipEncoder:
 
 @cache
 def encoder_of(clip_model: str) -> ClipEncoder:
-    """The encoder of a CLIP, loaded once. Raises what ClipEncoder raises."""
+    """Returns the encoder of a CLIP, loaded once. Raises what ClipEncoder raises."""
     return ClipEncoder(clip_model)
 
 
 def check_clip(clip_model: str) -> None:
-    """Raise what loading this CLIP would raise, as far as that can be known without loading it."""
+    """Checks a CLIP without loading it. Raises the errors of loading it that can be found that way."""
     _locate(clip_model)
 
 
@@ -111,7 +111,7 @@ def _locate(clip_model: str) -> _Located:
 
 
 def _needs_quick_gelu(architecture: str, tag: str) -> bool:
-    """Whether the weights were trained with QuickGELU; open_clip only warns where the architecture lacks it."""
+    """Checks whether the weights were trained with QuickGELU; open_clip only warns where the architecture lacks it."""
     return bool(open_clip.get_pretrained_cfg(architecture, tag).get("quick_gelu", False))
 
 
@@ -123,7 +123,7 @@ def _any_weights_cached(repository: str) -> bool:
 def _load(clip_model: str) -> tuple[Any, Any, Any]:
     located = _locate(clip_model)
     try:
-        with _quiet_logging(), no_init_weights():  # the weights are read over it: seconds of random numbers for nothing
+        with _quiet_logging(), no_init_weights():  # random initial weights take seconds, and are overwritten
             model, _, preprocess = open_clip.create_model_and_transforms(
                 located.model_name,
                 pretrained=located.pretrained,
@@ -132,14 +132,14 @@ def _load(clip_model: str) -> tuple[Any, Any, Any]:
             )
             tokenizer = open_clip.get_tokenizer(located.model_name)
     except (OSError, RuntimeError, ValueError) as error:
-        kind = WeightsUnavailableError if "download" in str(error) else CogxError
-        raise kind(f"--clip-model {clip_model}: cannot be loaded: {str(error).splitlines()[0]}") from error
+        error_type = WeightsUnavailableError if "download" in str(error) else CogxError
+        raise error_type(f"--clip-model {clip_model}: cannot be loaded: {str(error).splitlines()[0]}") from error
     return model.eval(), preprocess, tokenizer
 
 
 @contextmanager
 def _quiet_logging() -> Iterator[None]:
-    """open_clip logs its failures to the root logger as well as raising them."""
+    """Silences logging: open_clip logs its failures to the root logger as well as raising them."""
     previous = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:

@@ -22,7 +22,7 @@ CARD = MetricCard(
 
 
 def frame_scores(images: npt.NDArray[np.float32], text: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """100 x the cosine of each image embedding (T x D) with a text embedding (D); T values."""
+    """Computes 100 x the cosine of each image embedding (T x D) with a text embedding (D); T values."""
     images = images / np.linalg.norm(images, axis=-1, keepdims=True)
     scores: npt.NDArray[np.float32] = 100 * (images @ (text / np.linalg.norm(text)))
     return scores
@@ -33,7 +33,7 @@ def _frame_scores(subject: Subject) -> npt.NDArray[np.float32]:
 
 
 def _conditions(subject: Subject) -> dict[str, str]:
-    """The CLIP, and whether it saw the whole prompt."""
+    """Returns the CLIP, and whether it reads the whole prompt."""
     count = count_clip_tokens(subject.prompt, subject.clip_model)
     return {
         "model": subject.clip_model,

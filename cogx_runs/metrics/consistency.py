@@ -1,4 +1,4 @@
-"""What the image embeddings of a video's frames say: its consistency, and its quality by pairs of opposite texts.
+"""Metrics of the image embeddings of a video's frames: consistency, and quality by pairs of opposite texts.
 
 Embeddings are T x D and of any length; only their direction counts.
 """
@@ -12,10 +12,10 @@ import numpy.typing as npt
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.metric import MeanMetric
 from cogx_runs.metrics.subject import Subject
-from cogx_runs.metrics.temporal import require_two
+from cogx_runs.metrics.temporal import require_two_frames
 
 Embeddings = npt.NDArray[np.float32]
-"""T x D, one a frame."""
+"""Image embeddings, T x D, one per frame."""
 
 CLIP_IQA_PROMPTS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -28,13 +28,13 @@ CLIP_IQA_PROMPTS: Mapping[str, tuple[str, str]] = MappingProxyType(
 
 
 def background_consistency(embeddings: Embeddings) -> npt.NDArray[np.float64]:
-    """Of each frame after the first, the mean of its cosines to the frame before it and to the first frame, each at
-    least 0; T - 1 values, whose mean is the metric. 0 to 1, higher is better.
+    """Averages, for each frame after the first, its cosines to the previous and to the first frame, each at least 0;
+    T - 1 values, whose mean is the metric. 0 to 1, higher is better.
 
-    As VBench's `vbench/background_consistency.py` (Huang et al., CVPR 2024), there with CLIP ViT-B/32 on the pixels of
-    `vbench_pixels`. Raises CogxError for a single frame.
+    Follows VBench's `vbench/background_consistency.py` (Huang et al., CVPR 2024), there with CLIP ViT-B/32 on the
+    pixels of `vbench_pixels`. Raises CogxError for a single frame.
     """
-    require_two(len(embeddings), "background consistency")
+    require_two_frames(len(embeddings), "background consistency")
     units = _units(embeddings)
     to_previous = np.einsum("td,td->t", units[1:], units[:-1])
     to_first = units[1:] @ units[0]
@@ -43,23 +43,23 @@ def background_consistency(embeddings: Embeddings) -> npt.NDArray[np.float64]:
 
 
 def adjacent_consistency(embeddings: Embeddings) -> npt.NDArray[np.float64]:
-    """Cosine of each frame to the next; T - 1 values, whose mean is the metric. -1 to 1, higher is better.
+    """Computes the cosine of each frame to the next; T - 1 values, whose mean is the metric. -1 to 1, higher is better.
 
-    The "frame consistency" of Gen-1 (Esser et al., ICCV 2023) and of papers after it: the mean cosine of the CLIP image
-    embeddings of consecutive frames. Raises CogxError for a single frame.
+    Follows the "frame consistency" of Gen-1 (Esser et al., ICCV 2023) and of later papers: the mean cosine of the CLIP
+    image embeddings of consecutive frames. Raises CogxError for a single frame.
     """
-    require_two(len(embeddings), "adjacent-frame consistency")
+    require_two_frames(len(embeddings), "adjacent-frame consistency")
     units = _units(embeddings)
     cosines: npt.NDArray[np.float64] = np.einsum("td,td->t", units[1:], units[:-1])
     return cosines
 
 
 def antonym_scores(embeddings: Embeddings, texts: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """How much nearer each frame is to the first text of a pair than to the second: softmax(100 x cosine).
+    """Computes how much nearer each frame is to the first text of a pair than to the second: softmax(100 x cosine).
 
-    `texts` are P pairs of text embeddings, P x 2 x D; T x P values, 0 to 1, of which a half says nothing. CLIP-IQA
-    (Wang et al., AAAI 2023) as torchmetrics' `CLIPImageQualityAssessment` has it for a CLIP of the user's choice, with
-    the factor of 100 in place of the model's own temperature.
+    `texts` are P pairs of text embeddings, P x 2 x D; T x P values, 0 to 1, of which a half is uninformative. Follows
+    CLIP-IQA (Wang et al., AAAI 2023) as torchmetrics' `CLIPImageQualityAssessment` does for a CLIP of the user's
+    choice, with the factor of 100 in place of the model's own temperature.
     """
     cosines = np.einsum("td,pcd->tpc", _units(embeddings), _units(texts))
     scores: npt.NDArray[np.float64] = 1 / (1 + np.exp(-100 * (cosines[..., 0] - cosines[..., 1])))
@@ -67,7 +67,7 @@ def antonym_scores(embeddings: Embeddings, texts: npt.NDArray[np.float32]) -> np
 
 
 def _units(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Each vector with length 1; in double precision, since cosines of frames are near 1."""
+    """Scales each vector to length 1; in double precision, since cosines of frames are near 1."""
     precise = vectors.astype(float)
     units: npt.NDArray[np.float64] = precise / np.linalg.norm(precise, axis=-1, keepdims=True)
     return units

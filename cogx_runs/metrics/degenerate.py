@@ -1,7 +1,7 @@
 """Degenerate output: noise, one flat colour, a frozen video, numbers that are not finite, each by a stated rule.
 
-The thresholds were chosen on the toy (docs/degenerate.md has the counts). They are of quantities that do not depend on
-the size of a video, so that they can mean the same for a larger model; on a larger one they have not been counted.
+The thresholds were chosen on the toy (docs/degenerate.md has the counts). Their quantities do not depend on the size of
+a video, so that they may hold for a larger model; on a larger one they have not been validated.
 """
 
 from dataclasses import dataclass
@@ -17,25 +17,25 @@ from cogx_runs.video import Frames
 Kind = Literal["nan", "flat", "noise", "frozen"]
 
 RULE_VERSION = "1"
-"""Raised when a verdict would no longer compare with earlier ones."""
+"""Increased when verdicts stop being comparable with earlier ones."""
 FLAT_FRAMES = 5.0
-"""Of 255. A video whose frames spread less is flat."""
+"""Spread of frames, of 255, below which a video is flat."""
 NOISE_FRAMES = 0.2
 NOISE_FRAMES_LATER = 0.75
-"""A video whose frames correlate less over space, and less with later frames, is noise."""
+"""Correlations over space, and with later frames, below both of which a video is noise."""
 FROZEN_FRAMES = 0.005
-"""Part of their spread. A video whose frames change less is frozen."""
+"""Change of frames, as a part of their spread, below which a video is frozen."""
 FLAT_LATENTS = 0.09
-"""Of about 1, to which a model's latents are scaled."""
+"""Spread of latents, of about 1, to which a model scales them, below which a video is flat."""
 NOISE_LATENTS = 0.2
 NOISE_LATENTS_LATER = 0.5
-"""Lower than that of frames: this ends a run, that only tags it."""
+"""Thresholds of noise in latents; the second is lower than that of frames, since it ends a run."""
 CHECKED_AT = (0.4, 0.6, 0.8)
-"""Parts of the steps after which the predicted clean latents are looked at."""
+"""Parts of the steps after which the predicted clean latents are checked."""
 FRAMES_LOOKED_AT = 9
-"""Evenly spaced frames of which spread and correlations are taken; the change is that of all frames."""
+"""Evenly spaced frames from which spread and correlations are computed; the change is that of all frames."""
 FRAMES_LATER = 8
-"""Two latent frames of the VAE, which makes four frames of one: within it even noise holds together."""
+"""Distance of two latent frames: the VAE decodes each to four frames, within which even noise correlates."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class Degenerate:
-    """What a video was found to be, and by which part of the rule."""
+    """The class of a degenerate video, and the findings behind it."""
 
     kind: Kind
     findings: tuple[Finding, ...]
-    """All of which make it that; none where latents are not finite."""
+    """Quantities below their thresholds; none where latents are not finite."""
 
     @property
     def reason(self) -> str:
@@ -66,7 +66,7 @@ class Degenerate:
 
 @dataclass(frozen=True)
 class FrameMeasures:
-    """What the rule looks at in frames: each the median over frames, so that half of a video decides."""
+    """Quantities of frames that the rule checks: each the median over frames, so that half of a video decides."""
 
     spread: float
     """Standard deviation over the pixels of a frame, root mean square over its channels; 0 to 127.5."""
@@ -80,7 +80,7 @@ class FrameMeasures:
 
 @dataclass(frozen=True)
 class LatentMeasures:
-    """What the rule looks at in predicted clean latents: each the median over latent frames."""
+    """Quantities of predicted clean latents that the rule checks: each the median over latent frames."""
 
     spread: float
     """Standard deviation over the places of a frame, root mean square over its channels; NaN where not finite."""
@@ -91,7 +91,7 @@ class LatentMeasures:
 
 
 def measure_frames(frames: Frames, changes: npt.NDArray[np.float64]) -> FrameMeasures:
-    """Measure uint8 frames (T x H x W x C), whose `frame_changes` are given."""
+    """Measures uint8 frames (T x H x W x C), whose `frame_changes` are given."""
     apart = max(1, round(frames.shape[1] / 16))
     ahead = min(FRAMES_LATER, len(frames) - 1)
     starts = len(frames) - ahead
@@ -114,7 +114,7 @@ def measure_frames(frames: Frames, changes: npt.NDArray[np.float64]) -> FrameMea
 
 
 def measure_latents(latents: torch.Tensor) -> LatentMeasures:
-    """Measure latents (t x c x h x w) where they are; those on a GPU are waited for once."""
+    """Measures latents (t x c x h x w) on their own device; a GPU is synchronised once."""
     centred = latents.float() - latents.float().mean((-2, -1), keepdim=True)
     power = centred.square().mean((1, 2, 3))
     down = (centred[..., 1:, :] * centred[..., :-1, :]).mean((1, 2, 3))
@@ -128,9 +128,9 @@ def measure_latents(latents: torch.Tensor) -> LatentMeasures:
 
 
 def judge_frames(measured: FrameMeasures) -> Degenerate | None:
-    """What frames with these measures are; None of a video that is nothing of the kind.
+    """Classifies a video by the measures of its frames; None where it is not degenerate.
 
-    A still scene that was asked for is `frozen` too: nothing in the frames tells it from a video that has stopped.
+    A still scene that the prompt asks for is `frozen` too: its frames do not differ from those of a stuck video.
     """
     return (
         _found("flat", Finding("spread of a frame", measured.spread, FLAT_FRAMES))
@@ -144,9 +144,9 @@ def judge_frames(measured: FrameMeasures) -> Degenerate | None:
 
 
 def judge_latents(measured: LatentMeasures) -> Degenerate | None:
-    """What a video with these predicted clean latents will be; None where it may become a good one.
+    """Predicts the class of a video from its predicted clean latents; None where it may become a good one.
 
-    Never `frozen`: the first predictions of any video hardly move, and a still scene that was asked for stays so.
+    Never `frozen`: the first predictions of any video hardly move, and a prompt may ask for a still scene.
     """
     if np.isnan(measured.spread):
         return Degenerate("nan", ())
@@ -158,7 +158,7 @@ def judge_latents(measured: LatentMeasures) -> Degenerate | None:
 
 
 def refuse_degenerate(done: int, total: int, clean: torch.Tensor) -> None:
-    """Look at predicted clean latents (1 x t x c x h x w) after `done` of `total` steps, where it is time to.
+    """Checks predicted clean latents (1 x t x c x h x w) after `done` of `total` steps, at the steps of CHECKED_AT.
 
     Raises DegenerateError where the video will be degenerate.
     """
@@ -171,7 +171,7 @@ def refuse_degenerate(done: int, total: int, clean: torch.Tensor) -> None:
 
 
 def checked_steps(total: int) -> tuple[int, ...]:
-    """The steps, counted from 1, after which latents are looked at; never the last, which leaves nothing to save."""
+    """Lists the steps, counted from 1, after which latents are checked; never the last, too late to save time."""
     return tuple(sorted({step for part in CHECKED_AT if 0 < (step := round(part * total)) < total}))
 
 
@@ -180,13 +180,13 @@ def _found(kind: Kind, *findings: Finding) -> Degenerate | None:
 
 
 def _grey(frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """The mean of a frame's channels (H x W x C), less its own mean; H x W."""
+    """Averages a frame's channels (H x W x C) and subtracts the mean; H x W."""
     grey: npt.NDArray[np.float32] = frame.mean(-1, dtype=np.float32)
     grey -= grey.mean(dtype=np.float32)
     return grey
 
 
 def _correlation(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float:
-    """Of two fields of mean about 0; 1 where one is flat."""
+    """Correlates two fields of mean about 0; 1 where one is flat."""
     power = float(np.square(a).mean()) * float(np.square(b).mean())
     return float((a * b).mean()) / power**0.5 if power > 0 else 1.0

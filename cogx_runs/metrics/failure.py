@@ -12,15 +12,15 @@ from cogx_runs.metrics.metric import Measured, finite
 from cogx_runs.system.disk import is_disk_full
 
 REASON_LIMIT = 500
-"""Characters of a reason, which is a tag of the run; the traceback has the rest."""
+"""Characters of a reason, which is a tag of the run; the traceback is complete."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """What a metric raised in the place of a value."""
+    """The exception that a metric raised instead of returning a value."""
 
     reason: str
-    """In one line: `ZeroDivisionError: division by zero`."""
+    """The exception in one line: `ZeroDivisionError: division by zero`."""
     traceback: str
 
 
@@ -29,9 +29,9 @@ Attempt = Measured | Failure | None
 
 
 def attempt(measure: Callable[[], Measured | None]) -> Attempt:
-    """The value that `measure` returns, if it is a finite number, or the exception that it raises.
+    """Returns the value of `measure`, if it is a finite number, or the exception that it raises.
 
-    What is no fault of the metric passes: interrupts, memory that runs out, a disk that is full.
+    Passes on what is not the metric's fault: interrupts, out of memory, a full disk.
     """
     try:
         measured = measure()
@@ -47,5 +47,5 @@ def attempt(measure: Callable[[], Measured | None]) -> Attempt:
 
 
 def _reason(error: Exception) -> str:
-    said, kind = first_line(error), type(error).__name__
-    return said if isinstance(error, CogxError) or said == kind else f"{kind}: {said}"
+    line, name = first_line(error), type(error).__name__
+    return line if isinstance(error, CogxError) or line == name else f"{name}: {line}"

@@ -1,4 +1,4 @@
-"""How near a video comes to another of the same size, pixel by pixel: to the reference cell of the same seed."""
+"""Pixel-wise similarity of a video to another of the same size: to the reference cell of the same seed."""
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ SSIM_WINDOW_PX = 11
 
 
 def psnr(frames: Frames, reference: Frames) -> npt.NDArray[np.float64]:
-    """Peak signal-to-noise ratio of each frame in dB, over all channels: 10 log10(255² / mean squared error).
+    """Computes each frame's peak signal-to-noise ratio in dB, over all channels: 10 log10(255² / mean squared error).
 
     T values, higher is nearer, at most `PSNR_LIMIT_DB`, which equal frames have. Raises CogxError where the shapes
     differ.
@@ -28,10 +28,10 @@ def psnr(frames: Frames, reference: Frames) -> npt.NDArray[np.float64]:
 
 
 def ssim(frames: Frames, reference: Frames) -> npt.NDArray[np.float64]:
-    """Structural similarity of each frame; T values, at most 1, which equal frames have; higher is nearer.
+    """Computes each frame's structural similarity; T values, at most 1, which equal frames have; higher is nearer.
 
-    Wang et al. (IEEE TIP 2004) by scikit-image: Gaussian window with sigma 1.5, 11 px wide, K1 = 0.01, K2 = 0.03,
-    covariances of the population, range 255; of each colour channel, then their mean, as papers on caching report it.
+    Follows Wang et al. (IEEE TIP 2004) by scikit-image: Gaussian window with sigma 1.5, 11 px wide, K1 = 0.01,
+    K2 = 0.03, covariances of the population, range 255; mean over the colour channels, as papers on caching report it.
     Raises CogxError where the shapes differ or a side is shorter than the window.
     """
     require_same_shape(frames, reference, "SSIM")
@@ -42,7 +42,7 @@ def ssim(frames: Frames, reference: Frames) -> npt.NDArray[np.float64]:
 
 
 def require_same_shape(frames: Frames, reference: Frames, measure: str) -> None:
-    """Raise CogxError where frames have no counterpart of their size."""
+    """Raises CogxError where the two videos differ in size or length."""
     if frames.shape != reference.shape:
         raise CogxError(
             f"{measure}: the video is {_described(frames)} and its reference {_described(reference)}; "
@@ -60,7 +60,7 @@ def _squared_error(frame: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) -
 
 
 def _structural_similarity(frame: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) -> float:
-    from skimage.metrics import structural_similarity  # planning reads the metrics' cards, and does without it
+    from skimage.metrics import structural_similarity  # slow to import, and planning reads only the cards
 
     value = structural_similarity(
         frame.astype(np.float32),  # a third faster than double precision, and the same to 1e-6

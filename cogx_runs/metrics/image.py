@@ -1,4 +1,4 @@
-"""What can be said of a frame by itself, from its pixels."""
+"""Metrics of single frames, from their pixels."""
 
 import numpy as np
 import numpy.typing as npt
@@ -9,23 +9,23 @@ from cogx_runs.video import Frames
 
 
 def luma(frame: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Grey by ITU-R BT.601 (0.299, 0.587, 0.114) of a frame (H x W x C); H x W, 0 to 255, not rounded."""
+    """Converts a frame (H x W x C) to grey by ITU-R BT.601 (0.299, 0.587, 0.114); H x W, 0 to 255, not rounded."""
     grey: npt.NDArray[np.float32] = frame.astype(np.float32) @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
     return grey
 
 
 def sharpness(frames: Frames) -> npt.NDArray[np.float64]:
-    """Variance of the Laplacian of each grey frame; T values, 0 for one flat colour, higher is sharper.
+    """Computes the variance of the Laplacian of each grey frame; T values, 0 for one flat colour, higher is sharper.
 
-    LAPV of Pech-Pacheco et al. (ICPR 2000), with the kernel 0 1 0, 1 -4 1, 0 1 0 and mirrored borders as in OpenCV's
-    `Laplacian`; the paper's kernel has a factor of 1/6, so that its values are 36 times smaller. Values of frames of
-    another size do not compare.
+    Follows LAPV of Pech-Pacheco et al. (ICPR 2000), with the kernel 0 1 0, 1 -4 1, 0 1 0 and mirrored borders as in
+    OpenCV's `Laplacian`; the paper's kernel has a factor of 1/6, so that its values are 36 times smaller. Values of
+    frames of different sizes are not comparable.
     """
     return np.array([_laplacian(luma(frame).astype(float)).var() for frame in frames])
 
 
 def colourfulness(frames: Frames) -> npt.NDArray[np.float64]:
-    """M3 of Hasler and Suesstrunk (SPIE 5007, 2003) of each frame; T values, 0 for grey.
+    """Computes M3 of Hasler and Suesstrunk (SPIE 5007, 2003) of each frame; T values, 0 for grey.
 
     The paper's viewers called 15 slightly, 33 moderately, 59 quite and 109 extremely colourful.
     """

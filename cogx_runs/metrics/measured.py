@@ -1,4 +1,4 @@
-"""What the runner measures itself: times, memory, the file."""
+"""Cards of the measurements of a run itself: times, memory, the file."""
 
 from cogx_runs.metrics.card import Dependence, MetricCard
 
@@ -71,13 +71,13 @@ ALWAYS_MEASURED = (
     _part("peak_vram_reserved_gib", "reserved VRAM", "the most that torch's allocator held of the GPU", _MEMORY),
     _part("peak_ram_gib", "peak RAM", "the most host memory that the process had resident", _MEMORY),
 )
-"""Of every cell; the GPU's memory of every cell on a GPU."""
+"""Measured for every cell; the GPU's memory for every cell on a GPU."""
 AT_TIMES_MEASURED = (
     _part("idle_before_s", "idle before", "between the last GPU work of the run before and the first of this"),
     _part("peak_vram_text_gib", "VRAM, text", "as peak_vram_gib, while the text was encoded", _MEMORY),
     _part("peak_vram_denoise_gib", "VRAM, denoising", "as peak_vram_gib, in denoising alone", _MEMORY),
     _part("peak_vram_decode_gib", "VRAM, decoding", "as peak_vram_gib, in decoding alone", _MEMORY),
 )
-"""Of some cells: a cell whose text was encoded before has no memory of it, the first cell no wait before it, and one
-that decodes kept latents no memory of phases that were on a CPU."""
+"""Measured for some cells: a cell whose text was encoded earlier has no text memory, the first cell no idle time, and
+one that decodes kept latents no memory of phases that ran on a CPU."""
 MEASURED = (*ALWAYS_MEASURED, *AT_TIMES_MEASURED)

@@ -1,4 +1,4 @@
-"""What a metric is: a card, and a function of a video."""
+"""The metric: a card, and a function of a video."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -17,17 +17,17 @@ Values = npt.NDArray[np.floating]
 
 @dataclass(frozen=True)
 class Measured:
-    """A metric's value with all that it depends on beside its definition."""
+    """A metric's value with the conditions on which it depends besides its definition."""
 
     value: float
     by_frame: tuple[float, ...] = ()
-    """Of each frame, where that is worth keeping."""
+    """Values of the single frames, where they are worth keeping."""
     conditions: Mapping[str, str] = field(default_factory=dict)
-    """What else there is to know of this value, such as whether the prompt was cut."""
+    """Conditions of this value, such as whether the prompt was cut."""
 
 
 def finite(measured: Measured | None) -> Measured | None:
-    """The value, unless it is no number: a store takes none, and a mean neither."""
+    """Returns the value where it is finite, else None: neither a store nor a mean accepts any other."""
     return measured if measured is not None and math.isfinite(measured.value) else None
 
 
@@ -38,10 +38,10 @@ class Metric(Protocol):
     def card(self) -> MetricCard: ...
 
     def check(self, clip_model: str) -> None:
-        """Raise WeightsUnavailableError where it cannot be measured on this machine with this CLIP."""
+        """Raises WeightsUnavailableError where it cannot be measured on this machine with this CLIP."""
 
     def measure(self, subject: Subject) -> Measured | None:
-        """None for a video that can have no value, as a single frame has no change."""
+        """Measures a video; None where it can have no value, as a single frame has no change."""
 
 
 class Comparison(Protocol):
@@ -51,32 +51,33 @@ class Comparison(Protocol):
     def card(self) -> MetricCard: ...
 
     def check(self) -> None:
-        """Raise WeightsUnavailableError where it cannot be measured on this machine."""
+        """Raises WeightsUnavailableError where it cannot be measured on this machine."""
 
-    def compare(self, frames: Frames, reference: Frames) -> Measured: ...
+    def compare(self, frames: Frames, reference: Frames) -> Measured:
+        """Compares a video with its reference. Raises CogxError where the shapes differ."""
 
 
 @dataclass(frozen=True)
 class MeanMetric:
-    """The mean of a function of a video. It needs the CLIP where its card says so."""
+    """The mean of a function of a video; needs the CLIP where its card's `uses_clip` is set."""
 
     card: MetricCard
     values: Callable[[Subject], Values | float]
-    """Of each frame, or of each but the first, or the mean itself."""
+    """Values of each frame, or of each but the first, or the mean itself."""
     frames_needed: int = 1
     keeps_frames: bool = False
-    """Whether the values are of each frame and worth keeping beside their mean."""
+    """Whether there is a value for each frame, worth keeping with the mean."""
     conditions: Callable[[Subject], Mapping[str, str]] = lambda _: {}
 
     def check(self, clip_model: str) -> None:
-        """Load the CLIP, where the value depends on it."""
+        """Loads the CLIP, where the value depends on it."""
         if self.card.uses_clip:
             from cogx_runs.metrics.clip import encoder_of
 
             encoder_of(clip_model)
 
     def measure(self, subject: Subject) -> Measured | None:
-        """None for a video of fewer frames than it needs."""
+        """Averages the function's values; None for a video with fewer frames than it needs."""
         if len(subject.frames) < self.frames_needed:
             return None
         values = self.values(subject)
@@ -92,8 +93,8 @@ class FrameComparison:
     values: Callable[[Frames, Frames], Values]
 
     def check(self) -> None:
-        """It needs no weights."""
+        """Accepts every machine: the comparison needs no weights."""
 
     def compare(self, frames: Frames, reference: Frames) -> Measured:
-        """The mean of the function's values. Raises CogxError where the shapes differ."""
+        """Averages the function's values. Raises CogxError where the shapes differ."""
         return Measured(float(np.mean(self.values(frames, reference))))

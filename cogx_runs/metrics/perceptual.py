@@ -1,4 +1,4 @@
-"""LPIPS, by the optional package `lpips`: how near a video looks to a network, not pixel by pixel."""
+"""LPIPS, by the optional package `lpips`: perceptual distance of two videos, by a network's features."""
 
 import warnings
 from functools import cache
@@ -24,10 +24,10 @@ class PerceptualDistance:
     """LPIPS (Zhang et al., CVPR 2018), version 0.1, with AlexNet, as its authors advise for evaluation; on the CPU."""
 
     def __init__(self) -> None:
-        """Load AlexNet from torch hub's cache, and the layers on top of it, which come with the package.
+        """Loads AlexNet from torch hub's cache, and the layers on top of it, which the package contains.
 
-        Raises WeightsUnavailableError where the package is not installed, or AlexNet's weights are neither here nor to
-        be fetched.
+        Raises WeightsUnavailableError where the package is not installed, or AlexNet's weights are neither on this
+        machine nor can be downloaded.
         """
         try:
             import lpips
@@ -40,13 +40,13 @@ class PerceptualDistance:
             raise WeightsUnavailableError(f"{_missing(path)} ({why})")
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # lpips asks torchvision for weights in a way that is to go
+                warnings.simplefilter("ignore")  # lpips uses a deprecated argument of torchvision
                 self._model = lpips.LPIPS(net="alex", verbose=False)
         except URLError as error:
             raise WeightsUnavailableError(f"{_missing(path)} ({error.reason})") from error
 
     def score(self, frames: Frames, reference: Frames) -> npt.NDArray[np.float64]:
-        """Distance of each frame to its counterpart; T values, 0 for equal frames, lower is nearer.
+        """Computes the distance of each frame to its counterpart; T values, 0 for equal frames, lower is nearer.
 
         Raises CogxError where the shapes differ.
         """
@@ -62,7 +62,7 @@ class PerceptualDistance:
 
 
 class Lpips:
-    """The comparison."""
+    """LPIPS as a comparison of two videos."""
 
     card = MetricCard(
         name="lpips",
@@ -75,11 +75,11 @@ class Lpips:
     )
 
     def check(self) -> None:
-        """Load the network."""
+        """Loads the network."""
         _distance()
 
     def compare(self, frames: Frames, reference: Frames) -> Measured:
-        """Raises CogxError where the shapes differ."""
+        """Averages the distances of the frames. Raises CogxError where the shapes differ."""
         return Measured(float(_distance().score(frames, reference).mean()))
 
 
@@ -89,7 +89,7 @@ def _distance() -> PerceptualDistance:
 
 
 def alexnet_path() -> Path:
-    """Where torch hub keeps AlexNet's weights, whether they are there or not."""
+    """Returns the path of AlexNet's weights in torch hub's cache, whether or not the file exists."""
     import torch
     from torchvision.models import AlexNet_Weights
 
@@ -99,11 +99,11 @@ def alexnet_path() -> Path:
 def _missing(path: Path) -> str:
     from torchvision.models import AlexNet_Weights
 
-    return f"LPIPS: AlexNet's weights are not at {path}; put there {AlexNet_Weights.IMAGENET1K_V1.url}"
+    return f"LPIPS: AlexNet's weights are not at {path}; download {AlexNet_Weights.IMAGENET1K_V1.url} there"
 
 
 def _as_input(frame: npt.NDArray[np.uint8]) -> "torch.Tensor":
-    """1 x C x H x W, -1 to 1."""
+    """Converts a frame (H x W x C) to 1 x C x H x W, -1 to 1."""
     import torch
 
     return torch.tensor(frame).permute(2, 0, 1)[None].float() / 127.5 - 1

@@ -1,4 +1,4 @@
-"""Every metric there is: those of this package, and those that other packages bring.
+"""All metrics: those of this package, and those that other packages register.
 
 A package adds a metric by an entry point of the group `cogx_runs.metrics` that names a `Metric` object.
 """
@@ -19,12 +19,12 @@ GROUP = "cogx_runs.metrics"
 BUILT_IN: tuple[Metric, ...] = (clip_score.METRIC, *consistency.METRICS, *temporal.METRICS, *image.METRICS)
 COMPARISONS: tuple[Comparison, ...] = (*fidelity.COMPARISONS, perceptual.Lpips())
 SHOWN = ("clip_score", "wall_time_s", "step_s", "peak_vram_gib", "file_size_bytes")
-"""What a table of runs shows: the others are in the store."""
+"""Metrics of a table of runs; the others are in the store."""
 
 
 @cache
 def metrics() -> tuple[Metric, ...]:
-    """The metrics of single videos. Raises CogxError where another package's cannot be had or takes a name twice."""
+    """Returns the metrics of single videos. Raises CogxError where another package's fails to load or reuses a name."""
     found = {metric.card.name: metric for metric in BUILT_IN}
     taken = found.keys() | {card.name for card in MEASURED} | {each.card.name for each in COMPARISONS}
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
@@ -33,81 +33,81 @@ def metrics() -> tuple[Metric, ...]:
             metric: Metric = point.load()
             name = metric.card.name
         except Exception as error:
-            raise CogxError(f"{where} cannot be loaded: {error}; mend or uninstall the package") from error
+            raise CogxError(f"{where} cannot be loaded: {error}; repair or uninstall the package") from error
         if name in taken:
-            raise CogxError(f"{where}: there is a metric {name!r} already; uninstall the package, or rename its metric")
+            raise CogxError(f"{where}: the name {name!r} is taken; uninstall the package, or rename its metric")
         taken.add(name)
         found[name] = metric
     return tuple(found.values())
 
 
 def versions() -> dict[str, str]:
-    """The version of each metric of single videos, which a cell's output hash depends on."""
+    """Returns the version of each metric of single videos, on which a cell's output hash depends."""
     return {metric.card.name: metric.card.version for metric in metrics()}
 
 
 @cache
 def cards() -> dict[str, MetricCard]:
-    """The cards of all metrics by name, scores first."""
+    """Returns the cards of all metrics by name, scores first."""
     found = [*scores(), *MEASURED]
     return {card.name: card for card in found}
 
 
 def scores() -> tuple[MetricCard, ...]:
-    """The cards of what is measured of the frames, comparisons with a reference last."""
+    """Returns the cards of the metrics of frames, comparisons with a reference last."""
     return (*(metric.card for metric in metrics()), *(comparison.card for comparison in COMPARISONS))
 
 
-def of_every_cell() -> dict[str, MetricCard]:
-    """The cards of what a sweep measures of every cell, by name: no comparison, no other CLIP's score, nothing that
-    only some cells have. The GPU's memory is among them, and is there on a GPU only."""
+def cards_of_every_cell() -> dict[str, MetricCard]:
+    """Returns the cards of the metrics that a sweep measures for every cell, by name: no comparison, no other CLIP's
+    score, none that only some cells have. The GPU's memory is among them, although a CPU has none."""
     return {card.name: card for card in (*(metric.card for metric in metrics()), *ALWAYS_MEASURED)}
 
 
 def qualities() -> tuple[MetricCard, ...]:
-    """The cards of what says which of two videos is better: the metrics of single videos that have a direction, in the
+    """Returns the cards of the metrics of single videos that have a direction, so that they can rank videos, in the
     order of registration."""
     return tuple(metric.card for metric in metrics() if metric.card.direction is not None)
 
 
 def quality(name: str) -> MetricCard | None:
-    """The card of one of the `qualities`, or of another CLIP's score; None for what is none."""
+    """Returns the card of one of the `qualities`, or of another CLIP's score; None for any other metric."""
     known = {card.name for card in qualities()}
     return card_of(name) if name in known or name.partition(".")[0] in known else None
 
 
 def shown_cards() -> tuple[MetricCard, ...]:
-    """The cards of SHOWN."""
+    """Returns the cards of SHOWN."""
     return tuple(cards()[name] for name in SHOWN)
 
 
 def titles(names: Iterable[str]) -> str:
-    """Metrics as readers know them: `CLIP score, motion`."""
+    """Joins the titles of metrics for readers: `CLIP score, motion`."""
     return ", ".join(card.title for name in names if (card := card_of(name)) is not None)
 
 
 def aim(card: MetricCard) -> Direction:
-    """Which way a metric becomes better, as a search has it; down where neither way is."""
+    """Returns the direction of a search for better values of a metric; `minimize` where it has no direction."""
     return "maximize" if card.direction == "higher" else "minimize"
 
 
 def depends_on(metric: str) -> frozenset[Dependence]:
-    """Looks up what a metric's value depends on beside the pixels and the CLIP; of one without a card its name's ending
-    says it."""
+    """Looks up the conditions on which a metric's value depends besides the pixels and the CLIP; without a card, by the
+    ending of its name."""
     card = card_of(metric)
     if card is not None:
         return card.depends_on
     by_ending = {"_s": Dependence.TIME, "_gib": Dependence.MEMORY}
-    return frozenset(kind for ending, kind in by_ending.items() if metric.endswith(ending))
+    return frozenset(dependence for ending, dependence in by_ending.items() if metric.endswith(ending))
 
 
 def is_of_machine(metric: str) -> bool:
-    """Whether a metric's values compare within one device and placement alone."""
+    """Checks whether a metric's values are comparable within one device and placement only."""
     return not depends_on(metric).isdisjoint({Dependence.TIME, Dependence.MEMORY})
 
 
 def card_of(name: str) -> MetricCard | None:
-    """The card of a metric, also of another CLIP's score (`clip_score.ViT-L-14:openai`); None for what has none."""
+    """Returns the card of a metric, also of another CLIP's score (`clip_score.ViT-L-14:openai`); None without one."""
     family, _, other = name.partition(".")
     card = cards().get(name) or cards().get(family)
     if card is not None and other and card.name != name:

@@ -13,13 +13,14 @@ from cogx_runs.metrics.subject import Subject
 
 @dataclass(frozen=True)
 class Scores:
-    """What the metrics said of a video, by metric; one that can have no value of it is in neither."""
+    """The values and failures of a video's metrics; a metric that can have no value is in neither."""
 
     measured: Mapping[str, Measured]
     failures: Mapping[str, Failure]
 
     @classmethod
     def of(cls, attempts: Mapping[str, Attempt]) -> "Scores":
+        """Sorts attempts into values and failures."""
         return cls(
             {name: found for name, found in attempts.items() if isinstance(found, Measured)},
             {name: found for name, found in attempts.items() if isinstance(found, Failure)},
@@ -27,11 +28,12 @@ class Scores:
 
     @property
     def values(self) -> dict[str, float]:
+        """Values by metric."""
         return {name: measured.value for name, measured in self.measured.items()}
 
     @property
     def reasons(self) -> dict[str, str]:
-        """Why metrics have no value that should have one."""
+        """Reason of each failed metric."""
         return {name: failure.reason for name, failure in self.failures.items()}
 
 
@@ -39,10 +41,10 @@ class Scorer:
     """Measures videos by all metrics that one CLIP and this machine allow, on the CPU."""
 
     def __init__(self, clip_model: str) -> None:
-        """Load what the metrics need. Raises CogxError for a CLIP's name or file that cannot be right."""
+        """Loads the weights of the metrics. Raises CogxError for an invalid name or file of a CLIP."""
         self._metrics: list[Metric] = []
         self.unavailable: dict[str, str] = {}
-        """Why a metric cannot be measured on this machine."""
+        """Reason of each metric that cannot be measured on this machine."""
         for metric in metrics():
             try:
                 metric.check(clip_model)
@@ -52,17 +54,17 @@ class Scorer:
                 self._metrics.append(metric)
 
     def score(self, subject: Subject) -> Scores:
-        """What each metric says of a video that is to be measured by this CLIP. Raises what `attempt` lets pass."""
+        """Measures a video that names this CLIP by each metric. Raises what `attempt` passes on."""
         return Scores.of({metric.card.name: attempt(partial(metric.measure, subject)) for metric in self._metrics})
 
     @property
     def reasons(self) -> dict[str, list[str]]:
-        """The metrics that cannot be measured on this machine, by the reason why."""
+        """Metrics that cannot be measured on this machine, by reason."""
         return by_reason(self.unavailable)
 
 
 def by_reason(reasons: Mapping[str, str]) -> dict[str, list[str]]:
-    """The metrics that have no value, by the reason why."""
+    """Groups metrics without a value by their reasons."""
     found: dict[str, list[str]] = {}
     for name, reason in reasons.items():
         found.setdefault(reason, []).append(name)

@@ -1,4 +1,4 @@
-"""A video that is measured, with what several metrics need of it."""
+"""The video that is measured, with the intermediate results that several metrics share."""
 
 import itertools
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Subject:
-    """A video, its prompt and the CLIP to measure it by. What several metrics need of it is computed once."""
+    """A video, its prompt and the CLIP of its metrics. Shared intermediate results are computed once."""
 
     frames: Frames
     """uint8, T x H x W x C."""
@@ -25,27 +25,27 @@ class Subject:
 
     @cached_property
     def changes(self) -> npt.NDArray[np.float64]:
-        """The `frame_changes` of its frames."""
+        """`frame_changes` of its frames."""
         return frame_changes(self.frames)
 
     @cached_property
     def clip(self) -> "ClipEncoder":
-        """The CLIP, loaded."""
+        """Loaded CLIP."""
         from cogx_runs.metrics.clip import encoder_of
 
         return encoder_of(self.clip_model)
 
     @cached_property
     def vbench_embeddings(self) -> npt.NDArray[np.float32]:
-        """Of all frames scaled as VBench scales them, T x D, not normalised."""
+        """Embeddings of all frames scaled as VBench scales them, T x D, not normalised."""
         return self.clip.embed_frames(self.frames, as_vbench=True)
 
     @cached_property
     def image_embeddings(self) -> npt.NDArray[np.float32]:
-        """Of all frames by CLIP's own preprocessing, T x D, not normalised."""
+        """Embeddings of all frames by CLIP's own preprocessing, T x D, not normalised."""
         return self.clip.embed_frames(self.frames)
 
 
 def frame_changes(frames: Frames) -> npt.NDArray[np.float64]:
-    """Mean absolute difference of each frame (of T) to the next, 0 to 255; T - 1 values."""
+    """Computes the mean absolute difference of each frame (of T) to the next, 0 to 255; T - 1 values."""
     return np.array([np.abs(later.astype(int) - earlier).mean() for earlier, later in itertools.pairwise(frames)])

@@ -1,4 +1,4 @@
-"""Frames scaled as VBench scales them for CLIP."""
+"""VBench's preprocessing of frames for CLIP."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 def vbench_pixels(
     frames: Frames, size_px: int = 224, mean: Sequence[float] = CLIP_MEAN, std: Sequence[float] = CLIP_STD
 ) -> torch.Tensor:
-    """The frames (T x H x W x C) as VBench gives them to CLIP: T x C x `size_px` x `size_px`, normalised.
+    """Scales frames (T x H x W x C) as VBench does for CLIP: T x C x `size_px` x `size_px`, normalised.
 
     The shorter side becomes `size_px`, bicubic and without antialiasing, and the middle is cut out: `clip_transform` of
     VBench's `vbench/utils.py`, which differs from CLIP's own scaling wherever frames are larger than `size_px`.

@@ -1,4 +1,4 @@
-"""Knows the models as facts: cards, weights, hub, token counts, memory, schedules.
+"""Describes the models: cards, weights, hub, token counts, memory, schedules.
 
 Any module may be imported from the rooms above; none loads a model.
 """

@@ -1,4 +1,4 @@
-"""Models by name or folder, and the rules that their configurations set."""
+"""Model cards, by name or folder, and the rules of their configurations."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,16 +14,16 @@ SCHEDULER_CLASSES: dict[str, Scheduler] = {"CogVideoXDDIMScheduler": "ddim", "Co
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a plan has to know of a model, without loading it."""
+    """The facts of a model that a plan needs, without loading it."""
 
     name: str
-    """As the user gave it."""
+    """The name as the user gave it."""
     source: str
     """Hub id, or the absolute path of a folder."""
     revision: str
-    """Commit on the hub, or a hash of a folder's content as its headers, sizes and times show it."""
+    """Commit on the hub, or a hash of a folder's configs, headers, sizes and times."""
     dtype: Dtype
-    """What it was trained for and runs in on a GPU."""
+    """Precision in which it was trained and runs on a GPU."""
     scheduler: Scheduler
     height: int
     width: int
@@ -32,19 +32,20 @@ class ModelCard:
     max_frames: int
     temporal_compression: int
     max_sequence_length: int
-    """Tokens to which the text is padded or cut."""
+    """Number of tokens to which the text is padded or cut."""
     num_train_timesteps: int
     timestep_spacing: str
     hidden_size: int
-    """Of the transformer: values that a token is while it is denoised."""
+    """Values per token in the transformer."""
     transformer_parameters: int
     text_encoder_parameters: int
     vae_parameters: int
     clip_model: str = OPENAI_CLIP
-    """The CLIP that scores its videos unless another is named."""
+    """Default CLIP for the scores of its videos."""
 
     @property
     def is_local(self) -> bool:
+        """Whether the model is a folder, not on the hub."""
         return Path(self.source).is_absolute()
 
     @property
@@ -55,8 +56,8 @@ class ModelCard:
     def decoded_frames(self, num_frames: int) -> int:
         """Counts the frames that come back when `num_frames` are asked for.
 
-        The VAE decodes latent frames in pairs, and only in the first batch, when their number is odd, does one of
-        them give a single frame (`AutoencoderKLCogVideoX._decode` in diffusers).
+        The VAE decodes latent frames in pairs; only in the first batch, when their number is odd, one of them gives a
+        single frame (`AutoencoderKLCogVideoX._decode` in diffusers).
         """
         latent_frames = (num_frames - 1) // self.temporal_compression + 1
         return self.temporal_compression * (latent_frames - latent_frames % 2) + latent_frames % 2
@@ -105,7 +106,7 @@ HUB_MODELS = {
 }
 
 NAMES = (*HUB_MODELS, "toy")
-"""The models that a name stands for; any other is a folder."""
+"""Models with a name; any other is a folder."""
 
 
 def resolve_model(name: str, revision: str | None = None) -> ModelCard:
@@ -126,7 +127,7 @@ def resolve_model(name: str, revision: str | None = None) -> ModelCard:
 
 
 def clip_folder(clip_model: str) -> Path | None:
-    """Finds the folder of a CLIP that is one, the toy's among them; None for one that open_clip knows by name.
+    """Finds the folder of a CLIP, also of the toy's; None for one that open_clip knows by name.
 
     Raises CogxError when the toy's files are not as shipped.
     """
@@ -150,8 +151,8 @@ def _read_folder(name: str, folder: Path) -> ModelCard:
     transformer = read_json(folder / "transformer" / "config.json")
     scheduler = read_json(folder / "scheduler" / "scheduler_config.json")
     vae = read_json(folder / "vae" / "config.json")
-    kind = SCHEDULER_CLASSES.get(str(scheduler.get("_class_name")))
-    if kind is None:
+    scheduler_name = SCHEDULER_CLASSES.get(str(scheduler.get("_class_name")))
+    if scheduler_name is None:
         raise CogxError(f"{folder}/scheduler: is a {scheduler.get('_class_name')}, which CogVideoX does not use")
     for component, config, keys in (
         ("transformer/config.json", transformer, _TRANSFORMER_KEYS),
@@ -166,7 +167,7 @@ def _read_folder(name: str, folder: Path) -> ModelCard:
         source=str(folder),
         revision=folder_revision(folder),
         dtype="bfloat16" if transformer.get("use_rotary_positional_embeddings") else "float16",
-        scheduler=kind,
+        scheduler=scheduler_name,
         height=transformer["sample_height"] * spatial,
         width=transformer["sample_width"] * spatial,
         size_multiple=spatial * transformer["patch_size"],

@@ -1,4 +1,4 @@
-"""What of the Hugging Face hub is on this machine, and whether the hub answers."""
+"""Files of the Hugging Face hub on this machine, and whether the hub answers."""
 
 import threading
 import time
@@ -11,12 +11,12 @@ from urllib.error import HTTPError
 from cogx_runs.errors import WeightsUnavailableError
 
 KEPT_S = 30.0
-"""How long it is taken for granted that the hub answers, or does not: asking costs up to TIMEOUT_S each time."""
+"""Seconds for which the last answer of the hub counts: asking costs up to TIMEOUT_S each time."""
 TIMEOUT_S = 5.0
 
 
 class Reachability:
-    """Whether a server answers, asked anew once the last answer is older than KEPT_S."""
+    """Reachability of a server, checked again once the last answer is older than KEPT_S."""
 
     def __init__(self, address: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._address = address
@@ -26,7 +26,7 @@ class Reachability:
         self._fault: str | None = None
 
     def fault(self) -> str | None:
-        """Says why the server cannot be asked; None where it answers in time."""
+        """Returns the reason why the server cannot be reached; None where it answers in time."""
         with self._lock:
             if self._asked_at is None or self._clock() - self._asked_at > KEPT_S:
                 self._fault = self._ask()
@@ -38,7 +38,7 @@ class Reachability:
             with urllib.request.urlopen(self._address, timeout=TIMEOUT_S):
                 return None
         except HTTPError:
-            return None  # it answers, if only that there is nothing at its root
+            return None  # an error is an answer: its root may have no page
         except OSError as error:
             return f"{self._address} does not answer ({type(getattr(error, 'reason', error)).__name__})"
 
@@ -49,7 +49,7 @@ def _reachability(address: str) -> Reachability:
 
 
 def cached_file(repository: str, filename: str, revision: str | None = None) -> Path | None:
-    """Finds a file of a repository in the local cache; None where it is not there."""
+    """Finds a file of a repository in the local cache; None where it is not cached."""
     from huggingface_hub import try_to_load_from_cache
 
     found = try_to_load_from_cache(repository, filename, revision=revision)
@@ -57,14 +57,14 @@ def cached_file(repository: str, filename: str, revision: str | None = None) -> 
 
 
 def unreachable() -> str | None:
-    """Says why the hub cannot be asked; None where it answers."""
+    """Returns the reason why the hub cannot be reached; None where it answers."""
     from huggingface_hub import constants
 
     return "HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else _reachability(constants.ENDPOINT).fault()
 
 
 def require(repository: str, filename: str, revision: str | None = None) -> None:
-    """Raises WeightsUnavailableError where a file is neither cached nor can be fetched."""
+    """Raises WeightsUnavailableError where a file is neither cached nor can be downloaded."""
     if cached_file(repository, filename, revision) is None and (why := unreachable()):
         raise WeightsUnavailableError(
             f"the weights of {repository} are not on this machine and {why}; connect once, or name a local folder"

@@ -1,4 +1,4 @@
-"""How much memory each phase of a cell needs, and which placement fits: a model fitted to measurements.
+"""Memory that each phase of a cell needs, by a model fitted to measurements, and the placement that fits.
 
 The text encoder is loaded, used and freed before transformer and VAE are loaded, so that they never share the GPU.
 Each phase needs the weights that its placement keeps on the GPU, and its activations.
@@ -25,41 +25,41 @@ DENOISE_VALUES = 13.5
 DECODE_VALUES = 23_000
 """Activations of decoding: values held at once for each pixel of the tile, or of the frame without tiling."""
 DECODED_COPIES = 3
-"""Of the decoded video, held at once while it is put together."""
+"""Copies of the decoded video that are held at once while it is assembled."""
 TEXT_GIB = 0.1
 """Activations of encoding a text."""
 TEXT_FLOAT32_SHARE = 0.2114
-"""Of the text encoder's weights, what transformers keeps in float32 where the rest is float16: T5's `wo` layers."""
+"""Share of the text encoder's weights that transformers keeps in float32 in a float16 model: T5's `wo` layers."""
 STREAMED_SHARE = 0.07
-"""Of a component's weights, on the GPU at once while they are streamed: two of the 30 blocks of 2b's transformer."""
+"""Share of a component's streamed weights on the GPU at once: two of the 30 blocks of 2b's transformer."""
 PINNED_COPIES = 2
-"""Host memory of a transformer in group placement, in its own size: its weights and their pinned copies."""
+"""Host memory of a transformer in group placement, as a multiple of its size: its weights and their pinned copies."""
 
 MARGIN_GIB = 0.3
-"""Added to what a phase needs, for what the allocator loses to fragmentation."""
+"""Added to the needs of a phase, for fragmentation in the allocator."""
 CONTEXT_GIB = 0.5
-"""Taken off the GPU's free memory, for CUDA's context and kernels, which the allocator does not see."""
+"""Subtracted from the GPU's free memory, for CUDA's context and kernels, which the allocator does not see."""
 RAM_RESERVE_GIB = 2.0
-"""Taken off the host's available memory, for Python, the libraries and the rest of the machine."""
+"""Subtracted from the host's available memory, for Python, the libraries and the rest of the machine."""
 
 AUTO: tuple[Placement, ...] = ("resident", "group", "sequential")
-"""What `auto` chooses from, fastest first."""
+"""Placements from which `auto` chooses, fastest first."""
 TextPlacement = Literal["resident", "sequential"]
 _BYTES = {"float16": 2, "bfloat16": 2, "float32": 4}
 
 
 @dataclass(frozen=True)
 class Budget:
-    """The memory that weights and activations of a run on a GPU can have."""
+    """The memory available to weights and activations of a run on a GPU."""
 
     vram_gib: float
     ram_gib: float
     max_vram_gib: float | None = None
-    """`--max-vram`, where that is what limits `vram_gib`."""
+    """`--max-vram`, where it limits `vram_gib`."""
 
     @classmethod
     def of(cls, free_bytes: int, available_bytes: int, max_vram_gib: float | None = None) -> "Budget":
-        """Takes off the GPU's free and the host's available memory."""
+        """Subtracts the reserves from the GPU's free and the host's available memory."""
         vram, ram = free_bytes / GIB - CONTEXT_GIB, available_bytes / GIB - RAM_RESERVE_GIB
         if max_vram_gib is not None and max_vram_gib < vram:
             return cls(max_vram_gib, ram, max_vram_gib)
@@ -67,14 +67,14 @@ class Budget:
 
     @classmethod
     def here(cls, device: Device, max_vram_gib: float | None = None) -> "Budget | None":
-        """Asks what this machine has now; None on a CPU, where everything is resident."""
+        """Measures the memory of this machine now; None on a CPU, where everything is resident."""
         found = hardware.gpu() if device == "cuda" else None
         if found is None:
             return None
         return cls.of(hardware.free_vram(found), hardware.available_memory(), max_vram_gib)
 
     def lacks(self, vram_gib: float, host_gib: float) -> str:
-        """Says what is too little for these needs, as a clause; empty where nothing is."""
+        """Describes the shortage for these needs, as a clause; empty where they fit."""
         if vram_gib > self.vram_gib:
             cap = "" if self.max_vram_gib is None else f" (--max-vram {self.max_vram_gib:g})"
             return f"needs {gib_needed(vram_gib)} GiB of VRAM and {gib_available(self.vram_gib)} can be used{cap}"
@@ -88,39 +88,39 @@ class Needs:
     """The memory that transformer and VAE take in one placement."""
 
     denoise_gib: float
-    """Of the GPU, as torch's allocator counts it."""
+    """VRAM while denoising, as torch's allocator counts it."""
     decode_gib: float
-    """Of the GPU, likewise."""
+    """VRAM while decoding, likewise."""
     host_gib: float
 
     @property
     def vram_gib(self) -> float:
-        """VRAM that both phases take, one after the other, with a margin."""
+        """VRAM for both phases, one after the other, with a margin."""
         return max(self.denoise_gib, self.decode_gib) + MARGIN_GIB
 
     def shortage(self, budget: Budget) -> str:
-        """Says what the budget has too little of, as a clause; empty where everything fits."""
+        """Describes the shortage of the budget, as a clause; empty where everything fits."""
         return budget.lacks(self.vram_gib, self.host_gib)
 
 
 @dataclass(frozen=True)
 class Choice:
-    """What `auto` is here, and why."""
+    """The placement chosen for `auto`, with the reason."""
 
     placement: Placement
     reason: str
     needs: Needs
     shortage: str
-    """What there is too little of even so; empty where it fits."""
+    """Shortage that remains; empty where it fits."""
 
 
 @dataclass(frozen=True)
 class TextChoice:
-    """Where the text encoder's weights live while texts are encoded."""
+    """The placement of the text encoder's weights while texts are encoded."""
 
     placement: TextPlacement
     shortage: str
-    """What there is too little of even so, as a clause; empty where it fits."""
+    """Shortage that remains, as a clause; empty where it fits."""
 
 
 def needs(card: ModelCard, placement: Placement, workload: Workload) -> Needs:
@@ -144,7 +144,7 @@ def needs(card: ModelCard, placement: Placement, workload: Workload) -> Needs:
 
 
 def largest_needs(card: ModelCard, placement: Placement, workloads: Iterable[Workload]) -> Needs:
-    """Estimates what suffices for each of several cells."""
+    """Estimates the memory that suffices for each of several cells."""
     each = [needs(card, placement, workload) for workload in workloads]
     return Needs(
         max(need.denoise_gib for need in each),
@@ -157,8 +157,8 @@ def choose_placement(card: ModelCard, workloads: Iterable[Workload], budget: Bud
     """Chooses the fastest placement in which each of several cells fits; where none does, `sequential` with its
     shortage.
 
-    Host memory does not count against `resident`, which gives it back once it has loaded: where it is too little for
-    that, it is too little for every placement.
+    Host memory does not exclude `resident`, which frees it after loading: where it is too little for that, it is too
+    little for every placement.
     """
     workloads = list(workloads)
     passed_over: list[str] = []
@@ -174,8 +174,10 @@ def choose_placement(card: ModelCard, workloads: Iterable[Workload], budget: Bud
 
 
 def choose_text_placement(card: ModelCard, dtype: Dtype, budget: Budget | None) -> TextChoice:
-    """Chooses where the text encoder's weights live while it is loaded, alone; `resident` on a CPU, where `budget` is
-    None. The whole encoder is loaded into host memory first."""
+    """Chooses the placement of the text encoder, which is loaded alone; `resident` on a CPU, where `budget` is None.
+
+    The whole encoder is loaded into host memory first.
+    """
     if budget is None:
         return TextChoice("resident", "")
     fits = text_vram_gib(card, dtype, "resident") <= budget.vram_gib
@@ -185,13 +187,13 @@ def choose_text_placement(card: ModelCard, dtype: Dtype, budget: Budget | None) 
 
 
 def text_vram_gib(card: ModelCard, dtype: Dtype, placement: TextPlacement) -> float:
-    """Estimates what the GPU must have while texts are encoded."""
+    """Estimates the VRAM that encoding texts needs."""
     share = 1 if placement == "resident" else STREAMED_SHARE
     return share * text_weights_gib(card, dtype) + TEXT_GIB + MARGIN_GIB
 
 
 def text_weights_gib(card: ModelCard, dtype: Dtype) -> float:
-    """Computes the size of the text encoder as it is loaded."""
+    """Computes the size of the loaded text encoder."""
     wider = TEXT_FLOAT32_SHARE if dtype == "float16" else 0
     return (1 + wider) * gib_of(card.text_encoder_parameters, dtype)
 
@@ -204,7 +206,7 @@ def _tokens(card: ModelCard, workload: Workload) -> int:
 
 
 def _values_while_decoding(card: ModelCard, workload: Workload) -> float:
-    """Counts what is held at once: a few latent frames are decoded at a time, tile by tile, and a tile is half the
+    """Counts the values held at once: a few latent frames are decoded at a time, tile by tile, and a tile is half the
     model's own height and width."""
     height, width = workload.height, workload.width
     video = 3 * workload.num_frames * height * width
@@ -214,5 +216,5 @@ def _values_while_decoding(card: ModelCard, workload: Workload) -> float:
 
 
 def gib_of(values: float, dtype: Dtype) -> float:
-    """Computes the size of so many values."""
+    """Computes the size of a number of values."""
     return values * _BYTES[dtype] / GIB

@@ -1,4 +1,4 @@
-"""The timesteps that a schedule visits, and which step counts diffusers' schedulers get right."""
+"""The timesteps of a schedule, and the step counts at which diffusers' schedulers are exact."""
 
 import itertools
 import math
@@ -11,7 +11,7 @@ def timesteps(num_inference_steps: int, num_train_timesteps: int, spacing: str) 
     """Lists the timesteps of `CogVideoXDDIMScheduler.set_timesteps` and of the DPM one's, first to last."""
     if spacing == "trailing":
         ratio = num_train_timesteps / num_inference_steps
-        # numpy's arange, which they use, goes by the difference of its first two values; its rounding decides ties.
+        # They use numpy's arange, whose step is the difference of its first two values; its rounding decides ties.
         stride = num_train_timesteps - (num_train_timesteps - ratio)
         return [round(num_train_timesteps - i * stride) - 1 for i in range(math.ceil(num_train_timesteps / ratio))]
     if spacing == "leading":
@@ -23,7 +23,7 @@ def timesteps(num_inference_steps: int, num_train_timesteps: int, spacing: str) 
 
 
 def schedule_faults(num_inference_steps: int, num_train_timesteps: int, spacing: str) -> tuple[int, int]:
-    """Counts the steps that end at another timestep than the next one starts from, and says where the last one ends;
+    """Counts the steps that end at another timestep than the next one starts from, and returns the end of the last one;
     below 0 is past the end, as it should be.
 
     The schedulers compute `previous = t - num_train_timesteps // num_inference_steps` (their `step` in diffusers).
@@ -34,13 +34,13 @@ def schedule_faults(num_inference_steps: int, num_train_timesteps: int, spacing:
     return mismatches, visited[-1] - stride
 
 
-def goes_right(steps: int, scheduler: Scheduler, card: ModelCard) -> bool:
-    """Tells whether each step of a schedule of so many ends where the next one starts, and the last without noise."""
+def is_schedule_exact(steps: int, scheduler: Scheduler, card: ModelCard) -> bool:
+    """Checks whether each of `steps` steps ends where the next one starts, and the last one without noise."""
     return scheduler in MATCHED.values() or not _is_at_fault(steps, card)
 
 
 def right_step_counts(near: int, card: ModelCard) -> list[int]:
-    """Finds the nearest step counts below and above `near` that diffusers' schedulers get right."""
+    """Finds the nearest step counts below and above `near` at which diffusers' schedulers are exact."""
     directions = (range(near - 1, 0, -1), range(near + 1, card.num_train_timesteps + 1))
     found = (next((steps for steps in counts if not _is_at_fault(steps, card)), None) for counts in directions)
     return [steps for steps in found if steps is not None]

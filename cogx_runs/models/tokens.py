@@ -1,4 +1,4 @@
-"""How many tokens a prompt has for CLIP and for T5, counted without torch."""
+"""Token counts of a prompt for CLIP and for T5, without torch."""
 
 import gzip
 import html
@@ -21,18 +21,19 @@ _CLIP_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 
 @dataclass(frozen=True)
 class TokenCount:
-    """Tokens of a text, special tokens included."""
+    """The number of tokens of a text, special tokens included."""
 
     tokens: int
     limit: int
-    """What is beyond this is cut."""
+    """Number of tokens beyond which a text is cut."""
     exact: bool
-    """False where the tokenizer is not at hand and the count is estimated from the words."""
+    """Whether the count is exact; else it is estimated, without the right tokenizer."""
     unknown_words: tuple[str, ...] = ()
     """Words that the tokenizer has no token for."""
 
     @property
     def is_cut(self) -> bool:
+        """Whether the text is longer than the limit."""
         return self.tokens > self.limit
 
 

@@ -1,4 +1,4 @@
-"""The files of a model folder in diffusers' format: whole or not, how large, and which."""
+"""Weights files of a model folder in diffusers' format: completeness, size and identity."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ def weights_files(folder: Path) -> list[Path]:
 
 
 def parameter_count(folder: Path) -> int:
-    """Counts the parameters of a model folder or of a component's, as the headers of its safetensors files tell."""
+    """Counts the parameters of a model folder or of a component's, by the headers of its safetensors files."""
     count = 0
     for path in weights_files(folder):
         tensors = json.loads(_safetensors_header(path))
@@ -26,11 +26,11 @@ def parameter_count(folder: Path) -> int:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Reads a JSON object from a file of the folder. Raises CogxError where it is missing, unreadable or none."""
+    """Reads a JSON object from a file of the folder. Raises CogxError where it is missing, unreadable or no object."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise CogxError(f"{path}: is missing; the folder is no complete model in diffusers' format") from error
+        raise CogxError(f"{path}: is missing; name a complete model folder in diffusers' format") from error
     except OSError as error:
         raise CogxError(f"{path}: cannot be read ({error.strerror}); mend its permissions") from error
     except ValueError as error:
@@ -69,7 +69,7 @@ def folder_revision(folder: Path) -> str:
 
 
 def _safetensors_header(path: Path) -> bytes:
-    """Reads the JSON header of a safetensors file. Raises CogxError where the file is shorter than its header says."""
+    """Reads the JSON header of a safetensors file. Raises CogxError where its size and header disagree."""
     size = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
@@ -88,7 +88,7 @@ def _safetensors_header(path: Path) -> bytes:
 
 
 def weights_sha256(folder: Path) -> str:
-    """Takes the SHA-256 over all weights of a model folder, and keeps it in the user's cache while nothing changes."""
+    """Computes the SHA-256 over all weights of a model folder, cached in the user's cache until the folder changes."""
     revision = folder_revision(folder)
     kept = cache_directory() / "weights_sha256" / hashlib.sha256(f"{folder}\n{revision}".encode()).hexdigest()
     if kept.is_file():

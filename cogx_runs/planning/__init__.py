@@ -1,4 +1,4 @@
-"""Decides what is to be done for each cell, what it will cost, and what the model's rules say of it.
+"""Decides the action for each cell, estimates its cost, and advises on it by the model's rules.
 
 Any module may be imported from the rooms above; none loads a model or creates a tracking store.
 """

@@ -1,4 +1,4 @@
-"""What each cell of a plan still needs, given the runs of the tracking store."""
+"""The actions that the cells of a plan need, given the runs of the tracking store."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from cogx_runs.tracking.run import RunState, TrackedRun
 
 
 class Action(StrEnum):
-    """What is to be done for a cell."""
+    """The action that a cell needs."""
 
     RUN = "run"
     REUSE = "reuse"
@@ -18,13 +18,13 @@ class Action(StrEnum):
 
     @property
     def is_open(self) -> bool:
-        """Whether the cell is still to be brought to its end."""
+        """Whether the cell still needs a run of its own."""
         return self in {Action.RUN, Action.REUSE}
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What is to be done for a cell."""
+    """The action for a cell, with the run that it rests on."""
 
     action: Action
     finished: TrackedRun | None = None
@@ -36,10 +36,10 @@ class Decision:
 def choose_actions(
     specs: Sequence[RunSpec], history: Sequence[TrackedRun], retry_failed: bool = False
 ) -> list[Decision]:
-    """Decides for each cell what is to be done, given the runs of the tracking store.
+    """Decides the action for each cell, given the runs of the tracking store.
 
-    A cell that failed is left unless `retry_failed`. One that `abort_degenerate` ended is run where the sweep has that
-    switched off by now: it has not failed, and is asked for whole.
+    A failed cell is skipped unless `retry_failed`. One that `abort_degenerate` ended runs again where the sweep has
+    switched that off since: the whole video is wanted.
     """
     finished = [run for run in history if run.state.is_finished]
     failed = [run for run in history if run.state is RunState.FAILED]

@@ -1,4 +1,4 @@
-"""What the model's own rules say of a plan: errors, warnings and notes."""
+"""Advice on a plan by the model's own rules: errors, warnings and notes."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -14,10 +14,10 @@ from cogx_runs.tracking.run import TrackedRun
 
 
 def advise(cells: ResolvedCells, sweeps: Sequence[Sweep], budget: Budget | None = None) -> list[Advice]:
-    """Advises on the cells, each thing once: errors where the result would not be what was asked for, warnings where
+    """Advises on the cells, without repetition: errors where the result would differ from the request, warnings where
     a comparison would mislead or memory may not suffice, notes for the rest.
 
-    `budget` is the one that they were resolved with.
+    `budget` is the one with which the cells were resolved.
     """
     by_name = {sweep.name: sweep for sweep in sweeps}
     found: dict[Advice, None] = {}
@@ -36,8 +36,8 @@ def advise(cells: ResolvedCells, sweeps: Sequence[Sweep], budget: Budget | None 
 def advise_rescoring(
     runs: Sequence[PlannedRun], sweeps: Sequence[Sweep], history: Sequence[TrackedRun]
 ) -> list[Advice]:
-    """A note for each sweep with cells that are planned again for their metrics alone, though a finished run in its
-    experiment has their pixels and their file: what these lack can be measured in place."""
+    """Notes each sweep with cells that are planned again only for their metrics, although a finished run in its
+    experiment has their pixels and their file: `rescore` can measure what is missing in place."""
     finished: dict[tuple[str, str], list[TrackedRun]] = {}
     for past in history:
         if past.state.is_finished:
@@ -54,16 +54,16 @@ def advise_rescoring(
                 Advice(
                     "note",
                     f"{sweep.file}:name",
-                    f"{cells} {names or 'the present set of metrics'}: first `cogx-runs rescore {sweep.name}`, which "
-                    "measures that in place; without it each gets a second run",
+                    f"{cells} {names or 'the present set of metrics'}; run `cogx-runs rescore {sweep.name}` first, or "
+                    "each gets a second run",
                 )
             )
     return found
 
 
-def _lacks(made: Sequence[TrackedRun], spec: RunSpec) -> list[str] | None:
-    """The metrics that the first of the runs of these pixels with the cell's file and CLIP lacks; None without one."""
-    for run in made:
+def _lacks(runs: Sequence[TrackedRun], spec: RunSpec) -> list[str] | None:
+    """Lists the metrics that the first run with the cell's file and CLIP lacks; None without such a run."""
+    for run in runs:
         if run.outputs == spec.outputs:
             versions = {name: definition.partition(" ")[0] for name, definition in run.definitions.items()}
             return [
@@ -75,7 +75,7 @@ def _lacks(made: Sequence[TrackedRun], spec: RunSpec) -> list[str] | None:
 
 
 def _distinct(specs: Iterable[RunSpec]) -> Iterator[RunSpec]:
-    """One cell for each combination of what the rules look at."""
+    """Yields one cell for each combination of values on which the rules depend."""
     seen = set()
     for spec in specs:
         if spec.judged not in seen:
@@ -90,14 +90,14 @@ def _sweep_as_a_whole(sweep: Sweep) -> Iterator[Advice]:
             yield Advice(
                 "note",
                 sweep.where(axis),
-                f"the base value {base} is not among the values, so that this sweep holds no baseline to compare with",
+                f"the base value {base} is not among the values, so that this sweep has no baseline; add it",
             )
     for name in sorted(sweep.overridden & set(sweep.axes)):
         yield Advice("note", sweep.where(name), f"is swept, so that {name} given on the command line changes nothing")
 
 
 def _memory(cells: ResolvedCells, sweeps: Mapping[str, Sweep], budget: Budget) -> Iterator[Advice]:
-    """Says of each model what `auto` is and why, and what there is too little memory for."""
+    """Notes the placement that `auto` chooses for each model, and warns of too little memory."""
     alike: dict[tuple[tuple[str, str], Dtype, Placement], list[RunSpec]] = {}
     for spec in cells.specs:
         alike.setdefault((spec.model_key, spec.dtype, sweeps[spec.sweep].base.placement), []).append(spec)

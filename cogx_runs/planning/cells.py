@@ -1,4 +1,4 @@
-"""Sweeps resolved into cells, in the order in which they are best made."""
+"""Sweeps resolved into cells, in execution order."""
 
 import itertools
 import math
@@ -19,19 +19,19 @@ from cogx_runs.models.memory import Budget, Choice, choose_placement
 from cogx_runs.system.hardware import Device
 
 Choices = Mapping[tuple[tuple[str, str], Dtype], Choice]
-"""What placement `auto` became, by a model's key and the precision that it runs in."""
+"""Placements chosen for `auto`, by a model's key and precision."""
 
 
 @dataclass(frozen=True)
 class ResolvedCells:
-    """Holds the cells of sweeps, with what was found out to resolve them."""
+    """The cells of sweeps, with the model cards and placements used to resolve them."""
 
     specs: Sequence[RunSpec]
     """In execution order."""
     cards: Mapping[tuple[str, str], ModelCard]
-    """Of the models used, by source and revision."""
+    """Cards of the models used, by source and revision."""
     choices: Choices = field(default_factory=dict)
-    """Empty on a CPU, where everything is resident."""
+    """Placements of `auto`; empty on a CPU, where everything is resident."""
 
 
 def resolve_cells(
@@ -43,12 +43,12 @@ def resolve_cells(
 ) -> ResolvedCells:
     """Resolves every cell of the sweeps, in execution order; one that a sweep names twice appears once.
 
-    Cells of one model come together, so that nothing is loaded or compiled twice; else the order is the files'.
+    Cells of one model are grouped, so that nothing is loaded or compiled twice; else the order is that of the files.
 
-    Placement `auto` becomes one placement for all cells of a model, since another means loading it again: that in
-    which the largest of them fits `budget`, `resident` where that is None.
+    Placement `auto` becomes one placement for all cells of a model, since another would load it again: the fastest in
+    which the largest cell fits `budget`; `resident` where `budget` is None.
 
-    Raises InputError naming every prompt and model that cannot be had.
+    Raises InputError naming every prompt and model that cannot be found.
     """
     mistakes: list[Mistake] = []
     cards: dict[str, ModelCard] = {}
@@ -90,7 +90,7 @@ def resolve_cell(
     device: Device,
     metric_versions: Mapping[str, str],
 ) -> RunSpec:
-    """Replaces every null of one cell's parameters by what the model or the device makes of it.
+    """Replaces every null of one cell's parameters by the value of the model or the device.
 
     Placement `auto` stays on a GPU, for `resolve_cells` to choose for all cells together.
     """
@@ -118,7 +118,7 @@ def resolve_cell(
 
 
 def _neighbours(specs: Sequence[RunSpec]) -> list[RunSpec]:
-    """Puts the cells of one loaded model, then of one compiled shape, side by side; groups keep their order."""
+    """Groups the cells by loaded model, then by compiled shape; groups keep their order."""
 
     def group(spec: RunSpec) -> list[tuple[object, ...]]:
         loaded = spec.pipeline_key
@@ -132,7 +132,7 @@ def _neighbours(specs: Sequence[RunSpec]) -> list[RunSpec]:
 
 
 def _choose_placements(specs: Sequence[RunSpec], cards: Mapping[tuple[str, str], ModelCard], budget: Budget) -> Choices:
-    """Chooses the one placement of all cells of a model in a precision that ask for `auto`."""
+    """Chooses one placement for all cells of a model and precision whose placement is `auto`."""
     workloads: dict[tuple[tuple[str, str], Dtype], set[Workload]] = {}
     for spec in specs:
         if spec.placement == "auto":
@@ -141,7 +141,7 @@ def _choose_placements(specs: Sequence[RunSpec], cards: Mapping[tuple[str, str],
 
 
 def _placed(spec: RunSpec, choices: Choices) -> RunSpec:
-    """Returns the cell with `auto` replaced by what was chosen, by `resident` where nothing had to be."""
+    """Replaces `auto` by the chosen placement, by `resident` where there was no choice."""
     if spec.placement != "auto":
         return spec
     choice = choices.get((spec.model_key, spec.dtype))
@@ -149,7 +149,7 @@ def _placed(spec: RunSpec, choices: Choices) -> RunSpec:
 
 
 def _configurations(sweep: Sweep) -> Iterator[Parameters]:
-    """Yields the base with each combination of axis values that `vary` asks for."""
+    """Yields the base with each combination of axis values that `vary` selects."""
     names, values = list(sweep.axes), list(sweep.axes.values())
 
     def with_values(combination: Sequence[Any]) -> Parameters:
@@ -188,7 +188,7 @@ def _combination(index: int, axes: Sequence[Sequence[Any]]) -> list[Any]:
 
 
 def resolve_clip(name: str) -> str:
-    """Makes a CLIP's folder or checkpoint absolute; leaves any other name as it is."""
+    """Makes the path of a CLIP's folder or checkpoint absolute; returns any other name as it is."""
     if name == "toy":
         return name
     architecture, _, weights = name.rpartition(":")

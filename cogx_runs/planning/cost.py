@@ -1,4 +1,4 @@
-"""Seconds and GiB of a cell before it runs, learned from finished runs."""
+"""Estimates of a cell's seconds and GiB, learned from finished runs."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,25 +17,27 @@ from cogx_runs.system.hardware import device_name
 from cogx_runs.tracking.run import TrackedRun
 
 TOKENS_EXPONENT = 1.45
-"""How a step's time grows with the number of tokens: 2b took 0.265 s at 25 frames (9,676 tokens) and 0.642 s at 49
-(17,776) on one H100, all resident."""
+"""Exponent by which a step's time grows with the number of tokens: 2b took 0.265 s at 25 frames (9,676 tokens) and
+0.642 s at 49 (17,776) on one H100, all resident."""
 
 _LEARNED_APART = {
     name: Parameters.model_fields[name].default if name in Parameters.model_fields else None
     for name in names_where(ROLES, lambda role: role.costs)
 }
-"""What must be the same for one cell's time to tell about another's, with what a run has that was made before there
-was such a parameter."""
+"""Parameters that must be equal for one cell's time to predict another's, with the value of a run older than the
+parameter."""
 
 LATEST_RUNS = 50
-"""Of runs of one shape only the latest so many count, so that a plan over a long history stays fast."""
+"""Number of runs of one shape that count, the latest, so that a plan over a long history stays fast."""
 
 _RUN = Decision(Action.RUN)
+_NOT_RUN = {Action.REUSE: "copied", Action.DONE: "finished", Action.FAILED: "not tried again"}
+"""Bases of the estimates of cells that are not run."""
 
 
 @dataclass(frozen=True)
 class _Observation:
-    """What one finished run tells about cost."""
+    """The cost of one finished run."""
 
     key: tuple[str, ...]
     num_frames: int
@@ -64,9 +66,9 @@ class CostModel:
                 self._observations.setdefault(seen.key, []).append(seen)
 
     def estimate(self, spec: RunSpec, decision: Decision = _RUN) -> Estimate:
-        """Estimates seconds and peak VRAM; 0 s for a cell that is done or taken over, null where nothing is known."""
+        """Estimates seconds and peak VRAM; 0 s for a cell that is not run, None where nothing is known."""
         if decision.action is not Action.RUN and not decision.decodes:
-            basis = {"reuse": "taken over", "done": "finished", "failed": "not tried again"}[decision.action]
+            basis = _NOT_RUN[decision.action]
             return Estimate(0.0, None, basis)
         known = self._observations.get(_key(device_name(spec.device), vars(spec)), [])
         if not known:
@@ -89,7 +91,7 @@ class CostModel:
 
     @cached_property
     def error(self) -> float | None:
-        """Median relative error of the estimate of each finished run from the others; None below two."""
+        """Median relative error of estimating each finished run from the others; None below two runs."""
         errors = []
         for known in self._observations.values():
             for index, seen in enumerate(known):
@@ -103,7 +105,7 @@ class CostModel:
 def _predict(
     known: Sequence[_Observation], num_frames: int, guided: bool, steps: int
 ) -> tuple[float, list[_Observation]]:
-    """Seconds of a cell, and the observations that they rest on: those of its own shape, else of the nearest."""
+    """Predicts a cell's seconds from the observations of its shape, else of the nearest shape; returns both."""
 
     def distance(seen: _Observation) -> tuple[int, bool]:
         return abs(seen.num_frames - num_frames), seen.guided != guided
@@ -121,12 +123,12 @@ def _predict(
 
 
 def _key(device: str, configuration: Mapping[str, Any]) -> tuple[str, ...]:
-    """What must be the same for one cell's time to tell about another's."""
+    """Returns the key that cells share whose times predict each other's."""
     return (device, *(str(configuration.get(name, default)) for name, default in _LEARNED_APART.items()))
 
 
 def _observe(run: TrackedRun) -> _Observation | None:
-    """The observation in a finished run that was generated with the device to itself; None for any other."""
+    """Reads the cost of a finished run that was generated with the device to itself; None for any other."""
     if not run.state.is_finished or run.pixels_from is not None or run.beside is not None:
         return None
     p, m = run.params, run.metrics

@@ -1,4 +1,4 @@
-"""Plans: the cells of sweeps with what is to be done for each, what that costs, and what there is to know of it."""
+"""Plans: the cells of sweeps with the action, the estimated cost and the advice for each."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -15,18 +15,18 @@ from cogx_runs.planning.actions import Action, Decision
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a cell will cost, learned from finished runs."""
+    """The cost of a cell, estimated from finished runs."""
 
     seconds: float | None
-    """Wall time of the run's own phases; None where there is nothing to learn it from."""
+    """Wall time of the run's own phases; None without finished runs to estimate it from."""
     peak_vram_gib: float | None
     basis: str
-    """What the figures rest on, or why there are none."""
+    """The basis of the figures, or the reason for their absence."""
 
 
 @dataclass(frozen=True)
 class Advice:
-    """What the model's own rules say of a plan."""
+    """An error, warning or note on a plan, by the model's own rules."""
 
     level: Literal["error", "warning", "note"]
     where: str
@@ -36,26 +36,27 @@ class Advice:
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A cell, what is to be done for it, and what that costs."""
+    """A cell, its action, and the estimated cost."""
 
     spec: RunSpec
     decision: Decision
     estimate: Estimate
     tags: Mapping[str, str] = field(default_factory=dict)
-    """Of its run, beside those that every run has."""
+    """Tags of its run, besides those that every run has."""
 
     @property
     def action(self) -> Action:
+        """Action of the decision."""
         return self.decision.action
 
 
 @dataclass(frozen=True)
 class Conditions:
-    """What sweeps are planned under, beside what the tracking store remembers."""
+    """The options under which sweeps are planned."""
 
     library: PromptLibrary
     device: str
-    """`auto`, `cuda` or `cpu`, as it was asked for."""
+    """`auto`, `cuda` or `cpu`, as the user gave it."""
     retry_failed: bool = False
     max_vram_gib: float | None = None
 
@@ -70,37 +71,39 @@ class Plan:
     cards: Mapping[tuple[str, str], ModelCard] = field(default_factory=dict)
     """Model cards by source and revision."""
     max_vram_gib: float | None = None
-    """What torch may take of the GPU; None for all that is free."""
+    """GPU memory that torch may use; None for all that is free."""
     conditions: Conditions | None = None
-    """By which the later trials of its searches are planned."""
+    """Options by which the later trials of its searches are planned."""
     cells_to_come: int = 0
-    """Of trials that only the results of earlier ones will tell."""
+    """Cells of later trials, whose values depend on the results of earlier ones."""
 
     @property
     def searches(self) -> tuple[Sweep, ...]:
-        """Those of its sweeps that propose their cells trial by trial."""
+        """Sweeps that propose their cells trial by trial."""
         return tuple(sweep for sweep in self.sweeps if sweep.optuna is not None)
 
     @property
     def placement(self) -> Placement | None:
-        """That of all its cells; None where they have several."""
+        """Placement of all its cells; None where they have several."""
         placements = {run.spec.placement for run in self.runs}
         return placements.pop() if len(placements) == 1 else None
 
     @property
     def errors(self) -> list[Advice]:
+        """Advice that prevents a run."""
         return [advice for advice in self.advice if advice.level == "error"]
 
     def check(self) -> None:
-        """Raises InputError, naming each of them, where the advice holds errors."""
+        """Raises InputError naming each error of the advice."""
         if self.errors:
             raise InputError(Mistake(advice.where, advice.message) for advice in self.errors)
 
     def count(self, action: Action) -> int:
+        """Counts the cells with this action."""
         return sum(run.action == action for run in self.runs)
 
     def as_dict(self) -> dict[str, Any]:
-        """The object that `plan --json` prints."""
+        """Returns the object that `plan --json` prints."""
         return {
             "runs": [
                 {

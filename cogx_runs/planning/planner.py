@@ -1,4 +1,4 @@
-"""Sweeps, conditions and what the tracking store remembers, made a plan."""
+"""The planner: combines sweeps, conditions and the history of the tracking store into a plan."""
 
 import math
 from collections.abc import Sequence
@@ -24,12 +24,12 @@ class Planner:
 
     conditions: Conditions
     tracking_uri: str | None = None
-    """The store that is asked; None for the usual one."""
+    """The store that is read; None for the default one."""
     use_store: bool = True
-    """Whether a store is asked at all."""
+    """Whether a store is read at all."""
 
     def history(self) -> list[TrackedRun]:
-        """Reads what every run of the store was and came to; nothing where there is no store."""
+        """Reads every run of the store; nothing where there is no store."""
         if not self.use_store or not store_exists(self.tracking_uri):
             return []
         from cogx_runs.tracking.store import RunStore
@@ -37,17 +37,17 @@ class Planner:
         return RunStore(self.tracking_uri).history()
 
     def plan(self, sweeps: Sequence[Sweep]) -> Plan:
-        """Plans sweeps whose cells are known, with the store asked anew. Raises InputError naming every mistake."""
+        """Plans sweeps whose cells are known, and reads the store for it. Raises InputError naming every mistake."""
         history = self.history()
         return self.with_rescoring(self.plan_cells(sweeps, history), history)
 
     def plan_cells(
         self, sweeps: Sequence[Sweep], history: Sequence[TrackedRun], retry_failed: bool | None = None
     ) -> Plan:
-        """Plans sweeps whose cells are known, given what the store remembers.
+        """Plans sweeps whose cells are known, given the history of the store.
 
         `retry_failed` replaces that of the conditions. Raises InputError naming every prompt and model that cannot be
-        had, CogxError for conditions that no machine has.
+        found, CogxError for conditions that no machine can meet.
         """
         conditions = self.conditions if retry_failed is None else replace(self.conditions, retry_failed=retry_failed)
         max_vram = conditions.max_vram_gib
@@ -69,5 +69,5 @@ class Planner:
         return Plan(tuple(sweeps), runs, tuple(advice), cells.cards, capped, conditions)
 
     def with_rescoring(self, plan: Plan, history: Sequence[TrackedRun]) -> Plan:
-        """The plan with a note on each sweep that `rescore` would serve better."""
+        """Adds a note on each sweep for which `rescore` would suffice."""
         return replace(plan, advice=(*plan.advice, *advise_rescoring(plan.runs, plan.sweeps, history)))

@@ -1,4 +1,4 @@
-"""The model's own rules for one cell: what would go wrong, mislead, or be slow."""
+"""The model's own rules for one cell, on failures, misleading results and slow runs."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -8,7 +8,7 @@ from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.errors import did_you_mean
 from cogx_runs.models.cards import ModelCard, clip_folder
-from cogx_runs.models.schedule import goes_right, right_step_counts, schedule_faults
+from cogx_runs.models.schedule import is_schedule_exact, right_step_counts, schedule_faults
 from cogx_runs.models.tokens import clip_architectures, count_clip_tokens, count_t5_tokens
 from cogx_runs.planning.plan import Advice
 from cogx_runs.system.hardware import gpu
@@ -18,7 +18,7 @@ Rule = Callable[[RunSpec, ModelCard, Sweep], Iterator[Advice]]
 
 def _step_count(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
     steps = spec.num_inference_steps
-    if goes_right(steps, spec.scheduler, card):
+    if is_schedule_exact(steps, spec.scheduler, card):
         return
     mismatches, end = schedule_faults(steps, card.num_train_timesteps, card.timestep_spacing)
     nearest = " or ".join(str(count) for count in right_step_counts(steps, card))
@@ -29,15 +29,14 @@ def _step_count(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice
             "error",
             where,
             f"{steps} steps end at timestep {end} instead of past 0 with the {spec.scheduler} scheduler, which leaves "
-            f"noise in the video (about 5% at timestep 0); {instead}",
+            f"noise in the video; {instead}",
         )
     else:
         yield Advice(
             "warning",
             where,
-            f"the {spec.scheduler} scheduler takes {mismatches} of {steps} steps to another timestep than the next "
-            f"one starts from, which is right only where the count divides {card.num_train_timesteps}; "
-            f"{instead}",
+            f"with the {spec.scheduler} scheduler {mismatches} of {steps} steps end at another timestep than the next "
+            f"one starts from; {instead}",
         )
 
 
@@ -46,11 +45,11 @@ def _frame_count(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advic
     nearest = sorted(sorted(valid, key=lambda count: abs(count - frames))[:2])
     where, use = sweep.where("num_frames"), f"use {' or '.join(str(count) for count in nearest)}"
     if frames > card.max_frames:
-        yield Advice("error", where, f"{frames} frames are beyond the {card.max_frames} that {card.name} makes; {use}")
+        yield Advice("error", where, f"{frames} frames are beyond the {card.max_frames} of {card.name}; {use}")
     elif frames not in valid:
-        came = card.decoded_frames(frames)
-        what = f"would come back as {came}" if came != frames else f"are not {card.frame_multiple}N+1"
-        yield Advice("error", where, f"{frames} frames {what}; {use}")
+        decoded = card.decoded_frames(frames)
+        fault = f"would come back as {decoded}" if decoded != frames else f"are not {card.frame_multiple}N+1"
+        yield Advice("error", where, f"{frames} frames {fault}; {use}")
 
 
 def _size(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
@@ -70,7 +69,7 @@ def _dtype(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
     if spec.dtype == "float16" and card.dtype == "bfloat16":
         yield Advice("error", where, f"{card.name} in float16 gives NaN or black frames; use bfloat16")
     if spec.device == "cpu" and spec.dtype != "float32":
-        yield Advice("warning", where, f"{spec.dtype} is slow on a CPU; float32 is what null gives")
+        yield Advice("warning", where, f"{spec.dtype} is slow on a CPU; use float32, the default there")
     found = gpu() if spec.device == "cuda" else None
     if found and spec.dtype == "bfloat16" and found.compute_capability < (8, 0):
         yield Advice("warning", where, f"{found.name} has no native bfloat16; {card.name} will be very slow on it")
@@ -100,7 +99,7 @@ def _dynamic_guidance(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator
             yield Advice(
                 "warning",
                 sweep.where("use_dynamic_cfg"),
-                f"dynamic guidance is a jumpy function of the step count: a sweep over {axis} would compare that",
+                f"dynamic guidance jumps with the step count, which a sweep over {axis} would compare; switch it off",
             )
 
 
@@ -121,7 +120,7 @@ def _revision(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
         yield Advice(
             "warning",
             sweep.where("revision"),
-            f"{spec.model_revision!r} can come to mean other weights; name a commit, so that cells stay what they are",
+            f"{spec.model_revision!r} may later point to other weights; name a commit",
         )
 
 
@@ -142,8 +141,7 @@ def _text_length(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advic
         yield Advice(
             "warning",
             where,
-            f"has {about}{clip.tokens} CLIP tokens; the CLIP score sees the first {clip.limit} and knows nothing of "
-            "the rest; shorten it",
+            f"has {about}{clip.tokens} CLIP tokens, of which the CLIP score reads the first {clip.limit}; shorten it",
         )
     for text, place in ((spec.prompt, where), (spec.negative_prompt, sweep.where("negative_prompt"))):
         t5 = count_t5_tokens(text, card)
@@ -158,7 +156,7 @@ def _text_length(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advic
             yield Advice(
                 "warning",
                 place,
-                f"{card.name} does not know {', '.join(t5.unknown_words)}, and reads each as an unknown word",
+                f"{card.name} has no token for {', '.join(t5.unknown_words)}; use other words",
             )
 
 
@@ -175,4 +173,4 @@ RULES: tuple[Rule, ...] = (
     _revision,
     _text_length,
 )
-"""What is looked at of each cell, in the order in which it is told."""
+"""Rules for each cell, in the order of their advice."""

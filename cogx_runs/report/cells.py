@@ -13,7 +13,7 @@ from cogx_runs.tracking.run import TrackedRun
 
 CONFIG = tuple(
     sorted(
-        (name for name in PARAM_FIELDS if ROLES[name].changes is not Changes.NOTHING and ROLES[name].tells_apart),
+        (name for name in PARAM_FIELDS if ROLES[name].changes is not Changes.NOTHING and ROLES[name].is_distinguishing),
         key=lambda name: ROLES[name].asked,
     )
 )

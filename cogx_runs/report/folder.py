@@ -19,7 +19,7 @@ from cogx_runs.report.content import Experiment, content_of
 from cogx_runs.report.grids import is_written, values_of
 from cogx_runs.report.page import Media, render_page
 from cogx_runs.report.votes import report_id, votes_in
-from cogx_runs.system.disk import make_folder
+from cogx_runs.system.disk import create_folder
 from cogx_runs.tracking.artifacts import REPORT
 from cogx_runs.tracking.columns import AXIS
 from cogx_runs.tracking.experiments import experiments_of
@@ -65,7 +65,7 @@ def write_report(
     cannot be written.
     """
     directory = Path(directory)
-    make_folder(directory)
+    create_folder(directory)
     if not store_exists(tracking_uri):
         raise CogxError("no runs yet: there is no tracking store here; `cogx-runs sweep FILE` makes one")
     store = RunStore(tracking_uri)

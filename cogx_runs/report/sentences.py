@@ -26,7 +26,7 @@ from cogx_runs.report.cells import timed_in
 from cogx_runs.report.comparisons import HEADLINES, QUANTITIES
 from cogx_runs.report.grids import Grid
 from cogx_runs.tracking.run import TrackedRun, is_true
-from cogx_runs.tracking.tags import TEXT, of_metric
+from cogx_runs.tracking.tags import TEXT, metric_tag
 
 FEW = 3
 """Values of an axis up to which each has its sentence; of more the largest change has one, and the verdicts a line."""
@@ -148,7 +148,7 @@ def warnings_about(cells: Sequence[TrackedRun]) -> list[str]:
         ),
         (
             "CLIP models",
-            lambda cell: cell.tags.get(of_metric("clip_score", "model"), ""),
+            lambda cell: cell.tags.get(metric_tag("clip_score", "model"), ""),
             "their scores have different scales; no difference below mixes them",
         ),
         (
@@ -162,7 +162,7 @@ def warnings_about(cells: Sequence[TrackedRun]) -> list[str]:
         names = sorted({kind(cell) for cell in finished} - {""})
         if len(names) > 1:
             said.append(f"This report holds {len(names)} {what} ({', '.join(names)}): {so}.")
-    truncated = of_metric("clip_score", "prompt_truncated")
+    truncated = metric_tag("clip_score", "prompt_truncated")
     cut = sorted({cell.prompt_name for cell in finished if is_true(cell.tags.get(truncated))})
     if cut:
         said.append(

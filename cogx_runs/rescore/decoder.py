@@ -1,4 +1,4 @@
-"""Kept latents, decoded again."""
+"""Decodes kept latents again."""
 
 import tempfile
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class Decoder:
     """Decodes the latents of runs, each with its own model's VAE, loaded once; keeps the last two videos.
 
-    What a GPU decoded in half precision is decoded in float32 on a CPU.
+    On a CPU it decodes in float32, also latents that a GPU decoded in half precision.
     """
 
     def __init__(self, device: str, store: RunReader) -> None:
@@ -38,12 +38,12 @@ class Decoder:
         self._kept: dict[str, Frames] = {}
         self._subject: tuple[tuple[str, str], Subject] | None = None
 
-    def way(self, run: TrackedRun) -> str:
-        """How a run's latents are decoded here: `float32 on cpu`."""
+    def precision(self, run: TrackedRun) -> str:
+        """Describes precision and device in which a run's latents are decoded: `float32 on cpu`."""
         return f"{self._dtype(run.params)} on {self._device}"
 
     def subject(self, run: TrackedRun, clip_model: str) -> Subject:
-        """A run's video as it is measured, kept for the next metric of it. Raises what `frames` raises."""
+        """Prepares a run's video for its metrics, and keeps the last one. Raises what `frames` raises."""
         key = (run.signature, clip_model)
         if self._subject is None or self._subject[0] != key:
             with tempfile.TemporaryDirectory(prefix="cogx-runs-") as folder:
@@ -53,9 +53,9 @@ class Decoder:
         return self._subject[1]
 
     def frames(self, run: TrackedRun) -> Frames:
-        """A run's video.
+        """Decodes a run's video.
 
-        Raises CogxError where its latents cannot be read, where the VAE cannot be had, or where the model folder has
+        Raises CogxError where its latents cannot be read, where the VAE cannot be loaded, or where the model folder has
         changed since.
         """
         if run.signature not in self._kept:
@@ -80,12 +80,12 @@ class Decoder:
 
 
 def _card(params: Mapping[str, str]) -> ModelCard:
-    """The card of a run's model as it was. Raises CogxError where the folder is gone or has changed."""
+    """Resolves the card of a run's model. Raises CogxError where the folder is missing or has changed."""
     name = params["model"] if params["model"] in NAMES else params["model_source"]
     card = resolve_model(name, params["model_revision"] if name in HUB_MODELS else None)
     if card.revision != params["model_revision"]:
         raise CogxError(
-            f"{card.source}: has changed since the run was made ({params['model_revision']}, now {card.revision}); "
-            "its latents would decode to other frames"
+            f"{card.source}: has changed since the run was generated "
+            f"({params['model_revision']}, now {card.revision}); its latents would decode to other frames"
         )
     return card

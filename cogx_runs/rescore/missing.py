@@ -1,4 +1,4 @@
-"""Which values a finished run lacks, and how each is measured."""
+"""Metrics that a finished run lacks, and their measurement."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -21,12 +21,12 @@ from cogx_runs.rescore.decoder import Decoder
 from cogx_runs.tracking.run import TrackedRun
 
 _OTHER_SHAPES = frozenset(names_where(ROLES, lambda role: role.is_shape))
-"""Videos that differ in these are not compared frame by frame."""
+"""Parameters across which videos are not compared frame by frame."""
 
 
 @dataclass(frozen=True)
 class MissingMetric:
-    """A value that a run should have and has not."""
+    """A metric that a run should have and lacks."""
 
     name: str
     identity: str
@@ -35,27 +35,27 @@ class MissingMetric:
     measure: Callable[[Decoder], Attempt]
     """Raises CogxError where a video cannot be decoded."""
     is_extra: bool = False
-    """Whether nobody expects it here, as a comparison that needs an optional package."""
+    """Whether it is optional, as a comparison that needs an optional package."""
 
 
 def lacking(
     run: TrackedRun, clip_model: str | None, changed: Mapping[str, Any], reference: TrackedRun | None
 ) -> list[MissingMetric]:
-    """What a run should have and has not by its present definition: another CLIP's score, or all metrics of its own;
-    and the comparisons with the run that has the `changed` values."""
+    """Lists the metrics that a run lacks by their present definitions: another CLIP's score, or all by its own CLIP;
+    and the comparisons with the reference, which has the `changed` values."""
     own = run.params["clip_model"]
-    wanted = []
+    missing = []
     if clip_model is None or clip_model == own:
-        wanted += [_of_video(run, metric, metric.card.name, own) for metric in metrics()]
+        missing += [_of_video(run, metric, metric.card.name, own) for metric in metrics()]
     else:
-        wanted += [_of_video(run, clip_score.METRIC, _other_score(clip_model), clip_model)]
+        missing += [_of_video(run, clip_score.METRIC, _other_score(clip_model), clip_model)]
     if changed and reference is not None and reference.signature != run.signature:
-        wanted += [_against(run, reference, comparison, changed) for comparison in COMPARISONS]
-    return [one for one in wanted if run.definitions.get(one.name) != one.identity]
+        missing += [_against(run, reference, comparison, changed) for comparison in COMPARISONS]
+    return [one for one in missing if run.definitions.get(one.name) != one.identity]
 
 
 def reference_values(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of a reference in their parameters' types. Raises InputError where they are none."""
+    """Converts the values of a reference to their parameters' types. Raises InputError where they are invalid."""
     parameters = parameters_of(values)
     for name in values:
         if name not in PIXEL_FIELDS or name in _OTHER_SHAPES:
@@ -93,12 +93,12 @@ def _against(
 
 
 def _other_score(clip_model: str) -> str:
-    """The metric of a CLIP that is not the run's own; a folder goes by its name."""
+    """Names the metric of a CLIP that is not the run's own; a folder is named without its parents."""
     name = Path(clip_model).name if Path(clip_model).is_absolute() else clip_model
     return f"clip_score.{re.sub(r'[^A-Za-z0-9_.: -]', '_', name)}"
 
 
 def _against_name(comparison: Comparison, reference: Mapping[str, Any]) -> str:
-    """`psnr.num_inference_steps_50`: a metric of its own for each reference."""
+    """Names the metric of a comparison, one for each reference: `psnr.num_inference_steps_50`."""
     values = "_".join(f"{name}_{value}" for name, value in reference.items())
     return f"{comparison.card.name}.{re.sub(r'[^A-Za-z0-9_.-]', '_', values)}"

@@ -1,4 +1,4 @@
-"""Finished runs are given the metrics that they lack."""
+"""Measures the metrics that finished runs lack."""
 
 import json
 import tempfile
@@ -28,28 +28,28 @@ from cogx_runs.tracking.record import (
 )
 from cogx_runs.tracking.run import TrackedRun
 from cogx_runs.tracking.store import RunStore
-from cogx_runs.tracking.tags import DEFINITIONS, OUTPUT_HASH, of_metric
+from cogx_runs.tracking.tags import DEFINITIONS, OUTPUT_HASH, metric_tag
 
 
 @dataclass(frozen=True)
 class Rescored:
-    """What became of one run that has changed, or that should have. One with neither values nor problems was only
-    brought up to date: it needs no value that it has not."""
+    """The result for one run that was changed or has problems. One with neither values nor problems only got new tags:
+    it lacked no value."""
 
     run_id: str
     run_name: str
     values: Mapping[str, float]
-    """New ones, by metric."""
+    """New values, by metric."""
     failed: Mapping[str, str]
-    """Why a metric has no value that should have one."""
+    """Reason of each failed metric."""
     undecoded: str | None = None
-    """Why its video could not be decoded, or that of its reference."""
+    """Error of decoding its video, or that of its reference."""
 
     @property
     def problems(self) -> list[str]:
-        """What failed and why: `no sharpness, motion_magnitude: ValueError: empty`."""
-        told = [f"no {', '.join(names)}: {reason}" for reason, names in by_reason(self.failed).items()]
-        return told if self.undecoded is None else [*told, self.undecoded]
+        """Failures with their reasons: `no sharpness, motion_magnitude: ValueError: empty`."""
+        problems = [f"no {', '.join(names)}: {reason}" for reason, names in by_reason(self.failed).items()]
+        return problems if self.undecoded is None else [*problems, self.undecoded]
 
 
 def rescore_runs(
@@ -61,18 +61,17 @@ def rescore_runs(
     tracking_uri: str | None = None,
     report: Callable[[str], None] = lambda _: None,
 ) -> list[Rescored]:
-    """Give the finished runs of a sweep the metrics that they lack; nothing is denoised. A run is written to only where
-    something of it changes. A metric that raises is missing with the reason, and the others go on.
+    """Measures the metrics that the finished runs of a sweep lack; nothing is denoised. Only runs that change are
+    written. A metric that raises is recorded as missing with the reason, and the others continue.
 
     Without `clip_model` those are all metrics of single videos, by the CLIP that each run names. With it they are the
-    score of that CLIP, a metric of its own such as `clip_score.ViT-L-14:openai`. With `reference`, values of parameters
-    such as `{"num_inference_steps": 50}`, each run is also compared with the one that has them and shares all else, its
-    seed too: metrics of their own, such as `psnr.num_inference_steps_50`. The frames come from the kept latents,
-    decoded on `device` as the run decoded them; what a GPU decoded in half precision is decoded in float32 on a CPU,
-    and the tag `cogx.<metric>.decoded_as` says so.
+    score of that CLIP, a separate metric such as `clip_score.ViT-L-14:openai`. With `reference`, values of parameters
+    such as `{"num_inference_steps": 50}`, each run is also compared with the one that has them and is otherwise equal,
+    the seed included: separate metrics, such as `psnr.num_inference_steps_50`. The frames come from the kept latents,
+    decoded on `device` as the run decoded them, but on a CPU in float32. The tag `cogx.<metric>.decoded_as` records it.
 
-    Raises CogxError where nothing of what is lacking can be measured here, and where no run is the reference of
-    another; InputError for a reference that is none.
+    Raises CogxError where no missing metric can be measured here, and where no run is the reference of another;
+    InputError for an invalid reference.
     """
     changed = reference_values(reference or {})
     named = resolve_clip(clip_model) if clip_model else None
@@ -86,73 +85,75 @@ def rescore_runs(
     decoder = Decoder(device, store)
     measurer = _Measurer(decoder, report)
     rescored = []
-    # Those of one reference side by side, so that it is decoded once.
+    # Runs of one reference follow each other, so that it is decoded once.
     for run in sorted(runs, key=lambda run: settings(run, changed)):
-        todo = lacking(run, named, changed, by_settings.get(settings(run, changed)))
+        missing_metrics = lacking(run, named, changed, by_settings.get(settings(run, changed)))
         attempts: dict[str, Attempt] = {}
         undecoded = None
-        for wanted in filter(measurer.can, todo):
+        for missing in filter(measurer.can_measure, missing_metrics):
             try:
-                attempts[wanted.name] = measurer.measure(run, wanted)
+                attempts[missing.name] = measurer.measure(run, missing)
             except CogxError as error:
                 undecoded = first_line(error)
                 break
         scores = Scores.of(attempts)
-        # A value of an earlier definition cannot be removed: where there is no new one, it keeps its own.
+        # A value of an earlier definition cannot be removed: without a new one, it keeps its definition.
         known = {name for name, found in attempts.items() if found is not None or name not in run.metrics}
-        meant = {one.name: one.identity for one in todo if one.name in known - scores.failures.keys()}
-        is_new = _amend(store, run, scores, meant, decoder.way(run))
+        up_to_date = {one.name: one.identity for one in missing_metrics if one.name in known - scores.failures.keys()}
+        is_new = _amend(store, run, scores, up_to_date, decoder.precision(run))
         if is_new or scores.failures or undecoded:
             rescored.append(Rescored(run.run_id, run.name, scores.values, scores.reasons, undecoded))
-    if measurer.why_not and not rescored:
-        raise measurer.why_not[0]
+    if measurer.unavailable and not rescored:
+        raise measurer.unavailable[0]
     for name in names if rescored else ():
         show(store, name, RunFilter())
     return rescored
 
 
 class _Measurer:
-    """Measures what runs lack; of runs with the same pixels, once."""
+    """Measures missing metrics; for runs with the same pixels once."""
 
     def __init__(self, decoder: Decoder, report: Callable[[str], None]) -> None:
-        self.why_not: list[WeightsUnavailableError] = []
-        """Why what should be there cannot be measured here."""
+        self.unavailable: list[WeightsUnavailableError] = []
+        """Errors of the metrics that cannot be measured here, except optional ones."""
         self._decoder = decoder
         self._report = report
         self._checked: dict[tuple[str, str], bool] = {}
         self._known: dict[tuple[str, str, str], Attempt] = {}
 
-    def can(self, wanted: MissingMetric) -> bool:
-        """Whether it can be measured here; the first time that it cannot, that is reported."""
-        key = wanted.name, wanted.identity
+    def can_measure(self, missing: MissingMetric) -> bool:
+        """Checks whether a metric can be measured here; reports once that it cannot."""
+        key = missing.name, missing.identity
         if key not in self._checked:
             try:
-                wanted.check()
+                missing.check()
             except WeightsUnavailableError as error:
-                self._report(f"no {wanted.name}: {error}")
-                self.why_not += [] if wanted.is_extra else [error]
+                self._report(f"no {missing.name}: {error}")
+                self.unavailable += [] if missing.is_extra else [error]
                 self._checked[key] = False
             else:
                 self._checked[key] = True
         return self._checked[key]
 
-    def measure(self, run: TrackedRun, wanted: MissingMetric) -> Attempt:
-        """Raises CogxError where a video cannot be decoded."""
-        key = run.signature, wanted.name, wanted.identity
+    def measure(self, run: TrackedRun, missing: MissingMetric) -> Attempt:
+        """Measures a metric of a run. Raises CogxError where a video cannot be decoded."""
+        key = run.signature, missing.name, missing.identity
         if key not in self._known:
-            self._report(f"{run.name}: {wanted.name}")
-            self._known[key] = wanted.measure(self._decoder)
+            self._report(f"{run.name}: {missing.name}")
+            self._known[key] = missing.measure(self._decoder)
         return self._known[key]
 
 
-def _amend(store: RunStore, run: TrackedRun, scores: Scores, meant: Mapping[str, str], decoded_as: str) -> bool:
-    """Add to a run what it was found to be, and tell whether that changes anything of it. `meant` are the identities of
-    the metrics that it has now, or that it can have no value of. Where those are all metrics by their present
-    definitions, it is the finished run of the cell that a plan would name now."""
-    tags = score_tags(scores.measured) | {of_metric(name, "decoded_as"): decoded_as for name in scores.measured}
+def _amend(store: RunStore, run: TrackedRun, scores: Scores, up_to_date: Mapping[str, str], decoded_as: str) -> bool:
+    """Adds values and failures to a run; returns whether anything of it changed.
+
+    `up_to_date` are the identities of the metrics that have a value, or can have none. Once all metrics have their
+    present definitions, the run gets the output hash of its cell in a new plan.
+    """
+    tags = score_tags(scores.measured) | {metric_tag(name, "decoded_as"): decoded_as for name in scores.measured}
     tags |= missing_tags(scores.reasons)
-    identities = {**run.definitions, **meant}
-    if meant:
+    identities = {**run.definitions, **up_to_date}
+    if up_to_date:
         tags[DEFINITIONS] = json.dumps(identities)
     if all(identities.get(metric.card.name) == metric.card.identity(run.params["clip_model"]) for metric in metrics()):
         tags[OUTPUT_HASH] = present_output_hash(run)
@@ -161,16 +162,16 @@ def _amend(store: RunStore, run: TrackedRun, scores: Scores, meant: Mapping[str,
         return False
     with tempfile.TemporaryDirectory(prefix="cogx-runs-") as name:
         folder = Path(name)
-        if meant:
-            with suppress(CogxError):  # a run from before there were cards has none
+        if up_to_date:
+            with suppress(CogxError):  # runs older than the cards have none
                 store.download(run.run_id, METRIC_CARDS, folder)
-            write_cards(folder, meant, scores.measured)
+            write_cards(folder, up_to_date, scores.measured)
         write_failures(folder, scores.failures)
         store.amend(
             run.run_id,
             scores.values,
             new,
-            remove=list(missing_tags(meant)),
+            remove=list(missing_tags(up_to_date)),
             series=frame_series(scores.measured),
             artifacts=folder,
         )

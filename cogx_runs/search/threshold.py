@@ -21,7 +21,7 @@ from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
 from cogx_runs.formatting import count, signed
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.registry import qualities
-from cogx_runs.models.schedule import goes_right
+from cogx_runs.models.schedule import is_schedule_exact
 from cogx_runs.planning.actions import Action
 from cogx_runs.planning.plan import Conditions, Plan
 from cogx_runs.planning.planner import Planner
@@ -250,7 +250,7 @@ def _check(whole: Plan, sweep: Sweep, counts: Sequence[int]) -> None:
     """Raises InputError where a search would be worthless, before anything runs."""
     spec = whole.runs[0].spec
     card = whole.cards[spec.model_key]
-    wrong = [count for count in counts if not goes_right(count, spec.scheduler, card)]
+    wrong = [count for count in counts if not is_schedule_exact(count, spec.scheduler, card)]
     if wrong:
         right = [str(count) for count in counts if count not in wrong]
         instead = f", or --ladder {','.join(right)}" if len(right) > 1 else ""

@@ -1,4 +1,4 @@
-"""Room on the disk: asked before a cell is begun, and told from other errors where it runs out."""
+"""Disk space and folders: checks free space before a cell, recognises a full disk, creates folders."""
 
 import errno
 import os
@@ -8,10 +8,10 @@ from pathlib import Path
 from cogx_runs.errors import CogxError
 from cogx_runs.system.hardware import GIB
 
-ANOTHER_CACHE = "set XDG_CACHE_HOME to a folder that can be"
+ANOTHER_CACHE = "set XDG_CACHE_HOME to a writable folder"
 DISK_FULL = "no space left on the disk; free some and start again"
 FREE_DISK_GIB = 0.25
-"""Below this much free space no further cell is begun."""
+"""Free space below which no further cell starts."""
 
 
 def check_disk(folder: Path) -> None:
@@ -23,7 +23,7 @@ def check_disk(folder: Path) -> None:
 
 
 def is_disk_full(error: BaseException | None) -> bool:
-    """Tells whether an error, or what caused it, is that of a full disk: the system's, SQLite's or ffmpeg's."""
+    """Checks whether an error, or its cause, is that of a full disk: the system's, SQLite's or ffmpeg's."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
             return True
@@ -34,23 +34,23 @@ def is_disk_full(error: BaseException | None) -> bool:
 
 
 def cache_directory() -> Path:
-    """Finds, or makes, the folder for what can be made again, of one user of one machine. Raises CogxError where it
-    cannot be made."""
+    """Finds, or creates, the user's folder for files that can be recreated. Raises CogxError where it cannot be
+    created."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cogx-runs"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CogxError(f"{folder}: cannot be made ({error.strerror}); {ANOTHER_CACHE}") from error
+        raise CogxError(f"{folder}: cannot be created ({error.strerror}); {ANOTHER_CACHE}") from error
     return folder
 
 
-def make_folder(directory: Path) -> None:
-    """Makes the folder that a command is to write into. Raises CogxError where it cannot be made or written."""
+def create_folder(directory: Path) -> None:
+    """Creates the folder into which a command writes. Raises CogxError where it cannot be created or written."""
     if directory.exists() and not directory.is_dir():
         raise CogxError(f"{directory}: is a file; name a folder")
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise CogxError(f"{directory}: cannot be made ({error.strerror}); name another folder") from error
+        raise CogxError(f"{directory}: cannot be created ({error.strerror}); name another folder") from error
     if not os.access(directory, os.W_OK):
         raise CogxError(f"{directory}: cannot be written; name another folder")

@@ -1,8 +1,8 @@
 """The columns of `load_runs`, each spelled once: `params.*`, `metrics.*`, `tags.*`, and those of the run itself."""
 
 RUN_ID, RUN_NAME, EXPERIMENT, STATUS, START_TIME = "run_id", "run_name", "experiment", "status", "start_time"
-OF_THE_RUN = (RUN_ID, RUN_NAME, EXPERIMENT, STATUS, START_TIME)
-"""Those of the run itself, in order."""
+RUN_COLUMNS = (RUN_ID, RUN_NAME, EXPERIMENT, STATUS, START_TIME)
+"""Columns of the run itself, in order."""
 PARAMS, METRICS, TAGS = "params.", "metrics.", "tags."
 """Prefixes."""
 AXIS = "axis."
@@ -36,5 +36,5 @@ def tag_column(key: str) -> str:
 
 def quoted(column: str) -> str:
     """Writes a column as MLflow's filters and views do: ``params.`model` ``."""
-    kind, _, name = column.partition(".")
-    return f"{kind}.`{name}`"
+    table, _, name = column.partition(".")
+    return f"{table}.`{name}`"

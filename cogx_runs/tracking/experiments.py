@@ -1,4 +1,4 @@
-"""The experiments that a SWEEP names."""
+"""Experiments by the name or file of a sweep."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def experiments_of(name: str, store: "RunReader") -> list[str]:
-    """The experiments that a SWEEP names: an experiment itself, or those of a sweep file that the store knows.
+    """Resolves a SWEEP to the experiments of the store: an experiment's name, or a sweep file.
 
     Raises CogxError with the nearest name where it is neither.
     """
@@ -27,5 +27,5 @@ def experiments_of(name: str, store: "RunReader") -> list[str]:
         raise
     present = [experiment for experiment in named if experiment in known]
     if not present:
-        raise CogxError(f"{name}: {', '.join(named)} has not been run yet; `cogx-runs sweep {name}` does it")
+        raise CogxError(f"{name}: {', '.join(named)} has not been run yet; run `cogx-runs sweep {name}`")
     return present

@@ -1,4 +1,4 @@
-"""Where a run comes from: code, packages, machine."""
+"""Provenance of a run: code, packages, machine."""
 
 import platform
 import socket
@@ -14,7 +14,7 @@ PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "open_clip_torch
 
 
 def provenance(device: Device) -> dict[str, str]:
-    """Tells what a run is made with, as tags under `cogx.env.`."""
+    """Collects code, packages and machine of this process, as tags under `cogx.env.`."""
     tags = {
         "cogx_runs": _version("cogx-runs"),
         "python": platform.python_version(),
@@ -41,7 +41,7 @@ def _version(package: str) -> str:
 
 
 def _git(folder: Path) -> dict[str, str]:
-    """Commit and dirty flag of the checkout that the package runs from; nothing for an installed package."""
+    """Reads commit and dirty flag of the checkout that the package runs from; nothing for an installed package."""
 
     def git(*arguments: str) -> str:
         done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Runs of an MLflow tracking store, read: listed, found again, downloaded."""
+"""Reads the runs of an MLflow tracking store: lists, finds and downloads them."""
 
 import hashlib
 import os
@@ -29,20 +29,20 @@ PAGE = 1000
 
 
 class RunReader:
-    """The runs of one MLflow tracking store, as they are."""
+    """The runs of one MLflow tracking store, read only."""
 
     def __init__(self, uri: str | None = None) -> None:
-        """Opens a store, and creates it where it is a SQLite file that is not there yet.
+        """Opens a store, and creates it where it is a SQLite file that does not exist yet.
 
         Raises CogxError where it cannot be reached or opened.
         """
-        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar for every file
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # there would be one for every file
         self.uri = tracking_uri(uri)
         self.lock = FileLock(_lock_file(self.uri))
-        """Held by one process of this host at a time, while it claims a run or makes an experiment."""
+        """Held by one process of this host at a time, while it claims a run or creates an experiment."""
         try:
             if is_server(self.uri):
-                urlopen(f"{self.uri.rstrip('/')}/health", timeout=10).close()  # MLflow would try for minutes
+                urlopen(f"{self.uri.rstrip('/')}/health", timeout=10).close()  # MLflow would retry for minutes
             with self.lock:
                 _create_sqlite(sqlite_path(self.uri))
                 self._client = open_client(self.uri)
@@ -51,31 +51,31 @@ class RunReader:
             raise CogxError(f"tracking store {self.uri}: {first_line(error)}") from error
 
     def experiment_id(self, name: str) -> str:
-        """The id of an experiment. Raises CogxError with the nearest name where there is none."""
+        """Looks up the id of an experiment. Raises CogxError with the nearest name where there is none."""
         found = self._client.get_experiment_by_name(name)
         if found is None:
             raise CogxError(f"no experiment {name!r} in {self.uri}; {did_you_mean(name, self.experiment_names())}")
         return str(found.experiment_id)
 
     def experiment_names(self) -> list[str]:
-        """The names of the experiments that hold runs of this tool or could."""
+        """Lists the names of all experiments but MLflow's default one."""
         return [experiment.name for experiment in self._client.search_experiments() if experiment.name != "Default"]
 
     def experiment_tags(self, experiment_id: str) -> dict[str, str]:
-        """The tags of an experiment."""
+        """Reads the tags of an experiment."""
         return dict(self._client.get_experiment(experiment_id).tags)
 
     def created_ms(self, experiment_id: str) -> int:
-        """When an experiment was made, in ms since 1970."""
+        """Reads the creation time of an experiment, in ms since 1970."""
         return int(self._client.get_experiment(experiment_id).creation_time)
 
     def find_report(self, experiment_id: str) -> str | None:
-        """The id of the run that keeps an experiment's report; None where there is none."""
+        """Finds the id of the run that keeps an experiment's report; None where there is none."""
         found = next(self._search([experiment_id], f"{_tag(tags.KIND)} = '{tags.REPORT_KIND}'"), None)
         return None if found is None else str(found.info.run_id)
 
     def series(self, run: TrackedRun) -> dict[str, list[float]]:
-        """Reads what a run has a value of for each frame or step; of a step that was written twice, the later."""
+        """Reads the metrics of a run by frame or step; the later value of a step that was written twice."""
         found = {}
         for key in run.series:
             points = sorted(self._client.get_metric_history(run.run_id, key), key=lambda point: point.timestamp)
@@ -108,8 +108,8 @@ class RunReader:
         return list(self.runs())
 
     def find_finished(self, output_hash: str) -> TrackedRun | None:
-        """Finds a finished run of any experiment with this output hash; one that was generated rather than reused
-        where there is one."""
+        """Finds a finished run of any experiment with this output hash; a generated one before a
+        reused one."""
         query = f"{CELLS} and attributes.status = '{RunState.FINISHED}' and {_tag(tags.OUTPUT_HASH)} = '{output_hash}'"
         return min(self._tracked(self._names(), query), key=lambda run: run.is_copy, default=None)
 
@@ -126,19 +126,19 @@ class RunReader:
         return self._tracked(names, f"{CELLS} and attributes.status = '{RunState.RUNNING}'")
 
     def last_run(self, experiment_id: str, spec: RunSpec) -> TrackedRun | None:
-        """Finds a cell's finished run in its sweep's experiment, else its latest; None where it has not been begun."""
+        """Finds a cell's finished run in its sweep's experiment, else its latest; None where it has no run."""
         found = self.runs_of_cell(experiment_id, spec)
         return min(found, key=lambda run: (not run.state.is_finished, -run.start_time_ms), default=None)
 
     def find_latents(self, signature: str) -> TrackedRun | None:
-        """Finds a run of any experiment that keeps the latents of this signature, however it ended; the one that
-        denoised them where it is there."""
+        """Finds a run of any experiment that keeps the latents of this signature, in any state; preferably the one
+        that denoised them."""
         kept = f"{_tag(tags.LATENTS)} = '{tags.LATENTS_KEPT}'"
         found = list(self._tracked(self._names(), f"{CELLS} and {_tag(tags.SIGNATURE)} = '{signature}' and {kept}"))
         return found[-1] if found else None
 
     def download(self, run_id: str, artifact: str, folder: Path) -> Path:
-        """Copies an artifact, or with `""` all of them, into `folder`. Raises CogxError where it is not there."""
+        """Copies an artifact, or with `""` all of them, into `folder`. Raises CogxError where it cannot be read."""
         copy = partial(
             mlflow.artifacts.download_artifacts,
             run_id=run_id,
@@ -153,7 +153,7 @@ class RunReader:
         return Path(path)
 
     def _names(self) -> dict[str, str]:
-        """The name of each experiment by its id."""
+        """Reads the name of each experiment, by its id."""
         return {item.experiment_id: item.name for item in self._client.search_experiments()}
 
     def _tracked(self, names: Mapping[str, str], query: str) -> Iterator[TrackedRun]:
@@ -178,7 +178,7 @@ def _tag(key: str) -> str:
 
 
 def is_series(metric: str) -> bool:
-    """Whether a metric has a value for each frame or step, so that the one that MLflow lists is only the last."""
+    """Checks whether a metric has a value for each frame or step; MLflow's listing has only the last of them."""
     return metric.startswith("by_")
 
 
@@ -198,12 +198,12 @@ def _tracked_run(run: Run, experiment: str) -> TrackedRun:
 
 
 def _create_sqlite(path: Path | None) -> None:
-    """Make MLflow's tables where there is no file yet: beside it first, so that a death on the way leaves none half
-    made."""
+    """Creates MLflow's tables where there is no file yet: in a second file first, so that a crash leaves no incomplete
+    store."""
     if path is None or path.exists():
         return
     unfinished = path.with_name(f"{path.name}.unfinished")
-    try:  # MLflow would try for minutes
+    try:  # MLflow would retry for minutes
         unfinished.unlink(missing_ok=True)
         unfinished.touch()
     except OSError as error:
@@ -215,7 +215,7 @@ def _create_sqlite(path: Path | None) -> None:
 
 
 def _lock_file(uri: str) -> Path:
-    """A lock that all processes of this host share for one store."""
+    """Returns the path of the lock that all processes of this host share for one store."""
     path = cache_directory() / "locks" / f"{hashlib.sha256(uri.encode()).hexdigest()[:16]}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     return path

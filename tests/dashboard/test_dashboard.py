@@ -79,7 +79,7 @@ def test_a_store_that_is_a_server_is_pointed_at_and_not_started_again() -> None:
 
 
 def test_a_sweep_that_was_not_run_is_told_before_a_server_is_started(project: Path) -> None:
-    with pytest.raises(CogxError, match="exp1_guidance_scale has not been run yet; `cogx-runs sweep guidance` does it"):
+    with pytest.raises(CogxError, match="exp1_guidance_scale has not been run yet; run `cogx-runs sweep guidance`"):
         open_dashboard(["guidance"]).__enter__()
 
 

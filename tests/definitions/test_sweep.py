@@ -9,7 +9,7 @@ from cogx_runs.definitions.parameters import Parameters
 from cogx_runs.definitions.sweep import RandomDraw, Sweep, load_sweeps
 from cogx_runs.errors import InputError, Mistake
 
-NO_SUCH_FILE = "no such sweep file; shipped: {names} (`cogx-runs init .` lays them out)"
+NO_SUCH_FILE = "no such sweep file; shipped: {names} (`cogx-runs init .` copies them here)"
 
 
 def write(path: Path, text: str) -> Path:

@@ -276,5 +276,5 @@ def test_videos_of_other_shapes_are_not_compared() -> None:
     ],
 )
 def test_what_compares_frames_says_that_one_is_too_few(measure: Any, given: Any) -> None:
-    with pytest.raises(CogxError, match="compares frames, and the video has 1; it needs 2 or more"):
+    with pytest.raises(CogxError, match="compares frames, and the video has 1; generate 2 or more"):
         measure(given)

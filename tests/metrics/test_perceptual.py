@@ -51,8 +51,8 @@ def test_lpips_without_its_weights_says_what_to_put_where(torch_hub: Path) -> No
         PerceptualDistance()
 
     assert str(caught.value) == (
-        f"LPIPS: AlexNet's weights are not at {torch_hub}; put there "
-        "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth (HF_HUB_OFFLINE is set)"
+        f"LPIPS: AlexNet's weights are not at {torch_hub}; download "
+        "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth there (HF_HUB_OFFLINE is set)"
     )
 
 

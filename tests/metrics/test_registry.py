@@ -101,7 +101,7 @@ def test_clip_metrics_are_missing_together_for_one_reason() -> None:
 def test_a_package_cannot_take_the_name_of_another_metric(install: Install) -> None:
     install(name="file_size_bytes", module="bright_c")
 
-    with pytest.raises(CogxError, match="'bright' of bright: there is a metric 'file_size_bytes' already"):
+    with pytest.raises(CogxError, match="'bright' of bright: the name 'file_size_bytes' is taken"):
         metrics()
 
 
@@ -134,7 +134,7 @@ def test_a_measure_of_quality_is_of_one_video_and_has_a_better_direction() -> No
     assert {name for name in cards() if registry.quality(name)} == set(names)
     assert not {"psnr", "lpips", "motion_magnitude", "wall_time_s", "file_size_bytes"} & set(names)
     assert registry.quality("clip_score.other") == card_of("clip_score.other")
-    assert registry.of_every_cell().keys() >= {*names, "motion_magnitude", "wall_time_s", "file_size_bytes"}
+    assert registry.cards_of_every_cell().keys() >= {*names, "motion_magnitude", "wall_time_s", "file_size_bytes"}
 
 
 def test_the_documents_example_of_a_metric_works_as_pasted(tiny_clip: Path) -> None:

@@ -212,7 +212,7 @@ def test_a_config_that_is_missing_broken_or_no_object_is_named(model: Path, name
     assert no_object == f"{path}: holds no JSON object; copy or download it again"
     assert broken.startswith(f"{path}: is not valid JSON (")
     assert broken.endswith("); copy or download it again")
-    assert missing == f"{path}: is missing; the folder is no complete model in diffusers' format"
+    assert missing == f"{path}: is missing; name a complete model folder in diffusers' format"
 
 
 def test_another_kind_of_pipeline_is_refused(model: Path) -> None:

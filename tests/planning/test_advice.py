@@ -44,7 +44,7 @@ def test_a_frame_count_of_another_form_than_the_training_had_is_an_error_even_wh
 
 def test_more_frames_than_the_model_makes_are_an_error() -> None:
     assert advice_on(num_frames=57) == [
-        Advice("error", "exp.yaml:base.num_frames", "57 frames are beyond the 49 that 2b makes; use 41 or 49")
+        Advice("error", "exp.yaml:base.num_frames", "57 frames are beyond the 49 of 2b; use 41 or 49")
     ]
 
 
@@ -67,7 +67,7 @@ def test_dynamic_guidance_in_a_sweep_over_steps_or_guidance_is_a_warning() -> No
         Advice(
             "warning",
             "exp.yaml:base.use_dynamic_cfg",
-            f"dynamic guidance is a jumpy function of the step count: a sweep over {axis} would compare that",
+            f"dynamic guidance jumps with the step count, which a sweep over {axis} would compare; switch it off",
         )
         for axis in ("guidance_scale", "num_inference_steps")
     ]
@@ -82,7 +82,7 @@ def test_an_axis_without_the_base_value_is_noted_when_one_axis_is_varied_at_a_ti
         Advice(
             "note",
             "exp.yaml:axes.guidance_scale",
-            "the base value 6.0 is not among the values, so that this sweep holds no baseline to compare with",
+            "the base value 6.0 is not among the values, so that this sweep has no baseline; add it",
         )
     ]
     assert advise(NO_CELLS, [make_sweep(axes)]) == []
@@ -156,7 +156,7 @@ def test_a_revision_that_can_move_is_a_warning() -> None:
     (found,) = advice_on(revision="main")
 
     assert (found.level, found.where) == ("warning", "exp.yaml:base.revision")
-    assert found.message.startswith("'main' can come to mean other weights; name a commit")
+    assert found.message.startswith("'main' may later point to other weights; name a commit")
 
 
 def test_finished_cells_that_lack_metrics_alone_are_to_be_rescored_first() -> None:
@@ -189,9 +189,9 @@ def test_finished_cells_that_lack_metrics_alone_are_to_be_rescored_first() -> No
             "note",
             "exp.yaml:name",
             "2 finished cells lack clip_score (version 2, measured by 1), motion, sharpness (version 1, measured by 0)"
-            ": first `cogx-runs rescore exp`, which measures that in place; without it each gets a second run",
+            "; run `cogx-runs rescore exp` first, or each gets a second run",
         )
     ]
     assert advised(history[3:]) == []
     (single,) = advised(history[:1])
-    assert single.message.startswith("1 finished cell lacks clip_score (version 2, measured by 1), motion: first ")
+    assert single.message.startswith("1 finished cell lacks clip_score (version 2, measured by 1), motion; run ")

@@ -51,7 +51,7 @@ def test_without_a_finished_run_there_is_no_estimate_but_a_reason() -> None:
 
 
 @pytest.mark.parametrize(
-    ("action", "basis"), [("done", "finished"), ("reuse", "taken over"), ("failed", "not tried again")]
+    ("action", "basis"), [("done", "finished"), ("reuse", "copied"), ("failed", "not tried again")]
 )
 def test_a_cell_that_is_not_run_takes_no_time(action: Any, basis: str) -> None:
     assert CostModel([finished(step_s=1.0)]).estimate(SPEC, Decision(action)) == Estimate(0.0, None, basis)

@@ -23,7 +23,7 @@ def test_a_bfloat16_model_in_float16_is_an_error() -> None:
 
 def test_half_precision_on_a_cpu_is_a_warning() -> None:
     assert advice_on(dtype="bfloat16") == [
-        Advice("warning", "exp.yaml:base.dtype", "bfloat16 is slow on a CPU; float32 is what null gives")
+        Advice("warning", "exp.yaml:base.dtype", "bfloat16 is slow on a CPU; use float32, the default there")
     ]
 
 

@@ -31,7 +31,7 @@ def test_a_prompt_beyond_clips_context_is_a_warning() -> None:
         Advice(
             "warning",
             "exp.yaml:prompts.p",
-            "has 78 CLIP tokens; the CLIP score sees the first 77 and knows nothing of the rest; shorten it",
+            "has 78 CLIP tokens, of which the CLIP score reads the first 77; shorten it",
         )
     ]
 
@@ -41,7 +41,7 @@ def test_a_prompt_that_is_counted_by_another_clips_tokenizer_is_told_as_about() 
         Advice(
             "warning",
             "exp.yaml:prompts.p",
-            "has about 78 CLIP tokens; the CLIP score sees the first 77 and knows nothing of the rest; shorten it",
+            "has about 78 CLIP tokens, of which the CLIP score reads the first 77; shorten it",
         )
     ]
 
@@ -90,6 +90,6 @@ def test_words_that_the_models_tokenizer_lacks_are_a_warning(tiny_model: Path, t
         Advice(
             "warning",
             "exp.yaml:prompts.p",
-            f"{model} does not know tapir, zebra, and reads each as an unknown word",
+            f"{model} has no token for tapir, zebra; use other words",
         )
     ]

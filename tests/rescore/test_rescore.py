@@ -238,7 +238,7 @@ def test_latents_of_another_revision_are_not_decoded_by_the_model_that_is_there(
     decoder = Decoder("cpu", store)
 
     assert decoder.frames(run).shape == (9, 32, 32, 3)
-    with pytest.raises(CogxError, match="has changed since the run was made"):
+    with pytest.raises(CogxError, match="has changed since the run was generated"):
         decoder.frames(replace(run, tags=tags, params=params))
 
 

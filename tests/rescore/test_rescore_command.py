@@ -105,8 +105,8 @@ def test_a_metric_that_is_new_is_added_by_rescore_and_the_cells_are_done_again(
         assert planned["advice"][-1] == {
             "level": "note",
             "where": "seed.yaml:name",
-            "message": "2 finished cells lack brightness, still: first `cogx-runs rescore exp_seed`, which measures "
-            "that in place; without it each gets a second run",
+            "message": "2 finished cells lack brightness, still; run `cogx-runs rescore exp_seed` first, or "
+            "each gets a second run",
         }
         assert invoke("rescore", "exp_seed").stdout.splitlines()[-1] == "2 runs scored"
         runs = load_runs("exp_seed")
@@ -137,4 +137,4 @@ def test_a_model_folder_that_has_changed_since_is_used_to_rescore_what_it_made_s
     assert (result.exit_code, result.stdout.splitlines()[-1]) == (1, "2 runs scored, 2 failed")
     failed = [line for line in result.stderr.splitlines() if line.startswith("failed: ")]
     assert len(failed) == 2
-    assert all("model: has changed since the run was made" in line for line in failed)
+    assert all("model: has changed since the run was generated" in line for line in failed)

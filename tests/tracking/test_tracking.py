@@ -101,7 +101,7 @@ def test_a_folder_and_a_cache_that_cannot_be_written_are_each_one_line_at_once(
     with pytest.raises(CogxError, match=r"^/proc: cannot be written \([^\n]*\); work in another folder, or set MLFLOW"):
         RunStore("sqlite:////proc/mlflow.db")
     monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nope")
-    with pytest.raises(CogxError, match=r"^/proc/nope/cogx-runs: cannot be made \([^\n]*\); set XDG_CACHE_HOME to"):
+    with pytest.raises(CogxError, match=r"^/proc/nope/cogx-runs: cannot be created \([^\n]*\); set XDG_CACHE_HOME to"):
         RunStore(f"sqlite:///{tmp_path}/mlflow.db")
 
 

@@ -14,7 +14,7 @@ from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
 from cogx_runs.execution.executor import Executor
 from cogx_runs.execution.outcomes import Outcome, OutcomeStatus, known_outcome
-from cogx_runs.metrics.registry import aim, card_of, of_every_cell
+from cogx_runs.metrics.registry import aim, card_of, cards_of_every_cell
 from cogx_runs.planning.actions import Action, Decision
 from cogx_runs.planning.plan import Estimate, Plan, PlannedRun
 from cogx_runs.planning.planner import Planner
@@ -210,7 +210,7 @@ def directions(sweep: Sweep) -> tuple[Direction, ...]:
     that has no direction."""
     assert sweep.optuna is not None, "only a search has objectives"
     given, mistakes, found = sweep.optuna.directions, [], []
-    usable = of_every_cell()
+    usable = cards_of_every_cell()
     for index, name in enumerate(sweep.optuna.objectives):
         card, where = usable.get(name), f"{sweep.file}:optuna.objectives.{index}"
         if card is None:
