@@ -25,7 +25,7 @@ MATCHED: dict[Scheduler, Scheduler] = {"ddim": "ddim_matched", "dpm": "dpm_match
 
 
 def is_guided(guidance_scale: float) -> bool:
-    """Whether guidance is on: then each step takes two passes."""
+    """Tells whether guidance is on: then each step takes two passes."""
     return guidance_scale > 1
 
 
@@ -33,7 +33,7 @@ _SIZE = Role(changes=Changes.PIXELS, warms=Warms.STEP | Warms.DECODING, costs=Tr
 
 
 class Parameters(Frozen):
-    """One configuration; null means the model's own value."""
+    """Holds one configuration; null means the model's own value."""
 
     model: Annotated[
         str,

@@ -10,7 +10,7 @@ from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
 
 @dataclass(frozen=True)
 class Prompt:
-    """A named text to make videos of."""
+    """Names a text to make videos of."""
 
     name: str
     text: str
@@ -19,17 +19,17 @@ class Prompt:
 
 
 class PromptLibrary:
-    """The prompts of one folder: every `NAME.txt` in it is the prompt NAME."""
+    """Finds the prompts of one folder: every `NAME.txt` in it is the prompt NAME."""
 
     def __init__(self, directory: Path, given: Prompt | None = None) -> None:
-        """The prompts of `directory`, and `given`, one that comes from elsewhere."""
+        """Takes the prompts of `directory`, and `given`, one that comes from elsewhere."""
         self.directory = directory
         self._given = given
         self._files = {path.stem: path for path in sorted(directory.glob("[!.]*.txt")) if path.is_file()}
 
     @classmethod
     def find(cls, directory: Path | None = None) -> "PromptLibrary":
-        """The library in `directory`, else in `prompts/` of the working folder, else the shipped one.
+        """Finds the library in `directory`, else in `prompts/` of the working folder, else the shipped one.
 
         Raises CogxError when `directory` is given and is no folder with prompts in it.
         """
@@ -48,7 +48,7 @@ class PromptLibrary:
         return list(self._files)
 
     def read(self, name: str) -> Prompt:
-        """The prompt `name`, its white space folded. Raises CogxError where it is missing, empty or not UTF-8."""
+        """Reads the prompt `name`, its white space folded. Raises CogxError where it is missing, empty or not UTF-8."""
         if self._given is not None and name == self._given.name:
             return self._given
         path = self._files.get(name)
@@ -65,7 +65,7 @@ class PromptLibrary:
         return Prompt(name, text, str(path))
 
     def select(self, names: Sequence[str] | None, where: str) -> list[Prompt]:
-        """The named prompts in that order, or all for None. Raises InputError naming every one that is wrong."""
+        """Reads the named prompts in that order, or all for None. Raises InputError naming every one that is wrong."""
         prompts, mistakes = [], []
         for index, name in enumerate(self.names if names is None else names):
             try:

@@ -21,8 +21,8 @@ WINNERS_CURSE = (
 def front(
     points: Mapping[Key, Sequence[float]], directions: Sequence[Direction], degenerate: Mapping[Key, int]
 ) -> list[Key]:
-    """Those whose values in the objectives no other beats: the best, or those that tie; of two objectives the Pareto
-    front. The best in the first objective first, what ties in the order given.
+    """Finds those whose values in the objectives no other beats: the best, or those that tie; of two objectives the
+    Pareto front. The best in the first objective first, what ties in the order given.
 
     Only those with the fewest degenerate videos are compared: some metrics take a video that stands still for the best
     of all.
@@ -53,7 +53,7 @@ _Number = Annotated[int | float, PlainValidator(_number)]
 
 
 class Range(Frozen):
-    """From `low` to `high`, both among the values."""
+    """Goes from `low` to `high`, both among the values."""
 
     low: _Number
     high: _Number
@@ -68,7 +68,7 @@ class Range(Frozen):
         return isinstance(self.low, int)
 
     def values(self) -> tuple[int | float, ...] | None:
-        """Every value, in order; None where any number between is one."""
+        """Lists every value, in order; None where any number between is one."""
         if self.whole:
             return tuple(range(int(self.low), int(self.high) + 1, int(self.step or 1)))
         if self.step is None:
@@ -76,13 +76,13 @@ class Range(Frozen):
         return tuple(self.rounded(self.low + index * self.step) for index in range(self._steps() + 1))
 
     def rounded(self, value: float) -> float:
-        """A number of the range as it is proposed: with four significant digits, so that it can be read and named."""
+        """Rounds a number to what is proposed: four significant digits, so that it can be read and named."""
         if self.step is not None:
             return round(value, 10)
         return min(max(float(f"{value:.4g}"), self.low), self.high)
 
     def faults(self) -> Iterator[str]:
-        """What keeps it from being a range, as clauses."""
+        """Tells what keeps it from being a range, as clauses."""
         if self.step is not None and self.step <= 0:
             yield f"step {self.step:g} is not above 0"
             return
@@ -103,7 +103,7 @@ class Range(Frozen):
 
 
 class OptunaSearch(Frozen):
-    """How `vary: optuna` searches: a budget, and what is to become better."""
+    """Says how `vary: optuna` searches: a budget, and what is to become better."""
 
     trials: int = Field(ge=1, description="The budget: how many configurations are tried, each on every prompt.")
     objectives: list[str] = Field(description="One or two metrics; a trial's value is the mean over its cells.")
@@ -134,7 +134,7 @@ class OptunaSearch(Frozen):
 def check_ranges(
     axes: Mapping[str, Any], parameters: type[BaseModel], searched: bool, file: str, mistakes: list[Mistake]
 ) -> dict[str, Range]:
-    """Each axis that is a range, its numbers in the type that `parameters` have; what is wrong goes into `mistakes`.
+    """Checks each axis that is a range, its numbers in the type that `parameters` have; mistakes go into `mistakes`.
 
     `searched` is whether the file asks for a search: else there are no ranges.
     """

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 
 class Changes(Enum):
-    """What another value makes another one of."""
+    """Names what another value makes another one of."""
 
     PIXELS = auto()
     """The video; part of the signature."""
@@ -23,7 +23,7 @@ class Changes(Enum):
 
 
 class Reloads(Flag):
-    """What must be loaded anew for another value."""
+    """Names what must be loaded anew for another value."""
 
     NOTHING = 0
     PIPELINE = auto()
@@ -31,7 +31,7 @@ class Reloads(Flag):
 
 
 class Warms(Flag):
-    """What must be warmed up, or compiled, anew for another value."""
+    """Names what must be warmed up, or compiled, anew for another value."""
 
     NOTHING = 0
     STEP = auto()
@@ -39,7 +39,7 @@ class Warms(Flag):
 
 
 class Logged(Enum):
-    """Where a run says it."""
+    """Names where a run says it."""
 
     PARAM = auto()
     TEXT = auto()
@@ -49,7 +49,7 @@ class Logged(Enum):
 
 
 class Compared(Enum):
-    """Whether runs that differ in it are compared along it."""
+    """Tells whether runs that differ in it are compared along it."""
 
     ALONG = auto()
     NEVER = auto()
@@ -59,7 +59,7 @@ class Compared(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Role:
-    """What one parameter does."""
+    """Says what one parameter does."""
 
     changes: Changes
     reloads: Reloads = Reloads.NOTHING
@@ -92,7 +92,7 @@ class Role:
 
 
 def roles_of(model: type[BaseModel]) -> dict[str, Role]:
-    """The role of each field, in order; a field that a subclass narrows keeps the role that it was declared with.
+    """Finds the role of each field, in order; a field that a subclass narrows keeps the role that it was declared with.
 
     Raises TypeError for a field without one.
     """
@@ -108,5 +108,5 @@ def roles_of(model: type[BaseModel]) -> dict[str, Role]:
 
 
 def names_where(roles: Mapping[str, Role], holds: Callable[[Role], object]) -> tuple[str, ...]:
-    """The names of those whose role is so, in the fields' order."""
+    """Lists the names of those whose role is so, in the fields' order."""
     return tuple(name for name, role in roles.items() if holds(role))

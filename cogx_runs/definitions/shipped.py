@@ -12,7 +12,7 @@ PROMPTS = _ROOT / "prompts"
 
 
 def init(directory: Path) -> list[Path]:
-    """Copy the shipped `sweeps/` and `prompts/` into `directory`, beside an empty `mlruns/`.
+    """Copies the shipped `sweeps/` and `prompts/` into `directory`, beside an empty `mlruns/`.
 
     Files that are there already with the same content are left as they are. Returns the files written. Raises
     CogxError, having written nothing, when a file there differs from the shipped one.

@@ -19,7 +19,7 @@ _WEIGHTS = Reloads.PIPELINE | Reloads.VAE
 
 @dataclass(frozen=True)
 class Workload:
-    """What of a cell decides how much memory it takes."""
+    """Holds what of a cell decides how much memory it takes."""
 
     dtype: Dtype
     num_frames: int
@@ -30,7 +30,7 @@ class Workload:
 
 
 class Origin(Frozen):
-    """What a cell is besides its parameters: its text, and the weights that its model resolved to."""
+    """Holds what a cell is besides its parameters: its text, and the weights that its model resolved to."""
 
     sweep: Annotated[str, _OF_THE_SWEEP]
     prompt_name: Annotated[
@@ -51,7 +51,7 @@ class Origin(Frozen):
 
 
 class RunSpec(Parameters, Origin):
-    """A cell: one configuration without nulls, one prompt, one seed, one video."""
+    """Holds a cell: one configuration without nulls, one prompt, one seed, one video."""
 
     height: int
     width: int
@@ -64,7 +64,7 @@ class RunSpec(Parameters, Origin):
     """The parameters that the sweep varies."""
 
     def replace(self, **changes: Any) -> Self:
-        """The cell with other values, checked; pydantic's own copy would keep the identity that is cached."""
+        """Makes the cell with other values, checked; pydantic's own copy would keep the identity that is cached."""
         return type(self)(**{name: getattr(self, name) for name in ROLES} | changes)
 
     @cached_property
@@ -164,14 +164,17 @@ CONFIG_FIELDS = names_where(ROLES, lambda role: role.logged is not Logged.ELSEWH
 PARAM_FIELDS = names_where(ROLES, lambda role: role.logged is Logged.PARAM)
 """What is logged as a run's params."""
 
+MACHINE_FIELDS = names_where(ROLES, lambda role: role.is_of_machine)
+"""What is certain only once the cell is made: a reused one was made elsewhere."""
+
 
 def short_name(parameter: str) -> str:
-    """Its name on the command line, in the names of runs and in tables."""
+    """Returns its name on the command line, in the names of runs and in tables."""
     return (ROLES[parameter].short if parameter in ROLES else "") or parameter
 
 
 def output_hash(signature: str, outputs: Mapping[str, Any], metric_versions: Mapping[str, str]) -> str:
-    """Identity of pixels, file and scores; `outputs` are the values of OUTPUT_FIELDS."""
+    """Hashes what identifies pixels, file and scores; `outputs` are the values of OUTPUT_FIELDS."""
     return _digest({"signature": signature, **outputs, "metrics": metric_versions})
 
 

@@ -26,7 +26,7 @@ ExperimentName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0
 
 
 class RandomDraw(Frozen):
-    """How `vary: random` draws cells from the grid, without repetition."""
+    """Says how `vary: random` draws cells from the grid, without repetition."""
 
     count: int = Field(ge=1)
     seed: int = Field(0, ge=0)
@@ -66,7 +66,7 @@ class _IncludeFile(Frozen):
 
 
 class Sweep(Frozen):
-    """One sweep, checked: the experiment `name`, and what is varied around `base`."""
+    """Describes one sweep, checked: the experiment `name`, and what is varied around `base`."""
 
     name: str
     file: str
@@ -86,7 +86,7 @@ class Sweep(Frozen):
     """Parameters of `base` that the command line set."""
 
     def where(self, parameter: str) -> str:
-        """The place that set `parameter`, as `file:dotted.path`."""
+        """Names the place that set `parameter`, as `file:dotted.path`."""
         if parameter in self.axes:
             return f"{self.file}:axes.{parameter}"
         if parameter in self.overridden:
@@ -95,7 +95,7 @@ class Sweep(Frozen):
 
 
 def parameters_of(overrides: Mapping[str, Any]) -> Parameters:
-    """The defaults with what the command line sets. Raises InputError naming every mistake."""
+    """Returns the defaults with what the command line sets. Raises InputError naming every mistake."""
     try:
         return Parameters.model_validate(dict(overrides))
     except ValidationError as error:
@@ -103,7 +103,7 @@ def parameters_of(overrides: Mapping[str, Any]) -> Parameters:
 
 
 def load_sweeps(files: Sequence[str | Path], overrides: Mapping[str, Any] | None = None) -> list[Sweep]:
-    """Read sweep files, those that they include too, in order.
+    """Reads sweep files, those that they include too, in order.
 
     A bare name such as `guidance` is a file of `sweeps/` here, else the shipped one. `overrides` replace values of
     `base` in every file. Raises InputError naming every mistake of all files.
@@ -275,7 +275,7 @@ def _mistakes(error: ValidationError, file: str, model: type[BaseModel], prefix:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML's safe loader, which also refuses a key that is given twice."""
+    """Loads YAML safely, and refuses a key that is given twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [key.value for key, _ in node.value]

@@ -8,7 +8,7 @@ from threading import Lock
 
 from cogx_runs.dashboard.notes import run_tags
 from cogx_runs.dashboard.pictures import write_pictures
-from cogx_runs.definitions.spec import RunSpec
+from cogx_runs.definitions.spec import MACHINE_FIELDS, RunSpec
 from cogx_runs.errors import CogxError
 from cogx_runs.execution.cell import ClaimedCell
 from cogx_runs.execution.inference import TAGS_OF_LATENTS, GeneratedVideo
@@ -115,7 +115,7 @@ class PostprocessStage:
         about[tags.REUSED_FROM] = finished.tags.get(tags.REUSED_FROM, finished.run_id)
         about |= run_tags(spec, cell.run_id, folder, metrics, about)
         # Where the figures were measured, which is not where this sweep would have run the cell.
-        measured_on = {name: finished.params[name] for name in ("device", "placement")}
+        measured_on = {name: finished.params[name] for name in MACHINE_FIELDS}
         self._store.finish(
             cell.run_id, folder, params(spec) | measured_on, metrics, about, series=self._store.series(finished)
         )

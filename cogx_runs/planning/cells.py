@@ -24,7 +24,7 @@ Choices = Mapping[tuple[tuple[str, str], Dtype], Choice]
 
 @dataclass(frozen=True)
 class ResolvedCells:
-    """The cells of sweeps, with what was found out to resolve them."""
+    """Holds the cells of sweeps, with what was found out to resolve them."""
 
     specs: Sequence[RunSpec]
     """In execution order."""
@@ -118,7 +118,7 @@ def resolve_cell(
 
 
 def _neighbours(specs: Sequence[RunSpec]) -> list[RunSpec]:
-    """The cells with those of one loaded model, then of one compiled shape, side by side; groups keep their order."""
+    """Puts the cells of one loaded model, then of one compiled shape, side by side; groups keep their order."""
 
     def group(spec: RunSpec) -> list[tuple[object, ...]]:
         loaded = spec.pipeline_key
@@ -141,7 +141,7 @@ def _choose_placements(specs: Sequence[RunSpec], cards: Mapping[tuple[str, str],
 
 
 def _placed(spec: RunSpec, choices: Choices) -> RunSpec:
-    """The cell with `auto` replaced by what was chosen, by `resident` where nothing had to be."""
+    """Returns the cell with `auto` replaced by what was chosen, by `resident` where nothing had to be."""
     if spec.placement != "auto":
         return spec
     choice = choices.get((spec.model_key, spec.dtype))
@@ -149,7 +149,7 @@ def _placed(spec: RunSpec, choices: Choices) -> RunSpec:
 
 
 def _configurations(sweep: Sweep) -> Iterator[Parameters]:
-    """The base with each combination of axis values that `vary` asks for."""
+    """Yields the base with each combination of axis values that `vary` asks for."""
     names, values = list(sweep.axes), list(sweep.axes.values())
 
     def with_values(combination: Sequence[Any]) -> Parameters:
@@ -188,7 +188,7 @@ def _combination(index: int, axes: Sequence[Sequence[Any]]) -> list[Any]:
 
 
 def resolve_clip(name: str) -> str:
-    """A CLIP's folder or checkpoint made absolute; any other name as it is."""
+    """Makes a CLIP's folder or checkpoint absolute; leaves any other name as it is."""
     if name == "toy":
         return name
     architecture, _, weights = name.rpartition(":")

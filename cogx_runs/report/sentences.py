@@ -16,6 +16,7 @@ from cogx_runs.analysis.wording import (
     sentence,
 )
 from cogx_runs.definitions.parameters import is_guided
+from cogx_runs.definitions.spec import FILE_FIELDS
 from cogx_runs.formatting import count, whole_seconds, write_value
 from cogx_runs.metrics import clip_score
 from cogx_runs.metrics.card import MetricCard
@@ -240,7 +241,7 @@ def _traps(grid: Grid, effects: Sequence[Effect]) -> list[str]:
             "More frames make a larger file: that is their number and says nothing of quality. The CLIP score is a "
             "mean over other frames at each value."
         )
-    elif grid.axis in {"fps", "video_quality"}:
+    elif grid.axis in FILE_FIELDS:
         sentences.append(f"{grid.axis} changes how the same frames are encoded: the files' sizes compare encodings.")
     elif any(effect.metric == FILE_SIZE.name for effect in effects):
         sentences.append("A larger file has more motion, detail or noise; its size does not show which.")

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from cogx_runs.definitions.parameters import Parameters
-from cogx_runs.definitions.spec import PARAM_FIELDS, ROLES, RunSpec, short_name
+from cogx_runs.definitions.spec import MACHINE_FIELDS, PARAM_FIELDS, ROLES, RunSpec, short_name
 from cogx_runs.errors import DegenerateError
 from cogx_runs.formatting import write_exact
 from cogx_runs.metrics.degenerate import RULE_VERSION
@@ -27,7 +27,7 @@ def params(spec: RunSpec) -> dict[str, Any]:
 
 def known_params(spec: RunSpec) -> dict[str, Any]:
     """The parameters that are certain before a cell is made; a reused one was measured elsewhere."""
-    return {name: value for name, value in params(spec).items() if not ROLES[name].is_of_machine}
+    return {name: value for name, value in params(spec).items() if name not in MACHINE_FIELDS}
 
 
 def spec_metrics(spec: RunSpec) -> dict[str, float]:

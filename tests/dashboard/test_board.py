@@ -251,17 +251,20 @@ def test_a_board_is_written_when_a_sweep_begins_at_most_every_10_s_and_at_its_en
     assert note(experiment).count("[video](") == 2
 
 
-def test_a_board_that_cannot_be_written_stops_nothing_and_is_told_at_the_end(
-    store: RunStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    experiment = store.open_experiment(SWEEP)
-    boards = Boards(store)
+class RefusingStore(RunStore):
+    """Takes no tag of an experiment and no step."""
 
-    def refuse(*_: Any) -> None:
+    def tag_experiment(self, *_: Any) -> None:
         raise MlflowException("no space\nat all")
 
-    monkeypatch.setattr(RunStore, "tag_experiment", refuse)
-    monkeypatch.setattr(RunStore, "log_step", refuse)
+    def log_step(self, *_: Any) -> None:
+        raise MlflowException("no space\nat all")
+
+
+def test_a_board_that_cannot_be_written_stops_nothing_and_is_told_at_the_end(project: Path) -> None:
+    experiment = RunStore().open_experiment(SWEEP)
+    store = RefusingStore()
+    boards = Boards(store)
 
     assert boards.open({"exp": experiment}, {"exp": 1}) is None
     boards.step("a run", 1)

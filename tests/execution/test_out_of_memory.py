@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from cogx_runs import load_runs
+from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import CogxError
 from cogx_runs.generation.loader import Loader
 from cogx_runs.generation.oom_fallback import OomFallback
@@ -51,8 +52,8 @@ def test_a_compiled_cell_never_falls_back_to_where_it_cannot_run(plan: Plan) -> 
     compiled = [replace(planned, spec=planned.spec.replace(compile=True)) for planned in plan.runs[:1]]
     gpu = SmallGpu("denoise", ("resident", "group"))
 
-    def load_plain(card: Any, key: Any) -> Any:
-        return load_pipeline(card, replace(key, compile=False))
+    def load_plain(card: Any, spec: RunSpec) -> Any:
+        return load_pipeline(card, spec.replace(compile=False))
 
     assert run(replace(plan, runs=tuple(compiled)), load_pipeline=load_plain, **gpu.parts) == ["failed"]
 

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,13 @@ import pytest
 from cogx_runs import load_runs
 from cogx_runs.execution.cell import ClaimedCell
 from cogx_runs.execution.outcomes import Outcome
+from cogx_runs.execution.postprocess import PostprocessStage
 from cogx_runs.execution.worker import Worker
 from cogx_runs.models.cards import ModelCard
 from cogx_runs.planning.plan import Plan
 from cogx_runs.tracking.claims import Claims
 from cogx_runs.tracking.store import RunStore
+from cogx_runs.video import Frames, write_mp4
 
 
 def work(uri: str, cell: ClaimedCell, card: ModelCard) -> tuple[Outcome, int]:
@@ -50,16 +53,18 @@ def test_a_worker_in_a_spawned_process_takes_a_cell_to_its_end(plan: Plan, store
     assert store.download(cell.run_id, "video.mp4", Path("copy")).stat().st_size > 0
 
 
-def test_a_worker_gives_back_the_folder_of_a_cell_whose_rest_is_done(
-    plan: Plan, store: RunStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))  # where Python itself looks
-    (tmp_path / "temporary").mkdir()
-    with Claims(store) as claims, Worker(store.uri) as worker:
+def test_a_worker_gives_back_the_folder_of_a_cell_once_its_rest_is_done(plan: Plan, store: RunStore) -> None:
+    folders = []
+
+    def noted(frames: Frames, file: Path, fps: int, quality: float) -> None:
+        folders.append(file.parent)
+        write_mp4(frames, file, fps, quality)
+
+    with Claims(store) as claims, Worker(store.uri, postprocess=partial(PostprocessStage, write_mp4=noted)) as worker:
         cell = claimed(claims, store, plan)
         rest = worker.begin(cell, plan.cards[cell.spec.model_key])
-        assert [folder.name.startswith("cogx-runs-") for folder in (tmp_path / "temporary").iterdir()] == [True]
+        assert folders == [], "nothing is encoded before the rest is asked for"
 
         assert rest().status == "finished"
 
-    assert list((tmp_path / "temporary").iterdir()) == []
+    assert [folder.exists() for folder in folders] == [False]

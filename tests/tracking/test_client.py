@@ -5,29 +5,37 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from types import FrameType
 
 import pytest
 
-from cogx_runs.system.signals import INTERRUPTS, install
 from cogx_runs.tracking.client import MLFLOW
 
 
 @pytest.fixture(autouse=True)
-def installed() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in INTERRUPTS}
-    install()
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+def handled() -> Iterator[list[int]]:
+    """The interrupts that this process has handled, each by raising KeyboardInterrupt."""
+    numbers: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        numbers.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    yield numbers
+    signal.signal(signal.SIGINT, before)
 
 
-def interrupting(times: int, ended: list[str], gate: threading.Event | None = None) -> Callable[[], None]:
+def interrupting(
+    times: int, handled: list[int], ended: list[str], gate: threading.Event | None = None
+) -> Callable[[], None]:
     """Work in the midst of which this process is interrupted."""
 
     def work() -> None:
-        for _ in range(times):
+        for number in range(times):
             os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(0.2)
+            while len(handled) == number:
+                time.sleep(0.01)
         if gate is not None:
             assert gate.wait(60)
         ended.append("the call")
@@ -56,22 +64,22 @@ def test_what_a_call_raises_is_raised_where_it_was_asked_for() -> None:
     assert MLFLOW.call(lambda: "the next") == "the next"
 
 
-def test_an_interrupt_is_raised_after_the_end_of_the_call() -> None:
+def test_an_interrupt_is_raised_after_the_end_of_the_call(handled: list[int]) -> None:
     ended: list[str] = []
 
     with pytest.raises(KeyboardInterrupt):
-        MLFLOW.call(interrupting(1, ended))
+        MLFLOW.call(interrupting(1, handled, ended))
 
     assert ended == ["the call"]
     assert MLFLOW.call(lambda: "the next") == "the next"
 
 
-def test_a_second_interrupt_is_raised_at_once_and_the_call_ends_by_itself() -> None:
+def test_a_second_interrupt_is_raised_at_once_and_the_call_ends_by_itself(handled: list[int]) -> None:
     ended: list[str] = []
     gate = threading.Event()
 
     with pytest.raises(KeyboardInterrupt):
-        MLFLOW.call(interrupting(2, ended, gate))
+        MLFLOW.call(interrupting(2, handled, ended, gate))
 
     assert ended == []
     gate.set()
@@ -90,7 +98,7 @@ def test_a_call_of_another_thread_holds_up_no_interrupt() -> None:
     assert entered.wait(60)
 
     with pytest.raises(KeyboardInterrupt):
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGINT)
 
     leave.set()
     thread.join()
