@@ -23,7 +23,7 @@ EXIT_INTERRUPTED = 130
 
 
 class _Group(click.Group):
-    """Turns our own errors into clear lines and an exit code; what was not expected keeps its traceback."""
+    """Turns the project's errors into clear lines and an exit code; an unexpected error keeps its traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -36,7 +36,7 @@ class _Group(click.Group):
             click.echo(f"Error: {error}", err=True)
             ctx.exit(EXIT_BAD_INPUT)
         except KeyboardInterrupt:
-            click.echo("interrupted; what is finished is kept, the same command goes on from here", err=True)
+            click.echo("interrupted; finished cells are kept, and the same command continues", err=True)
             ctx.exit(EXIT_INTERRUPTED)
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -64,6 +64,6 @@ for _command in (init, plan, sweep, threshold, generate, promote, runs, rescore,
 
 
 def main() -> None:
-    """The entry point `cogx-runs`."""
+    """Runs the command line: the entry point `cogx-runs`."""
     install()
     cast(Callable[[], None], cli)()

@@ -1,4 +1,4 @@
-"""What `--json` prints."""
+"""JSON on stdout, as `--json` prints it."""
 
 import math
 import sys
@@ -10,8 +10,8 @@ import click
 
 
 @contextmanager
-def told_as_json(as_json: bool) -> Iterator[None]:
-    """With `--json`, print bad input as an object with the `advice` of a plan, and exit with 2."""
+def errors_as_json(as_json: bool) -> Iterator[None]:
+    """Prints bad input, with `--json`, as an object with the `advice` of a plan, and exits with 2."""
     from dataclasses import asdict
 
     from cogx_runs.errors import CogxError, InputError, Mistake
@@ -27,7 +27,7 @@ def told_as_json(as_json: bool) -> Iterator[None]:
 
 
 def print_json(content: Any) -> None:
-    """JSON has no NaN and no infinity: they become null."""
+    """Prints an object as JSON; NaN and infinity, which JSON has not, become null."""
     from json import dumps
 
     click.echo(dumps(_finite(content), indent=2, ensure_ascii=False, allow_nan=False))

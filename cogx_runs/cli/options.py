@@ -24,14 +24,14 @@ _PARAMETERS = {
         "--clip-model", help="CLIP of the score: ARCHITECTURE:TAG, ARCHITECTURE:CHECKPOINT, or a folder."
     ),
 }
-"""Options of their own, of the parameters that are given most often; `--set` takes any."""
+"""Options of the parameters that are given most often; `--set` takes any."""
 _SETTINGS = click.option(
     "--set", "settings", metavar="KEY=VALUE", multiple=True, help="Any other key of `base`; repeatable."
 )
 _MACHINE = (
     click.option("--prompts", type=click.Path(path_type=Path), help="Folder of prompts; else ./prompts, else shipped."),
     click.option("--device", type=click.Choice(["auto", "cuda", "cpu"]), default="auto", help="Where to run."),
-    click.option("--max-vram", type=float, metavar="GIB", help="The most that may be taken of the GPU's memory."),
+    click.option("--max-vram", type=float, metavar="GIB", help="Limit of GPU memory."),
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -40,20 +40,20 @@ files_argument = click.argument("files", metavar="FILE...", nargs=-1, required=T
 
 
 def cell_options(command: Command) -> Command:
-    """The options that set a cell's parameters and where it runs."""
+    """Adds the options that set a cell's parameters and where it runs."""
     for option in reversed((*_PARAMETERS.values(), _SETTINGS, *_MACHINE)):
         command = option(command)
     return command
 
 
 def take_overrides(options: dict[str, Any]) -> dict[str, Any]:
-    """Remove the parameters from a command's options and return those that were given."""
+    """Removes the parameters from a command's options and returns those that were given."""
     overrides = {name: value for name in _PARAMETERS if (value := options.pop(name)) is not None}
     return overrides | take_settings("--set", options.pop("settings"))
 
 
 def take_settings(option: str, settings: Sequence[str]) -> dict[str, Any]:
-    """The values of an option that is given as KEY=VALUE, read as YAML. Raises InputError."""
+    """Reads the values of an option that is given as KEY=VALUE, as YAML. Raises InputError."""
     import yaml
 
     from cogx_runs.errors import InputError

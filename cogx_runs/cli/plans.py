@@ -1,4 +1,4 @@
-"""plan, sweep, generate, promote: from definition files to videos, and from those to better ones."""
+"""Commands that plan and run cells: plan, sweep, generate, promote."""
 
 import sys
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cogx_runs.cli.json_output import print_json, told_as_json
+from cogx_runs.cli.json_output import errors_as_json, print_json
 from cogx_runs.cli.options import cell_options, files_argument, json_option, sweep_argument, take_overrides
 
 if TYPE_CHECKING:
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 @click.command()
 @files_argument
 @cell_options
-@click.option("--no-store", is_flag=True, help="Ask no tracking store what is finished already.")
+@click.option("--no-store", is_flag=True, help="Plan without the tracking store, as if nothing was finished.")
 @click.option("--retry-failed", is_flag=True, help="Plan failed cells as runs.")
 @json_option
 def plan(files: tuple[str, ...], no_store: bool, as_json: bool, **options: Any) -> None:
-    """Show what each run of FILE... would do, what it costs, and what the model's rules say of it. Loads no model."""
+    """Show what each run of FILE... would do, its cost, and advice by the model's rules. Loads no model."""
     from cogx_runs.api import plan_sweeps
     from cogx_runs.cli.tables import print_plan
 
-    with told_as_json(as_json):
+    with errors_as_json(as_json):
         planned = plan_sweeps(files, overrides=take_overrides(options), use_store=not no_store, **options)
     if as_json:
         print_json(planned.as_dict())
@@ -39,18 +39,18 @@ def plan(files: tuple[str, ...], no_store: bool, as_json: bool, **options: Any) 
 @click.command()
 @files_argument
 @cell_options
-@click.option("--retry-failed", is_flag=True, help="Take up the cells that failed before.")
+@click.option("--retry-failed", is_flag=True, help="Run cells again that failed before.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first cell that fails.")
 @json_option
 def sweep(files: tuple[str, ...], fail_fast: bool, as_json: bool, **options: Any) -> None:
-    """Run every cell of FILE... that is not finished, and track it. The same command goes on where it was stopped."""
+    """Run every cell of FILE... that is not finished, and track it. The same command continues a stopped sweep."""
     from cogx_runs.api import plan_sweeps, search_results
 
-    with told_as_json(as_json):
+    with errors_as_json(as_json):
         planned = plan_sweeps(files, overrides=take_overrides(options), **options)
         outcomes = _run(planned, fail_fast=fail_fast)
         results = search_results(planned)
-    _tell(planned, outcomes, as_json, results)
+    _print_and_exit(planned, outcomes, as_json, results)
 
 
 @click.command()
@@ -60,19 +60,20 @@ def sweep(files: tuple[str, ...], fail_fast: bool, as_json: bool, **options: Any
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Copy the video to this file.")
 @json_option
 def generate(prompt: str, output: Path | None, as_json: bool, **options: Any) -> None:
-    """Make one video of PROMPT, a prompt's name or a text, and track it in the experiment `generate`."""
+    """Generate one video of PROMPT, a prompt's name or a text, and track it in the experiment `generate`."""
     from cogx_runs.api import plan_one, video_of
     from cogx_runs.errors import CogxError
+    from cogx_runs.execution.outcomes import OutcomeStatus
 
-    with told_as_json(as_json):
+    with errors_as_json(as_json):
         if output is not None and not output.parent.is_dir():
             raise CogxError(f"--output {output}: there is no folder {output.parent}")
         planned = plan_one(prompt, overrides=take_overrides(options), **options)
         outcomes = _run(planned)
-        if outcomes[0].status != "failed" and output is not None:
+        if outcomes[0].status is not OutcomeStatus.FAILED and output is not None:
             video_of(outcomes[0], output)
             click.echo(f"video: {output}", err=True)
-    _tell(planned, outcomes, as_json)
+    _print_and_exit(planned, outcomes, as_json)
 
 
 @click.command()
@@ -83,24 +84,24 @@ def generate(prompt: str, output: Path | None, as_json: bool, **options: Any) ->
 @click.option("--top", metavar="K|all", default="1", show_default=True, help="How many of each prompt.")
 @click.option("--check", metavar="METRIC", help="A metric that does not choose; else the first that is there.")
 @click.option("--dry-run", is_flag=True, help="Show what would be chosen and run, and run nothing.")
-@click.option("--retry-failed", is_flag=True, help="Take up the cells that failed before.")
+@click.option("--retry-failed", is_flag=True, help="Run cells again that failed before.")
 @click.option("--device", type=click.Choice(["auto", "cuda", "cpu"]), default="auto", help="Where to run.")
-@click.option("--max-vram", type=float, metavar="GIB", help="The most that may be taken of the GPU's memory.")
+@click.option("--max-vram", type=float, metavar="GIB", help="Limit of GPU memory.")
 @json_option
 def promote(sweep: str, top: str, dry_run: bool, as_json: bool, **options: Any) -> None:
-    """Make the best candidates of each prompt of SWEEP again at more steps, and say whether the choice holds.
+    """Run the best candidates of each prompt of SWEEP again at more steps, and report whether the choice holds.
 
     Candidates are the finished cells at fewer steps, such as several seeds at 25. The final runs go into the same
     experiment, with their lineage in tags.
     """
-    from cogx_runs.cli.progress import reporter
+    from cogx_runs.cli.progress import show_progress
     from cogx_runs.cli.promoted import choice_dict, print_choice, print_promotion, promotion_dict
     from cogx_runs.cli.tables import print_advice, print_plan
     from cogx_runs.errors import CogxError
     from cogx_runs.search.promotion.finals import carry_out
     from cogx_runs.search.promotion.plan import plan_promotion
 
-    with told_as_json(as_json):
+    with errors_as_json(as_json):
         if top != "all" and not top.isdecimal():
             raise CogxError(f"--top {top}: must be 1 or more, or all")
         planned = plan_promotion(sweep, top=None if top == "all" else int(top), **options)
@@ -111,9 +112,9 @@ def promote(sweep: str, top: str, dry_run: bool, as_json: bool, **options: Any) 
             print_choice(planned)
             print_plan(planned.plan)
         sys.exit(2 if planned.plan.errors else 0)
-    with told_as_json(as_json):
+    with errors_as_json(as_json):
         print_advice([advice for advice in planned.plan.advice if advice.level != "error"])
-        with reporter(planned.plan) as progress:
+        with show_progress(planned.plan) as progress:
             done = carry_out(planned, progress=progress)
     if as_json:
         runs = [_outcome_dict(outcome) for outcome in done.outcomes]
@@ -124,8 +125,10 @@ def promote(sweep: str, top: str, dry_run: bool, as_json: bool, **options: Any) 
     sys.exit(1 if any(outcome.status.is_failure for outcome in done.outcomes) else 0)
 
 
-def _tell(planned: "Plan", outcomes: "list[Outcome]", as_json: bool, searches: "Sequence[SearchResult]" = ()) -> None:
-    """Print what became of each cell, and of each search, and exit with the code that says so."""
+def _print_and_exit(
+    planned: "Plan", outcomes: "list[Outcome]", as_json: bool, searches: "Sequence[SearchResult]" = ()
+) -> None:
+    """Prints the outcome of each cell and the result of each search; exits with 1 where a cell failed."""
     from dataclasses import asdict
 
     from cogx_runs.cli.tables import print_outcomes, print_search
@@ -144,13 +147,13 @@ def _tell(planned: "Plan", outcomes: "list[Outcome]", as_json: bool, searches: "
 
 
 def _run(planned: "Plan", fail_fast: bool = False) -> "list[Outcome]":
-    """Run a plan with its advice and progress shown."""
+    """Runs a plan and shows its advice and progress."""
     from cogx_runs.api import execute
-    from cogx_runs.cli.progress import reporter
+    from cogx_runs.cli.progress import show_progress
     from cogx_runs.cli.tables import print_advice
 
     print_advice([advice for advice in planned.advice if advice.level != "error"])
-    with reporter(planned) as progress:
+    with show_progress(planned) as progress:
         return execute(planned, fail_fast=fail_fast, progress=progress)
 
 

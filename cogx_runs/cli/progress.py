@@ -9,16 +9,18 @@ from rich import progress as bars
 from rich.console import Console
 from rich.markup import escape
 
+from cogx_runs.execution.outcomes import OutcomeStatus
 from cogx_runs.planning.actions import Action
 from cogx_runs.planning.plan import Plan
 from cogx_runs.progress import Progress
 
 PLAIN_STEP_INTERVAL_S = 15
+"""Shortest time between two plain lines on denoising."""
 
 
 @contextmanager
-def reporter(plan: Plan) -> Iterator[Progress]:
-    """A reporter for this plan's sweep, as the terminal allows."""
+def show_progress(plan: Plan) -> Iterator[Progress]:
+    """Shows the progress of this plan's sweep until the block ends: bars on a terminal, else plain lines."""
     console = Console(stderr=True, highlight=False)
     total = plan.count(Action.RUN) + plan.count(Action.REUSE) + plan.cells_to_come
     if not console.is_terminal:
@@ -36,25 +38,26 @@ def reporter(plan: Plan) -> Iterator[Progress]:
         yield _Bars(shown, total)
 
 
-def _place(sweeps: Sequence[str], address: str | None) -> str:
+def _address(sweeps: Sequence[str], address: str | None) -> str:
+    """Returns the address where sweeps are shown, or the command that opens it."""
     return address or f"cogx-runs ui {' '.join(shlex.quote(name) for name in sweeps)}"
 
 
 class _Bars:
-    """One bar for the sweep with time left, one for the steps of the current run."""
+    """Two bars: the sweep with the time left, and the steps of the current run."""
 
     def __init__(self, shown: bars.Progress, total: int) -> None:
         self._progress = shown
         self._sweep = shown.add_task("sweep", total=total)
         self._steps = shown.add_task("starting", total=None)
         self._trial = ""
-        self._told: set[str] = set()
+        self._printed: set[str] = set()
 
     def note(self, message: str) -> None:
         self._once(f"[yellow]note[/] {escape(message)}")
 
     def shown_at(self, sweeps: Sequence[str], address: str | None) -> None:
-        self._once(f"watch it: {escape(_place(sweeps, address))}", soft_wrap=True)
+        self._once(f"watch it: {escape(_address(sweeps, address))}", soft_wrap=True)
 
     def trial_started(self, number: int, total: int, what: str) -> None:  # noqa: ARG002 (cells are named by it)
         self._trial = f"trial {number} of {total}: "
@@ -71,18 +74,18 @@ class _Bars:
 
     def cell_ended(self, name: str, status: str, error: str | None = None) -> None:
         self._progress.advance(self._sweep)
-        if status == "failed":
+        if status == OutcomeStatus.FAILED:
             self._progress.console.print(f"[red]failed[/] {escape(name)}: {escape(error or '')}")
 
     def _once(self, text: str, soft_wrap: bool = False) -> None:
-        """Each trial of a search would say it again."""
-        if text not in self._told:
-            self._told.add(text)
+        """Prints a text that each trial of a search repeats."""
+        if text not in self._printed:
+            self._printed.add(text)
             self._progress.console.print(text, soft_wrap=soft_wrap)
 
 
 class _PlainLines:
-    """A line when something begins or ends, and every 15 s of denoising."""
+    """A line when a cell begins or ends, and every 15 s of denoising."""
 
     def __init__(self, console: Console, total: int) -> None:
         self._console = console
@@ -90,13 +93,13 @@ class _PlainLines:
         self._begun = self._ended = 0
         self._started = self._last = time.monotonic()
         self._name = ""
-        self._told: set[str] = set()
+        self._printed: set[str] = set()
 
     def note(self, message: str) -> None:
         self._once(f"note: {message}")
 
     def shown_at(self, sweeps: Sequence[str], address: str | None) -> None:
-        self._once(f"watch it: {_place(sweeps, address)}")
+        self._once(f"watch it: {_address(sweeps, address)}")
 
     def trial_started(self, number: int, total: int, what: str) -> None:
         self._line(f"trial {number} of {total}: {what}")
@@ -127,9 +130,9 @@ class _PlainLines:
         )
 
     def _once(self, text: str) -> None:
-        """Each trial of a search would say it again."""
-        if text not in self._told:
-            self._told.add(text)
+        """Prints a text that each trial of a search repeats."""
+        if text not in self._printed:
+            self._printed.add(text)
             self._line(text)
 
     def _line(self, text: str) -> None:

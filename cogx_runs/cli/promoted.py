@@ -7,12 +7,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from cogx_runs.cli.tables import stdout
+from cogx_runs.execution.outcomes import OutcomeStatus
 from cogx_runs.search.promotion.finals import Promotion
 from cogx_runs.search.promotion.plan import PlannedPromotion
 
 
 def print_choice(planned: PlannedPromotion) -> None:
-    """The candidates that are to be made again."""
+    """Prints the candidates that are to be run again."""
     choice = planned.choice
     table = Table(box=None, header_style="bold", pad_edge=False)
     for header in ("prompt", "candidate"):
@@ -25,7 +26,7 @@ def print_choice(planned: PlannedPromotion) -> None:
 
 
 def print_promotion(done: Promotion) -> None:
-    """Each candidate that was made again at both step counts, then what the figures say."""
+    """Prints each promoted candidate at both step counts, then the conclusions."""
     choice, check = done.planned.choice, done.planned.check
     table = Table(box=None, header_style="bold", pad_edge=False)
     for header in ("prompt", "candidate"):
@@ -55,14 +56,14 @@ def print_promotion(done: Promotion) -> None:
     console = stdout()
     console.print(table)
     for outcome in done.outcomes:
-        if outcome.error and outcome.status != "done":
+        if outcome.error and outcome.status is not OutcomeStatus.DONE:
             console.print(f"{outcome.status} {escape(outcome.spec.run_name)}: {escape(outcome.error)}", soft_wrap=True)
     for sentence in done.sentences:
         console.print(escape(sentence), soft_wrap=True)
 
 
 def choice_dict(planned: PlannedPromotion) -> dict[str, Any]:
-    """The choice, as `--json` prints it."""
+    """Returns the choice as `--json` prints it."""
     choice = planned.choice
     return {
         "experiment": planned.experiment,
@@ -76,7 +77,7 @@ def choice_dict(planned: PlannedPromotion) -> dict[str, Any]:
 
 
 def promotion_dict(done: Promotion) -> dict[str, Any]:
-    """What came of it, as `--json` prints it."""
+    """Returns the promotion as `--json` prints it."""
     return {
         **choice_dict(done.planned),
         "promoted": [asdict(one) for one in done.promoted],

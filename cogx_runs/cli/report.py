@@ -1,4 +1,4 @@
-"""report: a sweep as a page that can be mailed."""
+"""The command report, which writes sweeps as a page that can be mailed."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def report(
     """Write DIR/report.html on each SWEEP: videos side by side, numbers, effects with their intervals and
     verdicts, and a blind vote.
 
-    The page loads nothing from anywhere. Votes saved in DIR are carried over.
+    The page loads nothing from anywhere. Votes saved in DIR are kept.
     """
     from cogx_runs.analysis.effects import Margin
     from cogx_runs.report.folder import write_report
@@ -37,9 +37,9 @@ def report(
     written = write_report(sweeps, directory, baselines=values, margins=sizes, log=log)
     click.echo(written.page)
     if not written.embedded:
-        click.echo(f"the {written.videos} videos are beside it, in videos/: mail the folder", err=True)
+        click.echo(f"{written.videos} videos are in videos/, next to the page: mail the whole folder", err=True)
     if written.votes:
-        click.echo(f"{written.votes} votes carried over", err=True)
+        click.echo(f"{written.votes} votes kept", err=True)
 
 
 def _pairs(option: str, metavar: str, texts: tuple[str, ...]) -> dict[str, str]:

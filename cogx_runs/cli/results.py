@@ -1,4 +1,4 @@
-"""runs, rescore, export, ui: what has been tracked."""
+"""Commands for tracked runs: runs, rescore, export, ui."""
 
 import os
 import sys
@@ -33,11 +33,11 @@ def runs(sweep: str | None, where: tuple[str, ...], sort: str | None, as_json: b
 @click.option("--reference", metavar="KEY=VALUE", multiple=True, help="Compare with this value's videos; repeatable.")
 @click.option("--device", type=click.Choice(["auto", "cuda", "cpu"]), default="auto", help="Where to decode.")
 def rescore(sweep: str, clip_model: str | None, reference: tuple[str, ...], device: str) -> None:
-    """Give the finished runs of SWEEP the metrics that they lack, from their stored latents.
+    """Add the metrics that finished runs of SWEEP lack, from their stored latents.
 
     The score of another CLIP than the run names is a metric of its own, clip_score.NAME. With --reference each run is
-    compared with the run that has that value and shares all else, its seed too: psnr.KEY_VALUE, ssim, and lpips where
-    its extra is installed. What fails is listed at the end, and the exit code is then 1.
+    compared with the run that has that value and is the same in all else, also in its seed: psnr.KEY_VALUE, ssim, and
+    lpips where its extra is installed. Failures are listed at the end, and the exit code is then 1.
     """
     from cogx_runs.rescore.rescoring import rescore_runs
 
@@ -54,8 +54,8 @@ def rescore(sweep: str, clip_model: str | None, reference: tuple[str, ...], devi
     failed = [run for run in done if run.problems]
     for run in failed:
         click.echo(f"failed: {run.run_name}: {'; '.join(run.problems)}", err=True)
-    noted = [run for run in done if not run.values and not run.problems]
-    others = f", {len(noted)} brought up to date" * bool(noted) + f", {len(failed)} failed" * bool(failed)
+    updated = [run for run in done if not run.values and not run.problems]
+    others = f", {len(updated)} brought up to date" * bool(updated) + f", {len(failed)} failed" * bool(failed)
     click.echo(f"{len(scored)} runs scored{others}")
     sys.exit(1 if failed else 0)
 
@@ -75,13 +75,13 @@ def export(sweep: str, directory: Path) -> None:
 @click.argument("sweeps", metavar="[SWEEP]...", nargs=-1)
 @click.option("--model", help="Show the runs of this model, where several share the sweep.")
 @click.option("--prompt", help="Show the runs of this prompt.")
-@click.option("--port", type=click.IntRange(1, 65535), help="A port of your choice; else a free one.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port of the server; else a free one.")
 @click.option("--browser/--no-browser", default=True, help="Open the address in a browser.")
 def ui(sweeps: tuple[str, ...], model: str | None, prompt: str | None, port: int | None, browser: bool) -> None:
     """Start MLflow's server on 127.0.0.1 and open the view of SWEEP, or compare several; Ctrl-C ends it."""
     from cogx_runs.api import open_dashboard
 
-    click.echo("asking for MLflow's server", err=True)
+    click.echo("opening MLflow's server", err=True)
     try:
         with open_dashboard(sweeps, model=model, prompt=prompt, port=port) as server:
             click.echo(server.address)

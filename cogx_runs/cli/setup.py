@@ -1,4 +1,4 @@
-"""init, doctor: before the first sweep."""
+"""Commands before the first sweep: init, doctor."""
 
 from pathlib import Path
 
@@ -11,21 +11,21 @@ from cogx_runs.cli.options import json_option
 @click.command()
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
 def init(directory: Path) -> None:
-    """Lay out the shipped sweeps and prompts in DIR."""
-    from cogx_runs.definitions.shipped import init as lay_out
+    """Write the shipped sweeps and prompts into DIR."""
+    from cogx_runs.definitions.shipped import init as write_shipped
 
-    written = lay_out(directory)
+    written = write_shipped(directory)
     for path in written:
         click.echo(path)
     click.echo(f"{len(written)} files written; next: cd {directory} && cogx-runs plan sweeps/study.yaml", err=True)
 
 
 @click.command()
-@click.option("--model", help="Look at this model only: 2b, 5b, toy, or a folder.")
-@click.option("--clip-model", help="Look at this CLIP.")
+@click.option("--model", help="Check this model only: 2b, 5b, toy, or a folder.")
+@click.option("--clip-model", help="Check this CLIP.")
 @json_option
 def doctor(model: str | None, clip_model: str | None, as_json: bool) -> None:
-    """Say what is installed, what the machine has, whether the weights are there, and what to do about each lack."""
+    """Check what is installed, the machine and the weights, with advice on each lack."""
     from dataclasses import asdict
 
     from cogx_runs.doctor import examine

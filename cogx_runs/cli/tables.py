@@ -11,7 +11,7 @@ from rich.table import Table
 from cogx_runs.definitions.ranges import WINNERS_CURSE
 from cogx_runs.definitions.spec import RunSpec, short_name
 from cogx_runs.doctor import Check
-from cogx_runs.execution.outcomes import Outcome
+from cogx_runs.execution.outcomes import Outcome, OutcomeStatus
 from cogx_runs.formatting import whole_seconds, write_value
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.registry import SHOWN, card_of, shown_cards
@@ -35,12 +35,12 @@ _MARKS = tuple(map(tag_column, (DEGENERATE, TRIAL, PROMOTED_RANK)))
 
 
 def stdout(width: int = 160) -> Console:
-    """Where results go; so wide where it is no terminal."""
+    """Returns the console for results, `width` columns wide where stdout is no terminal."""
     return Console(width=None if sys.stdout.isatty() else width, highlight=False)
 
 
 def print_plan(plan: Plan) -> None:
-    """The cells with what is to be done, their cost, and the advice."""
+    """Prints each cell with its action and cost, then the advice."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     names = _add_name_columns(table, [run.spec for run in plan.runs])
     table.add_column("action", no_wrap=True)
@@ -61,7 +61,7 @@ def print_plan(plan: Plan) -> None:
 
 
 def print_advice(advice: Iterable[Advice], console: Console | None = None) -> None:
-    """Each piece of advice on a line of its own, to stderr unless a console is given."""
+    """Prints each piece of advice on a line of its own, to stderr unless a console is given."""
     console = console or Console(stderr=True, highlight=False)
     for item in advice:
         text = f"{_coloured(item.level)} {escape(item.where)}: {escape(item.message)}"
@@ -69,7 +69,7 @@ def print_advice(advice: Iterable[Advice], console: Console | None = None) -> No
 
 
 def print_outcomes(outcomes: Sequence[Outcome]) -> None:
-    """What became of each cell, with the figures that matter."""
+    """Prints the outcome of each cell with its main metrics."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     names = _add_name_columns(table, [outcome.spec for outcome in outcomes])
     table.add_column("status", no_wrap=True)
@@ -85,7 +85,7 @@ def print_outcomes(outcomes: Sequence[Outcome]) -> None:
     console = stdout()
     console.print(table)
     for outcome in outcomes:
-        if outcome.error and outcome.status != "done":
+        if outcome.error and outcome.status is not OutcomeStatus.DONE:
             name, error = escape(outcome.spec.run_name), escape(outcome.error)
             console.print(f"{_coloured(outcome.status)} {name}: {error}", soft_wrap=True)
     counts = {status: sum(outcome.status == status for outcome in outcomes) for status in _COLOURS}
@@ -93,7 +93,7 @@ def print_outcomes(outcomes: Sequence[Outcome]) -> None:
 
 
 def print_search(result: SearchResult) -> None:
-    """The best trial, or the Pareto front, and how far to believe it."""
+    """Prints the best trial, or the Pareto front, and its caveats."""
     finished = sum(trial.state.is_finished for trial in result.trials)
     objectives = " and ".join(
         f"{name} ({direction})"
@@ -103,9 +103,9 @@ def print_search(result: SearchResult) -> None:
     if not result.best:
         console.print(f"\n{escape(result.name)}: no trial is finished yet")
         return
-    what = "Pareto front" if len(result.search.directions) > 1 else "best"
+    title = "Pareto front" if len(result.search.directions) > 1 else "best"
     console.print(
-        f"\n{escape(result.name)}: {what} of {finished} finished trials in {escape(objectives)}", soft_wrap=True
+        f"\n{escape(result.name)}: {title} of {finished} finished trials in {escape(objectives)}", soft_wrap=True
     )
     table = Table(box=None, header_style="bold", pad_edge=False)
     names = [column for column in result.columns if column not in {"state", "best"}]
@@ -122,8 +122,8 @@ def print_search(result: SearchResult) -> None:
 
 
 def print_runs(frame: "pd.DataFrame", asked: Sequence[str] = ()) -> None:
-    """Tracked runs, as `load_runs` gives them, with the parameters that tell them apart, the figures that matter and
-    the columns `asked` for."""
+    """Prints tracked runs, as `load_runs` returns them, with the parameters that distinguish them, their main metrics
+    and the columns `asked` for."""
     from pandas.api.types import is_numeric_dtype
 
     from cogx_runs.analysis.frame import distinguishing_parameters
@@ -152,7 +152,7 @@ def print_runs(frame: "pd.DataFrame", asked: Sequence[str] = ()) -> None:
 
 
 def print_checks(checks: Sequence[Check]) -> None:
-    """What doctor found."""
+    """Prints the checks of `doctor`."""
     table = Table(box=None, show_header=False, pad_edge=False)
     for check in checks:
         advice = f" → {check.advice}" if check.advice else ""
@@ -161,7 +161,7 @@ def print_checks(checks: Sequence[Check]) -> None:
 
 
 def _card(column: str) -> MetricCard | None:
-    """Of a metric's column; None of any other."""
+    """Returns the card of a metric's column; None for any other column."""
     return card_of(column.removeprefix(METRICS)) if column.startswith(METRICS) else None
 
 
@@ -178,7 +178,12 @@ def _cell(column: str, value: Any) -> str:
 
 def _summary(plan: Plan) -> str:
     counts = {action: plan.count(action) for action in Action}
-    words = {"run": "to run", "reuse": "to reuse", "done": "done", "failed": "failed (--retry-failed takes them up)"}
+    words = {
+        Action.RUN: "to run",
+        Action.REUSE: "to reuse",
+        Action.DONE: "done",
+        Action.FAILED: "failed (--retry-failed runs them again)",
+    }
     parts = [f"{count} {words[action]}" for action, count in counts.items() if count]
     text = f"{len(plan.runs)} cells: {', '.join(parts)}"
     waiting = [run.estimate for run in plan.runs if run.action is Action.RUN]
@@ -192,9 +197,9 @@ def _summary(plan: Plan) -> str:
 
 
 def _add_name_columns(table: Table, specs: Sequence[RunSpec]) -> Callable[[RunSpec], list[str]]:
-    """Columns that tell the cells apart, folded rather than cut where the terminal is narrow; returns a row's part.
+    """Adds the columns that name a cell and returns the function that writes a row's part of them.
 
-    The sweep is left out where there is only one.
+    They are folded, not cut, where the terminal is narrow. The sweep is left out where there is only one.
     """
     several = len({spec.sweep for spec in specs}) > 1
     for header in ("sweep", "prompt", "varied")[not several :]:

@@ -1,4 +1,4 @@
-"""threshold: the smallest step count that is good enough."""
+"""The command threshold, which finds the smallest step count that is good enough."""
 
 import sys
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cogx_runs.cli.json_output import print_json, told_as_json
+from cogx_runs.cli.json_output import errors_as_json, print_json
 from cogx_runs.cli.options import cell_options, json_option, take_overrides
 
 if TYPE_CHECKING:
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("file")
 @click.option("--metric", default="clip_score", show_default=True, help="The measure of quality.")
-@click.option("--margin", type=float, help="How much worse does not matter, in the metric's unit; 1 for clip_score.")
+@click.option("--margin", type=float, help="Largest loss that does not matter, in the metric's unit; 1 for clip_score.")
 @click.option("--reference", type=click.IntRange(min=2), help="The count to compare with; else the base's, 50.")
 @click.option("--ladder", metavar="N,N,...", help="The counts to choose from; else the file's, else 5 to 50.")
 @cell_options
-@click.option("--retry-failed", is_flag=True, help="Take up the cells that failed before.")
+@click.option("--retry-failed", is_flag=True, help="Run cells again that failed before.")
 @json_option
 def threshold(file: str, ladder: str | None, as_json: bool, **options: Any) -> None:
     """Find the smallest step count that is not inferior to 50 by a margin, by bisection: run few counts, each with the
     prompts and seeds of FILE.
 
-    The same command goes on where it was stopped. Exits with 1 where cells failed and nothing is settled.
+    The same command continues a stopped search. Exits with 1 where cells failed and nothing is settled.
     """
     from cogx_runs.search.threshold import find_threshold
 
-    with told_as_json(as_json):
+    with errors_as_json(as_json):
         search = find_threshold(
             file,
             ladder=None if ladder is None else _counts(ladder),
@@ -59,12 +59,12 @@ class _Rounds:
 
     @contextmanager
     def __call__(self, planned: "Plan") -> "Iterator[Progress]":
-        from cogx_runs.cli.progress import reporter
+        from cogx_runs.cli.progress import show_progress
         from cogx_runs.cli.tables import print_advice
 
         print_advice([advice for advice in planned.advice if advice.message not in self._printed])
         self._printed |= {advice.message for advice in planned.advice}
-        with reporter(planned) as progress:
+        with show_progress(planned) as progress:
             yield progress
 
 

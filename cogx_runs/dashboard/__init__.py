@@ -1,4 +1,4 @@
-"""Shows experiments in MLflow's UI: its server, and the views, notes and pictures of each experiment.
+"""Shows experiments in MLflow's UI: the server, and each experiment's views, notes and pictures.
 
 Any module may be imported from the rooms above. Only this room and `tracking` import MLflow.
 """

@@ -1,4 +1,4 @@
-"""An experiment's views and description, written from the runs that it has, and kept current while they change."""
+"""An experiment's board: its views and its description, written from its runs and kept current while they change."""
 
 import hashlib
 import json
@@ -32,13 +32,13 @@ from cogx_runs.tracking.tags import (
 )
 
 INTERVAL_S = 10.0
-"""A board is written again no sooner than this after the last time,"""
+"""Shortest time between two writes of a board."""
 SHARE = 20
-"""and no sooner than this many times what writing it took."""
+"""Shortest time between two writes of a board, in multiples of the time that a write took."""
 
 
 def show(store: RunStore, name: str, only: RunFilter) -> str:
-    """Bring an experiment's board up to date, where it can be written, and return the page of a view.
+    """Brings an experiment's board up to date, where it can be written, and returns the page of a view.
 
     Raises CogxError where the experiment has no run of that model or prompt, or no view and none can be written.
     """
@@ -52,8 +52,9 @@ def show(store: RunStore, name: str, only: RunFilter) -> str:
 
 
 def refresh(store: RunStore, name: str, only: RunFilter = RunFilter(), cells: int = 0) -> str:  # noqa: B008 (frozen)
-    """Write the views and the description of an experiment anew, for the runs that it has now and the `cells` that it
-    will have. Returns the page of the view of `only`.
+    """Writes the views and the description of an experiment for its current runs and the `cells` that it will have.
+
+    Returns the page of the view of `only`.
 
     Raises CogxError where the experiment has no run of that model or prompt.
     """
@@ -65,7 +66,7 @@ def refresh(store: RunStore, name: str, only: RunFilter = RunFilter(), cells: in
     latest = run_of_each_cell(runs)
     searches = searches_of(latest, objectives)
     best = [trial for search in searches for trial in search.best]
-    # Of the newest search alone: values of searches with other seeds or another base do not compare.
+    # Only the newest search: values of searches with other seeds or another base are not comparable.
     newest = searches[0].best if searches else []
     chosen = {
         "best trials": [run.run_id for trial in newest for run in trial.runs],
@@ -73,9 +74,9 @@ def refresh(store: RunStore, name: str, only: RunFilter = RunFilter(), cells: in
     }
     models = _values(runs, "model")
     prompts = tuple(sorted(_values(runs, "prompt_name")))
-    for asked, known, what in ((only.model, models, "model"), (only.prompt, prompts, "prompt")):
+    for asked, known, noun in ((only.model, models, "model"), (only.prompt, prompts, "prompt")):
         if asked is not None and asked not in known:
-            raise CogxError(f"{name} has no run of {what} {asked!r}; {did_you_mean(asked, known)}")
+            raise CogxError(f"{name} has no run of {noun} {asked!r}; {did_you_mean(asked, known)}")
     by_prompt = [RunFilter(prompt=prompt) for prompt in prompts] if len(prompts) > 1 else []
     views = [*(RunFilter(model=model) for model in models[1:] if "model" not in axes), *by_prompt]
     shown = ViewContent(
@@ -107,9 +108,9 @@ def refresh(store: RunStore, name: str, only: RunFilter = RunFilter(), cells: in
 
 
 class Boards:
-    """Keeps the boards of a sweep's experiments current while it runs, and tells the steps of the run at work.
+    """Keeps the boards of a sweep's experiments current while it runs, and logs the steps of the current run.
 
-    What cannot be written stops nothing: it is written again at the next change, and at the end.
+    A board that cannot be written stops nothing: it is tried again at the next change, and at the end.
     """
 
     def __init__(self, store: RunStore) -> None:
@@ -121,8 +122,10 @@ class Boards:
         self._last: Future[None] | None = None
 
     def open(self, experiments: Mapping[str, str], cells: Mapping[str, int]) -> str | None:
-        """Write all boards, by name with their ids and numbers of cells. Returns where they can be watched; None where
-        no server runs."""
+        """Writes all boards. `experiments` are ids and `cells` numbers of cells, both by name.
+
+        Returns the address of the boards; None where no server runs.
+        """
         self._cells = cells
         for name in experiments:
             self._write(name)
@@ -133,26 +136,26 @@ class Boards:
         return url + (page(ids[0]) if len(ids) == 1 else comparison(ids))
 
     def changed(self, name: str, beside: bool) -> None:
-        """A run of this experiment has ended. With `beside`, its board is written by another thread."""
+        """Writes the board of an experiment, where it is due, after a run's end; with `beside`, in another thread."""
         if time.monotonic() < self._due.get(name, math.inf):
             return
         if beside:
-            self._tell(partial(self._write, name))
+            self._submit(partial(self._write, name))
         else:
             self._write(name)
 
     def step(self, run_id: str, done: int) -> None:
-        """An open run has done so many steps. Told by another thread; not at all while that is still at something."""
-        self._tell(partial(self._store.log_step, run_id, done))
+        """Logs in another thread that a run has `done` so many steps; skipped while that thread is busy."""
+        self._submit(partial(self._store.log_step, run_id, done))
 
     def close(self) -> list[str]:
-        """Write all boards for the last time. Returns what could not be, as clauses."""
+        """Writes all boards for the last time. Returns a clause for each that could not be written."""
         self._pool.shutdown(cancel_futures=True)
         for name in self._due:
             self._write(name)
         return [f"the view of {name} could not be written: {problem}" for name, problem in self._problems.items()]
 
-    def _tell(self, work: Callable[[], None]) -> None:
+    def _submit(self, work: Callable[[], None]) -> None:
         if self._last is None or self._last.done():
             self._last = self._pool.submit(work)
 
@@ -168,21 +171,21 @@ class Boards:
 
 
 def _values(runs: Sequence[TrackedRun], parameter: str, prompt: str | None = None) -> tuple[str, ...]:
-    """The distinct values of a parameter, of one prompt's runs where it is given, that of the newest run first."""
-    of = [run.params for run in runs if prompt is None or run.params.get("prompt_name") == prompt]
-    return tuple(dict.fromkeys(params[parameter] for params in of if parameter in params))
+    """Lists the distinct values of a parameter, the newest run's first; of one prompt's runs where it is given."""
+    found = [run.params for run in runs if prompt is None or run.params.get("prompt_name") == prompt]
+    return tuple(dict.fromkeys(params[parameter] for params in found if parameter in params))
 
 
 def _promoted(runs: Sequence[TrackedRun]) -> list[str]:
-    """The runs that were promoted, each with the one that it was made from."""
+    """Lists the ids of promoted runs, each after the id of its candidate."""
     known = {run.run_id for run in runs}
     pairs = ((run.tags.get(PROMOTED_FROM, ""), run.run_id) for run in runs)
     return list(dict.fromkeys(run_id for pair in pairs if pair[0] in known for run_id in pair))
 
 
 def _in_order(runs: Sequence[TrackedRun], axes: Sequence[str], best: Sequence[TrackedTrial]) -> list[TrackedRun]:
-    """By prompt and by the swept values, numbers as numbers; the best trials first, those of the newest search before
-    the others."""
+    """Sorts runs by prompt and by the swept values, numbers as numbers. The best trials come first, those of the
+    newest search before the others."""
     ranks = {run.run_id: rank for rank, trial in enumerate(best) for run in trial.runs}
 
     def place(run: TrackedRun) -> tuple[object, ...]:

@@ -1,4 +1,4 @@
-"""What MLflow shows as the description of an experiment and of a run: Markdown, with pictures."""
+"""Descriptions of experiments and of runs in MLflow's UI: Markdown, with pictures."""
 
 import html
 import re
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from cogx_runs.dashboard.images import CLIP
+from cogx_runs.dashboard.pictures import CLIP
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.formatting import write_exact
 from cogx_runs.metrics.card import MetricCard
@@ -29,17 +29,20 @@ from cogx_runs.tracking.tags import (
 )
 
 LIMIT = 18_000
-"""Characters of an experiment's note; MLflow refuses a tag of more than 20,000."""
+"""Most characters of an experiment's note; MLflow refuses an experiment's tag of more than 20,000."""
 RUN_LIMIT = 7_500
-"""Of a run's, of 8,000."""
+"""Most characters of a run's note; MLflow refuses a run's tag of more than 8,000."""
 MOST_LINKS = 60
+"""Most links to views in an experiment's note."""
 
 
 def experiment_note(
     name: str, question: str, axes: Sequence[str], runs: Sequence[TrackedRun], links: Iterable[str]
 ) -> str:
-    """The question, and a table of the results as far as they fit. `runs` are in the order of the table; `links` are
-    Markdown links to views."""
+    """Writes an experiment's note: the question, links, and a table of as many runs as fit.
+
+    `runs` are in the order of the table; `links` are Markdown links to views.
+    """
     shown_links = list(links)
     more = f" and {len(shown_links) - MOST_LINKS} more" if len(shown_links) > MOST_LINKS else ""
     head = f"{_cut(escaped(question), 4000)}\n\n{' · '.join(shown_links[:MOST_LINKS])}{more}\n\n"
@@ -88,29 +91,29 @@ def _link(text: str, run_id: str, experiment_id: str) -> str:
 
 
 def _chosen(tags: Mapping[str, str]) -> str:
-    """`1 of 8 by clip_score, 2 of 8 by sharpness`"""
+    """Writes the ranks of a promoted run: `1 of 8 by clip_score, 2 of 8 by sharpness`."""
     ranks, metrics = tags.get(PROMOTED_RANK, "").split(", "), tags.get(PROMOTED_BY, "").split(", ")
     return ", ".join(f"{rank} by {escaped(metric)}" for rank, metric in zip(ranks, metrics, strict=False))
 
 
 def run_note(what: str, prompt: str, run_id: str, metrics: Mapping[str, float], command: str) -> str:
-    """What a run is in one line, its picture, its numbers, and the command that makes it again."""
+    """Writes a run's note: `what` it is, its prompt, numbers and picture, and the command that repeats it."""
     numbers = [f"{card.title} {card.write(metrics[card.name])}" for card in shown_cards() if card.name in metrics]
     head = f"{escaped(what)}\n\n> {_cut(escaped(prompt), 1500)}\n\n{', '.join(numbers)}\n\n"
     head += f"{picture(run_id, CONTACT_SHEET)}\n\n"
     fence = "`" * (1 + max((len(found) for found in re.findall("`+", command)), default=0))
-    again = f"Make it again: {fence} {command} {fence}\n"  # not a block, which MLflow makes as wide as its longest line
+    again = f"Repeat it: {fence} {command} {fence}\n"  # not a block, which MLflow draws as wide as its longest line
     if len(head) + len(again) > RUN_LIMIT:
-        again = f"The command that makes it again is in the tag `{COMMAND}`.\n"
+        again = f"The command that repeats it is in the tag `{COMMAND}`.\n"
     return head + again
 
 
 def run_tags(
     spec: RunSpec, run_id: str, folder: Path, metrics: Mapping[str, float], tags: Mapping[str, str]
 ) -> dict[str, str]:
-    """The tags by which MLflow's UI shows a finished run: its pictures, which are in `folder`, and its description.
+    """Returns the tags by which MLflow's UI shows a finished run: its pictures, from `folder`, and its description.
 
-    `tags` are those that it has.
+    `tags` are those that the run has already.
     """
     picture = next((folder / IMAGES).glob(f"{CLIP}+*+compressed.webp"))
     what = f"{spec.run_name}: {spec.num_inference_steps} steps, guidance {spec.guidance_scale:g}, "
@@ -122,12 +125,12 @@ def run_tags(
 
 
 def picture(run_id: str, artifact: str) -> str:
-    """An image of a run in Markdown; empty where it has none."""
+    """Writes a run's picture as Markdown; empty where `artifact` is."""
     return f"![](/get-artifact?path={quote(artifact, safe='')}&run_uuid={run_id})" if artifact else ""
 
 
 def escaped(text: str) -> str:
-    """Text that stands for itself in Markdown, in a table too."""
+    """Escapes text for Markdown, so that it fits a table's cell too."""
     plain = html.escape(" ".join(text.split()), quote=False)
     return re.sub(r"([\\`*_\[\]{}()#+!|~-])", r"\\\1", plain)
 

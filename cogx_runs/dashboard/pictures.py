@@ -1,16 +1,23 @@
-"""What MLflow's UI shows of a video: a contact sheet, a clip that moves, and stills."""
+"""Pictures that MLflow's UI shows of a video: a contact sheet, and a clip and stills that it can put side by side."""
 
+import time
+import uuid
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from PIL import Image
 
-from cogx_runs.dashboard.images import CLIP, STILLS, image_paths
 from cogx_runs.tracking.artifacts import CONTACT_SHEET, IMAGES
 from cogx_runs.video import Frames, contact_sheet, scaled, write_animation
 
+CLIP = "clip"
+"""The key of the clip, an animation of all frames."""
+STILLS: Mapping[str, int] = MappingProxyType({f"frame {index:02}": index for index in (0, 12, 24, 36, 48)})
+"""The key of each still with the index of its frame: the same for every video, so that rows compare."""
 CLIP_SIDE_PX = 240
 LARGE_SIDE_PX = 320
-"""Of what opens on a click."""
+"""The longer side of the picture that opens on a click."""
 
 
 def write_pictures(frames: Frames, fps: int, folder: Path) -> None:
@@ -18,11 +25,18 @@ def write_pictures(frames: Frames, fps: int, folder: Path) -> None:
     contact_sheet(frames).save(folder / CONTACT_SHEET)
     images = folder / IMAGES
     images.mkdir(exist_ok=True)
-    large, small = image_paths(images, CLIP)
+    large, small = _paths(images, CLIP)
     write_animation(frames, large, fps, LARGE_SIDE_PX)
     write_animation(frames, small, fps, CLIP_SIDE_PX)
     for key, frame in STILLS.items():
         if frame < len(frames):
             still: Image.Image = scaled(frames[frame], LARGE_SIDE_PX)
-            for path in image_paths(images, key):
+            for path in _paths(images, key):
                 still.save(path)
+
+
+def _paths(folder: Path, key: str) -> tuple[Path, Path]:
+    """Names the files of a key's picture and of its preview as `MlflowClient.log_image` does, which takes no
+    animation."""
+    name = f"{key}+step+0+timestamp+{time.time_ns() // 1_000_000}+{uuid.uuid4()}"
+    return folder / f"{name}.png", folder / f"{name}+compressed.webp"

@@ -1,4 +1,4 @@
-"""MLflow's server as the dashboard, and the addresses in it."""
+"""MLflow's server, and addresses of its pages."""
 
 import ctypes
 import hashlib
@@ -29,46 +29,47 @@ from cogx_runs.tracking.reader import CELLS
 from cogx_runs.tracking.uri import is_server, tracking_uri
 
 READY_WITHIN_S = 90
+"""Longest wait for a started server to answer."""
 USUAL_PORT = 5050
 PR_SET_PDEATHSIG = 1
 ALL_EXPERIMENTS = "/#/experiments"
 LIGHT = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-"""Without its job runners and their processes the server takes a fifth of the memory."""
+"""Environment of the server; without its job runners it takes a fifth of the memory."""
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-"""Never by a proxy to this very host."""
+"""Opens addresses of this host, never through a proxy."""
 
 
 @dataclass(frozen=True)
 class Dashboard:
-    """A server that answers."""
+    """A running MLflow server."""
 
     address: str
-    """The page to open."""
+    """Address of the page to open."""
     url: str
-    """That of the server."""
+    """Address of the server."""
     process: subprocess.Popen[bytes] | None
-    """None for a server that was there already."""
+    """The server's process; None where it ran already."""
 
     def wait(self) -> None:
-        """Return when the server has ended; at once for one that was there already."""
+        """Waits until the server has ended; returns at once where it ran already."""
         if self.process is not None:
             self.process.wait()
 
 
 @contextmanager
 def serve(page: str = ALL_EXPERIMENTS, *, uri: str | None = None, port: int | None = None) -> Iterator[Dashboard]:
-    """MLflow's server for a tracking store, on 127.0.0.1, ended with the block; a store that is itself a server is
-    only pointed at.
+    """Runs MLflow's server for a tracking store on 127.0.0.1 until the block ends; a store that is itself a server is
+    used as it is.
 
-    Its `address` is that of the page. Raises CogxError where it does not answer.
+    The `address` is that of `page`. Raises CogxError where the server does not answer.
     """
     resolved = tracking_uri(uri)
     if is_server(resolved):
         url = resolved.rstrip("/")
         yield Dashboard(url + page, url, None)
         return
-    with tempfile.TemporaryFile() as said, HeldLock() as held:
-        process, url = _start(resolved, port, said)
+    with tempfile.TemporaryFile() as output, HeldLock() as held:
+        process, url = _start(resolved, port, output)
         record = json.dumps({"url": url, **held.tags})
         try:
             _record(resolved).write_text(record, encoding="utf-8")
@@ -80,7 +81,10 @@ def serve(page: str = ALL_EXPERIMENTS, *, uri: str | None = None, port: int | No
 
 
 def running(uri: str) -> str | None:
-    """The address of a server for this store: the store itself, or one that a living process of `serve` has started."""
+    """Returns the address of a server for this store: the store itself, or one that a living process of `serve` runs.
+
+    None where there is no such server.
+    """
     if is_server(uri):
         return uri.rstrip("/")
     try:
@@ -90,35 +94,37 @@ def running(uri: str) -> str | None:
         return None
 
 
-def _start(uri: str, port: int | None, said: IO[bytes]) -> tuple[subprocess.Popen[bytes], str]:
-    """Start a server that answers, on this port or a free one, and return it with its address."""
+def _start(uri: str, port: int | None, output: IO[bytes]) -> tuple[subprocess.Popen[bytes], str]:
+    """Starts a server on this port or a free one, waits until it answers, and returns it with its address."""
     ports = [_free_port(USUAL_PORT), _free_port(0)] if port is None else [_check_port(port)]
     for chosen in ports:
         arguments = ["--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(chosen), "--workers", "1"]
         process = subprocess.Popen(
             [sys.executable, "-m", "mlflow", "server", *arguments],
             env=os.environ | LIGHT,
-            stdout=said,
-            stderr=said,
+            stdout=output,
+            stderr=output,
             start_new_session=True,
             preexec_fn=_end_with_parent,
         )
         url = f"http://127.0.0.1:{chosen}"
         try:
-            _wait_until_ready(process, url, said)
+            _wait_until_ready(process, url, output)
         except BaseException as error:
             _end(process)
             if not isinstance(error, CogxError) or chosen == ports[-1] or _is_free(chosen):
                 raise
         else:
             return process, url
-    raise AssertionError("the last port was tried")
+    raise AssertionError("the last port either answers or raises")
 
 
 def comparison(experiment_ids: Sequence[str]) -> str:
-    """The page of the runs of several experiments, best CLIP score first, after the address of the server. MLflow keeps
-    views for single experiments only."""
-    asked = {
+    """Returns the path of the page that shows the runs of several experiments, best CLIP score first.
+
+    MLflow keeps views for single experiments only.
+    """
+    query = {
         "experiments": json.dumps(list(experiment_ids)),
         "searchFilter": CELLS,
         "orderByKey": quoted(metric_column("clip_score")),
@@ -127,7 +133,7 @@ def comparison(experiment_ids: Sequence[str]) -> str:
         "compareRunsMode": "CHART",
         "workflowType": "machine_learning",
     }
-    return f"/#/compare-experiments/s?{urlencode(asked, quote_via=quote)}"
+    return f"/#/compare-experiments/s?{urlencode(query, quote_via=quote)}"
 
 
 def _read(uri: str) -> str:
@@ -138,19 +144,19 @@ def _read(uri: str) -> str:
 
 
 def _record(uri: str) -> Path:
-    """Where the address of the store's server is kept while it runs."""
+    """Returns the file that holds the address of the store's server while it runs."""
     folder = cache_directory() / "servers"
     folder.mkdir(exist_ok=True)
     return folder / hashlib.sha256(uri.encode()).hexdigest()[:16]
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], url: str, said: IO[bytes]) -> None:
+def _wait_until_ready(process: subprocess.Popen[bytes], url: str, output: IO[bytes]) -> None:
     deadline = time.monotonic() + READY_WITHIN_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            said.seek(0)
-            lines = said.read().decode(errors="replace").strip().splitlines()
-            raise CogxError(f"mlflow server ended at once: {lines[-1] if lines else 'it said nothing'}")
+            output.seek(0)
+            lines = output.read().decode(errors="replace").strip().splitlines()
+            raise CogxError(f"mlflow server ended at once: {lines[-1] if lines else 'no output'}")
         try:
             with _DIRECT.open(f"{url}/health", timeout=2):
                 if _listens(process, url):
@@ -162,7 +168,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], url: str, said: IO[bytes
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the server and the workers that it started, which share its session."""
+    """Ends the server and the workers that it started, which share its session."""
     for signal_number in (15, 9):
         try:
             os.killpg(process.pid, signal_number)
@@ -174,13 +180,13 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _end_with_parent() -> None:
-    """Have Linux end this process when the thread that has started it is gone, however it died (prctl(2))."""
+    """Has Linux end this process when the thread that started it is gone, however it died (prctl(2))."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _listens(process: subprocess.Popen[bytes], url: str) -> bool:
-    """Whether it is this process, or one that it has started, that answers there, and not another server."""
+    """Tests whether this process or one of its children listens there, and not another server."""
     port = int(url.rpartition(":")[2])
     with suppress(psutil.Error):
         family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
@@ -189,7 +195,7 @@ def _listens(process: subprocess.Popen[bytes], url: str) -> bool:
 
 
 def _free_port(usual: int) -> int:
-    """The usual one where it is free, since browsers keep what a user closed or chose for an address."""
+    """Returns the usual port where it is free, since browsers store a user's choices by address; else any free one."""
     if usual and _is_free(usual):
         return usual
     with socket.socket() as probe:

@@ -1,7 +1,7 @@
-"""A ready view in MLflow's UI for each sweep: which columns, in which order, and which charts.
+"""Views of a sweep in MLflow's UI: which columns, in which order, and which charts.
 
 MLflow keeps a shared view as an experiment's tag: JSON whose `state` is deflated. The UI opens it by its key. A metric
-or picture that no card names gets a card of its own, so that what is not wanted is named by a deleted one.
+or picture that no card names gets a card of its own, so that each unwanted one is named by a deleted card.
 """
 
 import base64
@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cogx_runs.dashboard.images import CLIP, STILLS
+from cogx_runs.dashboard.pictures import CLIP, STILLS
 from cogx_runs.definitions.ranges import Direction
 from cogx_runs.metrics.registry import SHOWN, cards
 from cogx_runs.tracking.columns import axis_column, axis_metric, metric_column, param_column, quoted, tag_column
@@ -23,42 +23,42 @@ from cogx_runs.tracking.tags import DEGENERATE, MLFLOW_VIEW, PROMOTED_BY, PROMOT
 CHARTS, TABLE = "cogx", "cogx-table"
 """The keys of the two views of all runs of a sweep: clips and charts, and the table."""
 CLIPS_A_CARD = 10
-"""MLflow shows no more pictures in a card: those of the first runs in the table."""
+"""Most pictures that MLflow shows in a card: those of the first runs in the table."""
 CLIPS_A_ROW = 3
-"""In a window of usual width."""
+"""Pictures side by side in a window of usual width."""
 _LINES = ("by_frame.clip_score", "by_frame.change", "by_step.latent_std")
 MARKS = (TRIAL, DEGENERATE, PROMOTED_BY, PROMOTED_RANK)
-"""Tags that have a column where a run has them."""
+"""Tags that get a column where a run has them."""
 MOST_NAMED = 100
-"""Runs that a view can name one by one."""
+"""Most runs that a view names one by one."""
 
 
 @dataclass(frozen=True)
 class ViewContent:
-    """What a view is of."""
+    """The runs, axes and metrics that a sweep's views show."""
 
     axes: tuple[str, ...]
     numbers: frozenset[str]
-    """Those of the axes whose values are numbers: the UI sorts by `metrics.axis.*`, since it sorts params as text."""
+    """Axes with numbers as values: sorted by `metrics.axis.*`, since the UI sorts params as text."""
     metrics: frozenset[str]
-    """All that the runs have."""
+    """All metrics that the runs have."""
     models: tuple[str, ...]
-    """The last one first; only its runs are shown unless another is asked for."""
+    """Models, the last one first; only its runs are shown unless another is asked for."""
     model_of: Mapping[str, str]
     """The last model of each prompt."""
     runs: int
-    """How many there are or will be."""
+    """Number of runs that there are or will be."""
     objectives: Mapping[str, Direction]
-    """What a search is for, and which is better; empty where it is none."""
+    """A search's objectives with their directions; empty for any other sweep."""
     marks: tuple[str, ...]
-    """Those of MARKS that a run has."""
+    """The tags of MARKS that a run has."""
     chosen: Mapping[str, Sequence[str]]
-    """Runs, by id, that have a view of their own, by its title: such as those that were promoted."""
+    """Ids of runs that have a view of their own, by its title, such as `promoted`."""
 
 
 @dataclass(frozen=True)
 class RunFilter:
-    """Which runs a view is of: those of a model, of a prompt, or both; None for the last model, and for all prompts."""
+    """A choice of runs by model, prompt, or both; None stands for the last model, and for all prompts."""
 
     model: str | None = None
     prompt: str | None = None
@@ -72,15 +72,15 @@ class RunFilter:
 
     @property
     def title(self) -> str:
-        """What MLflow's list of views calls it."""
+        """Title of the view in MLflow's list."""
         return " ".join(name for name in (self.model, self.prompt) if name is not None) or "clips and charts"
 
 
-def view_tags(shown: ViewContent, of: Iterable[RunFilter], made_at_ms: int) -> dict[str, str]:
-    """The tags of the views of a sweep: clips and charts of each choice of runs, and the table of all.
+def view_tags(shown: ViewContent, choices: Iterable[RunFilter], created_ms: int) -> dict[str, str]:
+    """Returns the tags of a sweep's views: clips and charts of each choice of runs, and the table of all.
 
-    The clips stand in the reverse of the table's order, so that the views with clips sort their runs downwards. Those
-    of a search have the best run in front.
+    The clips stand in the reverse of the table's order, so that the views with clips sort their runs downwards. A
+    search's views have the best run in front.
     """
     layout = _cards(shown)
     ascending = "minimize" in [*shown.objectives.values()][:1]
@@ -90,35 +90,35 @@ def view_tags(shown: ViewContent, of: Iterable[RunFilter], made_at_ms: int) -> d
             _state(shown, _filter(shown, RunFilter()), _order(shown), ascending or not shown.objectives, layout),
         )
     }
-    for only in of:
+    for only in choices:
         state = _state(shown, _filter(shown, only), _order(shown, only.prompt), ascending, layout)
         views[only.key] = (only.title, state)
     for title, run_ids in shown.chosen.items():
         named = ", ".join(f"'{run_id}'" for run_id in run_ids[:MOST_NAMED])
         chosen = f"{CELLS} and attributes.run_id IN ({named})"
         views[chosen_key(title)] = (title, _state(shown, chosen, quoted(param_column("prompt_name")), False, layout))
-    return {MLFLOW_VIEW + key: _tag(title, state, made_at_ms) for key, (title, state) in views.items()}
+    return {MLFLOW_VIEW + key: _tag(title, state, created_ms) for key, (title, state) in views.items()}
 
 
 def page(experiment_id: str, key: str = CHARTS) -> str:
-    """The address of a view, after that of the server."""
+    """Returns the path of a view's page, to append to the server's address."""
     mode = "" if key == TABLE else "&compareRunsMode=CHART"
     return f"/#/experiments/{experiment_id}/runs?workflowType=machine_learning{mode}&viewStateShareKey={key}"
 
 
 def chosen_key(title: str) -> str:
-    """The key of a view of chosen runs."""
+    """Returns the key of a view of chosen runs."""
     return f"{CHARTS}-{title.replace(' ', '-')}"
 
 
-def _tag(title: str, state: dict[str, Any], made_at_ms: int) -> str:
+def _tag(title: str, state: dict[str, Any], created_ms: int) -> str:
     deflated = base64.b64encode(zlib.compress(json.dumps(state).encode(), 9)).decode()
-    content = {"name": title, "createdAt": made_at_ms, "updatedAt": made_at_ms, "state": f"deflate;{deflated}"}
+    content = {"name": title, "createdAt": created_ms, "updatedAt": created_ms, "state": f"deflate;{deflated}"}
     return json.dumps(content)
 
 
 def _filter(shown: ViewContent, only: RunFilter) -> str:
-    """Which runs there are, in MLflow's language: those of one model, unless models are what is compared."""
+    """Writes the view's filter in MLflow's language: the runs of one model, unless models are compared."""
     model = only.model
     if model is None and len(shown.models) > 1 and "model" not in shown.axes:
         model = shown.models[0] if only.prompt is None else shown.model_of[only.prompt]
@@ -166,8 +166,8 @@ def _state(
 
 
 def _order(shown: ViewContent, prompt: str | None = None) -> str:
-    """What the runs are sorted by: what a search is for, else the swept number, else the swept word, else the
-    prompt."""
+    """Returns the column by which runs are sorted: a search's objective, else the first axis, else the prompt, or the
+    seed within one prompt."""
     for objective in shown.objectives:
         return quoted(metric_column(objective))
     for axis in shown.axes:
@@ -190,7 +190,7 @@ def _swept(axis: str, shown: ViewContent) -> str:
 
 
 def _cards(shown: ViewContent) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Sections and the cards in them."""
+    """Lays out sections and the cards in them."""
     measures = tuple(shown.objectives) or ("clip_score", "wall_time_s")
     effects = [
         _card("SCATTER", xaxis=_axis(axis, shown), yaxis=_metric(metric)) for metric in measures for axis in shown.axes
@@ -204,7 +204,7 @@ def _cards(shown: ViewContent) -> tuple[list[dict[str, Any]], list[dict[str, Any
     lines = [_line(metric) for metric in _LINES]
     axes = {axis_metric(axis) for axis in shown.numbers}
     named = {*_LINES, *(card["metricKey"] for card in effects if "metricKey" in card)}
-    # Cards also of what runs will have that have not begun: the UI keeps a view as it was when it was opened.
+    # Also for metrics of runs that have not begun: the UI keeps a view as it was when it was opened.
     unwanted = [
         _card("BAR", metricKey=metric, deleted=True)
         for metric in sorted((shown.metrics | cards().keys() | {"current_step"} | axes) - named)
@@ -269,10 +269,11 @@ def _metric(name: str) -> dict[str, str]:
 
 
 def _uuid(text: str) -> str:
-    """The same for the same text, so that a view that is written again is the same view."""
+    """Derives an id from the text alone, so that a view that is written again stays the same view."""
     return str(uuid.uuid5(uuid.NAMESPACE_OID, text))
 
 
 def _quoted(text: str) -> str:
-    """A string of MLflow's filter language, which has no escapes; what holds both quotes is cut before the second."""
+    """Quotes a string for MLflow's filter language, which has no escapes; a text with both quotes is cut at the first
+    double one."""
     return f'"{text.partition(chr(34))[0]}"' if "'" in text else f"'{text}'"

@@ -1,4 +1,4 @@
-"""The cells of a report, each as the tracked run that stands for it."""
+"""The cells of a report, each represented by one tracked run."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -17,12 +17,12 @@ CONFIG = tuple(
         key=lambda name: ROLES[name].asked,
     )
 )
-"""The parameters that tell one cell from another, those that a reader asks for first in front."""
+"""Parameters that distinguish cells, those that a reader asks for first in front."""
 
 
 def cells_of(runs: Iterable[TrackedRun]) -> tuple[list[TrackedRun], int]:
-    """Selects the run of each cell that has finished or failed, in the order they were begun, and counts the cells that
-    have done neither. Metrics without a finite value are left out."""
+    """Selects the run of each cell that has finished or failed, in the order they began, and counts the other
+    cells. Metrics without a finite value are left out."""
     found = list(runs)
     settled = run_of_each_cell(run for run in found if run.state.is_settled)
     cells = [
@@ -38,25 +38,25 @@ def duration_s(cell: TrackedRun) -> float:
 
 
 def timed_in(cell: TrackedRun) -> tuple[str, str, bool]:
-    """Names what two wall times must have in common to be compared; the last is whether something ran beside it."""
+    """Returns what two comparable wall times share: device, placement, and whether the device was shared."""
     return cell.device_name, str(cell.config.get("placement", "")), cell.beside is not None
 
 
 def others(cell: TrackedRun, axis: str | None) -> tuple[Any, ...]:
-    """Lists all that a cell shares with those that differ from it along `axis` alone."""
+    """Lists the values that a cell shares with cells that differ from it along `axis` alone."""
     return (cell.prompt_name, cell.prompt, *(cell.config.get(name) for name in CONFIG if name != axis))
 
 
 def labels_of(cells: Sequence[TrackedRun], axis: str | None) -> dict[str, str]:
-    """Names what tells each cell (by its run id) from the others of its prompt, beside `axis`: `seed 1, model 5b`.
+    """Labels each cell, by run id, with what distinguishes it within its prompt except `axis`: `seed 1, model 5b`.
 
-    A parameter that follows from those named before it, as the size does from the model, is left out.
+    A parameter that follows from those named before it, as the size from the model, is left out.
     """
     named: list[str] = []
     for name in CONFIG:
-        kept = {tuple(cell.config.get(other) for other in named) for cell in cells}
-        told = {tuple(cell.config.get(other) for other in [*named, name]) for cell in cells}
-        if name != axis and len(told) > len(kept):
+        before = {tuple(cell.config.get(other) for other in named) for cell in cells}
+        after = {tuple(cell.config.get(other) for other in [*named, name]) for cell in cells}
+        if name != axis and len(after) > len(before):
             named.append(name)
     return {
         cell.run_id: ", ".join(f"{name} {write_value(cell.config[name])}" for name in named if name in cell.config)

@@ -1,4 +1,4 @@
-"""The videos of a report: in the page while they are small together, else files beside it."""
+"""The videos of a report: in the page while their total size is small, else files next to it."""
 
 import base64
 import io
@@ -17,23 +17,24 @@ if TYPE_CHECKING:
     from cogx_runs.tracking.store import RunStore
 
 EMBED_LIMIT_MB = 40
-"""Up to how many million bytes of mp4 a page holds its videos itself."""
+"""Largest total of mp4, in million bytes, that a page holds itself."""
 STILL_WIDTH_PX = 360
 FOLDER = "videos"
+"""Folder of the videos that the page does not hold."""
 _OWN_ERROR = re.compile(r"^cogx_runs\.errors\.\w+: ")
-"""What such errors say is clear without the name of their class."""
+"""The class name of the project's errors, whose messages are clear without it."""
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One video, shown by every cell with its output hash."""
+    """One video, shown for every cell with its output hash."""
 
     key: str
     """The output hash."""
     file: Path
     run_id: str
     target: str
-    """Where it lies beside the page when it is not in it."""
+    """Path relative to the page, for a video that is not in it."""
 
     @property
     def size_bytes(self) -> int:
@@ -46,7 +47,10 @@ class Clip:
 def collect_clips(
     store: "RunStore", cells: Sequence[TrackedRun], folder: Path
 ) -> tuple[dict[str, Clip], dict[str, str]]:
-    """Copy the finished cells' videos into `folder`. Returns them by output hash, and why the others are not there."""
+    """Copies the finished cells' videos into `folder`.
+
+    Returns the clips, and the reasons why others are missing, both by output hash.
+    """
     clips: dict[str, Clip] = {}
     missing: dict[str, str] = {}
     for cell in cells:
@@ -57,7 +61,7 @@ def collect_clips(
         try:
             file = store.download(cell.run_id, VIDEO, place)
         except CogxError:
-            missing[cell.output_hash] = "its video is not in the store any more"
+            missing[cell.output_hash] = "its video is missing from the store"
             continue
         name = re.sub(r"[^A-Za-z0-9]+", "_", cell.name).strip("_")[:60]
         clips[cell.output_hash] = Clip(
@@ -68,13 +72,13 @@ def collect_clips(
 
 
 def are_embedded(clips: Sequence[Clip], limit_mb: float = EMBED_LIMIT_MB) -> bool:
-    """Whether the page holds its videos itself."""
+    """Tests whether these videos are small enough for the page to hold them itself."""
     return sum(clip.size_bytes for clip in clips) <= limit_mb * 1_000_000
 
 
-def write_beside(clips: Sequence[Clip], directory: Path) -> None:
-    """Write the videos as files into the folder `videos` of `directory`, each whole or not at all, and remove
-    those of an earlier report."""
+def write_videos(clips: Sequence[Clip], directory: Path) -> None:
+    """Writes the videos as files into `directory/videos`, each whole or not at all, and removes those of an earlier
+    report."""
     (directory / FOLDER).mkdir(exist_ok=True)
     wanted = {(directory / clip.target).name for clip in clips}
     for path in (directory / FOLDER).glob("*.mp4"):
@@ -88,7 +92,7 @@ def write_beside(clips: Sequence[Clip], directory: Path) -> None:
 
 
 def still_of(store: "RunStore", clip: Clip, folder: Path) -> str:
-    """The video's contact sheet as a small JPEG in base64; empty where the run has none."""
+    """Returns the video's contact sheet as a small JPEG in base64; empty where the run has none."""
     from PIL import Image
 
     try:
@@ -103,11 +107,11 @@ def still_of(store: "RunStore", clip: Clip, folder: Path) -> str:
 
 
 def error_of(store: "RunStore", cell: TrackedRun, folder: Path) -> str:
-    """The line of a failed cell's traceback that names the error."""
+    """Returns the line of a failed cell's traceback that names the error."""
     try:
         lines = store.download(cell.run_id, TRACEBACK, folder).read_text(encoding="utf-8").splitlines()
     except CogxError:
-        return "no traceback was kept"
+        return "no traceback is stored"
     last_frame = max((place for place, line in enumerate(lines) if line.startswith("  File ")), default=-1)
     after = [line for line in lines[last_frame + 1 :] if line.strip() and not line.startswith(" ")]
-    return _OWN_ERROR.sub("", after[0]) if after else "no traceback was kept"
+    return _OWN_ERROR.sub("", after[0]) if after else "no traceback is stored"

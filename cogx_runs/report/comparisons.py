@@ -1,4 +1,4 @@
-"""What the axes of an experiment change, each against the baseline of its grid."""
+"""Effects of an experiment's axes, each against the baseline of its grid."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,37 +18,37 @@ from cogx_runs.report.quantities import COMPARED, PLOTTED
 from cogx_runs.tracking.columns import metric_column
 
 QUANTITIES: Mapping[str, MetricCard] = {card.name: card for card in COMPARED}
-"""How the metrics that are compared are written, by metric."""
+"""Cards of the metrics that are compared, by metric."""
 HEADLINES = tuple(card.name for card in PLOTTED)
-"""The metrics of which sentences and interactions are told; the table has the others."""
+"""Metrics that have sentences and interactions; the others are in the table alone."""
 SEED = "seed"
-"""The axis of which no value is a treatment."""
+"""The axis whose values are draws, not treatments."""
 
 
 @dataclass(frozen=True)
 class Comparisons:
-    """What was compared in an experiment."""
+    """The comparisons of an experiment."""
 
     effects: tuple[Effect, ...] = ()
-    """By metric, axis and value."""
+    """Effects by metric, axis and value."""
     interactions: tuple[Interaction, ...] = ()
     refused: tuple[tuple[str, str], ...] = ()
-    """Axes along which nothing is compared, each with a sentence that says why."""
+    """Axes along which nothing is compared, each with the reason as a sentence."""
     seeds: tuple[SeedSpread, ...] = ()
-    """Where the seed is an axis: how far seeds differ, by metric. They are draws, and have no effects."""
+    """Spread between seeds by metric, where the seed is an axis; seeds are draws, and have no effects."""
 
     def along(self, axis: str | None) -> list[Effect]:
-        """The effects of one axis."""
+        """Selects the effects of one axis."""
         return [effect for effect in self.effects if effect.axis == axis]
 
 
 def compare(
     runs: pd.DataFrame, grids: Sequence[Grid], margins: Mapping[str, Margin | None], among: pd.DataFrame
 ) -> Comparisons:
-    """The comparisons of an experiment's runs, as `load_runs` gives them, along the axes of its grids but the seed.
+    """Compares an experiment's runs, as `load_runs` returns them, along the axes of its grids except the seed.
 
     Each metric's effects are one family, those of models, CLIPs, sizes and precisions apart from each other; these
-    kinds are told from the others of `among`.
+    kinds are named by what distinguishes them within `among`.
     """
     refused = {str(grid.axis): why for grid in grids if (why := _why_not(runs, grid))}
     compared = [grid for grid in grids if grid.axis not in {None, SEED, *refused}]
@@ -69,21 +69,21 @@ def compare(
 
 
 def measured(runs: pd.DataFrame) -> list[str]:
-    """The metrics that are compared, as far as these runs have them."""
+    """Lists the compared metrics that these runs have."""
     return [
         name for name in QUANTITIES if metric_column(name) in runs.columns and runs[metric_column(name)].notna().any()
     ]
 
 
 def constant(runs: pd.DataFrame) -> list[MetricCard]:
-    """The metrics of videos that have one and the same value in three or more of them: they tell nothing, as CLIP-IQA
-    by a CLIP that knows none of its words."""
+    """Lists the metrics of videos that have one value in all of three or more, and so carry no information, such as
+    CLIP-IQA by a CLIP that knows none of its words."""
     values = {name: runs[metric_column(name)].dropna() for name in measured(runs) if not is_of_machine(name)}
     return [QUANTITIES[name] for name, found in values.items() if len(found) > 2 and found.nunique() == 1]
 
 
 def _why_not(runs: pd.DataFrame, grid: Grid) -> str | None:
-    """Why nothing is compared along a grid's axis; None where it is, where there is but one value, and for seeds."""
+    """States why nothing is compared along a grid's axis; None for seeds, for no axis, and where it is compared."""
     if grid.axis in {None, SEED}:
         return None
     if grid.axis not in AXES:

@@ -1,4 +1,4 @@
-"""All that a report says, before it is a page."""
+"""The content of a report, before it is rendered as a page."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -33,15 +33,15 @@ from cogx_runs.tracking.run import TrackedRun
 
 @dataclass(frozen=True)
 class GridContent:
-    """A grid with what its numbers come to."""
+    """A grid with its effects, sentences, plots and votes."""
 
     key: str
-    """Its id in the page."""
+    """Id of the grid in the page."""
     grid: Grid
     effects: tuple[Effect, ...]
-    """Along its axis."""
+    """Effects along its axis."""
     spreads: tuple[SeedSpread, ...]
-    """Between seeds, where they are its axis."""
+    """Spreads between seeds, where the seed is its axis."""
     sentences: tuple[str, ...]
     plots: tuple[Markup, ...]
     forests: tuple[Markup, ...]
@@ -54,13 +54,13 @@ class GridContent:
 
     @property
     def kinds(self) -> list[str]:
-        """Of runs that have effects of their own; empty where those of the whole report are of one kind."""
+        """Kinds of runs that have effects of their own; empty where all runs of the report are of one kind."""
         return sorted({effect.kind for effect in self.effects if effect.kind})
 
 
 @dataclass(frozen=True)
 class TrialsContent:
-    """A search with what is drawn of it."""
+    """A search with its plots."""
 
     trials: Trials
     plots: tuple[Markup, ...]
@@ -76,7 +76,7 @@ class Section:
     cells: tuple[TrackedRun, ...]
     summary: str
     searches: tuple[TrialsContent, ...]
-    """Empty where the experiment is none."""
+    """Its searches; empty where the experiment is no search."""
     grids: tuple[GridContent, ...]
     comparisons: Comparisons
     about_interactions: tuple[str, ...]
@@ -92,7 +92,7 @@ class Content:
     warnings: tuple[str, ...]
     environments: tuple[Environment, ...]
     definitions: tuple[tuple[MetricCard, tuple[str, ...]], ...]
-    """Of the metrics, each with the version, CLIP and reference of its values."""
+    """Metrics with the version, CLIP and reference of their values."""
     votes: tuple[Vote, ...]
 
     @property
@@ -102,7 +102,7 @@ class Content:
 
     @property
     def is_inconclusive(self) -> bool:
-        """Whether one of the verdicts is, so that the page says what that means."""
+        """Whether a verdict is inconclusive, which the page then explains."""
         compared = (
             one
             for section in self.sections
@@ -113,19 +113,19 @@ class Content:
 
 @dataclass(frozen=True)
 class Experiment:
-    """What was read of one experiment."""
+    """The data of one experiment, as read from the store."""
 
     name: str
     question: str
-    """What its sweep is for; may be empty."""
+    """The question of its sweep; may be empty."""
     cells: tuple[TrackedRun, ...]
     unfinished: int
     """Cells that have neither finished nor failed."""
     axes: tuple[str, ...]
     runs: pd.DataFrame
-    """All of them, as `load_runs` gives them."""
+    """All runs, as `load_runs` returns them."""
     objectives: Mapping[str, Direction] = field(default_factory=dict)
-    """What its search is for; empty where it is none."""
+    """Objectives of its search with their directions; empty where it is no search."""
 
 
 def content_of(
@@ -135,7 +135,7 @@ def content_of(
     margins: Mapping[str, Margin | None],
     votes: Sequence[Vote],
 ) -> Content:
-    """The report on these experiments; `baselines` are the values to compare with, as text, by axis."""
+    """Composes the report on these experiments; `baselines` are the values to compare with, as text, by axis."""
     compared = [without_chosen(found.runs) for found in experiments]
     runs = pd.concat(compared, ignore_index=True)
     chosen = sum(len(found.runs) for found in experiments) - len(runs)
@@ -171,13 +171,13 @@ def _section(
         cells=found.cells,
         summary=about_section(found.cells, found.unfinished),
         searches=tuple(searches),
-        grids=tuple(_of_grid(f"{key}g{place}", grid, comparisons, votes) for place, grid in enumerate(grids)),
+        grids=tuple(_grid_content(f"{key}g{place}", grid, comparisons, votes) for place, grid in enumerate(grids)),
         comparisons=comparisons,
         about_interactions=tuple(about_interactions(comparisons.interactions)),
     )
 
 
-def _of_grid(key: str, grid: Grid, comparisons: Comparisons, votes: Sequence[Vote]) -> GridContent:
+def _grid_content(key: str, grid: Grid, comparisons: Comparisons, votes: Sequence[Vote]) -> GridContent:
     effects = comparisons.along(grid.axis)
     spreads = comparisons.seeds if grid.axis == SEED else ()
     refused = dict(comparisons.refused).get(str(grid.axis))

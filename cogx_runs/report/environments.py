@@ -1,4 +1,4 @@
-"""What the runs of a report were made with."""
+"""Machines and versions that ran the cells of a report."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ PACKAGES = ("cogx_runs", "torch", "diffusers", "transformers", "open_clip_torch"
 
 @dataclass(frozen=True)
 class Environment:
-    """One machine with one set of versions, and how many runs were made there."""
+    """One machine with one set of versions, and its number of runs."""
 
     device: str
     driver: str
@@ -27,14 +27,14 @@ class Environment:
 
 
 def environments_of(cells: Sequence[TrackedRun]) -> list[Environment]:
-    """One record a distinct environment, that of most runs first."""
+    """Lists the distinct environments, the one with most runs first."""
     counts = Counter(_environment(cell) for cell in cells)
     return [replace(environment, runs=runs) for environment, runs in counts.most_common()]
 
 
 def definitions_of(cells: Sequence[TrackedRun]) -> list[tuple[MetricCard, tuple[str, ...]]]:
-    """The card of each metric that the report shows and one of the cells has, with the definitions by which their
-    values were measured: version, CLIP, and reference."""
+    """Lists the cards of the metrics that the report shows and a cell has, with the definitions of their values:
+    version, CLIP and reference."""
     shown = [
         card for card in dict.fromkeys((*COMPARED, *shown_cards())) if any(card.name in cell.metrics for cell in cells)
     ]
@@ -45,19 +45,19 @@ def definitions_of(cells: Sequence[TrackedRun]) -> list[tuple[MetricCard, tuple[
 
 
 def _environment(cell: TrackedRun) -> Environment:
-    made_with = {key.removeprefix(ENV): value for key, value in cell.tags.items() if key.startswith(ENV)}
-    commit = made_with.get("git_commit", "")[:10]
-    if made_with.get("git_dirty") == "true":
+    recorded = {key.removeprefix(ENV): value for key, value in cell.tags.items() if key.startswith(ENV)}
+    commit = recorded.get("git_commit", "")[:10]
+    if recorded.get("git_dirty") == "true":
         commit += " with uncommitted changes"
-    model, at, revision = made_with.get("model", "").rpartition("@")
+    model, at, revision = recorded.get("model", "").rpartition("@")
     # A folder's own path is of no use to a reader elsewhere.
     name = str(cell.config.get("model", "")) if model.startswith("/") else model
-    versions = tuple((name, made_with[name]) for name in PACKAGES if name in made_with)
+    versions = tuple((name, recorded[name]) for name in PACKAGES if name in recorded)
     return Environment(
         device=cell.device_name or "not known",
-        driver=made_with.get("gpu_driver", ""),
+        driver=recorded.get("gpu_driver", ""),
         model=f"{name}{at}{revision[:16]}",
         commit=commit,
         versions=versions,
-        platform=made_with.get("platform", ""),
+        platform=recorded.get("platform", ""),
     )

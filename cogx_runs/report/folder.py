@@ -13,7 +13,7 @@ from cogx_runs.dashboard.view import RunFilter
 from cogx_runs.errors import CogxError, did_you_mean
 from cogx_runs.formatting import write_value
 from cogx_runs.report.cells import CONFIG, cells_of
-from cogx_runs.report.clips import EMBED_LIMIT_MB, are_embedded, collect_clips, error_of, still_of, write_beside
+from cogx_runs.report.clips import EMBED_LIMIT_MB, are_embedded, collect_clips, error_of, still_of, write_videos
 from cogx_runs.report.comparisons import QUANTITIES, SEED
 from cogx_runs.report.content import Experiment, content_of
 from cogx_runs.report.grids import is_written, values_of
@@ -31,15 +31,15 @@ from cogx_runs.tracking.uri import store_exists
 
 @dataclass(frozen=True)
 class Written:
-    """What `write_report` has written."""
+    """The result of `write_report`."""
 
     page: Path
     experiments: tuple[str, ...]
     videos: int
     embedded: bool
-    """Whether the page holds the videos; else they are in `videos/` beside it."""
+    """Whether the page holds the videos; else they are in `videos/` next to it."""
     votes: int
-    """Votes that were in the folder's pages and are in the new one."""
+    """Votes that the new page has from the folder's earlier pages."""
     logged: tuple[str, ...]
     """The MLflow runs that keep the page, one an experiment."""
 
@@ -54,15 +54,15 @@ def write_report(
     embed_limit_mb: float = EMBED_LIMIT_MB,
     tracking_uri: str | None = None,
 ) -> Written:
-    """Write `DIR/report.html` on the finished and failed cells of the sweeps, and keep it in MLflow with `log`.
+    """Writes `DIR/report.html` on the finished and failed cells of the sweeps; with `log`, keeps it in MLflow too.
 
     A sweep is an experiment's name or a sweep file. `baselines` are the values to compare with by axis, as text;
-    without one it is the model's default where the axis has it, else its first. `margins` say by metric which changes
-    do not matter, as for `effects`. The videos are in the page while they
-    are at most `embed_limit_mb` together, else files in `DIR/videos`; MLflow's page then shows contact sheets. Votes in
-    the folder's earlier pages are carried over. Raises CogxError for a sweep that is not known or has nothing
-    finished, a baseline that is no axis or none of its values, a margin of what is not compared, and a folder that
-    cannot be written.
+    without one it is the model's default where the axis has it, else its first. `margins` are, by metric, the changes
+    that do not matter, as for `effects`. The videos are in the page while they are at most `embed_limit_mb` together,
+    else files in `DIR/videos`; MLflow's page then shows contact sheets. Votes in the folder's earlier pages are kept.
+
+    Raises CogxError for a sweep that is not known or has nothing finished, a baseline that is no axis or none of its
+    values, a margin of a metric that is not compared, and a folder that cannot be written.
     """
     directory = Path(directory)
     create_folder(directory)
@@ -83,7 +83,7 @@ def write_report(
         content = content_of(identity, experiments, baselines or {}, margins or {}, votes)
         media = _media(store, cells, scratch, embed_limit_mb)
         if not media.embedded:
-            write_beside(list(media.clips.values()), directory)
+            write_videos(list(media.clips.values()), directory)
         page = scratch / REPORT
         page.write_text(render_page(content, media), encoding="utf-8")
         written = kept = page.replace(directory / REPORT)
@@ -107,9 +107,9 @@ def _read(name: str, store: RunStore, tracking_uri: str | None) -> Experiment:
 
 
 def _axes(cells: Sequence[TrackedRun], tags: Mapping[str, str]) -> tuple[str, ...]:
-    """What the experiment varies: what its sweep says, and what its runs were swept over, which tell numbers only.
+    """Lists the experiment's axes: those of its sweep, and the numeric ones that its runs have logged.
 
-    An axis that all cells have one value of is none, unless nothing else varies: then that is all there is so far.
+    An axis with a single value is left out, unless no other varies.
     """
     named = dict.fromkeys(json.loads(tags.get(AXES, "{}")))
     named |= {key.removeprefix(AXIS): None for cell in cells for key in cell.metrics if key.startswith(AXIS)}

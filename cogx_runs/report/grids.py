@@ -18,7 +18,7 @@ class Row:
     prompt_name: str
     prompt: str
     label: str
-    """What tells it from the prompt's other rows; empty where there are none."""
+    """Values that distinguish it from the prompt's other rows; empty where there are none."""
     cells: tuple[TrackedRun | None, ...]
     """One a value of the axis."""
 
@@ -29,11 +29,11 @@ class Grid:
 
     experiment: str
     axis: str | None
-    """None for cells that nothing is varied between but the prompt."""
+    """None for cells that differ in the prompt alone."""
     values: tuple[Any, ...]
-    """Of the axis, in their own order; (None,) without one."""
+    """Values of the axis, in order; (None,) without an axis."""
     baseline: int
-    """Which of the values the others are compared with."""
+    """Index of the value that the others are compared with."""
     rows: tuple[Row, ...]
     shows_videos: bool
     """False where another grid of this experiment shows the same cells."""
@@ -50,12 +50,12 @@ class Grid:
 def grids_of(
     experiment: str, cells: Sequence[TrackedRun], axes: Sequence[str], baselines: Mapping[str, str]
 ) -> list[Grid]:
-    """The grids of an experiment, one an axis.
+    """Arranges the cells of an experiment in grids, one an axis.
 
-    Where each cell differs from one centre along one axis at most, as `one_at_a_time` makes them, each grid holds the
-    cells along its axis. Else each holds them all, and the one with most columns shows the videos. `baselines` are
+    Where each cell differs from one centre along one axis at most, as with `one_at_a_time`, each grid holds the cells
+    along its axis. Else each holds them all, and the one with most columns shows the videos. `baselines` are
     the values to compare with, as text; without one it is the model's default, else the first. A value that the axis
-    has not is passed over: `write_report` has checked them.
+    lacks is ignored: `write_report` has checked them.
     """
     if not axes:
         return [_grid(experiment, cells, None, {}, shows_videos=True)]
@@ -75,7 +75,7 @@ def grids_of(
 
 
 def values_of(cells: Sequence[TrackedRun], axis: str) -> tuple[Any, ...]:
-    """The values of an axis, numbers by size, others by name."""
+    """Lists the values of an axis, numbers by size, others by name."""
     values = {cell.config[axis] for cell in cells if axis in cell.config}
     numbers = all(isinstance(value, int | float) for value in values)
     return tuple(sorted(values) if numbers else sorted(values, key=str))
@@ -94,13 +94,13 @@ def _grid(
 
 
 def _ordered(rows: Mapping[tuple[Any, ...], Sequence[TrackedRun | None]], labels: Mapping[str, str]) -> tuple[Row, ...]:
-    """The rows of one prompt side by side, prompts in the order they were begun."""
-    made = []
+    """Puts the rows of one prompt together, prompts in the order they began."""
+    ordered = []
     for found in rows.values():
         first = next(cell for cell in found if cell is not None)
-        made.append(Row(first.prompt_name, first.prompt, labels[first.run_id], tuple(found)))
-    prompts = list(dict.fromkeys(row.prompt_name for row in made))
-    return tuple(sorted(made, key=lambda row: prompts.index(row.prompt_name)))
+        ordered.append(Row(first.prompt_name, first.prompt, labels[first.run_id], tuple(found)))
+    prompts = list(dict.fromkeys(row.prompt_name for row in ordered))
+    return tuple(sorted(ordered, key=lambda row: prompts.index(row.prompt_name)))
 
 
 def _baseline(axis: str | None, values: Sequence[Any], baselines: Mapping[str, str]) -> int:
@@ -115,7 +115,7 @@ def _baseline(axis: str | None, values: Sequence[Any], baselines: Mapping[str, s
 
 
 def is_written(text: str, value: Any) -> bool:
-    """Whether `text` is how someone writes a parameter's value: `6`, `6.0` and `6.00` are all 6."""
+    """Tests whether `text` is a spelling of a parameter's value: `6`, `6.0` and `6.00` are all 6."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         try:
             return float(text) == value

@@ -1,4 +1,4 @@
-"""What all videos of a report say together: parameters by what they change, file size, and time."""
+"""Results over all videos of a report: parameters by their largest change, file size, and time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from cogx_runs.report.comparisons import Comparisons, measured
 from cogx_runs.tracking.columns import metric_column, param_column
 
 TIMED = "denoise_s"
-"""The time that is fitted: the one that steps, frames and guidance are for."""
+"""The time that is fitted: the one that depends on steps, frames and guidance."""
 
 
 @dataclass(frozen=True)
@@ -25,28 +25,28 @@ class Place:
 
     ranked: Ranked
     experiment: str
-    """Where its largest change was seen."""
+    """The experiment with its largest change."""
 
 
 @dataclass(frozen=True)
 class Overview:
-    """What is said of all experiments of a report at once."""
+    """Results over all experiments of a report."""
 
     ranking: tuple[Place, ...]
-    """Empty for one parameter, which has no order."""
+    """Parameters in order; empty where there is only one."""
     correlations: tuple[tuple[str, RankCorrelation], ...]
     """Of file size with the other metrics, each with the kind of runs it is of; empty where all are of one kind."""
     fits: tuple[tuple[str, TimeFit], ...]
-    """Likewise, of time."""
+    """Fits of time, each with the kind of runs it is of."""
     yardsticks: tuple[SeedSpread, ...] = ()
-    """How far two seeds differ, at the baselines, in what the ranking is by: for its changes to be held against."""
+    """Spreads between seeds at the baselines, as the scale on which to judge the ranked changes."""
 
     def __bool__(self) -> bool:
         return bool(self.ranking or self.correlations or self.fits)
 
 
 def overview_of(compared: Sequence[tuple[str, Comparisons]], runs: pd.DataFrame) -> Overview:
-    """Over the named experiments' comparisons, and all their runs."""
+    """Summarizes the named experiments' comparisons, and all their runs."""
     places: list[tuple[str, Effect]] = [(name, effect) for name, found in compared for effect in found.effects]
     ranked = rank_parameters([effect for _, effect in places])
     home = {id(effect): name for name, effect in places}
@@ -63,7 +63,7 @@ def overview_of(compared: Sequence[tuple[str, Comparisons]], runs: pd.DataFrame)
 
 
 def _at_baselines(runs: pd.DataFrame, effects: Sequence[Effect]) -> pd.DataFrame:
-    """The runs at a baseline of every axis."""
+    """Selects the runs at a baseline of every axis."""
     for axis in {effect.axis for effect in effects}:
         baselines = [effect.baseline for effect in effects if effect.axis == axis]
         runs = runs[runs[param_column(axis)].isin(baselines)]
@@ -90,6 +90,6 @@ def _fits(runs: pd.DataFrame) -> list[tuple[str, TimeFit]]:
         try:
             found.append((kind, fit_time(alike, TIMED)))
         except CogxError:
-            # Too few runs, or all of them the same work: there is no line to tell of.
+            # Too few runs, or all of them with the same work: no line can be fitted.
             continue
     return found

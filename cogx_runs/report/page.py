@@ -1,4 +1,4 @@
-"""A report's content as one HTML page that loads nothing."""
+"""Renders a report's content as one HTML page that loads nothing."""
 
 import base64
 import hashlib
@@ -29,23 +29,23 @@ PARTS = Path(__file__).parent / "parts"
 
 @dataclass(frozen=True)
 class Media:
-    """What the cells show."""
+    """The videos, pictures and errors that the cells show."""
 
     clips: Mapping[str, Clip]
-    """By output hash."""
+    """Clips by output hash."""
     limit_mb: float
     embedded: bool
-    """Whether the page holds the videos; else they are files beside it."""
+    """Whether the page holds the videos; else they are files next to it."""
     missing: Mapping[str, str] = field(default_factory=dict)
-    """Why a finished cell has none, by output hash."""
+    """Reasons why finished cells have no clip, by output hash."""
     errors: Mapping[str, str] = field(default_factory=dict)
-    """What a failed cell failed of, by run id."""
+    """Errors of failed cells, by run id."""
     stills: Mapping[str, str] | None = None
     """Contact sheets as JPEG in base64 by output hash, which the page shows instead of videos; else None."""
 
 
 def render_page(content: Content, media: Media) -> str:
-    """The page. Everything that came from outside is escaped by the template engine."""
+    """Renders the page; the template engine escapes all data."""
     templates = Environment(
         loader=FileSystemLoader(PARTS), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -66,7 +66,7 @@ def render_page(content: Content, media: Media) -> str:
         compared=QUANTITIES,
         about_fit=about_fit,
         yardstick=yardstick,
-        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        written_at=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         ballot=Ballot(report=content.identity, votes=list(content.votes)).model_dump(),
         data=_data(content, media),
         promoted={cell.tags[tags.PROMOTED_FROM] for cell in content.cells if tags.PROMOTED_FROM in cell.tags},
@@ -80,12 +80,12 @@ def render_page(content: Content, media: Media) -> str:
 
 
 def _breakable(name: str) -> Markup:
-    """A name with places at which a narrow column may break it."""
+    """Marks the places at which a narrow column may break a name."""
     return Markup("_<wbr>").join(name.split("_"))
 
 
 def _interval(quantity: MetricCard, low: float, high: float) -> str:
-    """`−0.10 to +0.31 s`."""
+    """Writes an interval: `−0.10 to +0.31 s`."""
     return (
         f"{quantity.write(low, signed=True).removesuffix(f' {quantity.unit}')} to {quantity.write(high, signed=True)}"
     )
@@ -96,7 +96,7 @@ def _p(value: float) -> str:
 
 
 def _data(content: Content, media: Media) -> dict[str, Any]:
-    """What the page's script works on."""
+    """Returns the data of the page's script."""
     shown = [cell for cell in content.cells if cell.output_hash in media.clips]
     return {
         "report": content.identity,
@@ -108,7 +108,7 @@ def _data(content: Content, media: Media) -> dict[str, Any]:
 
 
 def _grid(found: GridContent, media: Media) -> dict[str, Any]:
-    """The rows in which two videos can be compared."""
+    """Returns a grid's rows in which two videos can be compared."""
     rows: list[dict[str, Any]] = []
     for row in found.grid.rows:
         sides: Sequence[dict[str, Any]] = [

@@ -1,4 +1,4 @@
-"""Every point of a metric against an axis, and its effects, as SVG that takes its text colour from the page."""
+"""Plots of metrics, effects and trials as SVG that takes its text colour from the page."""
 
 import io
 import re
@@ -21,10 +21,11 @@ from cogx_runs.report.trials import Trials, Tried
 from cogx_runs.tracking.run import TrackedRun
 
 COLOURS = ("#4c8bf5", "#e2703a", "#35a06b", "#b667d6", "#c99a1e", "#d9536f", "#2ba3b5", "#8a8f98")
-"""Told apart on white and on black."""
+"""Colours that are distinct on white and on black."""
 _INK = "#010203"
-"""Becomes the page's own text colour."""
+"""Placeholder of the page's text colour."""
 MOST_TICKS = 12
+"""Most ticks with a label on the horizontal axis."""
 _MARKS: dict[Verdict, tuple[str, str, bool]] = {
     "better": ("o", COLOURS[0], True),
     "worse": ("D", COLOURS[1], True),
@@ -34,7 +35,7 @@ _MARKS: dict[Verdict, tuple[str, str, bool]] = {
     "inconclusive": ("o", COLOURS[7], False),
     "one prompt": ("x", COLOURS[7], False),
 }
-"""Of each verdict: shape, colour, and whether it is filled."""
+"""Marker, colour, and whether it is filled, by verdict."""
 _STYLE: Any = {
     "svg.fonttype": "none", "svg.hashsalt": "cogx-runs", "font.family": "sans-serif", "font.size": 9,
     "text.color": _INK, "axes.labelcolor": _INK, "axes.edgecolor": _INK, "xtick.color": _INK, "ytick.color": _INK,
@@ -43,7 +44,7 @@ _STYLE: Any = {
 
 
 def plot(grid: Grid, quantity: MetricCard) -> Markup | None:
-    """A point for each finished cell that has the metric, a line through those of one prompt and seed.
+    """Draws a point for each finished cell that has the metric, and a line through those of one prompt and seed.
 
     None where there are fewer than two points. Seeds have no order, so that no line joins them.
     """
@@ -66,7 +67,7 @@ def plot(grid: Grid, quantity: MetricCard) -> Markup | None:
 
 
 def plot_effects(effects: Sequence[Effect], quantity: MetricCard) -> Markup | None:
-    """The mean change at each value of one axis, its 95% interval, and the margin as a band around no change.
+    """Draws the mean change at each value of one axis, its 95% interval, and the margin as a band around no change.
 
     None where no change has an interval.
     """
@@ -87,12 +88,15 @@ def plot_effects(effects: Sequence[Effect], quantity: MetricCard) -> Markup | No
         unit = f" ({quantity.unit})" if quantity.unit else ""
         baseline = f"{found[0].axis} {write_value(found[0].baseline)}"
         axes.set_xlabel(f"change of {quantity.title} against {baseline}{unit}")
-        return _svg(figure, _alternative_of(found, quantity))
+        return _svg(figure, _effects_alternative(found, quantity))
 
 
 def plot_trials(trials: Trials) -> list[Markup]:
-    """Of two objectives the one against the other, with the Pareto front as a line; each objective by trial, with the
-    best so far as a line. Empty where fewer than two trials are finished."""
+    """Draws two objectives against each other, with the Pareto front as a line, and each objective by trial, with the
+    best so far as a line.
+
+    Empty where fewer than two trials are finished.
+    """
     finished = [(one, one.values) for one in trials.finished if one.values is not None]
     if len(finished) < 2:
         return []
@@ -101,18 +105,18 @@ def plot_trials(trials: Trials) -> list[Markup]:
         first, second = trials.objectives
         front = sorted((values[1], values[0]) for one, values in finished if one.is_best)
         points = [(values[1], values[0], one) for one, values in finished]
-        drawn.append(_of_trials(points, front, (second, first), "default"))
+        drawn.append(_trials_plot(points, front, (second, first), "default"))
     for index, (card, direction) in enumerate(zip(trials.objectives, trials.directions, strict=True)):
         better = max if direction == "maximize" else min
         numbers = [one.number for one, _ in finished]
         so_far = accumulate((values[index] for _, values in finished), better)
         points = [(one.number, values[index], one) for one, values in finished]
-        drawn.append(_of_trials(points, list(zip(numbers, so_far, strict=True)), (None, card), "steps-post"))
+        drawn.append(_trials_plot(points, list(zip(numbers, so_far, strict=True)), (None, card), "steps-post"))
     return drawn
 
 
 def _canvas(height_in: float) -> tuple[Figure, Axes]:
-    """A figure of the page's width that lets its background through."""
+    """Creates a transparent figure of the page's width."""
     figure = Figure(figsize=(4.8, height_in), layout="constrained")
     figure.patch.set_alpha(0)
     axes = figure.add_subplot()
@@ -120,14 +124,16 @@ def _canvas(height_in: float) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _of_trials(
+def _trials_plot(
     points: Sequence[tuple[float, float, Tried]],
     line: Sequence[tuple[float, float]],
     cards: tuple[MetricCard | None, MetricCard],
     style: Literal["default", "steps-post"],
 ) -> Markup:
-    """A point a trial, those of the best filled and named by their number, and a line; `cards` are of both axes, None
-    for the trial's number."""
+    """Draws a point for each trial, the best filled and numbered, and a line.
+
+    `cards` are those of the horizontal and vertical axis; None stands for the trial's number.
+    """
     across, up = cards
     wide = 1.0 if across is None else across.scale
     with mpl.rc_context(_STYLE):
@@ -147,8 +153,8 @@ def _of_trials(
         axes.set_xlabel("trial" if across is None else across.heading)
         axes.set_ylabel(up.heading)
         axes.margins(x=0.08, y=0.15)
-        what = f"{up.title} {'by trial' if across is None else f'against {across.title}'}"
-        return _svg(figure, f"{what}, {len(points)} trials; the table has the numbers.")
+        title = f"{up.title} {'by trial' if across is None else f'against {across.title}'}"
+        return _svg(figure, f"{title}, {len(points)} trials; the table has the numbers.")
 
 
 def _effect(axes: Axes, place: int, effect: Effect, scale: float) -> None:
@@ -218,14 +224,14 @@ def _alternative(grid: Grid, cells: Sequence[TrackedRun], quantity: MetricCard) 
     )
 
 
-def _alternative_of(effects: Sequence[Effect], quantity: MetricCard) -> str:
-    said = [
+def _effects_alternative(effects: Sequence[Effect], quantity: MetricCard) -> str:
+    changes = [
         f"{write_value(effect.value)}{f' ({effect.kind})' if effect.kind else ''} "
         f"{quantity.write(effect.mean, signed=True)}, {effect.verdict}"
         for effect in reversed(effects)
     ]
     against = f"{effects[0].axis} {write_value(effects[0].baseline)}"
-    return f"Change of {quantity.title} against {against}: {'; '.join(said)}; intervals are in the table."
+    return f"Change of {quantity.title} against {against}: {'; '.join(changes)}; intervals are in the table."
 
 
 def _svg(figure: Figure, alternative: str) -> Markup:

@@ -1,4 +1,4 @@
-"""What the numbers say, in plain sentences that claim nothing beyond them."""
+"""The results in plain sentences that claim nothing beyond the numbers."""
 
 from collections.abc import Callable, Sequence
 
@@ -29,16 +29,16 @@ from cogx_runs.tracking.run import TrackedRun, is_true
 from cogx_runs.tracking.tags import TEXT, metric_tag
 
 FEW = 3
-"""Values of an axis up to which each has its sentence; of more the largest change has one, and the verdicts a line."""
+"""Most values of an axis that each get a sentence; of more, the largest change gets one, and the verdicts a line."""
 
 
 def about_section(cells: Sequence[TrackedRun], unfinished: int) -> str:
-    """How many cells there are, and what became of them."""
+    """Counts the cells by their outcome."""
     finished = sum(cell.state.is_finished for cell in cells)
     reused = sum(cell.is_copy for cell in cells)
     parts = [f"{count(finished, 'video')} finished"]
     if reused:
-        parts.append(f"{reused} of them taken over from another sweep with the figures measured there")
+        parts.append(f"{reused} of them copied from another sweep with the figures measured there")
     if degenerate := sum(cell.degenerate is not None for cell in cells if cell.state.is_finished):
         parts.append(f"{degenerate} of them degenerate")
     if failed := len(cells) - finished:
@@ -49,38 +49,38 @@ def about_section(cells: Sequence[TrackedRun], unfinished: int) -> str:
 
 
 def about_grid(grid: Grid, effects: Sequence[Effect], refused: str | None = None) -> list[str]:
-    """What a grid's numbers say, `effects` being those along its axis; `refused` says why there are none."""
+    """Describes a grid's results: the `effects` along its axis, or the reason `refused` why there are none."""
     if grid.axis is None:
         return _ranges(grid)
-    said: list[str] = []
+    sentences: list[str] = []
     if refused:
         return [refused, *_traps(grid, effects)]
     for metric in HEADLINES:
         for kind in dict.fromkeys(effect.kind for effect in effects):
-            said += _headline([effect for effect in effects if (effect.metric, effect.kind) == (metric, kind)])
+            sentences += _headline([effect for effect in effects if (effect.metric, effect.kind) == (metric, kind)])
     if effects and all(effect.low is None for effect in effects):
         alone = all(effect.pairs == 1 for effect in effects)
-        said.append(ONE_PROMPT + (" Another seed may turn every change around." if alone else ""))
+        sentences.append(ONE_PROMPT + (" Another seed may turn every change around." if alone else ""))
     elif not effects and len(grid.values) > 1:
-        said.append(f"No two finished videos differ in {grid.axis} alone: there is nothing to compare.")
-    return said + _traps(grid, effects)
+        sentences.append(f"No two finished videos differ in {grid.axis} alone: there is nothing to compare.")
+    return sentences + _traps(grid, effects)
 
 
 def about_seeds(grid: Grid, spreads: Sequence[SeedSpread]) -> list[str]:
-    """What the numbers of a grid of seeds say, `spreads` being those of its experiment."""
-    told = [one for metric in HEADLINES for one in spreads if one.metric == metric]
-    said = [*_ranges(grid), *(sentence for one in told for sentence in seed_sentences(one))]
-    if told:
-        said.append(
+    """Describes a grid of seeds by the `spreads` of its experiment."""
+    shown = [one for metric in HEADLINES for one in spreads if one.metric == metric]
+    sentences = [*_ranges(grid), *(sentence for one in shown for sentence in seed_sentences(one))]
+    if shown:
+        sentences.append(
             "A seed is a random draw: none is better than another, and their order says nothing of new prompts."
         )
     elif len(grid.values) > 1:
-        said.append("No two finished videos differ in the seed alone: there is no spread to tell.")
-    return [*said, *_texts(grid), *_ended(grid)]
+        sentences.append("No two finished videos differ in the seed alone: there is no spread to report.")
+    return [*sentences, *_texts(grid), *_aborted(grid)]
 
 
 def about_interactions(found: Sequence[Interaction]) -> list[str]:
-    """Of every two axes, metric and kind of runs, the largest interaction."""
+    """Describes the largest interaction of each pair of axes, metric and kind of runs."""
     largest: dict[tuple[str, ...], Interaction] = {}
     for one in found:
         key = (one.metric, one.axis_a, one.axis_b, one.kind)
@@ -90,37 +90,37 @@ def about_interactions(found: Sequence[Interaction]) -> list[str]:
 
 
 def about_fit(kind: str, fit: TimeFit) -> str:
-    """The line of a time on the work it takes, and how well it fits."""
-    of = f" ({kind})" if kind else ""
+    """Describes the linear fit of a time on its work, and how well it fits."""
+    runs = f" ({kind})" if kind else ""
     if fit.s_per_million_tokens <= 0:
         return (
-            f"{fit.metric}{of}: over {count(fit.cells, 'video')} it does not grow with the work, tokens through the "
-            f"transformer (R² {fit.r_squared:.3f}): something else, as what ran beside, outweighs it here."
+            f"{fit.metric}{runs}: over {count(fit.cells, 'video')} it does not grow with the work, tokens through the "
+            f"transformer (R² {fit.r_squared:.3f}): something else, such as another process, outweighs it here."
         )
     slope = (
         whole_seconds(fit.s_per_million_tokens)
         if fit.s_per_million_tokens >= 100
         else f"{fit.s_per_million_tokens:.3g}"
     )
-    said = [
-        f"{fit.metric}{of} = {WALL_TIME.write(fit.fixed_s)} + {slope} s for every million tokens "
+    sentences = [
+        f"{fit.metric}{runs} = {WALL_TIME.write(fit.fixed_s)} + {slope} s for every million tokens "
         "that go through the transformer (steps, times two with guidance, times the tokens of video and text): R² "
         f"{fit.r_squared:.3f}, residuals {fit.residual_s:.2g} s, over {count(fit.cells, 'video')} of "
         f"{count(fit.prompts, 'prompt')} on {fit.device or 'a device not known'}"
         + (f", {fit.placement}." if fit.placement else ".")
     ]
     if fit.token_counts > 1:
-        said.append(
+        sentences.append(
             f"The videos have {fit.token_counts} lengths, and time grows faster than they do: one slope is a mean of "
             "theirs."
         )
     if fit.left_out:
-        said.append(f"{count(fit.left_out, 'video')} left out: not measured alike.")
-    return " ".join(said)
+        sentences.append(f"{count(fit.left_out, 'video')} left out: not measured alike.")
+    return " ".join(sentences)
 
 
 def about_chosen(videos: int) -> list[str]:
-    """What is said of finals that `promote` made of some candidates alone; empty where there are none."""
+    """Explains why promoted videos are in no comparison; empty where there are none."""
     if not videos:
         return []
     are = "video was promoted and is" if videos == 1 else "videos were promoted and are"
@@ -128,17 +128,17 @@ def about_chosen(videos: int) -> list[str]:
 
 
 def about_constant(found: Sequence[MetricCard]) -> list[str]:
-    """What is said of metrics that are the same in all videos; empty where there are none."""
+    """Names the metrics that are the same in all videos; empty where there are none."""
     if not found:
         return []
     named = " and ".join(card.title for card in found)
-    return [f"The same in every video, so that it tells nothing here, whatever its verdict: {named}."]
+    return [f"The same in every video, and so without information here, whatever its verdict: {named}."]
 
 
 def warnings_about(cells: Sequence[TrackedRun]) -> list[str]:
-    """What would mislead a comparison of these cells."""
+    """Lists the reasons why comparisons of these cells could mislead."""
     finished = [cell for cell in cells if cell.state.is_finished]
-    kinds: tuple[tuple[str, Callable[[TrackedRun], str], str], ...] = (
+    groupings: tuple[tuple[str, Callable[[TrackedRun], str], str], ...] = (
         ("models", _model, "never compare their numbers; no difference below mixes them"),
         ("devices", lambda cell: cell.device_name, "wall times are compared within a device only"),
         (
@@ -157,24 +157,24 @@ def warnings_about(cells: Sequence[TrackedRun]) -> list[str]:
             "their scores do not compare",
         ),
     )
-    said = []
-    for what, kind, so in kinds:
-        names = sorted({kind(cell) for cell in finished} - {""})
+    sentences = []
+    for noun, group, consequence in groupings:
+        names = sorted({group(cell) for cell in finished} - {""})
         if len(names) > 1:
-            said.append(f"This report holds {len(names)} {what} ({', '.join(names)}): {so}.")
+            sentences.append(f"This report holds {len(names)} {noun} ({', '.join(names)}): {consequence}.")
     truncated = metric_tag("clip_score", "prompt_truncated")
     cut = sorted({cell.prompt_name for cell in finished if is_true(cell.tags.get(truncated))})
     if cut:
-        said.append(
+        sentences.append(
             f"CLIP reads only the beginning of {', '.join(cut)}: the score says nothing of what comes after its "
             "token limit."
         )
-    beside = sum(cell.beside is not None for cell in finished)
-    if beside:
-        said.append(
-            f"{count(beside, 'video')} shared the device with another sweep: no wall time of theirs is compared."
+    shared = sum(cell.beside is not None for cell in finished)
+    if shared:
+        sentences.append(
+            f"{count(shared, 'video')} shared the device with another sweep: no wall time of theirs is compared."
         )
-    return said
+    return sentences
 
 
 def _model(cell: TrackedRun) -> str:
@@ -182,10 +182,10 @@ def _model(cell: TrackedRun) -> str:
 
 
 def _ranges(grid: Grid) -> list[str]:
-    """From where to where each metric goes, with the cells at both ends; nothing along seeds, which are draws."""
-    said: list[str] = []
+    """Describes the range of each metric with the cells at both ends; nothing along seeds, which are draws."""
+    sentences: list[str] = []
     if grid.axis == "seed":
-        return said
+        return sentences
     if len({(_model(cell), cell.config.get("clip_model"), *timed_in(cell)) for cell in grid.cells}) > 1:
         return []
     for quantity in (clip_score.CARD, WALL_TIME):
@@ -194,12 +194,12 @@ def _ranges(grid: Grid) -> list[str]:
             continue
         low = min(cells, key=lambda cell: cell.metrics[quantity.name])
         high = max(cells, key=lambda cell: cell.metrics[quantity.name])
-        said.append(
+        sentences.append(
             f"Over {len(cells)} videos the {quantity.title} goes from {quantity.write(low.metrics[quantity.name])} "
             f"({_called(low, grid.axis)}) to {quantity.write(high.metrics[quantity.name])} "
             f"({_called(high, grid.axis)})."
         )
-    return said
+    return sentences
 
 
 def _called(cell: TrackedRun, axis: str | None) -> str:
@@ -207,52 +207,54 @@ def _called(cell: TrackedRun, axis: str | None) -> str:
 
 
 def _headline(effects: Sequence[Effect]) -> list[str]:
-    """Of one metric and kind: each effect, or of many the largest change and all verdicts."""
+    """Describes effects of one metric and kind: each one, or the largest change and all verdicts of many."""
     if not effects:
         return []
     shown = effects if len(effects) <= FEW else [max(effects, key=lambda effect: abs(effect.mean))]
     if all(effect.low is None for effect in effects):
         return [f"{change(effect)} ({counted(effect)})." for effect in shown] + _degenerate(effects)
-    said = [sentence(effect) for effect in shown]
+    sentences = [sentence(effect) for effect in shown]
     if len(shown) < len(effects):
         verdicts: dict[str, list[str]] = {}
         for effect in effects:
             verdicts.setdefault(effect.verdict, []).append(write_value(effect.value))
         parts = [f"{verdict} at {', '.join(values)}" for verdict, values in verdicts.items()]
         first = effects[0]
-        of = f" ({first.kind})" if first.kind else ""
-        said.append(f"All {len(effects)} values for the {QUANTITIES[first.metric].title}{of}: {'; '.join(parts)}.")
-        said += _degenerate([effect for effect in effects if effect not in shown])
-    return said
+        kind = f" ({first.kind})" if first.kind else ""
+        sentences.append(
+            f"All {len(effects)} values for the {QUANTITIES[first.metric].title}{kind}: {'; '.join(parts)}."
+        )
+        sentences += _degenerate([effect for effect in effects if effect not in shown])
+    return sentences
 
 
 def _degenerate(effects: Sequence[Effect]) -> list[str]:
-    """Of several values with how many degenerate videos each was compared."""
+    """Counts the degenerate videos in each comparison."""
     counts = [counts for effect in effects if (counts := degenerate_counts(effect))]
     return [f"Degenerate videos, which count like any other: {'; '.join(counts)}."] if counts else []
 
 
 def _traps(grid: Grid, effects: Sequence[Effect]) -> list[str]:
-    said = []
+    sentences = []
     if grid.axis == "num_frames":
-        said.append(
+        sentences.append(
             "More frames make a larger file: that is their number and says nothing of quality. The CLIP score is a "
             "mean over other frames at each value."
         )
     elif grid.axis in FILE_FIELDS:
-        said.append(f"{grid.axis} changes how the same frames are encoded: the files' sizes compare encodings.")
+        sentences.append(f"{grid.axis} changes how the same frames are encoded: the files' sizes compare encodings.")
     elif any(effect.metric == FILE_SIZE.name for effect in effects):
-        said.append("A larger file has more motion, detail or noise; which of them, its size does not tell.")
+        sentences.append("A larger file has more motion, detail or noise; its size does not show which.")
     values = [value for value in grid.values if isinstance(value, int | float)]
     if grid.axis == "guidance_scale" and not is_guided(min(values)) and is_guided(max(values)):
-        said.append("At 1 or below guidance is off: a step calls the model for half as many videos.")
+        sentences.append("At 1 or below guidance is off: a step calls the model for half as many videos.")
     if any(effect.metric == WALL_TIME.name for effect in effects):
-        said += _texts(grid)
-    return said + _ended(grid) + _not_alike(grid, effects)
+        sentences += _texts(grid)
+    return sentences + _aborted(grid) + _left_out(grid, effects)
 
 
 def _texts(grid: Grid) -> list[str]:
-    """Of how many videos the wall time holds the encoding of a text, where that is of some only."""
+    """Counts the wall times that include encoding a text, where only some do."""
     texts = [cell.tags.get(TEXT) for cell in grid.cells if cell.state.is_finished]
     if not {"encoder", "cache"} <= set(texts):
         return []
@@ -262,39 +264,39 @@ def _texts(grid: Grid) -> list[str]:
     ]
 
 
-def _ended(grid: Grid) -> list[str]:
-    """How many videos of each value were ended as degenerate, so that no mean holds them."""
+def _aborted(grid: Grid) -> list[str]:
+    """Counts the videos of each value that were ended as degenerate, and so are in no mean."""
     counts = [
         f"{ended} at {write_value(value)}"
         for place, value in enumerate(grid.values)
-        if (ended := sum(_was_ended(row.cells[place]) for row in grid.rows))
+        if (ended := sum(_was_aborted(row.cells[place]) for row in grid.rows))
     ]
     if not counts:
         return []
-    return [f"Ended as degenerate before they were finished: {', '.join(counts)}. What is compared leaves them out."]
+    return [f"Stopped early as degenerate, and in no comparison: {', '.join(counts)}."]
 
 
-def _was_ended(cell: TrackedRun | None) -> bool:
+def _was_aborted(cell: TrackedRun | None) -> bool:
     return cell is not None and not cell.state.is_finished and cell.degenerate is not None
 
 
-def _not_alike(grid: Grid, effects: Sequence[Effect]) -> list[str]:
-    """How many pairs were not compared, since they were not measured on one device and in one placement, alone."""
-    said, counts = [], []
+def _left_out(grid: Grid, effects: Sequence[Effect]) -> list[str]:
+    """Counts the pairs that are not compared, for other devices or placements, or a shared device."""
+    sentences, counts = [], []
     for metric, quantity in QUANTITIES.items():
         of_metric = [effect for effect in effects if effect.metric == metric]
         left_out = max((effect.left_out for effect in of_metric), default=0)
         if left_out:
             counts.append(f"{count(left_out, 'pair')} of {quantity.title}")
         elif not of_metric and effects and is_of_machine(metric) and _has_pair(grid, metric):
-            said.append(f"No {quantity.title} is compared: no two were measured alike.")
+            sentences.append(f"No {quantity.title} is compared: no two were measured alike.")
     if counts:
-        said.append(f"Left out, since they were not measured alike: {', '.join(counts)}.")
-    return said
+        sentences.append(f"Not measured alike, and so left out: {', '.join(counts)}.")
+    return sentences
 
 
 def _has_pair(grid: Grid, metric: str) -> bool:
-    """Whether a finished video has the metric, and its row's baseline too."""
+    """Tests whether a finished video and its row's baseline both have the metric."""
     rows = [
         [cell is not None and cell.state.is_finished and metric in cell.metrics for cell in row.cells]
         for row in grid.rows

@@ -1,4 +1,4 @@
-"""The trials of a search, as its runs tell them: what was tried, what it came to, and which no other beats."""
+"""The trials of a search, read from its runs: their parameters, their values, and the best of them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ class Tried:
 
     trial: TrackedTrial
     cells: tuple[TrackedRun | None, ...]
-    """One a row of the search; None for what has not been made."""
+    """One cell for each row of the search; None where there is no run."""
     is_best: bool
-    """Among those with the fewest degenerate videos."""
+    """Whether it is best among the trials with the fewest degenerate videos."""
 
     @property
     def number(self) -> int:
-        """Its number in the search, from 1."""
+        """Number of the trial in the search, from 1."""
         return self.trial.number
 
     @property
@@ -39,12 +39,12 @@ class Tried:
 
     @property
     def degenerate(self) -> int:
-        """How many of its videos are degenerate."""
+        """Number of its videos that are degenerate."""
         return self.trial.degenerate
 
     @property
-    def what(self) -> str:
-        """`guidance_scale 7.3, num_inference_steps 25`"""
+    def title(self) -> str:
+        """Its parameters in a line: `guidance_scale 7.3, num_inference_steps 25`."""
         return ", ".join(f"{axis} {write_value(value)}" for axis, value in self.parameters.items())
 
 
@@ -55,9 +55,9 @@ class Trials:
     objectives: tuple[MetricCard, ...]
     directions: tuple[Direction, ...]
     rows: tuple[tuple[str, str, str], ...]
-    """Each prompt's name and text, with what tells it from its other rows: the seed, where there are several."""
+    """Each prompt's name and text, with its seed where there are several."""
     tried: tuple[Tried, ...]
-    """The best one first, or those of the Pareto front; then by the first objective; last what has no value."""
+    """Trials in order: the best or the Pareto front, then by the first objective, last those without a value."""
 
     @property
     def axes(self) -> list[str]:
@@ -65,17 +65,17 @@ class Trials:
 
     @property
     def finished(self) -> list[Tried]:
-        """Those that have a value, in the order they were made."""
+        """Trials that have a value, by number."""
         return sorted((one for one in self.tried if one.values is not None), key=lambda one: one.number)
 
     @property
-    def best_is(self) -> str:
-        """What the best are called."""
+    def best_name(self) -> str:
+        """Name of the best trials: `best` or `Pareto front`."""
         return "best" if len(self.objectives) == 1 else "Pareto front"
 
     @property
     def sentences(self) -> list[str]:
-        """What it came to, and how far to believe it."""
+        """The result and its caveats."""
         finished = self.finished
         if not finished:
             return ["No trial is finished yet."]
@@ -84,24 +84,24 @@ class Trials:
             for card, direction in zip(self.objectives, self.directions, strict=True)
         )
         best = [one for one in self.tried if one.is_best]
-        said = [f"Of {count(len(finished), 'finished trial')}, judged by {aims}, each a mean over its videos:"]
+        lines = [f"Of {count(len(finished), 'finished trial')}, judged by {aims}, each a mean over its videos:"]
         if len(self.objectives) > 1:
-            said[0] += f" {count(len(best), 'trial')} that no other beats in both (the Pareto front)."
+            lines[0] += f" {count(len(best), 'trial')} that no other beats in both (the Pareto front)."
         else:
-            numbers = " and ".join(f"trial {one.number} ({one.what})" for one in best)
-            said[0] += f" the best is {numbers}."
-        if lacking := len(self.tried) - len(finished):
-            said.append(f"{count(lacking, 'trial')} without a value: not every cell of it is finished.")
+            numbers = " and ".join(f"trial {one.number} ({one.title})" for one in best)
+            lines[0] += f" the best is {numbers}."
+        if unfinished := len(self.tried) - len(finished):
+            lines.append(f"{count(unfinished, 'trial')} without a value: not every cell of it is finished.")
         fewest = min(one.degenerate for one in finished)
         if passed := [f"trial {one.number} ({one.degenerate})" for one in finished if one.degenerate > fewest]:
-            said.append(f"Passed over, since more of their videos are degenerate: {', '.join(passed)}.")
+            lines.append(f"Passed over, since more of their videos are degenerate: {', '.join(passed)}.")
         if fewest:
-            said.append("Every finished trial has degenerate videos, the best too.")
-        return [*said, WINNERS_CURSE]
+            lines.append("Every finished trial has degenerate videos, the best too.")
+        return [*lines, WINNERS_CURSE]
 
 
 def trials_of(cells: Sequence[TrackedRun], objectives: Mapping[str, Direction]) -> list[Trials]:
-    """Reads the searches that these cells are of, the one with the latest run last."""
+    """Reads the searches of these cells, the one with the latest run last."""
     return [_search(found, objectives) for found in reversed(searches_of(cells, objectives))]
 
 

@@ -1,4 +1,4 @@
-"""Blind votes: who preferred which of two videos, kept in the page that they were cast in."""
+"""Blind votes: which of two videos a voter preferred, kept in the page where the vote was cast."""
 
 import hashlib
 import re
@@ -27,32 +27,32 @@ class Vote(_Frozen):
 
     a: _Word
     b: _Word
-    """The signatures of the two videos, in the order of the alphabet."""
+    """Signatures of the two videos; `a` sorts before `b`."""
     winner: _Word | None
-    """The preferred one's signature; None for "cannot tell"."""
+    """Signature of the preferred video; None for "cannot tell"."""
     voter: _Word
     """A random name that a browser gave itself."""
     at: _Word
-    """When, as ISO 8601 in UTC."""
+    """Time of the vote, as ISO 8601 in UTC."""
 
     @model_validator(mode="after")
     def _is_of_its_pair(self) -> "Vote":
         if self.a >= self.b or self.winner not in {None, self.a, self.b}:
-            raise ValueError("the winner is not of the pair")
+            raise ValueError("the winner is not of the pair, or the pair is not in order")
         return self
 
 
 class Ballot(_Frozen):
-    """What a page holds of votes."""
+    """The votes of a page."""
 
     report: str
-    """The report's id: pages of the same experiments share it."""
+    """Id of the report, which pages on the same experiments share."""
     votes: list[Vote] = []
 
 
 @dataclass(frozen=True)
 class Tally:
-    """How often the videos with one value of an axis were preferred to those with another."""
+    """Votes on the videos with one value of an axis against those with another."""
 
     value: str
     wins: int
@@ -61,12 +61,12 @@ class Tally:
 
 
 def report_id(experiments: Iterable[str]) -> str:
-    """The same for every report on the same experiments."""
+    """Derives the id that every report on the same experiments has."""
     return hashlib.sha256("\n".join(sorted(experiments)).encode()).hexdigest()[:12]
 
 
 def votes_in(directory: Path, identity: str) -> list[Vote]:
-    """Reads the votes of the report and of the other pages of this report in a folder, each voter's last on each pair.
+    """Reads the votes in `report.html` and in other pages of the same report in a folder, each voter's last on a pair.
 
     Raises CogxError for a page whose votes cannot be read, so that none are lost.
     """
@@ -80,7 +80,7 @@ def votes_in(directory: Path, identity: str) -> list[Vote]:
 
 
 def tally(grid: Grid, votes: Sequence[Vote]) -> list[Tally]:
-    """The votes on pairs of videos that differ along the grid's axis alone, by value."""
+    """Counts the votes on pairs of videos that differ along the grid's axis alone, by value."""
     counts = {column: [0, 0, 0] for column in range(len(grid.values))}
     for row in grid.rows:
         columns = {cell.signature: column for column, cell in enumerate(row.cells) if cell is not None}
@@ -92,16 +92,18 @@ def tally(grid: Grid, votes: Sequence[Vote]) -> list[Tally]:
 
 
 def _ballot_of(page: Path) -> Ballot | None:
-    """What a page holds of votes; None for a page that is no report."""
+    """Reads the votes of a page; None for a page that is no report."""
     try:
         found = _EMBEDDED.search(page.read_bytes())
     except OSError as error:
-        raise CogxError(f"{page}: cannot be read ({error.strerror}); it may hold votes") from error
+        raise CogxError(
+            f"{page}: cannot be read ({error.strerror}) and may hold votes; make it readable or move it away"
+        ) from error
     if found is None:
         return None
     try:
         return Ballot.model_validate_json(found.group(1))
     except ValidationError as error:
         raise CogxError(
-            f"{page}: its votes cannot be read ({error.errors()[0]['msg']}); move it away to go on without"
+            f"{page}: its votes cannot be read ({error.errors()[0]['msg']}); move it away to report without them"
         ) from error

@@ -114,7 +114,7 @@ def test_bad_input_is_one_clear_line_and_exit_code_2(
         (["--prompts", "/no/folder"], "(input)", "--prompts /no/folder: no such folder"),
     ],
 )
-def test_bad_input_of_threshold_is_told_as_json_too(
+def test_bad_input_of_threshold_is_printed_as_json_too(
     arguments: list[str], where: str, message: str, project: Path
 ) -> None:
     result = invoke("threshold", "baseline", "--set", "scheduler=ddim_matched", "--json", *arguments)

@@ -127,7 +127,7 @@ def test_estimates_are_null_without_a_basis_and_learned_from_finished_runs(invok
     assert "median of 1 finished run" in after["estimate_basis"]
 
 
-def test_bad_input_that_is_no_mistake_of_a_file_is_told_as_json_too(invoke: Invoke) -> None:
+def test_bad_input_that_is_no_mistake_of_a_file_is_printed_as_json_too(invoke: Invoke) -> None:
     for command in (["plan", "guidance.yaml"], ["sweep", "guidance.yaml"], ["generate", "cat"]):
         result = invoke(*command, "--prompts", "/no/such/folder", "--json")
 

@@ -87,7 +87,7 @@ def test_finals_of_chosen_candidates_are_shown_and_in_no_comparison() -> None:
     assert "standard deviation of 0.71 on average" in page
 
 
-def test_a_metric_that_is_the_same_in_every_video_is_said_to_tell_nothing() -> None:
+def test_a_metric_that_is_the_same_in_every_video_is_named_as_without_information() -> None:
     rows = [
         run(guidance_scale=value, prompt_name=name, clip_score=value, clip_iqa_quality=0.5)
         for name in ("panda", "cat")
@@ -96,7 +96,7 @@ def test_a_metric_that_is_the_same_in_every_video_is_said_to_tell_nothing() -> N
 
     page = page_of(rows, "guidance_scale")
 
-    assert "The same in every video, so that it tells nothing here, whatever its verdict: CLIP-IQA quality." in page
+    assert "The same in every video, and so without information here, whatever its verdict: CLIP-IQA quality." in page
 
 
 def test_a_time_that_does_not_grow_with_the_work_has_no_equation() -> None:

@@ -105,7 +105,7 @@ def test_wall_times_of_another_device_and_of_a_shared_one_are_not_compared() -> 
     (found,) = compared(rows)[1].effects
 
     assert (found.mean, found.left_out) == (-6.0, 2)
-    assert "Left out, since they were not measured alike: 2 pairs of wall time." in said_of(rows)
+    assert "Not measured alike, and so left out: 2 pairs of wall time." in said_of(rows)
     scored = [{**row, "metrics.clip_score": 1.0} for row in rows[2:4]]
     assert "No wall time is compared: no two were measured alike." in said_of(scored)
 
@@ -162,7 +162,7 @@ def test_how_many_of_each_value_are_degenerate_is_said_with_the_verdict() -> Non
 
     assert said[0].endswith(" Degenerate: 3 of 3 videos at 2, 0 of 3 at 50. They count like any other.")
     assert said[2] == "Degenerate videos, which count like any other: 1 of 3 videos at 5, 0 of 3 at 50."
-    assert said[-1] == ("Ended as degenerate before they were finished: 1 at 2. What is compared leaves them out.")
+    assert said[-1] == "Stopped early as degenerate, and in no comparison: 1 at 2."
     assert section.summary == "15 videos finished; 4 of them degenerate; 1 failed."
     verdicts = [row[-1] for row in rows_of(page, "effects") if row[0] == "CLIP score"]
     assert ["degenerate" in verdict for verdict in verdicts] == [True, True, False, False]

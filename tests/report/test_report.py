@@ -150,7 +150,7 @@ def test_a_video_that_is_gone_from_the_store_is_said_and_stops_nothing(store: Ru
     written = write_report(["exp"], tmp_path / "out", log=False)
 
     assert written.videos == 1
-    assert "its video is not in the store any more" in written.page.read_text(encoding="utf-8")
+    assert "its video is missing from the store" in written.page.read_text(encoding="utf-8")
 
 
 def test_an_axis_of_words_and_what_the_sweep_is_for_are_shown(store: RunStore, tmp_path: Path) -> None:

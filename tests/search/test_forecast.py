@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from cogx_runs import plan_sweeps
-from cogx_runs.cli.progress import reporter
+from cogx_runs.cli.progress import show_progress
 from cogx_runs.definitions.ranges import OptunaSearch
 from cogx_runs.planning.plan import Plan
 from cogx_runs.search.optuna.forecast import forecast
@@ -69,7 +69,7 @@ def test_the_example_of_the_documents_plans_and_each_key_is_documented(project: 
 
 
 def test_progress_counts_the_cells_to_come_and_reports_each_trial(capsys: pytest.CaptureFixture[str]) -> None:
-    with reporter(Plan((), (), cells_to_come=4)) as progress:
+    with show_progress(Plan((), (), cells_to_come=4)) as progress:
         for number in (1, 2):
             progress.trial_started(number, 2, "guidance=6.5")
             progress.shown_at(["exp"], None)

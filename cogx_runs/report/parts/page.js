@@ -9,7 +9,7 @@
   const SEEK_EVERY_MS = 1500;
   const GATHER_MS = 5000;
 
-  // Sources: set when a video comes near the view, taken away when it is far.
+  // Sources: set when a video comes near the view, removed when it is far.
 
   const opened = new Map();
 
@@ -90,8 +90,8 @@
     if (performance.now() - (sought.get(video) ?? -Infinity) > SEEK_EVERY_MS) seek(video, target(video));
   }
 
-  // A seek costs decoding from the last key frame: chasing the clock by seeking would leave a slow machine at nothing
-  // else. So all are brought to one place before they start, small drifts are mended by speed, large ones seldom.
+  // A seek decodes from the last key frame: a slow machine that followed the clock by seeking would do nothing else.
+  // So all videos seek to one place before they start; speed corrects small drifts, and a rare seek large ones.
   function follow(video) {
     if (video.readyState === 0) return;
     const off = video.currentTime - target(video);
