@@ -203,9 +203,9 @@ def generate(prompt: str, *, tracking_uri: str | None = None, **options: Any) ->
 def video_of(outcome: Outcome, target: str | Path, *, tracking_uri: str | None = None) -> Path:
     """Copies the video of a finished cell to `target`. Raises CogxError where it cannot be written."""
     from cogx_runs.tracking.artifacts import VIDEO
-    from cogx_runs.tracking.store import RunStore
+    from cogx_runs.tracking.reader import RunReader
 
-    store = RunStore(tracking_uri)
+    store = RunReader(tracking_uri)
     run = store.find_finished(outcome.spec.output_hash)
     if run is None:
         raise CogxError(f"{outcome.spec.run_name}: has no finished run")

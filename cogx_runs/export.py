@@ -13,8 +13,8 @@ from cogx_runs.formatting import write_exact
 from cogx_runs.system.disk import create_folder
 from cogx_runs.tracking.artifacts import VIDEO
 from cogx_runs.tracking.columns import EXPERIMENT, RUN_ID, STATUS, axis_column, param_column, tag_column
+from cogx_runs.tracking.reader import RunReader
 from cogx_runs.tracking.run import RunState
-from cogx_runs.tracking.store import RunStore
 from cogx_runs.tracking.tags import OUTPUT_HASH
 
 
@@ -29,7 +29,7 @@ def export_runs(sweep: str, directory: Path, *, tracking_uri: str | None = None)
     if runs.empty:
         raise CogxError(f"{sweep}: has no finished run to export")
     runs.insert(4, "file", _file_names(runs))
-    store = RunStore(tracking_uri)
+    store = RunReader(tracking_uri)
     written = []
     for experiment, group in runs.groupby(EXPERIMENT, sort=False):
         folder = directory / str(experiment)

@@ -23,7 +23,7 @@ from cogx_runs.tracking.columns import (
     tag_column,
 )
 from cogx_runs.tracking.experiments import experiments_of
-from cogx_runs.tracking.store import RunStore
+from cogx_runs.tracking.reader import RunReader
 from cogx_runs.tracking.uri import store_exists
 
 _PANDAS_TYPES: dict[Any, str] = {int: "Int64", float: "Float64", bool: "boolean"}
@@ -56,7 +56,7 @@ def load_runs(
     """
     if not store_exists(tracking_uri):
         raise CogxError("no runs yet: there is no tracking store here; `cogx-runs sweep FILE` creates one")
-    store = RunStore(tracking_uri)
+    store = RunReader(tracking_uri)
     names = None if sweep is None else experiments_of(sweep, store)
     frame = _typed(pd.DataFrame.from_records(store.rows(names)))
     for condition in where:

@@ -32,9 +32,9 @@ class Planner:
         """Reads every run of the store; nothing where there is no store."""
         if not self.use_store or not store_exists(self.tracking_uri):
             return []
-        from cogx_runs.tracking.store import RunStore
+        from cogx_runs.tracking.reader import RunReader
 
-        return RunStore(self.tracking_uri).history()
+        return RunReader(self.tracking_uri).history()
 
     def plan(self, sweeps: Sequence[Sweep]) -> Plan:
         """Plans sweeps whose cells are known, and reads the store for it. Raises InputError naming every mistake."""

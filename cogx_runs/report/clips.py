@@ -14,7 +14,7 @@ from cogx_runs.tracking.artifacts import CONTACT_SHEET, TRACEBACK, VIDEO
 from cogx_runs.tracking.run import TrackedRun
 
 if TYPE_CHECKING:
-    from cogx_runs.tracking.store import RunStore
+    from cogx_runs.tracking.reader import RunReader
 
 EMBED_LIMIT_MB = 40
 """Largest total of mp4, in million bytes, that a page holds itself."""
@@ -45,7 +45,7 @@ class Clip:
 
 
 def collect_clips(
-    store: "RunStore", cells: Sequence[TrackedRun], folder: Path
+    store: "RunReader", cells: Sequence[TrackedRun], folder: Path
 ) -> tuple[dict[str, Clip], dict[str, str]]:
     """Copies the finished cells' videos into `folder`.
 
@@ -91,7 +91,7 @@ def write_videos(clips: Sequence[Clip], directory: Path) -> None:
         unfinished.replace(target)
 
 
-def still_of(store: "RunStore", clip: Clip, folder: Path) -> str:
+def still_of(store: "RunReader", clip: Clip, folder: Path) -> str:
     """Returns the video's contact sheet as a small JPEG in base64; empty where the run has none."""
     from PIL import Image
 
@@ -106,7 +106,7 @@ def still_of(store: "RunStore", clip: Clip, folder: Path) -> str:
     return base64.b64encode(small.getvalue()).decode("ascii")
 
 
-def error_of(store: "RunStore", cell: TrackedRun, folder: Path) -> str:
+def error_of(store: "RunReader", cell: TrackedRun, folder: Path) -> str:
     """Returns the line of a failed cell's traceback that names the error."""
     try:
         lines = store.download(cell.run_id, TRACEBACK, folder).read_text(encoding="utf-8").splitlines()

@@ -15,13 +15,13 @@ from cogx_runs.definitions.sweep import Sweep, parameters_of
 from cogx_runs.errors import CogxError
 from cogx_runs.models.cards import HUB_MODELS, NAMES
 from cogx_runs.tracking.artifacts import CONFIG
-from cogx_runs.tracking.store import RunStore
+from cogx_runs.tracking.reader import RunReader
 
 COMMAND_LINE = "(command line)"
 _NEEDED = {"prompt_name", "prompt", "model", "model_source", "model_revision", "seed", *RESOLVED}
 
 
-def read_config(store: RunStore, candidate: Candidate) -> dict[str, Any]:
+def read_config(store: RunReader, candidate: Candidate) -> dict[str, Any]:
     """Reads the parameters of a candidate's run, each in its own type. Raises CogxError where some are missing."""
     with tempfile.TemporaryDirectory(prefix="cogx-runs-") as folder:
         text = store.download(candidate.run_id, CONFIG, Path(folder)).read_text(encoding="utf-8")

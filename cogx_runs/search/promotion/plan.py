@@ -24,7 +24,7 @@ from cogx_runs.search.promotion.configuration import (
 )
 from cogx_runs.search.promotion.lineage import lineage
 from cogx_runs.tracking.experiments import experiments_of
-from cogx_runs.tracking.store import RunStore
+from cogx_runs.tracking.reader import RunReader
 from cogx_runs.tracking.tags import AXES, QUESTION, SWEEP_FILE
 from cogx_runs.tracking.uri import store_exists
 
@@ -67,7 +67,7 @@ def plan_promotion(
         raise CogxError(f"--top {top}: must be 1 or more, or all")
     if not store_exists(tracking_uri):
         raise CogxError("no runs yet: there is no tracking store here; `cogx-runs sweep FILE` creates one")
-    store = RunStore(tracking_uri)
+    store = RunReader(tracking_uri)
     experiments = experiments_of(sweep, store)
     if len(experiments) > 1:
         raise CogxError(f"{sweep}: names {len(experiments)} experiments, {', '.join(experiments)}; promote one of them")
@@ -83,7 +83,7 @@ def plan_promotion(
 
 
 def _plan(
-    store: RunStore, experiment: str, choice: Choice, *, device: str, max_vram: float | None, retry_failed: bool
+    store: RunReader, experiment: str, choice: Choice, *, device: str, max_vram: float | None, retry_failed: bool
 ) -> Plan:
     """Plans the chosen candidates at the final step count as one sweep, with their lineage in tags."""
     configs = {one.run_id: read_config(store, one) for one in choice.promoted}
