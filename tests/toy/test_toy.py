@@ -35,7 +35,7 @@ def test_words_that_the_toy_does_not_know_are_named_and_the_shipped_prompts_have
     (found,) = plan_sweeps(["zebra.yaml"]).advice
 
     assert (found.level, found.where) == ("warning", "zebra.yaml:prompts.zebra")
-    assert found.message.startswith("toy does not know bicycle, rides, zebra")
+    assert found.message.startswith("toy has no token for bicycle, rides, zebra")
     shipped = plan_sweeps([ROOT / "sweeps/study.yaml"], overrides={"model": "toy"}, prompts=ROOT / "prompts")
     assert shipped.advice == ()
 
