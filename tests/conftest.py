@@ -9,13 +9,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 import yaml
 from filelock import FileLock
 
 from cogx_runs.system import hardware
 from tests.support.fsync import do_without_fsync
-from tests.support.gpus import FakeGpu, PlugIn, fake_nvml
+from tests.support.gpus import FakeGpu, LeaveFree, PlugIn, fake_nvml
+from tests.support.metrics import Register, registering
 from tests.support.paths import ROOT
 
 if TYPE_CHECKING:
@@ -115,6 +117,25 @@ def plug_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[PlugIn]:
 
     yield plug
     hardware.gpu.cache_clear()
+
+
+@pytest.fixture
+def leave_free(monkeypatch: pytest.MonkeyPatch) -> LeaveFree:
+    """Leave so many GiB of this machine's memory free."""
+
+    def leave(free_gib: float) -> None:
+        memory = psutil.virtual_memory()._replace(available=int(free_gib * hardware.GIB))
+        # How much is free is the system's to say, and each caller asks anew: there is no argument for it.
+        monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
+
+    return leave
+
+
+@pytest.fixture
+def register(tmp_path: Path) -> Iterator[Register]:
+    """Register metrics beside those that the package brings."""
+    with registering(tmp_path / "installed") as registered:
+        yield registered
 
 
 @pytest.fixture(scope="session")

@@ -113,8 +113,10 @@ class Boards:
     A board that cannot be written stops nothing: it is tried again at the next change, and at the end.
     """
 
-    def __init__(self, store: RunStore) -> None:
+    def __init__(self, store: RunStore, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock` gives the seconds since a fixed moment."""
         self._store = store
+        self._clock = clock
         self._cells: Mapping[str, int] = {}
         self._due: dict[str, float] = {}
         self._problems: dict[str, str] = {}
@@ -137,7 +139,7 @@ class Boards:
 
     def changed(self, name: str, beside: bool) -> None:
         """Writes the board of an experiment, where it is due, after a run's end; with `beside`, in another thread."""
-        if time.monotonic() < self._due.get(name, math.inf):
+        if self._clock() < self._due.get(name, math.inf):
             return
         if beside:
             self._submit(partial(self._write, name))
@@ -160,13 +162,13 @@ class Boards:
             self._last = self._pool.submit(work)
 
     def _write(self, name: str) -> None:
-        began = time.monotonic()
+        began = self._clock()
         self._problems.pop(name, None)
         try:
             refresh(self._store, name, cells=self._cells[name])
         except Exception as error:
             self._problems[name] = first_line(error)
-        ended = time.monotonic()
+        ended = self._clock()
         self._due[name] = ended + max(INTERVAL_S, SHARE * (ended - began))
 
 

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import pytest
@@ -13,11 +14,9 @@ from click.testing import CliRunner, Result
 from cogx_runs.cli import cli
 from cogx_runs.cli.json_output import print_json
 from cogx_runs.definitions import shipped
-from cogx_runs.system import hardware
 from cogx_runs.system.disk import cache_directory
-from cogx_runs.system.hardware import GIB
 from cogx_runs.tracking.store import RunStore
-from tests.support.gpus import FakeGpu, PlugIn
+from tests.support.gpus import FakeGpu, FakeNvmlError, LeaveFree, PlugIn
 from tests.support.runs import make_run
 from tests.support.specs import SPEC
 
@@ -174,11 +173,14 @@ def test_runs_are_told_apart_by_the_parameters_in_which_they_differ_or_that_were
     ]
 
 
-def test_what_was_not_expected_keeps_its_traceback(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*arguments: object, **options: object) -> None:
+def test_what_was_not_expected_keeps_its_traceback(
+    project: Path, plug_in: PlugIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> None:
         raise ZeroDivisionError("not expected")
 
-    monkeypatch.setattr("cogx_runs.api.plan_sweeps", broken)
+    plug_in(None)
+    monkeypatch.setitem(sys.modules, "pynvml", SimpleNamespace(NVMLError=FakeNvmlError, nvmlInit=broken))
 
     with pytest.raises(ZeroDivisionError, match="not expected"):
         CliRunner().invoke(cli, ["plan", "guidance"], catch_exceptions=False)
@@ -217,10 +219,10 @@ def test_doctor_names_what_is_there_what_is_not_and_what_to_do(
 
 
 def test_doctor_says_what_auto_would_choose_on_this_gpu_and_why(
-    project: Path, plug_in: PlugIn, monkeypatch: pytest.MonkeyPatch
+    project: Path, plug_in: PlugIn, leave_free: LeaveFree
 ) -> None:
     plug_in(FakeGpu(free_gib=8, total_gib=8))
-    monkeypatch.setattr(hardware, "available_memory", lambda: 14 * GIB)
+    leave_free(14)
 
     checks = {check["name"]: check for check in json.loads(invoke("doctor", "--json").stdout)}
 

@@ -230,19 +230,21 @@ def test_promoted_runs_stand_with_what_they_were_made_from(store: RunStore, tmp_
 
 
 def test_a_board_is_written_when_a_sweep_begins_at_most_every_10_s_and_at_its_end(
-    store: RunStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: RunStore, tmp_path: Path
 ) -> None:
     experiment = store.open_experiment(SWEEP)
-    boards = Boards(store)
+    now = 100.0
+    boards = Boards(store, clock=lambda: now)
     assert boards.open({"exp": experiment}, {"exp": 3}) is None
     begun = state(experiment, "cogx")
     assert begun["orderByKey"] == "metrics.`axis.guidance_scale`"
     assert begun["compareRunSections"][0]["cardHeight"] == 120 + 306
     finish(store, experiment, SPEC, tmp_path / "a")
 
+    now = 109.0
     boards.changed("exp", beside=False)
     assert "[video](" not in note(experiment)
-    monkeypatch.setattr(boards, "_due", {"exp": 0.0})
+    now = 110.0
     boards.changed("exp", beside=False)
     assert note(experiment).count("[video](") == 1
     finish(store, experiment, SPEC.replace(seed=7), tmp_path / "a")

@@ -103,6 +103,7 @@ def test_two_servers_started_at_once_serve_each_its_own_store(
     uris = [f"sqlite:///{tmp_path}/{name}/mlflow.db" for name in ("a", "b")]
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
+        # Both are to find the same usual port free, and on this machine another program may hold the real one.
         monkeypatch.setattr("cogx_runs.dashboard.server.USUAL_PORT", probe.getsockname()[1])
 
     with ExitStack() as stack, ThreadPoolExecutor(2) as pool:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from cogx_runs import load_runs, plan_sweeps
-from cogx_runs.execution.postprocess import write_mp4, write_pictures
+from cogx_runs.dashboard.pictures import write_pictures
 from cogx_runs.generation.generate import denoise
 from cogx_runs.generation.pipeline import load_pipeline
 from cogx_runs.metrics.scoring import Scorer
@@ -19,6 +19,7 @@ from cogx_runs.planning.plan import Plan
 from cogx_runs.progress import SilentProgress
 from cogx_runs.tracking.run import RunState
 from cogx_runs.tracking.store import NO_SERIES, RunStore, Series
+from cogx_runs.video import write_mp4
 from tests.support.running import again, executor, run
 
 

@@ -67,7 +67,7 @@ def test_a_plan_that_the_models_rules_forbid_is_refused_before_anything_is_made(
 def test_a_nearly_full_disk_stops_the_sweep_with_one_line_before_a_run_is_begun(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # No disk is that large, and filling one up takes a test too long.
+    # No disk is that large, and filling one up takes a test too long; a command has no option for the limit.
     monkeypatch.setattr("cogx_runs.system.disk.FREE_DISK_GIB", 10**9)
 
     result = invoke("sweep", "guidance.yaml")

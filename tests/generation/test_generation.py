@@ -26,6 +26,7 @@ from cogx_runs.generation.text import TextEncoding
 from cogx_runs.models.cards import resolve_model
 from cogx_runs.progress import SilentProgress
 from cogx_runs.system.disk import cache_directory
+from tests.support.gpus import LeaveFree
 from tests.support.pipelines import TEXT, load, make_spec
 from tests.support.running import Phases
 from tests.support.specs import SPEC
@@ -231,11 +232,9 @@ def test_a_hub_model_that_is_not_here_without_network_is_one_clear_line() -> Non
         load_pipeline(card, spec)
 
 
-def test_a_model_larger_than_free_memory_is_refused_before_loading(
-    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_model_larger_than_free_memory_is_refused_before_loading(tiny_model: Path, leave_free: LeaveFree) -> None:
     spec = make_spec(tiny_model)
-    monkeypatch.setattr("cogx_runs.generation.pipeline.available_memory", lambda: 1000)
+    leave_free(1e-6)
 
     with pytest.raises(CogxError, match="GiB of host memory in float32 and 0.0 GiB are free"):
         load(spec)

@@ -15,6 +15,7 @@ from cogx_runs.metrics.metric import MeanMetric, Measured
 from cogx_runs.metrics.registry import card_of, cards, metrics
 from cogx_runs.metrics.scoring import Scorer
 from cogx_runs.metrics.subject import Subject
+from tests.support.metrics import Register, installing
 from tests.support.paths import ROOT
 
 PLUGIN = """
@@ -35,29 +36,19 @@ class Brightness:
 
 metric = Brightness()
 """
-Install = Callable[..., None]
+InstallMetric = Callable[..., None]
 
 
 @pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+def install(tmp_path: Path) -> Iterator[InstallMetric]:
     """Install a package that brings a metric."""
 
     def installed(name: str = "brightness", works: bool = True, module: str = "bright_metric") -> None:
         (tmp_path / f"{module}.py").write_text(PLUGIN.format(name=name, works=works))
-        info = tmp_path / f"{module}-1.0.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: bright\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text(f"[cogx_runs.metrics]\nbright = {module}:metric\n")
-        monkeypatch.syspath_prepend(tmp_path)
-        forget()
+        install_package({"bright": f"{module}:metric"})
 
-    def forget() -> None:
-        registry.metrics.cache_clear()
-        registry.cards.cache_clear()
-
-    yield installed
-    monkeypatch.undo()
-    forget()
+    with installing(tmp_path) as install_package:
+        yield installed
 
 
 def video(clip: Path) -> Subject:
@@ -65,7 +56,7 @@ def video(clip: Path) -> Subject:
 
 
 def test_another_packages_metric_is_measured_with_the_others_and_changes_the_output_hash(
-    install: Install, tiny_clip: Path
+    install: InstallMetric, tiny_clip: Path
 ) -> None:
     before = registry.versions()
     install(module="bright_a")
@@ -79,7 +70,7 @@ def test_another_packages_metric_is_measured_with_the_others_and_changes_the_out
     assert card.write(40) == "40"
 
 
-def test_a_metric_without_its_weights_is_missing_with_the_reason(install: Install, tiny_clip: Path) -> None:
+def test_a_metric_without_its_weights_is_missing_with_the_reason(install: InstallMetric, tiny_clip: Path) -> None:
     install(works=False, module="bright_b")
 
     scorer = Scorer(str(tiny_clip))
@@ -98,14 +89,14 @@ def test_clip_metrics_are_missing_together_for_one_reason() -> None:
         metrics()[0].check("ViT-B-32:openai")
 
 
-def test_a_package_cannot_take_the_name_of_another_metric(install: Install) -> None:
+def test_a_package_cannot_take_the_name_of_another_metric(install: InstallMetric) -> None:
     install(name="file_size_bytes", module="bright_c")
 
     with pytest.raises(CogxError, match="'bright' of bright: the name 'file_size_bytes' is taken"):
         metrics()
 
 
-def test_a_broken_package_is_named(install: Install, tmp_path: Path) -> None:
+def test_a_broken_package_is_named(install: InstallMetric, tmp_path: Path) -> None:
     install(module="bright_d")
     (tmp_path / "bright_d.py").write_text("import nowhere_to_be_found")
 
@@ -156,7 +147,7 @@ def test_a_mean_needs_its_frames_and_keeps_them_where_they_are_worth_it(tiny_cli
 
 
 def test_a_metric_is_of_the_machine_by_its_card_and_without_one_by_its_names_ending(
-    monkeypatch: pytest.MonkeyPatch,
+    register: Register,
 ) -> None:
     added = [
         MetricCard(name="shots_a_s", title="shots a second", definition="cuts over duration", source="a test"),
@@ -165,8 +156,7 @@ def test_a_metric_is_of_the_machine_by_its_card_and_without_one_by_its_names_end
             depends_on=frozenset({Dependence.TIME}),
         ),
     ]  # fmt: skip
-    # The registry is filled by entry points of installed packages, and there is no other door.
-    monkeypatch.setattr(registry, "cards", lambda: {**cards(), **{card.name: card for card in added}})
+    register(*(MeanMetric(card, lambda _: 1.0) for card in added))
 
     named = ["shots_a_s", "energy", "clip_score.ViT", "wait_s", "buffers_gib", "clip"]
     assert [registry.is_of_machine(name) for name in named] == [False, True, False, True, True, False]

@@ -1,7 +1,5 @@
 """Memory: what a cell needs, held against what was measured, and the placement that follows."""
 
-import os
-import sys
 from dataclasses import replace
 from typing import Any
 
@@ -22,9 +20,8 @@ from cogx_runs.models.memory import (
     needs,
     text_vram_gib,
 )
-from cogx_runs.system import hardware
-from cogx_runs.system.hardware import GIB
-from tests.support.gpus import FakeGpu, PlugIn
+from cogx_runs.system.hardware import GIB, avoid_fragmentation
+from tests.support.gpus import FakeGpu, LeaveFree, PlugIn
 
 SMALL, LARGE = HUB_MODELS["2b"], HUB_MODELS["5b"]
 OWN = Workload("float16", num_frames=49, height=480, width=720, is_guided=True, vae_tiling=True)
@@ -185,11 +182,9 @@ def test_the_needs_of_several_cells_are_the_most_of_each_phase() -> None:
     assert both.decode_gib == needs(SMALL, "group", untiled).decode_gib
 
 
-def test_the_budget_is_what_is_free_here_less_what_goes_elsewhere(
-    plug_in: PlugIn, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_budget_is_what_is_free_here_less_what_goes_elsewhere(plug_in: PlugIn, leave_free: LeaveFree) -> None:
     plug_in(FakeGpu(free_gib=20, total_gib=24))
-    monkeypatch.setattr(hardware, "available_memory", lambda: 32 * GIB)
+    leave_free(32)
 
     assert Budget.here("cuda") == Budget(20 - CONTEXT_GIB, 32 - RAM_RESERVE_GIB)
     assert Budget.here("cuda", 6) == Budget(6, 32 - RAM_RESERVE_GIB, 6)
@@ -201,18 +196,18 @@ def test_on_a_cpu_there_is_no_budget_and_all_is_resident() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("given", "platform", "expected"),
     [
-        ({}, {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}),
-        ({"PYTORCH_ALLOC_CONF": "max_split_size_mb:64"}, {"PYTORCH_ALLOC_CONF": "max_split_size_mb:64"}),
+        ({}, "linux", {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True"}),
+        ({}, "win32", {}),
+        ({"PYTORCH_ALLOC_CONF": "max_split_size_mb:64"}, "linux", {"PYTORCH_ALLOC_CONF": "max_split_size_mb:64"}),
     ],
 )
 def test_the_allocator_is_told_to_grow_its_segments_unless_the_user_has_set_it(
-    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], expected: dict[str, str]
+    given: dict[str, str], platform: str, expected: dict[str, str]
 ) -> None:
-    monkeypatch.setattr(os, "environ", dict(given))
-    monkeypatch.setattr(sys, "platform", "linux")
+    environment = dict(given)
 
-    hardware.avoid_fragmentation()
+    avoid_fragmentation(environment, platform)
 
-    assert os.environ == expected
+    assert environment == expected

@@ -11,9 +11,7 @@ from cogx_runs.errors import CogxError
 from cogx_runs.models.memory import Budget
 from cogx_runs.planning.actions import Action
 from cogx_runs.planning.plan import Advice
-from cogx_runs.system import hardware
-from cogx_runs.system.hardware import GIB
-from tests.support.gpus import FakeGpu, PlugIn
+from tests.support.gpus import FakeGpu, LeaveFree, PlugIn
 from tests.support.planning import make_sweep, resolve, values_of
 
 
@@ -108,11 +106,11 @@ def test_a_placement_is_chosen_for_each_model_by_itself() -> None:
 
 
 def test_a_plan_on_a_gpu_says_what_auto_chose_and_why(
-    tmp_path: Path, plug_in: PlugIn, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, plug_in: PlugIn, leave_free: LeaveFree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     plug_in(FakeGpu(free_gib=80))
-    monkeypatch.setattr(hardware, "available_memory", lambda: 32 * GIB)
+    leave_free(32)
 
     free, capped = (plan_sweeps(["guidance"], use_store=False, max_vram=cap) for cap in (None, 6))
 
@@ -134,10 +132,10 @@ def test_a_plan_on_a_gpu_says_what_auto_chose_and_why(
 
 
 def test_each_plan_of_a_process_goes_by_the_memory_that_is_free_then(
-    tmp_path: Path, plug_in: PlugIn, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, plug_in: PlugIn, leave_free: LeaveFree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(hardware, "available_memory", lambda: 32 * GIB)
+    leave_free(32)
     gpu = FakeGpu(free_gib=80)
     plug_in(gpu)
 

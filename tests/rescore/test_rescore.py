@@ -5,6 +5,7 @@ import json
 import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,19 +19,19 @@ from click.testing import CliRunner
 from cogx_runs import load_runs, plan_sweeps
 from cogx_runs.cli import cli
 from cogx_runs.errors import CogxError, WeightsUnavailableError
-from cogx_runs.metrics import registry, subject
+from cogx_runs.metrics import subject
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.failure import REASON_LIMIT, Failure, attempt
-from cogx_runs.metrics.metric import MeanMetric, Measured, Metric
+from cogx_runs.metrics.metric import MeanMetric, Measured
 from cogx_runs.metrics.subject import Subject
 from cogx_runs.rescore.decoder import Decoder
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.video import Frames
+from tests.support.metrics import Register, registering
 from tests.support.running import Notes, outcomes
 
 BRIGHTNESS = MetricCard(name="brightness", title="Brightness", definition="mean of all pixels", source="a test")
 WORKING = MeanMetric(BRIGHTNESS, lambda video: video.frames.mean())
-Register = Callable[..., None]
 
 
 def fail(_: Subject) -> float:
@@ -38,25 +39,6 @@ def fail(_: Subject) -> float:
 
 
 BROKEN = MeanMetric(BRIGHTNESS, fail)
-
-
-def forget() -> None:
-    registry.metrics.cache_clear()
-    registry.cards.cache_clear()
-
-
-@pytest.fixture
-def register(monkeypatch: pytest.MonkeyPatch) -> Iterator[Register]:
-    """Add metrics to those that the package brings, in the place of any added before."""
-    built_in = registry.BUILT_IN
-
-    def registered(*added: Metric) -> None:
-        monkeypatch.setattr(registry, "BUILT_IN", (*built_in, *added))
-        forget()
-
-    yield registered
-    monkeypatch.undo()
-    forget()
 
 
 @dataclass(frozen=True)
@@ -86,15 +68,14 @@ def once(tmp_path_factory: pytest.TempPathFactory, empty_store: Path, tiny_model
         looked_at.append(len(frames))
         return changes(frames)
 
-    with pytest.MonkeyPatch.context() as patched:
+    with pytest.MonkeyPatch.context() as patched, registering(folder.parent / "installed") as register:
         patched.setenv("XDG_CACHE_HOME", str(folder.parent / "cache"))
         patched.delenv("MLFLOW_TRACKING_URI", raising=False)
         patched.chdir(folder)
+        # The sweep makes its subjects itself, and what is counted is how often all that look at one compute this.
         patched.setattr(subject, "frame_changes", counted)
-        patched.setattr(registry, "BUILT_IN", (*registry.BUILT_IN, BROKEN))
-        forget()
+        register(BROKEN)
         ended = outcomes(plan_sweeps(["seed.yaml"], device="cpu"), reporter)
-    forget()
     assert [outcome.status for outcome in ended] == ["finished", "finished"]
     shutil.copytree(folder, folder.parent / "left")
     return Swept(folder, reporter.notes, looked_at)
@@ -118,6 +99,21 @@ def rescore() -> tuple[int, list[str], list[str]]:
     assert result.exception is None or isinstance(result.exception, SystemExit)
     failed = [line for line in result.stderr.splitlines() if line.startswith("failed: ")]
     return result.exit_code, result.stdout.splitlines(), failed
+
+
+@contextmanager
+def unwritten(project: Path) -> Iterator[None]:
+    """Fails where the block writes a row or a file of a run; the boards may be written."""
+    tables = ("runs", "params", "metrics", "latest_metrics", "tags")
+
+    def state() -> tuple[Any, ...]:
+        rows = [database.execute(f"select * from {table} order by 1, 2, 3").fetchall() for table in tables]
+        return rows, {path: path.stat().st_mtime_ns for path in (project / "mlruns").rglob("*")}
+
+    with closing(sqlite3.connect(project / "mlflow.db")) as database:
+        before = state()
+        yield
+        assert state() == before
 
 
 def runs() -> pd.DataFrame:
@@ -149,14 +145,13 @@ def test_the_change_from_frame_to_frame_is_computed_once_a_video(once: Swept) ->
 
 
 def test_rescore_tries_again_goes_on_after_a_failure_and_writes_only_what_changes(
-    swept: Path, tmp_path: Path, register: Register, monkeypatch: pytest.MonkeyPatch
+    swept: Path, tmp_path: Path, register: Register
 ) -> None:
     before = runs()
     problem = "no brightness: ZeroDivisionError: broken on purpose"
     told = [f"failed: seed=1 panda: {problem}", f"failed: seed=2 panda: {problem}"]
     register(BROKEN)
-    with monkeypatch.context() as patched:
-        patched.delattr(RunStore, "amend")
+    with unwritten(swept):
         assert rescore() == (1, ["0 runs scored, 2 failed"], told)
 
     measured = []
@@ -198,17 +193,15 @@ def test_a_value_that_its_new_definition_does_not_give_keeps_the_old_definition(
     assert {json.loads(tag)["brightness"] for tag in runs()["tags.cogx.metrics"]} == {"1"}
 
 
-def test_runs_that_lack_only_what_cannot_be_had_here_are_not_written_to(
-    swept: Path, register: Register, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_runs_that_lack_only_what_cannot_be_had_here_are_not_written_to(swept: Path, register: Register) -> None:
     class Unavailable(MeanMetric):
         def check(self, clip_model: str) -> None:
             raise WeightsUnavailableError(f"no weights beside {clip_model}")
 
     register(Unavailable(BRIGHTNESS, fail))
-    monkeypatch.delattr(RunStore, "amend")
 
-    assert rescore() == (2, [], [])
+    with unwritten(swept):
+        assert rescore() == (2, [], [])
 
 
 def test_runs_that_lack_nothing_since_a_metric_is_gone_are_brought_up_to_date(swept: Path) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from cogx_runs import load_runs
-from cogx_runs.metrics import registry
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.metric import MeanMetric
 from cogx_runs.tracking.store import RunStore
+from tests.support.metrics import Register
 from tests.support.sweeping import Invoke, statuses
 
 
@@ -88,39 +88,33 @@ def test_runs_are_compared_with_the_run_that_has_the_references_value_and_shares
 
 @pytest.mark.slow
 def test_a_metric_that_is_new_is_added_by_rescore_and_the_cells_are_done_again(
-    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+    invoke: Invoke, register: Register
 ) -> None:
     invoke("sweep", "seed.yaml")
     before = load_runs("exp_seed")
     card = MetricCard(name="brightness", title="brightness", definition="mean of all pixels", source="a test")
     still = MetricCard(name="still", title="still", definition="of single frames", source="a test")
-    new = (MeanMetric(card, lambda subject: subject.frames.mean()), MeanMetric(still, lambda _: 1.0, frames_needed=100))
-    monkeypatch.setattr(registry, "BUILT_IN", (*registry.BUILT_IN, *new))
-    for cached in (registry.metrics, registry.cards):
-        cached.cache_clear()
+    register(
+        MeanMetric(card, lambda subject: subject.frames.mean()), MeanMetric(still, lambda _: 1.0, frames_needed=100)
+    )
 
-    try:
-        planned = json.loads(invoke("plan", "seed.yaml", "--json").stdout)
-        assert [run["action"] for run in planned["runs"]] == ["reuse", "reuse"]
-        assert planned["advice"][-1] == {
-            "level": "note",
-            "where": "seed.yaml:name",
-            "message": "2 finished cells lack brightness, still; run `cogx-runs rescore exp_seed` first, or "
-            "each gets a second run",
-        }
-        assert invoke("rescore", "exp_seed").stdout.splitlines()[-1] == "2 runs scored"
-        runs = load_runs("exp_seed")
-        assert runs["metrics.brightness"].between(0, 255).all()
-        assert list(runs["metrics.clip_score"]) == list(before["metrics.clip_score"])
-        assert "metrics.still" not in runs or runs["metrics.still"].isna().all()
-        assert invoke("rescore", "exp_seed").stdout == "0 runs scored\n"
-        again = invoke("sweep", "seed.yaml", "--json")
-        assert statuses(again) == ["done", "done"]
-        assert "rescore" not in again.stdout
-    finally:
-        monkeypatch.undo()
-        for cached in (registry.metrics, registry.cards):
-            cached.cache_clear()
+    planned = json.loads(invoke("plan", "seed.yaml", "--json").stdout)
+    assert [run["action"] for run in planned["runs"]] == ["reuse", "reuse"]
+    assert planned["advice"][-1] == {
+        "level": "note",
+        "where": "seed.yaml:name",
+        "message": "2 finished cells lack brightness, still; run `cogx-runs rescore exp_seed` first, or "
+        "each gets a second run",
+    }
+    assert invoke("rescore", "exp_seed").stdout.splitlines()[-1] == "2 runs scored"
+    runs = load_runs("exp_seed")
+    assert runs["metrics.brightness"].between(0, 255).all()
+    assert list(runs["metrics.clip_score"]) == list(before["metrics.clip_score"])
+    assert "metrics.still" not in runs or runs["metrics.still"].isna().all()
+    assert invoke("rescore", "exp_seed").stdout == "0 runs scored\n"
+    again = invoke("sweep", "seed.yaml", "--json")
+    assert statuses(again) == ["done", "done"]
+    assert "rescore" not in again.stdout
 
 
 def test_a_model_folder_that_has_changed_since_is_used_to_rescore_what_it_made_since_and_nothing_else(

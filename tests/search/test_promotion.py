@@ -159,7 +159,7 @@ def test_all_candidates_at_the_final_steps_give_the_agreement_and_finished_ones_
 
 
 def test_a_candidate_that_cannot_be_reproduced_is_refused_and_another_device_is_warned_of(
-    candidates: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+    candidates: pd.DataFrame,
 ) -> None:
     planned = plan_promotion("exp", by="clip_score", steps=4, device="cpu")
     choice = replace(planned.choice, candidates=tuple(replace(one, device="cuda") for one in planned.choice.candidates))
@@ -171,15 +171,16 @@ def test_a_candidate_that_cannot_be_reproduced_is_refused_and_another_device_is_
     with pytest.raises(CogxError, match="--check clip_score: is the metric that chooses"):
         plan_promotion("exp", by="clip_score", steps=4, check="clip_score")
 
-    reader = "cogx_runs.search.promotion.plan.read_config"
-    monkeypatch.setattr(reader, lambda *given: read_config(*given) | {"model_revision": "old"})
+    store = RunStore()
+    for candidate in planned.choice.candidates:
+        config = read_config(store, candidate) | {"model_revision": "old"}
+        Path("config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+        store._client.log_artifact(candidate.run_id, "config.yaml")
     with pytest.raises(CogxError, match="fox .*: cannot be reproduced: model_revision was old and is now "):
         plan_promotion("exp", by="clip_score", steps=4, device="cpu")
-    store = RunStore()
     Path("config.yaml").write_text("prompt: A fox.\n", encoding="utf-8")
     for run_id in candidates["run_id"]:
         store._client.log_artifact(run_id, "config.yaml")
-    monkeypatch.setattr(reader, read_config)
     with pytest.raises(
         CogxError, match="cannot be reproduced: its config.yaml has no clip_model, dtype, height, model, "
     ):

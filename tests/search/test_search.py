@@ -53,26 +53,23 @@ def test_a_search_killed_at_any_moment_ends_with_the_trials_of_one_that_was_not_
         assert len(finished) == 12
 
 
-def test_a_trial_that_was_begun_keeps_its_values_whatever_would_be_proposed_now(
-    make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_trial_that_was_begun_keeps_its_values_whatever_would_be_proposed_now(make: Make) -> None:
     store = FakeStore()
     store.killed_after = 5  # in the first cell of the second trial
     with pytest.raises(KilledError):
         run(make(), store)
     begun = json.loads(store.runs[2].tags["cogx.trial.parameters"])
 
-    monkeypatch.setattr(
-        "cogx_runs.search.optuna.search.propose", lambda *_: {"guidance_scale": 2.0, "num_inference_steps": 50}
-    )
+    earlier_learning = make(startup_trials=1)
     store.killed_after = 4
     with pytest.raises(KilledError):
-        run(make(), store)
+        run(earlier_learning, store)
 
-    assert [dict(trial.parameters) for trial in make().known(store.history())][1:] == [
-        begun,
-        {"guidance_scale": 2.0, "num_inference_steps": 50},
-    ]
+    trials = earlier_learning.known(store.history())
+    anew = [earlier_learning.next(trials[:number], history=[]) for number in (1, 2)]
+    second, third = [dict(trial.parameters) for trial in anew if trial is not None]
+    assert second != begun
+    assert [dict(trial.parameters) for trial in trials][1:] == [begun, third]
 
 
 def test_optuna_learns_from_completed_trials_after_the_random_beginning(make: Make) -> None:

@@ -17,12 +17,11 @@ from cogx_runs.execution.outcomes import Outcome
 from cogx_runs.generation.pipeline import load_pipeline
 from cogx_runs.models.cards import ModelCard
 from cogx_runs.planning.plan import Plan
-from cogx_runs.search.threshold import ThresholdSearch, find_threshold
+from cogx_runs.search.threshold import find_threshold
 from cogx_runs.tracking.store import RunStore
 from tests.support.executors import FakeExecutor
 from tests.support.running import executor
 from tests.support.runs import make_run
-from tests.support.thresholds import GOOD, judged
 
 Quality = Callable[[int], float]
 PROMPTS = ("cat", "dog")
@@ -254,16 +253,23 @@ def test_the_command_runs_a_search_and_prints_the_curve_and_goes_on_from_there(
 
 
 def test_the_command_reports_bad_input_in_one_line_and_exits_with_1_where_nothing_is_settled(
-    study: Callable[..., Path], project: Path, monkeypatch: pytest.MonkeyPatch
+    study: Callable[..., Path], project: Path
 ) -> None:
-    study()
+    file = study(axes={"num_inference_steps": [5, 10, 25, 50]})
+    find_threshold(file, executor=Runs(cliff_at(25), fails_at=10))
 
     wrong = CliRunner().invoke(cli, ["threshold", "found.yaml", "--ladder", "5;10"])
-    unsettled = judged({20: GOOD})
-    search = ThresholdSearch("exp_found", unsettled, (50,), (20,), "1 of 4 cells at 10 steps are not finished")
-    monkeypatch.setattr("cogx_runs.search.threshold.find_threshold", lambda *_, **__: search)
     stopped = CliRunner().invoke(cli, ["threshold", "found.yaml"])
 
     assert (wrong.exit_code, wrong.stderr) == (2, "--ladder 5;10: write it as 5,10,25,50\n")
-    assert (stopped.exit_code, stopped.stderr) == (1, "1 of 4 cells at 10 steps are not finished\n")
+    assert (stopped.exit_code, stopped.stderr.splitlines()) == (
+        1,
+        [
+            "4 counts, 2 prompts, 1 seed: besides the reference 50 at most 2 counts of 2 cells are run; finished "
+            "already: 50",
+            "50 steps, the reference, is there; next is 10",
+            "watch it: cogx-runs ui exp_found",
+            "1 of 2 cells at 10 steps are not finished; --retry-failed runs the failed ones again",
+        ],
+    )
     assert stopped.stdout.endswith("Not settled: 10 would be measured next.\n")

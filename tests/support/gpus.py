@@ -1,4 +1,4 @@
-"""A GPU as NVIDIA's management library tells of one, for machines that have none."""
+"""A GPU as NVIDIA's management library tells of one, for machines that have none, and the host's memory."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +22,8 @@ class FakeGpu:
 
 PlugIn = Callable[[FakeGpu | None], None]
 """Puts a GPU into this machine, or takes the one out that it has."""
+LeaveFree = Callable[[float], None]
+"""Leaves so many GiB of the host's memory free."""
 
 
 class FakeNvmlError(Exception):
