@@ -4,7 +4,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cogx_runs.definitions.prompts import Prompt, PromptLibrary
 from cogx_runs.definitions.sweep import Sweep, load_sweeps, parameters_of
 from cogx_runs.errors import CogxError, did_you_mean
+from cogx_runs.execution.local import entered
 from cogx_runs.execution.outcomes import Outcome, OutcomeStatus
 from cogx_runs.planning.plan import Conditions, Plan
 from cogx_runs.planning.planner import Planner
@@ -100,12 +101,10 @@ def execute(
 
     Raises InputError where the plan's advice holds errors, CogxError where no cell can run.
     """
-    from cogx_runs.execution.local import LocalExecutor
-
     plan.check()
     progress = progress or SilentProgress()
     outcomes: list[Outcome] = []
-    with LocalExecutor(tracking_uri) if executor is None else nullcontext(executor) as used:
+    with entered(executor, tracking_uri) as used:
         searches = _searches(plan, tracking_uri)
         for search in searches:  # by the memory that is free before anything is loaded
             search.choose_placement()

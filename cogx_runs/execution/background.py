@@ -46,6 +46,11 @@ class Background(Generic[_T]):
         """Waits until all work is done. What it came to, errors too, is for `collect`."""
         wait(self._pending)
 
+    def discard(self) -> None:
+        """Waits until all work is done, and forgets what came of it, as an interrupted plan leaves it."""
+        self.drain()
+        self._pending.clear()
+
     def collect(self, ended: Callable[[int, _T], None]) -> None:
         """Hands on what has come of each cell's work since the last time; then raises the first error of a piece."""
         errors = []

@@ -16,6 +16,10 @@ from cogx_runs.system.hardware import Device
 class Executor(Protocol):
     """Brings a plan's cells to their end; a context manager, so that models live as long as the block."""
 
+    @property
+    def tracking_uri(self) -> str | None:
+        """The store that runs go to; None for the usual one."""
+
     def __enter__(self) -> Self: ...
 
     def __exit__(

@@ -1,18 +1,20 @@
 """Plans run on this machine, in this process, by one worker."""
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from cogx_runs.errors import CogxError
 from cogx_runs.execution.background import Background
 from cogx_runs.execution.outcomes import Outcome
 from cogx_runs.planning.plan import Plan
 from cogx_runs.progress import Progress
 from cogx_runs.system.hardware import avoid_fragmentation
+from cogx_runs.tracking.uri import tracking_uri as resolve_uri
 
 if TYPE_CHECKING:  # torch, whose allocator is set up before it is imported
-    from cogx_runs.execution.executor import CellWorker
+    from cogx_runs.execution.executor import CellWorker, Executor
     from cogx_runs.tracking.store import RunStore
 
     MakeWorker = Callable[[str, float | None, Callable[[], None]], CellWorker]
@@ -35,8 +37,8 @@ class LocalExecutor:
         """`worker` makes the worker from the store's address, the most GPU memory in GiB, and what it is to call before
         it loads weights. `overlaps` is whether the next cell is begun while a video is encoded, scored and logged; by
         default, on a GPU."""
-        self._tracking_uri = tracking_uri
-        self._given_store = store
+        self.tracking_uri = tracking_uri
+        self._store = store
         self._make_worker = worker
         self._overlaps = overlaps
         self._left = ExitStack()
@@ -64,9 +66,10 @@ class LocalExecutor:
         from cogx_runs.execution.loop import CellLoop
         from cogx_runs.tracking.store import RunStore
 
-        store = self._given_store or RunStore(self._tracking_uri)
-        worker = self._worker_for(plan, store.uri)
-        loop = CellLoop(plan, store, worker, self._background, progress, overlaps=self._overlaps)
+        self._background.discard()
+        self._store = self._store or RunStore(self.tracking_uri)
+        worker = self._worker_for(plan, self._store.uri)
+        loop = CellLoop(plan, self._store, worker, self._background, progress, overlaps=self._overlaps)
         return loop.run(fail_fast)
 
     def _worker_for(self, plan: Plan, uri: str) -> "CellWorker":
@@ -74,8 +77,27 @@ class LocalExecutor:
         from cogx_runs.execution.worker import Worker
 
         if self._worker is None or self._max_vram_gib != plan.max_vram_gib:
+            self._worker = None
             self._of_worker.close()
             make = self._make_worker or Worker
             self._worker = self._of_worker.enter_context(make(uri, plan.max_vram_gib, self._background.drain))
             self._max_vram_gib = plan.max_vram_gib
         return self._worker
+
+
+@contextmanager
+def entered(executor: "Executor | None", tracking_uri: str | None) -> "Iterator[Executor]":
+    """Gives the executor that the caller has entered, else one on this machine for as long as the block lasts.
+
+    Raises CogxError where the caller's tracks in another store than the plan was made with.
+    """
+    if executor is None:
+        with LocalExecutor(tracking_uri) as own:
+            yield own
+        return
+    if resolve_uri(executor.tracking_uri) != resolve_uri(tracking_uri):
+        raise CogxError(
+            f"tracking_uri {resolve_uri(tracking_uri)}: the executor tracks in {resolve_uri(executor.tracking_uri)}; "
+            "give both the same"
+        )
+    yield executor

@@ -107,8 +107,7 @@ class CellLoop:
             if known is not None:
                 self._outcomes[place] = known
                 continue
-            self._background.make_room()
-            self._background.collect(self._ended)
+            self._make_room()
             if fail_fast and self._has_failed:
                 self._outcomes[place] = Outcome(planned.spec, OutcomeStatus.SKIPPED)
                 continue
@@ -127,7 +126,6 @@ class CellLoop:
         run_id = self._claim(place, experiment_id)
         if run_id is None:
             return False
-        self._store.describe(run_id, known_params(spec), spec_metrics(spec))
         self._wait_for_twins(place, run_id)
         beside = tuple(self._plan.runs[other].spec.run_name for other in self._background.at_work)
         cell = ClaimedCell(spec, run_id, self._claims.holder, beside)
@@ -138,6 +136,10 @@ class CellLoop:
         return True
 
     def _claim(self, place: int, experiment_id: str) -> str | None:
+        """Creates and describes the run of a cell; None where another process has it.
+
+        Raises CogxError where the disk is full.
+        """
         planned = self._plan.runs[place]
         spec = planned.spec
         about = {
@@ -147,7 +149,10 @@ class CellLoop:
             **planned.tags,
         }
         try:
-            return self._claims.claim(experiment_id, spec, about)
+            run_id = self._claims.claim(experiment_id, spec, about)
+            if run_id is not None:
+                self._store.describe(run_id, known_params(spec), spec_metrics(spec))
+            return run_id
         except Exception as error:
             if is_disk_full(error):
                 raise CogxError(DISK_FULL) from error
@@ -178,12 +183,17 @@ class CellLoop:
             if run is not None and run.state is RunState.RUNNING and not is_of_this_host(run.tags):
                 self._ended(place, Outcome(spec, OutcomeStatus.ELSEWHERE, error="being run by another host"))
                 return
+            self._make_room()
             if self._run_cell(place, experiment_id):
                 return
             if not has_noted:
                 self._progress.note(f"waiting for another process that makes {spec.run_name}")
                 has_noted = True
             time.sleep(WAIT_S)
+
+    def _make_room(self) -> None:
+        self._background.make_room()
+        self._background.collect(self._ended)
 
     def _finish_background(self) -> None:
         self._background.drain()

@@ -64,6 +64,11 @@ class PostprocessStage:
         self._noted: set[tuple[str, str]] = set()
         """Metrics that failed, and why."""
 
+    def forget_notes(self) -> None:
+        """Has a metric that fails noted again, once, as at the beginning of a plan."""
+        with self._noting:
+            self._noted.clear()
+
     def run(
         self, cell: ClaimedCell, card: ModelCard, video: GeneratedVideo, folder: Path, progress: Progress
     ) -> Outcome:

@@ -47,11 +47,10 @@ class Session:
         self.loader.close()
 
     def prepare(self, generated: Sequence[RunSpec], card: ModelCard, progress: Progress) -> None:
-        """Loads the model of the first of the cells that are generated, and names the others to come.
+        """Loads the model of the first of the cells that are generated.
 
         Raises CogxError where it cannot be loaded.
         """
-        self.loader.expect(generated)
         self.within_memory(card, generated[0], lambda spec: self.loader.load(card, spec, progress), progress)
 
     def scorer(self, clip_model: str, progress: Progress) -> Scorer:

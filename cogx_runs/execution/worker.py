@@ -83,6 +83,8 @@ class Worker:
         """
         for clip_model in dict.fromkeys(spec.clip_model for spec in cells):
             self._session.scorer(clip_model, progress)
+        self._postprocess.forget_notes()
+        self._session.loader.expect(generated)
         if generated:
             self._session.prepare(generated, cards[generated[0].model_key], progress)
 

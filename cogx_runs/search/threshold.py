@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from cogx_runs.definitions.parameters import MATCHED
 from cogx_runs.definitions.prompts import PromptLibrary
 from cogx_runs.definitions.sweep import Sweep, load_sweeps
 from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
+from cogx_runs.execution.local import entered
 from cogx_runs.formatting import count, signed
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.registry import qualities
@@ -96,14 +97,13 @@ def find_threshold(
     differences: dict[int, npt.ArrayLike] = {}
     measured: list[int] = []
     wanted = [counts[-1], *(count for count in known if count != counts[-1])]
-    with ExitStack() as kept:
+    with entered(executor, tracking_uri) as used:
         while True:
             planned = planner.plan([sweep.model_copy(update={"axes": {**sweep.axes, STEPS: tuple(wanted)}})])
             if planned.count(Action.DONE) < len(planned.runs):
                 planned.check()
-                executor = executor or kept.enter_context(_local_executor(tracking_uri))
                 with open_progress(planned) as progress:
-                    executor.run(planned, progress)
+                    used.run(planned, progress)
             measured += [count for count in wanted if count not in known]
             frame = load_runs(sweep.name, tracking_uri=tracking_uri)
             stopped = cells.lacking(frame, wanted)
@@ -116,12 +116,6 @@ def find_threshold(
                 return ThresholdSearch(sweep.name, threshold, known, tuple(measured), stopped)
             report(_describe_round(threshold, wanted))
             wanted = [threshold.next_count]
-
-
-def _local_executor(tracking_uri: str | None) -> "Executor":
-    from cogx_runs.execution.local import LocalExecutor  # torch, which a settled search does without
-
-    return LocalExecutor(tracking_uri)
 
 
 class _Cells:

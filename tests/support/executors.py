@@ -11,6 +11,8 @@ from cogx_runs.progress import Progress
 class FakeExecutor:
     """Stands in for running: `finish` says what a plan's cells come to."""
 
+    tracking_uri: str | None = None
+
     def __enter__(self) -> Self:
         return self
 

@@ -1,7 +1,6 @@
 """Runs the finals of a promotion and compares them with their candidates."""
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +11,7 @@ from cogx_runs.analysis.promotion.finals import Comparison, Promoted, compare, p
 from cogx_runs.analysis.promotion.previews import of_newest_texts
 from cogx_runs.analysis.promotion.wording import describe_agreement, describe_comparison, describe_no_agreement
 from cogx_runs.execution.executor import Executor
+from cogx_runs.execution.local import entered
 from cogx_runs.execution.outcomes import Outcome
 from cogx_runs.progress import Progress, SilentProgress
 from cogx_runs.search.promotion.lineage import tag_finals
@@ -62,10 +62,8 @@ def carry_out(
 
     Raises InputError where the plan's advice holds errors, CogxError where no cell can run.
     """
-    from cogx_runs.execution.local import LocalExecutor
-
     planned.plan.check()
-    with LocalExecutor(tracking_uri) if executor is None else nullcontext(executor) as used:
+    with entered(executor, tracking_uri) as used:
         outcomes = used.run(planned.plan, progress or SilentProgress())
     _tag(RunStore(tracking_uri), planned, outcomes)
     choice, check = planned.choice, planned.check
