@@ -12,6 +12,8 @@ from pydantic import (
     StringConstraints,
     Tag,
     ValidationError,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 
@@ -84,6 +86,16 @@ class Sweep(Frozen):
     optuna: OptunaSearch | None = None
     overridden: frozenset[str] = frozenset()
     """Parameters of `base` that the command line sets."""
+
+    @field_validator("axes")
+    @classmethod
+    def _typed_axes(cls, axes: dict[str, tuple[Any, ...]], info: ValidationInfo) -> dict[str, tuple[Any, ...]]:
+        """Converts the values of a sweep built in Python as those of a file. Raises InputError naming every mistake."""
+        mistakes: list[Mistake] = []
+        checked = _check_axes(axes, info.data.get("file", "axes"), mistakes)
+        if mistakes:
+            raise InputError(mistakes)
+        return checked
 
     def where(self, parameter: str) -> str:
         """Returns the place that sets `parameter`, as `file:dotted.path`."""
@@ -222,7 +234,7 @@ def _check_axes(axes: Mapping[str, Any], file: str, mistakes: list[Mistake]) -> 
             mistakes.append(Mistake(where, f"unknown parameter; {_nearest_key(str(name), Parameters)}"))
         elif name not in SWEPT:
             mistakes.append(Mistake(where, "changes neither pixels nor scores, so that its cells would all be one"))
-        elif isinstance(values, list):
+        elif isinstance(values, list | tuple):
             typed = []
             for index, value in enumerate(values):
                 try:

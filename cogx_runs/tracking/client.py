@@ -45,11 +45,14 @@ class MlflowThread:
         self._thread: threading.Thread | None = None
 
     def call(self, work: Callable[[], _T]) -> _T:
-        """Returns what the work returns, or raises what it raises.
+        """Returns what the work returns, or raises what it raises. Work may make calls of its own: no call of another
+        thread falls between them.
 
         An interrupt is raised after the work has ended, a second one at once: an interrupted transaction would keep
         SQLite locked while its exception is being handled.
         """
+        if threading.current_thread() is self._thread:
+            return work()
         self._start()
         call = _Call(work, SimpleQueue())
         self._calls.put(call)
@@ -97,5 +100,5 @@ class _ThreadedClient:
 
 
 def open_client(uri: str) -> MlflowClient:
-    """Opens a client of a tracking store whose calls are all made on the one thread."""
-    return cast(MlflowClient, _ThreadedClient(MlflowClient(tracking_uri=uri)))
+    """Opens a client of a tracking store on the one thread, which also makes all its calls."""
+    return cast(MlflowClient, _ThreadedClient(MLFLOW.call(partial(MlflowClient, tracking_uri=uri))))

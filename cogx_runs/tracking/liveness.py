@@ -1,5 +1,9 @@
-"""Whether what a process has begun still has it: the process holds the lock of a file for as long as it is at it."""
+"""Whether what a process has begun still has it: the process holds the lock of a file for as long as it is at it.
 
+Where the folder of the locks is cleared while a holder lives, its file is gone, and it looks dead to others.
+"""
+
+import hashlib
 import os
 import socket
 import uuid
@@ -13,6 +17,7 @@ from cogx_runs.system.disk import cache_directory
 from cogx_runs.tracking import tags
 
 _ENDING = ".holder"
+_MACHINE_ID = Path("/etc/machine-id")
 
 
 class HeldLock:
@@ -54,19 +59,14 @@ def is_of_this_host(claimed: Mapping[str, str]) -> bool:
     return claimed.get(tags.PROCESS_HOST) == host()
 
 
-def host() -> str:
-    """Names this host and the folder of its locks: only who sees the same files can judge who holds them."""
-    identity = _folder() / "host"
-    if not identity.exists():
-        part = _folder() / f"{uuid.uuid4().hex}.part"
-        part.write_text(uuid.uuid4().hex[:12], encoding="ascii")
-        try:
-            os.link(part, identity)  # the first of several processes at once is the one that counts
-        except FileExistsError:
-            pass
-        finally:
-            part.unlink()
-    return f"{socket.gethostname()} {identity.read_text(encoding='ascii')}"
+def host(machine_id: Path = _MACHINE_ID) -> str:
+    """Names this host and the folder of its locks: only who sees the same files can judge who holds them.
+
+    It is the same after the folder was cleared: what a process that died before had claimed is still judged.
+    """
+    machine = machine_id.read_bytes().strip() if machine_id.is_file() else b""
+    identity = hashlib.sha256(machine + b"\0" + os.fsencode(_folder().resolve())).hexdigest()[:12]
+    return f"{socket.gethostname()} {identity}"
 
 
 def remove_leftovers() -> None:
@@ -87,6 +87,8 @@ def _is_held(path: Path) -> bool:
             path.unlink(missing_ok=True)
     except Timeout:
         return True
+    except FileNotFoundError:  # its folder was cleared meanwhile
+        return False
     return False
 
 

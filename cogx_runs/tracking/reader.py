@@ -10,8 +10,7 @@ from urllib.request import urlopen
 
 import mlflow.artifacts
 from filelock import FileLock
-from mlflow import MlflowClient
-from mlflow.entities import Run, ViewType
+from mlflow.entities import Experiment, Run, ViewType
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -59,7 +58,7 @@ class RunReader:
 
     def experiment_names(self) -> list[str]:
         """Lists the names of all experiments but MLflow's default one."""
-        return [experiment.name for experiment in self._client.search_experiments() if experiment.name != "Default"]
+        return [name for name in self._names().values() if name != "Default"]
 
     def experiment_tags(self, experiment_id: str) -> dict[str, str]:
         """Reads the tags of an experiment."""
@@ -119,10 +118,11 @@ class RunReader:
         return self._tracked({experiment_id: spec.sweep}, query)
 
     def open_runs(self, experiment_ids: Sequence[str] | None = None) -> Iterator[TrackedRun]:
-        """Reads the runs of these experiments, or of all, that have not ended, newest first."""
+        """Reads the runs of these experiments, or of all, that have not ended, newest first; a deleted experiment has
+        none."""
         names = self._names()
         if experiment_ids is not None:
-            names = {experiment_id: names[experiment_id] for experiment_id in experiment_ids}
+            names = {experiment_id: name for experiment_id, name in names.items() if experiment_id in experiment_ids}
         return self._tracked(names, f"{CELLS} and attributes.status = '{RunState.RUNNING}'")
 
     def last_run(self, experiment_id: str, spec: RunSpec) -> TrackedRun | None:
@@ -154,7 +154,16 @@ class RunReader:
 
     def _names(self) -> dict[str, str]:
         """Reads the name of each experiment, by its id."""
-        return {item.experiment_id: item.name for item in self._client.search_experiments()}
+        return {experiment.experiment_id: experiment.name for experiment in self._experiments()}
+
+    def _experiments(self) -> Iterator[Experiment]:
+        token = None
+        while True:
+            page = self._client.search_experiments(max_results=PAGE, page_token=token)
+            yield from page
+            token = page.token
+            if not token:
+                return
 
     def _tracked(self, names: Mapping[str, str], query: str) -> Iterator[TrackedRun]:
         """Reads the runs of these experiments, given by id with their names, that the query finds, newest first."""
@@ -210,7 +219,7 @@ def _create_sqlite(path: Path | None) -> None:
         raise CogxError(
             f"{path.parent}: cannot be written ({error.strerror}); work in another folder, or set MLFLOW_TRACKING_URI"
         ) from error
-    MlflowClient(tracking_uri=f"{SQLITE}{unfinished}").search_experiments(max_results=1)
+    open_client(f"{SQLITE}{unfinished}").search_experiments(max_results=1)
     unfinished.replace(path)
 
 

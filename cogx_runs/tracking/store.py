@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -15,6 +16,7 @@ from cogx_runs.definitions.ranges import Direction, OptunaSearch
 from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.errors import CogxError, first_line
 from cogx_runs.metrics.registry import aim, cards
+from cogx_runs.tracking.client import MLFLOW
 from cogx_runs.tracking.reader import CELLS, RunReader
 from cogx_runs.tracking.run import RunState
 from cogx_runs.tracking.tags import AXES, KIND, LATENTS, LATENTS_KEPT, OBJECTIVES, QUESTION, REPORT_KIND, SWEEP_FILE
@@ -117,7 +119,10 @@ class RunStore(RunReader):
         self._client.set_terminated(run_id, status.value)
 
     def kill(self, run_id: str) -> None:
-        """Ends a run as KILLED, unless it has ended."""
+        """Ends a run as KILLED, unless it has ended, by a call of another thread at the last moment too."""
+        MLFLOW.call(partial(self._kill_open, run_id))
+
+    def _kill_open(self, run_id: str) -> None:
         if self._client.get_run(run_id).info.status == RunState.RUNNING:
             self._client.set_terminated(run_id, RunState.KILLED.value)
 

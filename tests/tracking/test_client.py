@@ -5,11 +5,14 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType
 
 import pytest
+from sqlalchemy import Engine, event
 
 from cogx_runs.tracking.client import MLFLOW
+from cogx_runs.tracking.store import RunStore
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +36,7 @@ def interrupting(
 
     def work() -> None:
         for number in range(times):
+            time.sleep(0.2)  # the main thread waits by then: a signal just before its wait would not end it
             os.kill(os.getpid(), signal.SIGINT)
             while len(handled) == number:
                 time.sleep(0.01)
@@ -53,6 +57,25 @@ def test_all_calls_are_made_on_one_thread_whoever_makes_them() -> None:
 
     assert {*threads} == {MLFLOW.call(threading.current_thread)}
     assert threads[0].name == "mlflow"
+
+
+def test_work_of_the_thread_makes_calls_of_its_own() -> None:
+    assert MLFLOW.call(lambda: MLFLOW.call(threading.current_thread)) == MLFLOW.call(threading.current_thread)
+
+
+def test_a_store_is_created_and_opened_on_the_thread(project: Path) -> None:
+    threads = set()
+
+    def note(*connection: object) -> None:
+        threads.add(threading.current_thread().name)
+
+    event.listen(Engine, "connect", note)
+    try:
+        RunStore()
+    finally:
+        event.remove(Engine, "connect", note)
+
+    assert threads == {"mlflow"}
 
 
 def test_what_a_call_raises_is_raised_where_it_was_asked_for() -> None:

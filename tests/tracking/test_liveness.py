@@ -1,5 +1,6 @@
 """Locks that tell who lives."""
 
+import shutil
 import socket
 from pathlib import Path
 
@@ -43,10 +44,26 @@ def test_who_sees_other_files_judges_nobody(tmp_path: Path, monkeypatch: pytest.
     assert is_alive(claimed)
 
 
-def test_this_host_has_one_name() -> None:
+def test_a_holder_of_before_the_cache_was_cleared_is_of_this_host_and_gone() -> None:
+    with HeldLock() as held:
+        claimed = held.tags
+    shutil.rmtree(cache_directory())
+
+    assert is_of_this_host(claimed)
+    assert not is_alive(claimed)
+
+
+def test_this_host_has_one_name_without_a_file_of_its_own() -> None:
     assert host() == host()
     assert host().startswith(f"{socket.gethostname()} ")
-    assert [path.name for path in (cache_directory() / "locks").iterdir()] == ["host"]
+    assert list((cache_directory() / "locks").iterdir()) == []
+
+
+def test_hosts_of_one_name_are_told_apart_by_their_machine_id(tmp_path: Path) -> None:
+    (tmp_path / "one").write_text("a1\n", encoding="ascii")
+    (tmp_path / "other").write_text("b2\n", encoding="ascii")
+
+    assert len({host(tmp_path / name) for name in ("one", "other", "none")}) == 3
 
 
 def test_a_claim_without_a_lock_is_of_an_earlier_version_where_it_is_of_this_host() -> None:

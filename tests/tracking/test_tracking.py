@@ -1,6 +1,10 @@
 """The store, on a real SQLite file."""
 
 import json
+import sqlite3
+import threading
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -8,6 +12,7 @@ from mlflow import MlflowClient
 from mlflow.entities import RunInfo
 
 from cogx_runs.errors import CogxError
+from cogx_runs.tracking.client import MLFLOW, open_client
 from cogx_runs.tracking.record import known_params
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.tracking.uri import tracking_uri
@@ -112,6 +117,43 @@ def test_a_store_that_is_no_database_is_one_line(tmp_path: Path) -> None:
         RunStore(f"sqlite:///{tmp_path}/mlflow.db")
 
 
+def test_an_experiment_beyond_the_first_page_is_found_by_id_and_by_name(store: RunStore) -> None:
+    experiment = store.open_experiment(SWEEP)
+    run_id = claim(store, experiment, SPEC)
+    _create_later(1001)
+
+    assert [run.run_id for run in store.open_runs([experiment])] == [run_id]
+    assert [run.run_id for run in store.runs()] == [run_id]
+    assert len(store.experiment_names()) == 1002
+
+
+def test_a_deleted_experiment_has_no_open_runs(store: RunStore) -> None:
+    experiment = store.open_experiment(SWEEP)
+    claim(store, experiment, SPEC)
+    MlflowClient(tracking_uri()).delete_experiment(experiment)
+
+    assert list(store.open_runs([experiment])) == []
+
+
+def test_a_run_that_another_thread_finishes_meanwhile_is_not_killed(store: RunStore) -> None:
+    run_id = claim(store, store.open_experiment(SWEEP), SPEC)
+    gate = threading.Event()
+    client = open_client(store.uri)
+    threads = [
+        threading.Thread(target=MLFLOW.call, args=[gate.wait]),
+        threading.Thread(target=store.kill, args=[run_id]),
+        threading.Thread(target=client.set_terminated, args=[run_id, "FINISHED"]),
+    ]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.2)  # until its first call waits for its turn
+    gate.set()
+    for thread in threads:
+        thread.join()
+
+    assert _info(run_id).status == "FINISHED"
+
+
 def test_of_several_finished_runs_the_generated_one_is_found_not_the_reused(store: RunStore, tmp_path: Path) -> None:
     made = claim(store, store.open_experiment(SWEEP), SPEC)
     other = SWEEP.model_copy(update={"name": "exp2"})
@@ -138,6 +180,19 @@ def test_latents_are_found_once_they_are_whole_however_their_run_ends(store: Run
     assert found is not None
     assert (found.run_id, found.state, found.metrics) == (made, "KILLED", {"denoise_s": 2.0})
     assert store.download(made, "latents.safetensors", tmp_path / "copy").read_bytes() == b"latents"
+
+
+def _create_later(count: int) -> None:
+    """As many experiments more, later than the only one, by copies of its row."""
+    with closing(sqlite3.connect("mlflow.db")) as database, database:
+        names = [row[1] for row in database.execute("PRAGMA table_info(experiments)")]
+        columns = ", ".join(set(names) - {"experiment_id", "name", "creation_time", "last_update_time"})
+        database.execute(
+            f"""INSERT INTO experiments (name, creation_time, last_update_time, {columns})
+            WITH RECURSIVE numbers(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < {count})
+            SELECT 'later' || i, creation_time + i, last_update_time + i, {columns}
+            FROM experiments JOIN numbers WHERE name = 'exp'"""
+        )
 
 
 def _info(run_id: str) -> RunInfo:
