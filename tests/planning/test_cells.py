@@ -118,7 +118,10 @@ def test_a_draw_from_a_grid_of_a_million_cells_costs_no_more_than_its_cells() ->
 
 
 def test_a_grid_too_large_to_draw_from_is_refused() -> None:
-    axes = {axis: tuple(range(10_000)) for axis in ("seed", "fps", "num_frames", "height", "width")}
+    axes: dict[str, tuple[float, ...]] = {
+        axis: tuple(range(16, 10_016)) for axis in ("seed", "num_frames", "height", "width")
+    }
+    axes["guidance_scale"] = tuple(number / 100 for number in range(10_000))
 
     with pytest.raises(InputError) as caught:
         resolve(make_sweep(axes, "random", random=RandomDraw(count=4)))
