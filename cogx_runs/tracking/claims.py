@@ -85,7 +85,7 @@ class Claims:
                     self._store.kill(run.run_id)
 
     def is_being_made(self, run_id: str) -> bool:
-        """Whether a run of somebody else that was begun before this one is making the same pixels."""
+        """Tells whether another holder's run that was begun before this one generates the same pixels."""
         runs = list(self._store.open_runs())
         own = next((run for run in runs if run.run_id == run_id), None)
         if own is None:
@@ -95,8 +95,7 @@ class Claims:
 
 
 def is_device_shared(store: RunReader, device_id: str, holder: str) -> bool:
-    """Whether somebody else than this holder has a run under way on this device of this host, as far as the store
-    knows."""
+    """Tells whether another holder has an open run on this device of this host, as far as the store knows."""
     alike = (run for run in store.open_runs() if run.tags.get(tags.DEVICE_ID) == device_id)
     return any(is_of_this_host(run.tags) for run in _of_others(alike, holder))
 

@@ -45,7 +45,7 @@ class HeldLock:
 
 
 def is_alive(claimed: Mapping[str, str]) -> bool:
-    """Whether the holder with whose tags something was claimed still has it; that of another host is taken to.
+    """Tells whether the holder of a claim still has it, by the claim's tags; that of another host is taken to.
 
     What was claimed on this host without a lock is of an earlier version, and its process is taken to have ended.
     """
@@ -55,7 +55,7 @@ def is_alive(claimed: Mapping[str, str]) -> bool:
 
 
 def is_of_this_host(claimed: Mapping[str, str]) -> bool:
-    """Whether something was claimed where this process can see whether its holder lives."""
+    """Tells whether a claim, by its tags, was made where this process can see whether the holder lives."""
     return claimed.get(tags.PROCESS_HOST) == host()
 
 
