@@ -24,7 +24,7 @@ from cogx_runs.tracking.columns import (
 )
 from cogx_runs.tracking.experiments import experiments_of
 from cogx_runs.tracking.reader import RunReader
-from cogx_runs.tracking.uri import store_exists
+from cogx_runs.tracking.uri import require_store
 
 _PANDAS_TYPES: dict[Any, str] = {int: "Int64", float: "Float64", bool: "boolean"}
 LOGGED = frozenset(PARAM_FIELDS)
@@ -54,8 +54,7 @@ def load_runs(
     `status=FINISHED`, all of which must hold; `sort` is a column, with a `-` in front for descending. Columns may be
     named without their prefix. Raises CogxError for a sweep or column that is not there.
     """
-    if not store_exists(tracking_uri):
-        raise CogxError("no runs yet: there is no tracking store here; `cogx-runs sweep FILE` creates one")
+    require_store(tracking_uri)
     store = RunReader(tracking_uri)
     names = None if sweep is None else experiments_of(sweep, store)
     frame = _typed(pd.DataFrame.from_records(store.rows(names)))

@@ -27,10 +27,6 @@ from cogx_runs.tracking.store import RunStore
 _T = TypeVar("_T")
 
 
-def _nothing() -> None:
-    """Does nothing."""
-
-
 class Worker:
     """Takes claimed cells to their end on one device; a context manager that frees what is loaded.
 
@@ -41,7 +37,7 @@ class Worker:
         self,
         tracking_uri: str | None = None,
         max_vram_gib: float | None = None,
-        before_loading: Callable[[], None] = _nothing,
+        before_loading: Callable[[], None] = lambda: None,
         *,
         store: RunStore | None = None,
         session: Callable[[float | None, Callable[[], None]], Session] = Session,

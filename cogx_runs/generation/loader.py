@@ -16,17 +16,13 @@ from cogx_runs.models.weights import weights_sha256
 from cogx_runs.progress import Progress
 
 
-def _nothing() -> None:
-    """Does nothing."""
-
-
 class Loader:
     """Keeps a pipeline, or a VAE alone, for as long as the cells fit it, and frees it before it loads another."""
 
     def __init__(
         self,
         max_vram_gib: float | None = None,
-        before_loading: Callable[[], None] = _nothing,
+        before_loading: Callable[[], None] = lambda: None,
         *,
         load_pipeline: Callable[[ModelCard, RunSpec], CogVideoXPipeline] = load_pipeline,
         texts: Callable[[float | None], TextEncoding] = TextEncoding,

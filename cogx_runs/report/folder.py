@@ -26,7 +26,7 @@ from cogx_runs.tracking.experiments import experiments_of
 from cogx_runs.tracking.run import TrackedRun
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.tracking.tags import AXES, OBJECTIVES, QUESTION
-from cogx_runs.tracking.uri import store_exists
+from cogx_runs.tracking.uri import require_store
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,7 @@ def write_report(
     """
     directory = Path(directory)
     create_folder(directory)
-    if not store_exists(tracking_uri):
-        raise CogxError("no runs yet: there is no tracking store here; `cogx-runs sweep FILE` makes one")
+    require_store(tracking_uri)
     store = RunStore(tracking_uri)
     names = list(dict.fromkeys(name for sweep in sweeps for name in experiments_of(sweep, store)))
     identity = report_id(names)

@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from cogx_runs.errors import CogxError
+
 SQLITE = "sqlite:///"
 DEFAULT_URI = "sqlite:///mlflow.db"
 
@@ -34,3 +36,9 @@ def store_exists(uri: str | None = None) -> bool:
     """Checks whether a store exists, since opening a missing SQLite store would create it."""
     path = sqlite_path(tracking_uri(uri))
     return path is None or path.is_file()
+
+
+def require_store(uri: str | None = None) -> None:
+    """Raises CogxError where there is no store to read; none is created."""
+    if not store_exists(uri):
+        raise CogxError("no runs yet: there is no tracking store here; `cogx-runs sweep FILE` creates one")

@@ -26,7 +26,7 @@ from cogx_runs.search.promotion.lineage import lineage
 from cogx_runs.tracking.experiments import experiments_of
 from cogx_runs.tracking.reader import RunReader
 from cogx_runs.tracking.tags import AXES, QUESTION, SWEEP_FILE
-from cogx_runs.tracking.uri import store_exists
+from cogx_runs.tracking.uri import require_store
 
 
 @dataclass(frozen=True)
@@ -65,8 +65,7 @@ def plan_promotion(
     parameters_of({STEPS: steps})
     if top is not None and top < 1:
         raise CogxError(f"--top {top}: must be 1 or more, or all")
-    if not store_exists(tracking_uri):
-        raise CogxError("no runs yet: there is no tracking store here; `cogx-runs sweep FILE` creates one")
+    require_store(tracking_uri)
     store = RunReader(tracking_uri)
     experiments = experiments_of(sweep, store)
     if len(experiments) > 1:
