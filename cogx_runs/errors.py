@@ -15,6 +15,14 @@ class WeightsUnavailableError(CogxError):
     """Weights that are neither on this machine nor can be downloaded; work that does not need them can go on."""
 
 
+class StoreError(CogxError):
+    """What the tracking store refuses or fails at; the message names its address."""
+
+
+class StoreUnavailableError(StoreError):
+    """A tracking store that does not answer; the same call may succeed later."""
+
+
 class DegenerateError(CogxError):
     """A video that is noise, flat or not finite; `kind` and `reason` are written into the tags of its run."""
 

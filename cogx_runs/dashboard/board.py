@@ -8,16 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
-from mlflow.exceptions import MlflowException
-from sqlalchemy.exc import SQLAlchemyError
-
 from cogx_runs.analysis.cells import run_of_each_cell
 from cogx_runs.analysis.trials import TrackedTrial, searches_of
 from cogx_runs.dashboard.notes import escaped, experiment_note
 from cogx_runs.dashboard.server import comparison, running
 from cogx_runs.dashboard.view import MARKS, TABLE, RunFilter, ViewContent, chosen_key, page, view_tags
 from cogx_runs.definitions.ranges import Direction
-from cogx_runs.errors import CogxError, did_you_mean, first_line
+from cogx_runs.errors import CogxError, StoreError, did_you_mean, first_line
 from cogx_runs.tracking.artifacts import REPORT
 from cogx_runs.tracking.columns import axis_metric
 from cogx_runs.tracking.run import TrackedRun
@@ -44,7 +41,7 @@ def show(store: RunStore, name: str, only: RunFilter) -> str:
     """
     try:
         return refresh(store, name, only)
-    except (MlflowException, SQLAlchemyError, OSError) as error:
+    except (StoreError, OSError) as error:
         experiment_id = store.experiment_id(name)
         if not any(key.endswith(f".{only.key}") for key in store.experiment_tags(experiment_id)):
             raise CogxError(f"the view of {name} cannot be written: {first_line(error)}") from error

@@ -1,4 +1,7 @@
-"""MLflow's client on a thread of its own: an interrupt falls into the wait for a call, never into its transaction."""
+"""MLflow's client on a thread of its own: an interrupt falls into the wait for a call, never into its transaction.
+
+What MLflow raises becomes the project's own errors here, and only here.
+"""
 
 import threading
 from collections.abc import Callable
@@ -8,6 +11,11 @@ from queue import SimpleQueue
 from typing import Any, TypeVar, cast
 
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
+
+from cogx_runs.errors import StoreError, StoreUnavailableError, first_line
+from cogx_runs.tracking.uri import sqlite_path, without_password
 
 _T = TypeVar("_T")
 
@@ -85,20 +93,54 @@ MLFLOW = MlflowThread()
 
 
 class _ThreadedClient:
-    """Has every method of a client called on the thread."""
+    """Has every method of a client called on the thread, and turns what it raises into the project's errors."""
 
-    def __init__(self, client: MlflowClient) -> None:
+    def __init__(self, client: MlflowClient, uri: str) -> None:
         self._client = client
+        self._uri = uri
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._client, name)
 
         def called(*arguments: Any, **options: Any) -> Any:
-            return MLFLOW.call(partial(method, *arguments, **options))
+            return call_store(self._uri, partial(method, *arguments, **options))
 
         return called
 
 
 def open_client(uri: str) -> MlflowClient:
-    """Opens a client of a tracking store on the one thread, which also makes all its calls."""
-    return cast(MlflowClient, _ThreadedClient(MLFLOW.call(partial(MlflowClient, tracking_uri=uri))))
+    """Opens a client of a tracking store on the one thread, which also makes all its calls.
+
+    Every call raises StoreError for what the store refuses, StoreUnavailableError where it does not answer.
+    """
+    return cast(MlflowClient, _ThreadedClient(call_store(uri, partial(MlflowClient, tracking_uri=uri)), uri))
+
+
+def call_store(uri: str, work: Callable[[], _T]) -> _T:
+    """Returns what a piece of work on the thread returns.
+
+    Raises StoreError for what the store at `uri` refuses, StoreUnavailableError where it does not answer.
+    """
+    try:
+        return MLFLOW.call(work)
+    except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
+        found = _store_error(error, uri)
+        if found is None:
+            raise
+        raise found from error
+
+
+_UNANSWERED = frozenset({"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED"})
+"""MLflow's codes for a server that is away, that fails, or whose database does."""
+_OUR_MISTAKES = frozenset({"INVALID_PARAMETER_VALUE", "RESOURCE_ALREADY_EXISTS"})
+
+
+def _store_error(error: Exception, uri: str) -> StoreError | None:
+    """The project's error for one of MLflow's; None for a mistake of the caller's, which keeps its traceback."""
+    if isinstance(error, MlflowException) and error.error_code in _OUR_MISTAKES:
+        return None
+    message = f"tracking store {without_password(uri)}: {first_line(error)}"
+    is_unanswered = isinstance(error, ConnectionError | TimeoutError) or (
+        isinstance(error, MlflowException) and error.error_code in _UNANSWERED
+    )
+    return StoreUnavailableError(message) if is_unanswered and sqlite_path(uri) is None else StoreError(message)

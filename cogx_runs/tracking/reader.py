@@ -11,16 +11,14 @@ from urllib.request import urlopen
 import mlflow.artifacts
 from filelock import FileLock
 from mlflow.entities import Experiment, Run, ViewType
-from mlflow.exceptions import MlflowException
-from sqlalchemy.exc import SQLAlchemyError
 
 from cogx_runs.definitions.spec import RunSpec
-from cogx_runs.errors import CogxError, did_you_mean, first_line
+from cogx_runs.errors import CogxError, StoreError, StoreUnavailableError, did_you_mean, first_line
 from cogx_runs.system.disk import cache_directory
 from cogx_runs.tracking import columns, tags
-from cogx_runs.tracking.client import MLFLOW, open_client
+from cogx_runs.tracking.client import call_store, open_client
 from cogx_runs.tracking.run import RunState, TrackedRun
-from cogx_runs.tracking.uri import SQLITE, is_server, sqlite_path, tracking_uri
+from cogx_runs.tracking.uri import SQLITE, is_server, sqlite_path, tracking_uri, without_password
 
 CELLS = f"{columns.quoted(columns.tag_column(tags.KIND))} = '{tags.CELL_KIND}'"
 """MLflow's filter for the runs of cells, which leaves out reports."""
@@ -46,8 +44,8 @@ class RunReader:
                 _create_sqlite(sqlite_path(self.uri))
                 self._client = open_client(self.uri)
                 self._client.search_experiments(max_results=1)
-        except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
-            raise CogxError(f"tracking store {self.uri}: {first_line(error)}") from error
+        except OSError as error:
+            raise StoreUnavailableError(f"tracking store {without_password(self.uri)}: {first_line(error)}") from error
 
     def experiment_id(self, name: str) -> str:
         """Looks up the id of an experiment. Raises CogxError with the nearest name where there is none."""
@@ -147,9 +145,11 @@ class RunReader:
             tracking_uri=self.uri,
         )
         try:
-            path = MLFLOW.call(copy)
-        except (MlflowException, OSError) as error:
-            raise CogxError(f"run {run_id}: artifact {artifact or 'folder'} cannot be read: {error}") from error
+            path = call_store(self.uri, copy)
+        except StoreUnavailableError:
+            raise
+        except StoreError as error:
+            raise StoreError(f"run {run_id}: artifact {artifact or 'folder'} cannot be read: {error}") from error
         return Path(path)
 
     def _names(self) -> dict[str, str]:

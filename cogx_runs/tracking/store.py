@@ -10,11 +10,10 @@ from types import MappingProxyType
 from typing import Any
 
 from mlflow.entities import Metric, Param, RunTag
-from mlflow.exceptions import MlflowException
 
 from cogx_runs.definitions.ranges import Direction, OptunaSearch
 from cogx_runs.definitions.sweep import Sweep
-from cogx_runs.errors import CogxError, first_line
+from cogx_runs.errors import CogxError, StoreError
 from cogx_runs.metrics.registry import aim, cards
 from cogx_runs.tracking.client import MLFLOW
 from cogx_runs.tracking.reader import CELLS, RunReader
@@ -175,8 +174,8 @@ class RunStore(RunReader):
                 run_id = self.create_run(experiment_id, "report", {KIND: REPORT_KIND})
         try:
             self._client.log_artifact(run_id, str(page))
-        except (MlflowException, OSError) as error:
-            raise CogxError(f"{page}: written, but MLflow cannot keep it: {first_line(error)}") from error
+        except StoreError as error:
+            raise StoreError(f"{page}: written, but MLflow cannot keep it: {error}") from error
         finally:
             self._client.set_terminated(run_id, RunState.FINISHED.value)
         return run_id

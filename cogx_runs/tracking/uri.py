@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from cogx_runs.errors import CogxError
 
@@ -30,6 +31,13 @@ def sqlite_path(uri: str) -> Path | None:
     if not uri.startswith(SQLITE):
         return None
     return Path(uri.removeprefix(SQLITE).partition("?")[0]).absolute()
+
+
+def without_password(uri: str) -> str:
+    """Returns the address of a store as it may be shown and kept: without the user's name and password."""
+    parts = urlsplit(uri)
+    host = parts.netloc.rpartition("@")[2]
+    return uri if host == parts.netloc else parts._replace(netloc=host).geturl()
 
 
 def store_exists(uri: str | None = None) -> bool:

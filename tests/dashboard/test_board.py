@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
 
 from cogx_runs.dashboard.board import Boards, refresh, show
 from cogx_runs.dashboard.notes import LIMIT, RUN_LIMIT, escaped, run_note
@@ -19,7 +18,7 @@ from cogx_runs.definitions.parameters import Parameters
 from cogx_runs.definitions.ranges import OptunaSearch
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.definitions.sweep import Sweep
-from cogx_runs.errors import CogxError
+from cogx_runs.errors import CogxError, StoreError
 from cogx_runs.tracking.record import known_params, spec_metrics
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.tracking.tags import MLFLOW_NOTE
@@ -257,10 +256,10 @@ class RefusingStore(RunStore):
     """Takes no tag of an experiment and no step."""
 
     def tag_experiment(self, *_: Any) -> None:
-        raise MlflowException("no space\nat all")
+        raise StoreError("no space\nat all")
 
     def log_step(self, *_: Any) -> None:
-        raise MlflowException("no space\nat all")
+        raise StoreError("no space\nat all")
 
 
 def test_a_board_that_cannot_be_written_stops_nothing_and_is_told_at_the_end(project: Path) -> None:
