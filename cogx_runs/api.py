@@ -56,7 +56,7 @@ def plan_sweeps(
     for sweep in sweeps:
         if sweep.optuna is not None:
             plan = add_search(plan, Search(sweep, planner), history, retry_failed)
-    return planner.with_rescoring(replace(plan, sweeps=tuple(sweeps)), history)
+    return planner.with_store_advice(replace(plan, sweeps=tuple(sweeps)), history)
 
 
 def run_sweeps(

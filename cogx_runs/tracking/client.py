@@ -15,6 +15,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from cogx_runs.errors import StoreError, StoreUnavailableError, first_line
+from cogx_runs.tracking.sqlite_file import advice_on_damage
 from cogx_runs.tracking.uri import sqlite_path, without_password
 
 _T = TypeVar("_T")
@@ -139,8 +140,10 @@ def _store_error(error: Exception, uri: str) -> StoreError | None:
     """The project's error for one of MLflow's; None for a mistake of the caller's, which keeps its traceback."""
     if isinstance(error, MlflowException) and error.error_code in _OUR_MISTAKES:
         return None
-    message = f"tracking store {without_password(uri)}: {first_line(error)}"
+    path = sqlite_path(uri)
+    advice = "" if path is None else advice_on_damage(str(error), path)
+    message = f"tracking store {without_password(uri)}: {first_line(error)}{advice}"
     is_unanswered = isinstance(error, ConnectionError | TimeoutError) or (
         isinstance(error, MlflowException) and error.error_code in _UNANSWERED
     )
-    return StoreUnavailableError(message) if is_unanswered and sqlite_path(uri) is None else StoreError(message)
+    return StoreUnavailableError(message) if is_unanswered and path is None else StoreError(message)

@@ -1,6 +1,5 @@
 """The plan of a promotion: the best candidates at few steps, and their cells at more."""
 
-import json
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +24,7 @@ from cogx_runs.search.promotion.configuration import (
 from cogx_runs.search.promotion.lineage import lineage
 from cogx_runs.tracking.experiments import experiments_of
 from cogx_runs.tracking.reader import RunReader
-from cogx_runs.tracking.tags import AXES, QUESTION, SWEEP_FILE
+from cogx_runs.tracking.tags import AXES, QUESTION, SWEEP_FILE, texts_tag
 from cogx_runs.tracking.uri import require_store
 
 
@@ -87,7 +86,7 @@ def _plan(
     """Plans the chosen candidates at the final step count as one sweep, with their lineage in tags."""
     configs = {one.run_id: read_config(store, one) for one in choice.promoted}
     tags = store.experiment_tags(store.experiment_id(experiment))
-    axes = list(dict.fromkeys([*json.loads(tags.get(AXES, "{}")), STEPS]))
+    axes = list(dict.fromkeys([*texts_tag(tags, AXES), STEPS]))
     cells = [final_cell(experiment, configs[one.run_id], choice.steps, axes) for one in choice.promoted]
     with tempfile.TemporaryDirectory(prefix="cogx-runs-") as folder:  # the library's own texts may have changed since
         for config in configs.values():
