@@ -1,14 +1,19 @@
-"""The errors that cogx-runs raises on purpose."""
+"""The errors that cogx-runs raises on purpose. None of them shows a credential."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
+
+from cogx_runs.credentials import without_credentials
 
 MANY_NAMES = 30
 
 
 class CogxError(Exception):
     """An error that the user can mend; the message is one clear line: what is wrong, where, and what to do instead."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(without_credentials(message))
 
 
 class WeightsUnavailableError(CogxError):
@@ -46,7 +51,7 @@ class InputError(CogxError):
     """Invalid input, with all its mistakes at once."""
 
     def __init__(self, mistakes: Iterable[Mistake]) -> None:
-        self.mistakes = tuple(mistakes)
+        self.mistakes = tuple(replace(mistake, message=without_credentials(mistake.message)) for mistake in mistakes)
         super().__init__("\n".join(f"{mistake.where}: {mistake.message}" for mistake in self.mistakes))
 
     @classmethod
@@ -67,5 +72,5 @@ def did_you_mean(wrong: str, valid: Iterable[str]) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Returns the first line of an error's message, or the name of its type where the message is empty."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """Returns the first line of an error's message, or the name of its type where that is empty. No credential."""
+    return without_credentials((str(error).strip().splitlines() or [type(error).__name__])[0])

@@ -3,9 +3,12 @@
 Nothing is imported from here but `main`, by the installed command. Only this room imports click and rich.
 """
 
+import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable
+from types import TracebackType
 from typing import Any, cast
 
 import click
@@ -15,6 +18,7 @@ from cogx_runs.cli.report import report
 from cogx_runs.cli.results import export, rescore, runs, ui
 from cogx_runs.cli.setup import doctor, init
 from cogx_runs.cli.threshold import threshold
+from cogx_runs.credentials import without_credentials
 from cogx_runs.errors import CogxError, InputError
 from cogx_runs.system.signals import install
 
@@ -53,7 +57,7 @@ def cli() -> None:
 
 _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # it logs what it then raises too
     "TRANSFORMERS_VERBOSITY": "error",
     "DIFFUSERS_VERBOSITY": "error",
     "TOKENIZERS_PARALLELISM": "false",
@@ -63,7 +67,19 @@ for _command in (init, plan, sweep, threshold, generate, promote, runs, rescore,
     cli.add_command(_command)
 
 
+_LOGGED_AND_RAISED = ("urllib3", "sqlalchemy")
+"""Libraries that log what they then raise, in many lines."""
+
+
+def _print_traceback(kind: type[BaseException], error: BaseException, found: TracebackType | None) -> None:
+    """Prints the traceback of an unexpected error, without the credentials that a library's message may hold."""
+    click.echo(without_credentials("".join(traceback.format_exception(kind, error, found))), err=True, nl=False)
+
+
 def main() -> None:
     """Runs the command line: the entry point `cogx-runs`."""
+    sys.excepthook = _print_traceback
+    for name in _LOGGED_AND_RAISED:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     install()
     cast(Callable[[], None], cli)()

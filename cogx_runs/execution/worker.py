@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
+from cogx_runs.credentials import without_credentials
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import CogxError, first_line
 from cogx_runs.execution.cell import ClaimedCell
@@ -128,7 +129,7 @@ class Worker:
         except Exception as error:
             if is_disk_full(error):
                 raise CogxError(DISK_FULL) from error
-            (folder / artifacts.TRACEBACK).write_text(traceback.format_exc(), encoding="utf-8")
+            (folder / artifacts.TRACEBACK).write_text(without_credentials(traceback.format_exc()), encoding="utf-8")
             values, about = spec_metrics(cell.spec), failure_tags(error)
             self._store.finish(cell.run_id, folder, params(cell.spec), values, about, status=RunState.FAILED)
             return Outcome(cell.spec, OutcomeStatus.FAILED, cell.run_id, error=first_line(error))

@@ -14,7 +14,8 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
-from cogx_runs.errors import StoreError, StoreUnavailableError, first_line
+from cogx_runs.errors import StoreError, StoreUnavailableError
+from cogx_runs.tracking.answers import is_unanswered, refusal, told
 from cogx_runs.tracking.sqlite_file import advice_on_damage
 from cogx_runs.tracking.uri import sqlite_path, without_password
 
@@ -138,12 +139,17 @@ _OUR_MISTAKES = frozenset({"INVALID_PARAMETER_VALUE", "RESOURCE_ALREADY_EXISTS"}
 
 def _store_error(error: Exception, uri: str) -> StoreError | None:
     """The project's error for one of MLflow's; None for a mistake of the caller's, which keeps its traceback."""
+    refused = refusal(error)
+    if refused is not None:
+        return StoreError(f"tracking store {without_password(uri)}: {refused}")
     if isinstance(error, MlflowException) and error.error_code in _OUR_MISTAKES:
         return None
     path = sqlite_path(uri)
     advice = "" if path is None else advice_on_damage(str(error), path)
-    message = f"tracking store {without_password(uri)}: {first_line(error)}{advice}"
-    is_unanswered = isinstance(error, ConnectionError | TimeoutError) or (
-        isinstance(error, MlflowException) and error.error_code in _UNANSWERED
+    message = f"tracking store {without_password(uri)}: {told(error)}{advice}"
+    is_away = (
+        isinstance(error, ConnectionError | TimeoutError)
+        or is_unanswered(error)
+        or (isinstance(error, MlflowException) and error.error_code in _UNANSWERED)
     )
-    return StoreUnavailableError(message) if is_unanswered and path is None else StoreError(message)
+    return StoreUnavailableError(message) if is_away and path is None else StoreError(message)
