@@ -51,7 +51,12 @@ def is_alive(claimed: Mapping[str, str]) -> bool:
     """
     if tags.PROCESS_LOCK not in claimed:
         return claimed.get(tags.PROCESS_HOST, "").split(" ")[0] != socket.gethostname()
-    return not is_of_this_host(claimed) or _is_held(_path(claimed[tags.PROCESS_LOCK]))
+    return not is_of_this_host(claimed) or is_held(claimed[tags.PROCESS_LOCK])
+
+
+def is_held(name: str) -> bool:
+    """Tells whether the lock of this name is held, by a process that sees the same folder of locks."""
+    return _is_held(_path(name))
 
 
 def is_of_this_host(claimed: Mapping[str, str]) -> bool:
