@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from cogx_runs.dashboard.board import Boards
-from cogx_runs.errors import CogxError, StoreError, StoreUnavailableError
+from cogx_runs.errors import CogxError, StoreUnavailableError
 from cogx_runs.execution.background import Background
 from cogx_runs.execution.cell import ClaimedCell
 from cogx_runs.execution.executor import CellWorker
@@ -24,7 +24,7 @@ from cogx_runs.system.disk import DISK_FULL, check_disk, is_disk_full
 from cogx_runs.tracking import tags
 from cogx_runs.tracking.claims import Claim, Claims
 from cogx_runs.tracking.client import MLFLOW, if_answered
-from cogx_runs.tracking.delivery import deliver_left_behind
+from cogx_runs.tracking.delivery import deliver_left_behind, telling_what_is_kept
 from cogx_runs.tracking.liveness import is_of_this_host
 from cogx_runs.tracking.record import command, known_params, spec_metrics
 from cogx_runs.tracking.run import RunState
@@ -61,7 +61,7 @@ class CellLoop:
         self._overlaps = any(spec.device == "cuda" for spec in self._todo) if overlaps is None else overlaps
         self._boards = Boards(store)
         self._claims = Claims(store)
-        self._waiting = WaitingRuns(store, self._claims.holder, progress.note)
+        self._waiting = WaitingRuns(store, progress.note)
         self._cells: dict[int, ClaimedCell] = {}
         self._outcomes: dict[int, Outcome] = {}
         self._has_failed = False
@@ -76,11 +76,8 @@ class CellLoop:
         """
         with ExitStack() as left:
             left.callback(self._close_boards)
-            try:
-                with self._claims:
-                    self._run(fail_fast, left)
-            except StoreError as error:
-                raise type(error)(f"{error}{self._waiting.told()}") from error
+            with telling_what_is_kept(self._store.uri), self._claims:
+                self._run(fail_fast, left)
         return [self._outcomes[place] for place in sorted(self._outcomes)]
 
     def _run(self, fail_fast: bool, left: ExitStack) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from cogx_runs.errors import StoreUnavailableError
 from cogx_runs.tracking.delivery import Delivery
-from cogx_runs.tracking.spool import SpooledRun, entries, size_gib, spool_directory
+from cogx_runs.tracking.spool import SpooledRun, size_gib, spool_directory
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.tracking.uri import without_password
 
@@ -21,9 +21,8 @@ _PAUSE_S = 1.0
 class WaitingRuns:
     """Keeps account of a plan's ended runs that the store lacks, each by its cell's place in the plan."""
 
-    def __init__(self, store: RunStore, holder: str, note: Callable[[str], None]) -> None:
-        """`holder` is the one whose spool they wait in; `note` is told when the store goes away and when it is back."""
-        self._holder = holder
+    def __init__(self, store: RunStore, note: Callable[[str], None]) -> None:
+        """`note` is told when the store goes away, and when it is back."""
         self._address = without_password(store.uri)
         self._delivery = Delivery(store)
         self._note = note
@@ -73,16 +72,3 @@ class WaitingRuns:
         """Raises StoreUnavailableError where too much waits."""
         if len(self._runs) >= MAX_WAITING or (self._runs and size_gib([*self._runs.values()]) > MAX_WAITING_GIB):
             raise StoreUnavailableError(f"tracking store {self._address} does not answer")
-
-    def told(self) -> str:
-        """Tells what is kept in the spool, as the end of an error's message; empty where nothing is."""
-        kept = [run for run in entries(self._holder) if run.is_dear]
-        ended = sum(run.ended is not None for run in kept)
-        parts = [f"{ended} finished cell{'s' * (ended > 1)}"] if ended else []
-        parts += [f"the latents of {len(kept) - ended}"] if len(kept) > ended else []
-        if not parts:
-            return ""
-        return (
-            f"; {' and '.join(parts)} kept in {spool_directory()}: the same command goes on, and `cogx-runs deliver` "
-            "brings them to the store"
-        )

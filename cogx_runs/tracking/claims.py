@@ -1,16 +1,18 @@
 """Which cells are somebody's to run: claimed by a process that holds a lock for as long as it is at them."""
 
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import StoreUnavailableError
 from cogx_runs.tracking import spool, tags
-from cogx_runs.tracking.liveness import HeldLock, is_alive, is_of_this_host, remove_leftovers
+from cogx_runs.tracking.liveness import HeldLock, is_alive, is_of_this_host, remove_leftovers, remove_temporary_folders
 from cogx_runs.tracking.reader import RunReader
 from cogx_runs.tracking.run import RunState, TrackedRun
 from cogx_runs.tracking.spool import ClaimRecord
@@ -44,6 +46,7 @@ class Claims:
 
     def __enter__(self) -> "Claims":
         remove_leftovers()
+        remove_temporary_folders(Path(tempfile.gettempdir()))
         self._held.__enter__()
         return self
 

@@ -1,18 +1,19 @@
 """Brings what is in the spool to the tracking store: each run once, however often it is tried."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from cogx_runs.errors import StoreUnavailableError
+from cogx_runs.errors import StoreError, StoreUnavailableError
 from cogx_runs.tracking import spool, tags
 from cogx_runs.tracking.liveness import HeldLock
 from cogx_runs.tracking.run import RunState
 from cogx_runs.tracking.spool import ClaimRecord, EndedRecord, LatentsRecord, SpooledRun
 from cogx_runs.tracking.store import NO_SERIES, RunStore, Series
-from cogx_runs.tracking.uri import without_password
+from cogx_runs.tracking.uri import tracking_uri, without_password
 
 
 @dataclass(frozen=True)
@@ -141,28 +142,39 @@ def deliver_left_behind(store: RunStore) -> Iterator[Delivered]:
     """
     if not any(spool.left_behind()):
         return
-    delivery = Delivery(store)
     with HeldLock() as own:
-        try:
-            for run in spool.left_behind():
-                if not _is_for(run, store):
-                    continue
-                taken = run.taken_by(own.name)
-                delivered = None if taken is None else delivery.deliver(taken)
-                if delivered is not None:
-                    yield delivered
-        finally:
-            spool.remove_holder(own.name)
+        yield from _deliver_as(own.name, store)
 
 
-def waiting_elsewhere(store: RunStore) -> dict[str, int]:
-    """Counts the runs that wait in the spool for other stores, by their address."""
-    found: dict[str, int] = {}
-    for run in spool.left_behind():
-        if run.is_dear and not _is_for(run, store):
-            assert run.claim is not None, "what is dear has its claim"
-            found[run.claim.uri] = found.get(run.claim.uri, 0) + 1
-    return found
+def _deliver_as(holder: str, store: RunStore) -> Iterator[Delivered]:
+    delivery = Delivery(store)
+    try:
+        for run in spool.left_behind():
+            taken = run.taken_by(holder) if _is_for(run, store) else None
+            delivered = None if taken is None else delivery.deliver(taken)
+            if delivered is not None and delivered.is_new:
+                yield delivered
+    finally:
+        spool.remove_holder(holder)
+
+
+@contextmanager
+def telling_what_is_kept(uri: str | None) -> Iterator[None]:
+    """Has the store's errors that the block raises say what the spool keeps for the store at `uri`."""
+    try:
+        yield
+    except StoreError as error:
+        own = without_password(tracking_uri(uri))
+        kept = [run for run in spool.left_behind() if (claim := run.claim) is not None and claim.uri == own]
+        raise type(error)(f"{error}{spool.told(kept)}") from error
+
+
+def waiting_for_others(uri: str | None = None) -> Counter[str]:
+    """Counts the runs of processes that are gone which wait in the spool for other stores than the one at `uri`, by
+    their address."""
+    own = without_password(tracking_uri(uri))
+    claims = (run.claim for run in spool.left_behind() if run.is_dear)
+    return Counter(claim.uri for claim in claims if claim is not None and claim.uri != own)
 
 
 def _is_for(run: SpooledRun, store: RunStore) -> bool:

@@ -189,6 +189,20 @@ def remove_holder(holder: str) -> None:
         return
 
 
+def told(runs: Sequence[SpooledRun]) -> str:
+    """Tells what these entries keep, as the end of an error's message; empty where they keep nothing whole."""
+    kept = [run for run in runs if run.is_dear]
+    ended = sum(run.ended is not None for run in kept)
+    parts = [f"{ended} finished cell{'s' * (ended > 1)}"] if ended else []
+    parts += [f"the latents of {len(kept) - ended}"] if len(kept) > ended else []
+    if not parts:
+        return ""
+    return (
+        f"; {' and '.join(parts)} kept in {spool_directory()}: the same command goes on, and `cogx-runs deliver` "
+        "brings them to the store"
+    )
+
+
 def size_gib(runs: Sequence[SpooledRun]) -> float:
     """Sums up the files of these entries in GiB."""
     return sum(folder_gib(run.folder) for run in runs)
