@@ -210,7 +210,7 @@ def deliver(*, tracking_uri: str | None = None) -> "list[Delivered]":
     from cogx_runs.tracking.delivery import deliver_left_behind, telling_what_is_kept
     from cogx_runs.tracking.store import RunStore
 
-    if not any(left_behind()):
+    if not left_behind():
         return []
     with telling_what_is_kept(tracking_uri):
         return list(deliver_left_behind(RunStore(tracking_uri)))

@@ -140,7 +140,7 @@ def deliver_left_behind(store: RunStore) -> Iterator[Delivered]:
 
     Raises StoreUnavailableError where the store does not answer; the rest is kept then.
     """
-    if not any(spool.left_behind()):
+    if not spool.left_behind():
         return
     with HeldLock() as own:
         yield from _deliver_as(own.name, store)

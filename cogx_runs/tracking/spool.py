@@ -6,7 +6,8 @@ lacks something of it. It outlives the process: the entries of a holder that is 
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -169,24 +170,19 @@ def entries(holder: str) -> list[SpooledRun]:
     return sorted((SpooledRun(folder) for folder in _folders(holder_folder(holder))), key=_began)
 
 
-def left_behind() -> Iterator[SpooledRun]:
-    """Lists the entries of holders that are gone; their folders are removed where they have none."""
-    for folder in _folders(spool_directory()):
-        if is_held(folder.name):
-            continue
-        yield from (SpooledRun(entry) for entry in _folders(folder))
-        try:
-            folder.rmdir()
-        except OSError:  # not empty, or removed by another process
-            continue
+def left_behind() -> list[SpooledRun]:
+    """Lists the entries of holders that are gone, in the order of their beginning; a holder's folder without any is
+    removed."""
+    gone = [folder.name for folder in _folders(spool_directory()) if not is_held(folder.name)]
+    for holder in gone:
+        remove_holder(holder)
+    return sorted((run for holder in gone for run in entries(holder)), key=_began)
 
 
 def remove_holder(holder: str) -> None:
     """Removes a holder's folder where it has no entry left."""
-    try:
+    with suppress(OSError):  # not empty, or not there
         holder_folder(holder).rmdir()
-    except OSError:
-        return
 
 
 def told(runs: Sequence[SpooledRun]) -> str:
