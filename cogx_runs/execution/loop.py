@@ -100,13 +100,14 @@ class CellLoop:
         """Finds out what can be known before the first cell, and loads what it needs."""
         if not self._todo:
             return
-        self._store.check_writable()
         check_disk(Path(tempfile.gettempdir()))
         generated = [planned.spec for planned in self._plan.runs if planned.action is Action.RUN]
         self._worker.prepare(self._todo, generated, self._plan.cards, self._progress)
 
     def _open_experiments(self) -> dict[str, str]:
         """Opens each sweep's experiment, ends the runs of dead processes, and writes the boards. Returns the ids."""
+        if self._todo:
+            self._store.check_writable()
         experiments = {sweep.name: self._store.open_experiment(sweep) for sweep in self._plan.sweeps}
         for delivered in deliver_left_behind(self._store):
             self._progress.note(f"Delivered {delivered.name}, which an earlier process left in the spool")
