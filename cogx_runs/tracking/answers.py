@@ -11,6 +11,8 @@ from requests import HTTPError, RequestException, Timeout
 
 from cogx_runs.errors import first_line
 
+NOBODY_BEHIND = frozenset({502, 503, 504})
+"""What a proxy answers whose server is away; any other answer, also one that asks for a login, is a server's."""
 _NO_LOGIN = frozenset({"UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"})
 _PAGE = "Response body: '<"
 """How MLflow quotes an answer that is HTML."""

@@ -10,15 +10,13 @@ from mlflow import MlflowClient
 
 from cogx_runs.errors import CogxError, StoreUnavailableError
 from cogx_runs.system.disk import cache_directory
-from cogx_runs.tracking.answers import health
+from cogx_runs.tracking.answers import NOBODY_BEHIND, health
 from cogx_runs.tracking.client import MLFLOW, call_store, open_client
 from cogx_runs.tracking.locations import Locations, settle
 from cogx_runs.tracking.sqlite_file import holds_store
 from cogx_runs.tracking.uri import is_server, sqlite_path, sqlite_uri, without_password
 
 ANSWER_WITHIN_S = 10
-_NOBODY_BEHIND = frozenset({502, 503, 504})
-"""What a proxy answers whose server is away; any other answer, also one that asks for a login, is a server's."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ def store_lock(uri: str) -> FileLock:
 
 def _open_server(uri: str) -> OpenedStore:
     status = call_store(uri, partial(health, uri, ANSWER_WITHIN_S))
-    if status in _NOBODY_BEHIND:
+    if status in NOBODY_BEHIND:
         raise StoreUnavailableError(
             f"tracking store {without_password(uri)}: no server behind the proxy (HTTP {status})"
         )
