@@ -1,5 +1,7 @@
 """Prompts: text files, one each, named by the file."""
 
+import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +11,8 @@ from cogx_runs.errors import MOST_MISTAKES, CogxError, InputError, Mistake, did_
 from cogx_runs.formatting import shortened
 from cogx_runs.system.files import fault_of_text, is_file, is_folder, list_folder, read_text
 
+LONGEST_NAME = 40
+"""Characters of the name that a text of the command line gets."""
 FOLDER = "prompts"
 """Folder of the user's own prompts, in the working folder."""
 
@@ -21,6 +25,17 @@ class Prompt:
     text: str
     where: str
     """The file of the prompt, or another description of its source."""
+
+    @classmethod
+    def of_text(cls, text: str) -> "Prompt":
+        """Names a text of the command line by its words, one without words by what Unicode calls its characters.
+
+        Raises CogxError for a text that cannot be kept.
+        """
+        if fault := fault_of_text(text):
+            raise CogxError(f"the prompt {fault}")
+        signs = " ".join(unicodedata.name(sign, "sign") for sign in text[:LONGEST_NAME])
+        return cls(_name(text) or _name(signs), text, "(command line)")
 
 
 class PromptLibrary:
@@ -104,6 +119,10 @@ class PromptLibrary:
         if mistakes:
             raise InputError(mistakes)
         return prompts
+
+
+def _name(text: str) -> str:
+    return re.sub(r"\W+", "_", text.lower())[:LONGEST_NAME].strip("_")
 
 
 def list_names(names: Sequence[str], most: int = 5) -> str:
