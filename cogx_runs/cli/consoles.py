@@ -2,15 +2,21 @@
 
 import sys
 from collections.abc import Iterable
+from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.text import Text
 
 from cogx_runs.formatting import printable
 
 
 class SafeConsole(Console):
     """A console on which the texts of a table or a line cannot act: rich's own colours and movements alone do."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Makes a text of a string, before its width is measured."""
+        return super().render_str(printable(text), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Renders into segments of which those with text hold only what can be printed."""
