@@ -131,9 +131,8 @@ def _holds(frame: pd.DataFrame, condition: str) -> "pd.Series[bool]":
     elif series.name == STATUS:
         value = text.upper()
         if value not in list(RunState):
-            raise CogxError(
-                f"--where {shortened(condition)}: no status {shortened(text)}; {did_you_mean(value, map(str, RunState))}"
-            )
+            near = did_you_mean(value, map(str, RunState))
+            raise CogxError(f"--where {shortened(condition)}: no status {shortened(text)}; {near}")
     elif pd.api.types.is_numeric_dtype(series):
         try:
             value = float(text)
