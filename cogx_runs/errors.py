@@ -6,12 +6,18 @@ from difflib import get_close_matches
 
 MANY_NAMES = 30
 MOST_MISTAKES = 100
+LONGEST_MESSAGE = 2000
+"""Characters of a message."""
 LONGEST_NAME = 100
 """Characters beyond which no name is near another: comparing texts takes the product of their lengths."""
 
 
 class CogxError(Exception):
     """An error that the user can mend; the message is one clear line: what is wrong, where, and what to do instead."""
+
+    def __init__(self, message: str) -> None:
+        """Takes the message, of which what a long value makes longer than LONGEST_MESSAGE is left out."""
+        super().__init__(message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]}...")
 
 
 class WeightsUnavailableError(CogxError):
@@ -83,7 +89,7 @@ class InputError(CogxError):
             others = Mistake("(input)", f"only the first {MOST_MISTAKES} mistakes are listed; mend these first")
             found = (*found[:MOST_MISTAKES], others)
         self.mistakes = found
-        super().__init__("\n".join(map(str, self.mistakes)))
+        Exception.__init__(self, "\n".join(map(str, self.mistakes)))  # a line each, none of them cut
 
     @classmethod
     def single(cls, where: str, message: str) -> "InputError":

@@ -20,6 +20,7 @@ from cogx_runs.cli.setup import doctor, init
 from cogx_runs.cli.terminal import echo
 from cogx_runs.cli.threshold import threshold
 from cogx_runs.errors import CogxError, InputError
+from cogx_runs.formatting import cut
 from cogx_runs.system.signals import install
 
 EXIT_BAD_INPUT = 2
@@ -43,7 +44,8 @@ class _Group(click.Group):
         except click.ClickException as error:
             said = StringIO()
             error.show(said)
-            echo(said.getvalue().rstrip("\n"), err=True)
+            for line in said.getvalue().splitlines():
+                echo(cut(line), err=True)
             ctx.exit(error.exit_code)
         except InputError as error:
             for mistake in error.mistakes:
