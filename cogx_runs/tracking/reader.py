@@ -135,6 +135,7 @@ class RunReader:
         """Copies an artifact, or with `""` all of them, into `folder`. Raises CogxError where it cannot be read."""
         moved = self._locations.runs.get(run_id)
         if moved is not None:
+            folder.mkdir(parents=True, exist_ok=True)
             copy = partial(LocalArtifactRepository(moved).download_artifacts, artifact, str(folder))
         else:
             copy = partial(
