@@ -1,6 +1,5 @@
 """The folder that a report is written into."""
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from cogx_runs.system.disk import create_folder
 from cogx_runs.tracking.artifacts import REPORT
 from cogx_runs.tracking.columns import AXIS
 from cogx_runs.tracking.experiments import experiments_of
+from cogx_runs.tracking.liveness import temporary_folder
 from cogx_runs.tracking.run import TrackedRun
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.tracking.tags import AXES, OBJECTIVES, QUESTION, json_tag, texts_tag
@@ -69,8 +69,7 @@ def write_report(
     store = RunStore(tracking_uri)
     names = list(dict.fromkeys(name for sweep in sweeps for name in experiments_of(sweep, store)))
     identity = report_id(names)
-    with tempfile.TemporaryDirectory(prefix=".report-", dir=directory) as temporary:
-        scratch = Path(temporary)
+    with temporary_folder(directory) as scratch:
         experiments = [_read(name, store, tracking_uri) for name in names]
         cells = [cell for found in experiments for cell in found.cells]
         if not any(cell.state.is_finished for cell in cells):

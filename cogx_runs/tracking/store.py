@@ -103,9 +103,11 @@ class RunStore(RunReader):
                 if present.get(key) != value:
                     self._client.set_experiment_tag(experiment_id, key, value)
 
-    def create_run(self, experiment_id: str, name: str, tags: Mapping[str, str]) -> str:
-        """Creates an open run with these tags, and returns its id."""
-        return str(self._client.create_run(experiment_id, run_name=name, tags=dict(tags)).info.run_id)
+    def create_run(self, experiment_id: str, name: str, tags: Mapping[str, str], started_ms: int | None = None) -> str:
+        """Creates an open run with these tags, and returns its id. It began at `started_ms` (ms since 1970), by default
+        at this moment."""
+        created = self._client.create_run(experiment_id, start_time=started_ms, run_name=name, tags=dict(tags))
+        return str(created.info.run_id)
 
     def describe(self, run_id: str, params: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
         """Writes what is known of an open run from the beginning, so that it stands in its place among the others."""
@@ -116,11 +118,18 @@ class RunStore(RunReader):
         self._client.log_metric(run_id, "current_step", done)
 
     def keep_latents(
-        self, run_id: str, file: Path, metrics: Mapping[str, float], tags: Mapping[str, str], series: Series = NO_SERIES
+        self,
+        run_id: str,
+        file: Path,
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+        series: Series = NO_SERIES,
+        at_ms: int | None = None,
     ) -> None:
-        """Writes the latents of an open run, then what is known of them: from then on they outlive its process."""
+        """Writes the latents of a run, then what is known of them, as of `at_ms` (ms since 1970), by default of this
+        moment."""
         self._client.log_artifact(run_id, str(file))
-        self._log(run_id, metrics, {**tags, LATENTS: LATENTS_KEPT}, series=series)
+        self._log(run_id, metrics, {**tags, LATENTS: LATENTS_KEPT}, series=series, at_ms=at_ms)
 
     def finish(
         self,
@@ -131,11 +140,15 @@ class RunStore(RunReader):
         tags: Mapping[str, str],
         status: RunState = RunState.FINISHED,
         series: Series = NO_SERIES,
+        at_ms: int | None = None,
     ) -> None:
-        """Writes a run's artifacts, then all its values, and last its status: only then does it count as ended."""
+        """Writes a run's artifacts, then all its values, and last its status: only then does it count as ended.
+
+        It ended at `at_ms` (ms since 1970), by default at this moment; written twice, nothing of it is there twice.
+        """
         self._client.log_artifacts(run_id, str(artifacts))
-        self._log(run_id, metrics, tags, params, series)
-        self._client.set_terminated(run_id, status.value)
+        self._log(run_id, metrics, tags, params, series, at_ms)
+        self._client.set_terminated(run_id, status.value, end_time=at_ms)
 
     def kill(self, run_id: str) -> None:
         """Ends a run as KILLED, unless it has ended, by a call of another thread at the last moment too."""
@@ -170,8 +183,9 @@ class RunStore(RunReader):
         tags: Mapping[str, str],
         params: Mapping[str, Any] = MappingProxyType({}),
         series: Series = NO_SERIES,
+        at_ms: int | None = None,
     ) -> None:
-        now = time.time_ns() // 1_000_000
+        now = time.time_ns() // 1_000_000 if at_ms is None else at_ms
         points = [Metric(key, value, now, step) for key, values in series.items() for step, value in enumerate(values)]
         for start in range(0, len(points), BATCH):
             self._client.log_batch(run_id, metrics=points[start : start + BATCH])
