@@ -17,6 +17,7 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 from cogx_runs.errors import CogxError, StoreError
 from cogx_runs.formatting import count
 from cogx_runs.tracking.run import RunState
+from cogx_runs.tracking.sqlite_file import advice_on_damage
 from cogx_runs.tracking.tags import LATENTS
 
 _log = logging.getLogger(__name__)
@@ -65,7 +66,7 @@ def settle(path: Path) -> Locations:
             if is_writable:
                 _write(database, found)
     except sqlite3.DatabaseError as error:
-        raise StoreError(f"{path}: {error}") from error
+        raise StoreError(f"{path}: {error}{advice_on_damage(str(error), path)}") from error
     for note in found.notes:
         _tell(f"{path}: {note}")
     return Locations() if is_writable else found
