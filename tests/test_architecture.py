@@ -43,6 +43,7 @@ HIDDEN = {
     "lpips": {"metrics"},
     "statsmodels": {"analysis"},
     "optuna": {"search"},
+    "ruamel": {"definitions"},
 }
 """The rooms that may import a large dependency."""
 
@@ -58,6 +59,7 @@ TOO_LARGE = {
     "pydantic",
     "rich",
     "yaml",
+    "ruamel",
     "jinja2",
     "matplotlib",
     "scipy",

@@ -1,5 +1,6 @@
 """Commands that plan and run cells: plan, sweep, generate, promote."""
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from cogx_runs.cli.options import (
     take_over_option,
     take_overrides,
 )
+from cogx_runs.cli.terminal import echo
 
 if TYPE_CHECKING:
     from cogx_runs.execution.outcomes import Outcome
@@ -74,16 +76,18 @@ def generate(prompt: str, output: Path | None, as_json: bool, **options: Any) ->
     """Generate one video of PROMPT, a prompt's name or a text, and track it in the experiment `generate`."""
     from cogx_runs.api import plan_one, video_of
     from cogx_runs.errors import CogxError
+    from cogx_runs.formatting import cut
+    from cogx_runs.system.files import is_folder
 
     with errors_as_json(as_json):
-        if output is not None and not output.parent.is_dir():
-            raise CogxError(f"--output {output}: there is no folder {output.parent}")
+        if output is not None and not is_folder(output.parent):
+            raise CogxError(f"--output {cut(str(output))}: there is no folder {cut(str(output.parent))}")
         deliver_first()
         planned = plan_one(prompt, overrides=take_overrides(options), **options)
         outcomes = _run(planned)
         if outcomes[0].status.is_success and output is not None:
             video_of(outcomes[0], output)
-            click.echo(f"video: {output}", err=True)
+            echo(f"video: {output}", err=True)
     _print_and_exit(planned, outcomes, as_json)
 
 
@@ -110,12 +114,13 @@ def promote(sweep: str, top: str, dry_run: bool, as_json: bool, **options: Any) 
     from cogx_runs.cli.promoted import choice_dict, print_choice, print_promotion, promotion_dict
     from cogx_runs.cli.tables import print_advice, print_plan
     from cogx_runs.errors import CogxError
+    from cogx_runs.formatting import cut
     from cogx_runs.search.promotion.finals import carry_out
     from cogx_runs.search.promotion.plan import plan_promotion
 
     with errors_as_json(as_json):
-        if top != "all" and not top.isdecimal():
-            raise CogxError(f"--top {top}: must be 1 or more, or all")
+        if top != "all" and not re.fullmatch("[0-9]{1,9}", top):
+            raise CogxError(f"--top {cut(top)}: must be 1 or more, or all")
         planned = plan_promotion(sweep, top=None if top == "all" else int(top), **options)
     if dry_run:
         if as_json:

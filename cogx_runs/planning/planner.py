@@ -14,6 +14,7 @@ from cogx_runs.planning.advice import advise, advise_elsewhere, advise_rescoring
 from cogx_runs.planning.cells import resolve_cells
 from cogx_runs.planning.cost import CostModel
 from cogx_runs.planning.plan import Advice, Conditions, Plan, PlannedRun
+from cogx_runs.planning.prompts import advise_prompts
 from cogx_runs.system.hardware import choose_device
 from cogx_runs.tracking.experiments import was_deleted
 from cogx_runs.tracking.run import TrackedRun
@@ -65,7 +66,8 @@ class Planner:
             PlannedRun(spec, decision, costs.estimate(spec, decision))
             for spec, decision in zip(cells.specs, decisions, strict=True)
         )
-        advice = advise(cells, sweeps, budget) + advise_elsewhere(runs, sweeps, history, now_ms())
+        advice = [*advise(cells, sweeps, budget), *advise_prompts(sweeps, conditions.library)]
+        advice += advise_elsewhere(runs, sweeps, history, now_ms())
         if max_vram is not None and device == "cpu":
             advice.append(Advice("note", "(command line):max_vram", "has no effect on a CPU"))
         capped = None if budget is None else max_vram

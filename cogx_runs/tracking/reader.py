@@ -125,6 +125,16 @@ class RunReader:
         """Reads the state of a run."""
         return RunState(self._client.get_run(run_id).info.status)
 
+    def has_run(self, run_id: str) -> bool:
+        """Checks whether the store has a run with this id."""
+        try:
+            self.state(run_id)
+        except StoreUnavailableError:
+            raise
+        except StoreError:
+            return False
+        return True
+
     def run_of_entry(self, experiment_id: str, cell_id: str) -> str | None:
         """Finds the id of the run that was created for an entry of the spool; None where there is none."""
         found = next(self._search([experiment_id], f"{_tag(tags.PROCESS_CELL)} = '{cell_id}'"), None)
@@ -154,6 +164,7 @@ class RunReader:
         """Copies an artifact, or with `""` all of them, into `folder`. Raises CogxError where it cannot be read."""
         moved = self._locations.runs.get(run_id)
         if moved is not None:
+            folder.mkdir(parents=True, exist_ok=True)
             copy = partial(LocalArtifactRepository(moved).download_artifacts, artifact, str(folder))
         else:
             copy = partial(

@@ -55,12 +55,12 @@ def _advice(path: Path) -> str:
 
 
 def _tables(path: Path) -> set[str]:
-    """Reads the names of a database's tables."""
+    """Reads the names of a database's tables; creates none."""
     try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)) as database:  # creates none
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=0.2)) as database:
             return {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     except sqlite3.DatabaseError as error:
-        if error.sqlite_errorname in {"SQLITE_BUSY", "SQLITE_LOCKED"}:  # MLflow waits for longer
+        if error.sqlite_errorname == "SQLITE_BUSY":  # MLflow waits for longer
             return set(_TABLES)
         raise StoreError(f"{path}: {error}{advice_on_damage(str(error), path)}") from error
 

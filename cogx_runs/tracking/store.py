@@ -75,7 +75,7 @@ class RunStore(RunReader):
                 return self._create_experiment(sweep.name, tags)
         if found.lifecycle_stage != "active":
             raise CogxError(was_deleted(sweep.name, found.experiment_id))
-        check_location(sweep.name, found.artifact_location)
+        check_location(sweep.name, found.artifact_location, sqlite_path(self.uri))
         before = texts_tag(found.tags, AXES)
         kept = self._differing([axis for axis in before if axis not in axes], found.experiment_id)
         tags[AXES] = json.dumps(axes | {axis: before[axis] for axis in kept})

@@ -153,15 +153,19 @@ def test_what_is_no_store_is_refused_in_one_line_and_left_as_it_is(
     assert path.lstat().st_mtime_ns == before[1].st_mtime_ns
 
 
-def test_pages_that_are_damaged_further_in_are_told_with_what_to_do(project: Path) -> None:
-    RunStore().open_experiment(SWEEP)
+@pytest.mark.parametrize("table", ["sqlite_master", "experiments", "runs", "tags", "latest_metrics"])
+def test_a_page_that_is_damaged_anywhere_is_told_with_what_to_do(table: str, project: Path, tmp_path: Path) -> None:
+    store = RunStore()
+    finish(store, claim(store, store.open_experiment(SWEEP), SPEC), tmp_path / "artifacts")
+    with closing(sqlite3.connect("mlflow.db")) as database:
+        found = database.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", [table]).fetchone()
     content = bytearray((project / "mlflow.db").read_bytes())
-    content[8192:] = b"\xff" * (len(content) - 8192)
-    damaged = project / "damaged.db"
-    damaged.write_bytes(content)
+    start = 100 if found is None else (found[0] - 1) * 4096
+    content[start : start + 4096] = b"\xff" * 4096
+    (project / "damaged.db").write_bytes(content)
 
     with pytest.raises(CogxError, match=r"^[^\n]*malformed[^\n]*; the database is damaged: put back a copy of [^\n]*$"):
-        list(RunReader(f"sqlite:///{damaged}").runs())
+        list(RunReader("sqlite:///damaged.db").runs())
 
 
 def test_an_empty_file_without_artifacts_becomes_a_store_where_it_lies(tmp_path: Path) -> None:
@@ -186,7 +190,7 @@ def test_two_that_name_one_store_by_different_links_share_its_lock(project: Path
 
 def test_a_store_that_is_being_written_is_waited_for(project: Path) -> None:
     with closing(sqlite3.connect("mlflow.db", isolation_level=None)) as database:
-        database.execute("BEGIN IMMEDIATE")
+        database.execute("BEGIN EXCLUSIVE")
 
         assert store_exists()
 
