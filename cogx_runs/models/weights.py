@@ -46,7 +46,9 @@ def folder_revision(folder: Path) -> str:
 def _all(folder: Path) -> list[Path]:
     found = list(islice(folder.rglob("*"), MOST_FILES + 1))
     if len(found) > MOST_FILES:
-        raise CogxError(f"{folder}: holds more than {MOST_FILES:,} files, as no model does; name the model's own folder")
+        raise CogxError(
+            f"{folder}: holds more than {MOST_FILES:,} files, as no model does; name the model's own folder"
+        )
     return found
 
 

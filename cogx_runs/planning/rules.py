@@ -13,11 +13,20 @@ from cogx_runs.models.tokens import clip_architectures, count_clip_tokens, count
 from cogx_runs.planning.plan import Advice
 from cogx_runs.system.hardware import gpu
 
+LARGEST_SIDE_PX = 16_384
+"""Side of the largest video in H.264 that x264 writes."""
 Rule = Callable[[RunSpec, ModelCard, Sweep], Iterator[Advice]]
 
 
 def _step_count(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
     steps = spec.num_inference_steps
+    if steps > card.num_train_timesteps:
+        yield Advice(
+            "error",
+            sweep.where("num_inference_steps"),
+            f"{steps} steps are more than the {card.num_train_timesteps} timesteps of {card.name}; use fewer",
+        )
+        return
     if is_schedule_exact(steps, spec.scheduler, card):
         return
     mismatches, end = schedule_faults(steps, card.num_train_timesteps, card.timestep_spacing)
@@ -58,6 +67,11 @@ def _size(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
             yield Advice(
                 "error", sweep.where(name), f"{name} {value} is no multiple of {card.size_multiple}; use {own}"
             )
+        elif value % 2 or value > LARGEST_SIDE_PX:
+            fault = "is odd" if value % 2 else f"is above {LARGEST_SIDE_PX}"
+            yield Advice("error", sweep.where(name), f"{name} {value} {fault}, which H.264 has no videos of; use {own}")
+        elif value != own and card.has_fixed_size:
+            yield Advice("error", sweep.where(name), f"{card.name} makes videos of {name} {own} alone; use {own}")
         elif value != own:
             yield Advice(
                 "warning", sweep.where(name), f"{card.name} was trained at {name} {own}; {value} may look worse"
