@@ -134,6 +134,7 @@ def make_new(files: Sequence[str], options: Sequence[str], device: str, folder: 
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     places = {
         "XDG_CACHE_HOME": str(folder / "cache"),
+        "XDG_STATE_HOME": str(folder / "state"),
         "TORCHINDUCTOR_CACHE_DIR": str(folder / "inductor"),
         "HF_HOME": os.environ.get("HF_HOME") or str(cache / "huggingface"),
     }

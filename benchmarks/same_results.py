@@ -126,6 +126,7 @@ class Tool:
         environment = os.environ | {
             "PYTHONPATH": str(self.checkout),
             "XDG_CACHE_HOME": str(self.folder / "cache"),
+            "XDG_STATE_HOME": str(self.folder / "state"),
             "HF_HUB_OFFLINE": "1",
             "CUDA_VISIBLE_DEVICES": "",
             "OMP_NUM_THREADS": "1",  # several wait for each other many times over on a machine that others use too

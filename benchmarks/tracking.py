@@ -21,8 +21,10 @@ from cogx_runs.definitions.sweep import load_sweeps
 from cogx_runs.planning.cells import resolve_cells
 from cogx_runs.tracking import tags
 from cogx_runs.tracking.claims import Claims, is_device_shared
+from cogx_runs.tracking.delivery import Delivery
 from cogx_runs.tracking.provenance import provenance
 from cogx_runs.tracking.record import command, params
+from cogx_runs.tracking.spool import spooled_run
 from cogx_runs.tracking.store import RunStore
 
 METRICS = {
@@ -37,14 +39,16 @@ def track(
 ) -> float:
     """Everything that is asked of the store for one generated run. Returns seconds."""
     start = time.perf_counter()
-    run_id = claims.claim(experiment, spec, about | {tags.COMMAND: command(spec)})
-    assert run_id is not None, "each seed is a cell of its own"
-    claims.is_being_made(run_id)
+    claim = claims.claim(experiment, spec, about | {tags.COMMAND: command(spec)})
+    assert claim is not None, "each seed is a cell of its own"
+    claims.is_being_made(claim.run_id)
     store.find_finished(spec.output_hash)
     store.find_latents(spec.signature)
     for _ in ("before", "after"):
         is_device_shared(store, about[tags.DEVICE_ID], claims.holder)
-    store.finish(run_id, artifacts, params(spec), METRICS, {f"cogx.clip_score.{i}": "x" for i in range(6)})
+    run = spooled_run(claims.holder, claim.cell_id)
+    shutil.copytree(artifacts, run.files, dirs_exist_ok=True)
+    Delivery(store).end(run, params(spec), METRICS, {f"cogx.clip_score.{i}": "x" for i in range(6)})
     return time.perf_counter() - start
 
 

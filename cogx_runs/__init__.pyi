@@ -5,7 +5,7 @@ from .analysis.interactions import interactions
 from .analysis.promotion.chosen import without_chosen
 from .analysis.seeds import seed_spreads
 from .analysis.timing import fit_time
-from .api import best_trials, generate, open_dashboard, plan_sweeps, run_sweeps
+from .api import best_trials, deliver, generate, open_dashboard, plan_sweeps, run_sweeps
 from .definitions.shipped import init
 from .doctor import examine
 from .errors import CogxError, InputError
@@ -20,6 +20,7 @@ __all__ = [
     "InputError",
     "Margin",
     "best_trials",
+    "deliver",
     "effects",
     "effects_frame",
     "examine",

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,12 +20,15 @@ from cogx_runs.search.optuna.forecast import add_search
 from cogx_runs.search.optuna.results import SearchResult, result_of
 from cogx_runs.search.optuna.search import Search
 from cogx_runs.tracking.experiments import experiments_of
+from cogx_runs.tracking.liveness import temporary_folder
+from cogx_runs.tracking.spool import left_behind
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from cogx_runs.dashboard.server import Dashboard
     from cogx_runs.execution.executor import Executor
+    from cogx_runs.tracking.delivery import Delivered
 
 
 def plan_sweeps(
@@ -199,6 +201,21 @@ def generate(prompt: str, *, tracking_uri: str | None = None, **options: Any) ->
     return execute(plan_one(prompt, tracking_uri=tracking_uri, **options), tracking_uri=tracking_uri)[0]
 
 
+def deliver(*, tracking_uri: str | None = None) -> "list[Delivered]":
+    """Brings to the tracking store what earlier processes of this machine have left in the spool, since the store did
+    not answer or they were killed. A sweep does the same when it starts.
+
+    Raises StoreUnavailableError where the store does not answer; what is left is kept.
+    """
+    from cogx_runs.tracking.delivery import deliver_left_behind, telling_what_is_kept
+    from cogx_runs.tracking.store import RunStore
+
+    if not left_behind():
+        return []
+    with telling_what_is_kept(tracking_uri):
+        return list(deliver_left_behind(RunStore(tracking_uri)))
+
+
 def video_of(outcome: Outcome, target: str | Path, *, tracking_uri: str | None = None) -> Path:
     """Copies the video of a finished cell to `target`. Raises CogxError where it cannot be written."""
     from cogx_runs.tracking.artifacts import VIDEO
@@ -208,8 +225,8 @@ def video_of(outcome: Outcome, target: str | Path, *, tracking_uri: str | None =
     run = store.find_finished(outcome.spec.output_hash)
     if run is None:
         raise CogxError(f"{outcome.spec.run_name}: has no finished run")
-    with tempfile.TemporaryDirectory(prefix="cogx-runs-") as folder:
-        video = store.download(run.run_id, VIDEO, Path(folder))
+    with temporary_folder() as folder:
+        video = store.download(run.run_id, VIDEO, folder)
         try:
             return Path(shutil.copy(video, target))
         except OSError as error:

@@ -1,7 +1,6 @@
 """Videos and numbers in the folder layout that the old scripts wrote."""
 
 import shutil
-import tempfile
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +12,7 @@ from cogx_runs.formatting import write_exact
 from cogx_runs.system.disk import create_folder
 from cogx_runs.tracking.artifacts import VIDEO
 from cogx_runs.tracking.columns import EXPERIMENT, RUN_ID, STATUS, axis_column, param_column, tag_column
+from cogx_runs.tracking.liveness import temporary_folder
 from cogx_runs.tracking.reader import RunReader
 from cogx_runs.tracking.run import RunState
 from cogx_runs.tracking.tags import OUTPUT_HASH
@@ -35,11 +35,11 @@ def export_runs(sweep: str, directory: Path, *, tracking_uri: str | None = None)
         folder = directory / str(experiment)
         folder.mkdir(parents=True, exist_ok=True)
         for run_id, name in zip(group[RUN_ID], group["file"], strict=True):
-            with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as temporary:
-                video = store.download(run_id, VIDEO, Path(temporary))
+            with temporary_folder(folder) as temporary:
+                video = store.download(run_id, VIDEO, temporary)
                 written.append(video.replace(folder / name))
-        with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as temporary:
-            table = Path(temporary) / "runs.csv"
+        with temporary_folder(folder) as temporary:
+            table = temporary / "runs.csv"
             group.dropna(axis="columns", how="all").to_csv(table, index=False)
             written.append(Path(shutil.move(table, folder / "runs.csv")))
     return written

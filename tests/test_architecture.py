@@ -32,7 +32,7 @@ AT_THE_ROOT = {"errors", "formatting", "progress", "video", "export", "doctor", 
 HIDDEN = {
     "diffusers": {"generation", "toy.train"},
     "open_clip": {"metrics", "toy.train"},
-    "mlflow": {"tracking", "dashboard"},
+    "mlflow": {"tracking"},
     "click": {"cli"},
     "rich": {"cli"},
     "jinja2": {"report"},
@@ -155,7 +155,7 @@ def test_each_large_dependency_is_imported_in_its_rooms_and_nowhere_else() -> No
     assert {name: rooms - HIDDEN[name] for name, rooms in importers.items()} == {name: set() for name in HIDDEN}
     assert importers["diffusers"] >= {"generation"}
     assert importers["open_clip"] >= {"metrics"}
-    assert importers["mlflow"] == {"tracking", "dashboard"}
+    assert importers["mlflow"] == {"tracking"}
 
 
 def test_the_package_itself_imports_nothing_until_a_name_is_used() -> None:

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import click
 
+from cogx_runs.cli.deliver import deliver
 from cogx_runs.cli.plans import generate, plan, promote, sweep
 from cogx_runs.cli.report import report
 from cogx_runs.cli.results import export, rescore, runs, ui
@@ -59,7 +60,7 @@ _QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 
-for _command in (init, plan, sweep, threshold, generate, promote, runs, rescore, report, export, ui, doctor):
+for _command in (init, plan, sweep, threshold, generate, promote, runs, rescore, report, export, deliver, ui, doctor):
     cli.add_command(_command)
 
 

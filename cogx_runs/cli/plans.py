@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cogx_runs.cli.deliver import deliver_first
 from cogx_runs.cli.json_output import errors_as_json, print_json
 from cogx_runs.cli.options import cell_options, files_argument, json_option, sweep_argument, take_overrides
 
@@ -47,6 +48,7 @@ def sweep(files: tuple[str, ...], fail_fast: bool, as_json: bool, **options: Any
     from cogx_runs.api import plan_sweeps, search_results
 
     with errors_as_json(as_json):
+        deliver_first()
         planned = plan_sweeps(files, overrides=take_overrides(options), **options)
         outcomes = _run(planned, fail_fast=fail_fast)
         results = search_results(planned)
@@ -68,6 +70,7 @@ def generate(prompt: str, output: Path | None, as_json: bool, **options: Any) ->
     with errors_as_json(as_json):
         if output is not None and not output.parent.is_dir():
             raise CogxError(f"--output {output}: there is no folder {output.parent}")
+        deliver_first()
         planned = plan_one(prompt, overrides=take_overrides(options), **options)
         outcomes = _run(planned)
         if outcomes[0].status is not OutcomeStatus.FAILED and output is not None:

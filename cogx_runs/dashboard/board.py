@@ -14,7 +14,7 @@ from cogx_runs.dashboard.notes import escaped, experiment_note
 from cogx_runs.dashboard.server import comparison, running
 from cogx_runs.dashboard.view import MARKS, TABLE, RunFilter, ViewContent, chosen_key, page, view_tags
 from cogx_runs.definitions.ranges import Direction
-from cogx_runs.errors import CogxError, StoreError, did_you_mean, first_line
+from cogx_runs.errors import CogxError, StoreError, StoreUnavailableError, did_you_mean, first_line
 from cogx_runs.tracking.artifacts import REPORT
 from cogx_runs.tracking.columns import axis_metric
 from cogx_runs.tracking.run import TrackedRun
@@ -163,6 +163,8 @@ class Boards:
         self._problems.pop(name, None)
         try:
             refresh(self._store, name, cells=self._cells[name])
+        except StoreUnavailableError:
+            pass  # whoever runs the cells tells it
         except Exception as error:
             self._problems[name] = first_line(error)
         ended = self._clock()

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from cogx_runs.definitions.spec import RunSpec
+from cogx_runs.tracking.spool import SpooledRun, spooled_run
 
 
 @dataclass(frozen=True)
@@ -12,7 +13,14 @@ class ClaimedCell:
     spec: RunSpec
     run_id: str
     """The open run that it is tracked by."""
-    holder: str = ""
+    holder: str
     """Name of the lock that its run is claimed with."""
+    cell_id: str
+    """Its entry in the holder's spool."""
     beside: tuple[str, ...] = ()
     """Names of the runs that are encoded, scored and logged meanwhile on the same machine."""
+
+    @property
+    def spooled(self) -> SpooledRun:
+        """Its entry in the spool."""
+        return spooled_run(self.holder, self.cell_id)

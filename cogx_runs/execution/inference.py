@@ -1,12 +1,10 @@
 """Cells brought to their pixels: from latents that are kept, else generated."""
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial, reduce
 from operator import or_
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from cogx_runs.definitions.parameters import Placement
 from cogx_runs.definitions.spec import RunSpec
-from cogx_runs.errors import CogxError
+from cogx_runs.errors import CogxError, StoreUnavailableError
 from cogx_runs.execution.cell import ClaimedCell
 from cogx_runs.execution.session import Session
 from cogx_runs.generation.generate import Decoded, Denoised, decode, denoise
@@ -25,6 +23,8 @@ from cogx_runs.models.cards import ModelCard
 from cogx_runs.progress import Progress
 from cogx_runs.tracking import artifacts, tags
 from cogx_runs.tracking.claims import is_device_shared
+from cogx_runs.tracking.client import if_answered
+from cogx_runs.tracking.delivery import Delivery
 from cogx_runs.tracking.record import params, with_prefixes
 from cogx_runs.tracking.run import TrackedRun
 from cogx_runs.tracking.store import RunStore
@@ -35,6 +35,8 @@ _METRICS_OF_LATENTS = (
     "peak_vram_text_gib", "peak_vram_denoise_gib", "current_step",
 )  # fmt: skip
 """Metrics that are known when a cell's latents are, and are kept with them."""
+_UNKNOWN = "unknown: the tracking store did not answer"
+"""Other work on the device at the same time, where nobody could be asked."""
 TAGS_OF_LATENTS = (
     tags.ENV, tags.NOISE_SHA256, tags.BESIDE, tags.FINISHED_BESIDE, tags.NOT_BITWISE, tags.TEXT, tags.STEPPED_DOWN,
     tags.LATENTS,
@@ -53,8 +55,8 @@ class GeneratedVideo:
     params: dict[str, Any]
     series: Mapping[str, Sequence[float]]
     """Values by step that are not in the store yet."""
-    latents_kept: Future[None] | None = None
-    """Done when new latents are in the store."""
+    latents_kept: Future[dict[str, str]] | None = None
+    """Done when new latents are kept; the tags that were found out with that."""
 
 
 class InferenceStage:
@@ -64,12 +66,14 @@ class InferenceStage:
         self,
         session: Session,
         store: RunStore,
+        delivery: Delivery,
         *,
         denoise: Callable[..., Denoised] = denoise,
         decode: Callable[..., Decoded] = decode,
     ) -> None:
         self._session = session
         self._store = store
+        self._delivery = delivery
         self._denoise = denoise
         self._decode = decode
         self._keeping = ThreadPoolExecutor(1, thread_name_prefix="latents")
@@ -78,28 +82,24 @@ class InferenceStage:
         """Waits until all latents are kept."""
         self._keeping.shutdown()
 
-    def run(self, cell: ClaimedCell, card: ModelCard, folder: Path, progress: Progress) -> GeneratedVideo:
+    def run(self, cell: ClaimedCell, card: ModelCard, progress: Progress) -> GeneratedVideo:
         """Brings a cell to its pixels: from the latents that a run of the same signature kept, else generated."""
-        return self._from_kept(cell, card, folder, progress) or self._generate(cell, card, progress)
+        return self._from_kept(cell, card, progress) or self._generate(cell, card, progress)
 
     def _generate(self, cell: ClaimedCell, card: ModelCard, progress: Progress) -> GeneratedVideo:
-        """Generates a cell. Its latents are in the store before anything else can go wrong with it."""
+        """Generates a cell. Its latents are kept before anything else can go wrong with it."""
         spec = cell.spec
-        was_shared = self._is_device_shared(cell)
+        neighbour = self._neighbour(cell)
         denoised, placement = self._session.within_memory(
             card, spec, partial(self._denoise_warm, card, progress), progress
         )
         measured, about = self._measured(spec, denoised), self._about(cell, denoised, placement)
-        if was_shared or self._is_device_shared(cell):
-            device = self._session.provenance(spec.device)[tags.DEVICE_NAME]
-            progress.note(f"{spec.run_name}: another sweep used {device} meanwhile; the timings are not its own")
-            about[tags.BESIDE] = "another sweep"
         text_s, text_peak = self._session.loader.texts.take_cost(spec)
         about[tags.TEXT] = "cache" if text_peak is None else "encoder"
         measured["encode_text_s"] = text_s
         if text_peak is not None and text_peak.vram_gib is not None:
             measured["peak_vram_text_gib"] = text_peak.vram_gib
-        kept = self._keep(cell, denoised, measured, about)
+        kept = self._keep(cell, denoised, measured, about, neighbour, progress)
         try:
             decoded, decoded_at = self._decode_warm(card, spec.replace(placement=placement), denoised.latents, progress)
         except BaseException:
@@ -119,9 +119,13 @@ class InferenceStage:
             on_clean = refuse_degenerate if spec.abort_degenerate else None
             return self._denoise(pipe, spec, loader.texts.of(spec), progress.step, on_clean)
 
-    def _is_device_shared(self, cell: ClaimedCell) -> bool:
+    def _neighbour(self, cell: ClaimedCell) -> str | None:
+        """What else works on the cell's device; None where nothing does."""
         device_id = self._session.provenance(cell.spec.device)[tags.DEVICE_ID]
-        return is_device_shared(self._store, device_id, cell.holder)
+        try:
+            return "another sweep" if is_device_shared(self._store, device_id, cell.holder) else None
+        except StoreUnavailableError:
+            return _UNKNOWN
 
     def _measured(self, spec: RunSpec, denoised: Denoised) -> dict[str, float]:
         """The metrics of a cell that has been denoised, but for those of its texts."""
@@ -148,38 +152,66 @@ class InferenceStage:
         return about
 
     def _keep(
-        self, cell: ClaimedCell, denoised: Denoised, metrics: Mapping[str, float], about: Mapping[str, str]
-    ) -> Future[None]:
+        self,
+        cell: ClaimedCell,
+        denoised: Denoised,
+        metrics: Mapping[str, float],
+        about: Mapping[str, str],
+        neighbour: str | None,
+        progress: Progress,
+    ) -> Future[dict[str, str]]:
         """Keeps new latents while the GPU decodes; on a CPU in turn, which would take its time from the decoding."""
-        kept = self._keeping.submit(self._write_latents, cell, denoised, dict(metrics), dict(about))
+        kept = self._keeping.submit(
+            self._write_latents, cell, denoised, dict(metrics), dict(about), neighbour, progress
+        )
         if cell.spec.device == "cpu":
             wait([kept])
         return kept
 
     def _write_latents(
-        self, cell: ClaimedCell, denoised: Denoised, metrics: Mapping[str, float], about: Mapping[str, str]
-    ) -> None:
-        with tempfile.TemporaryDirectory(prefix="cogx-runs-") as folder:
-            file = Path(folder) / artifacts.LATENTS
-            save_file({"latents": denoised.latents.contiguous()}, file)
-            series = {"by_step.latent_std": denoised.latent_std}
-            self._store.keep_latents(cell.run_id, file, metrics, about, series)
+        self,
+        cell: ClaimedCell,
+        denoised: Denoised,
+        metrics: Mapping[str, float],
+        about: Mapping[str, str],
+        neighbour: str | None,
+        progress: Progress,
+    ) -> dict[str, str]:
+        """Keeps latents: on this machine first, before the store is asked anything.
 
-    def _from_kept(self, cell: ClaimedCell, card: ModelCard, folder: Path, progress: Progress) -> GeneratedVideo | None:
+        Returns the tags that were found out with that. `neighbour` is what worked on the device at the beginning.
+        """
+        spec = cell.spec
+        save_file({"latents": denoised.latents.contiguous()}, cell.spooled.latents_file)
+        series = {"by_step.latent_std": denoised.latent_std}
+        self._delivery.spool_latents(cell.spooled, metrics, {**about, tags.BESIDE: neighbour or _UNKNOWN}, series)
+        neighbour = neighbour or self._neighbour(cell)
+        found = {} if neighbour is None else {tags.BESIDE: neighbour}
+        if neighbour is not None and neighbour != _UNKNOWN:
+            device = self._session.provenance(spec.device)[tags.DEVICE_NAME]
+            progress.note(f"{spec.run_name}: {neighbour} used {device} meanwhile; the timings are not its own")
+        self._delivery.keep_latents(cell.spooled, metrics, {**about, **found}, series)
+        return found
+
+    def _from_kept(self, cell: ClaimedCell, card: ModelCard, progress: Progress) -> GeneratedVideo | None:
         """Decodes the latents that an earlier run of the same pixels kept; None without one."""
         spec = cell.spec
-        kept = self._store.find_latents(spec.signature)
+        kept = if_answered(lambda: self._store.find_latents(spec.signature))
         if kept is None:
             return None
         try:
-            latents = load_file(self._store.download(kept.run_id, artifacts.LATENTS, folder))["latents"]
+            latents = load_file(self._store.download(kept.run_id, artifacts.LATENTS, cell.spooled.files))["latents"]
+            series = self._store.series(kept)
         except (CogxError, SafetensorError) as error:
+            (cell.spooled.files / artifacts.LATENTS).unlink(missing_ok=True)  # not to be kept with the new run
             progress.note(f"{spec.run_name}: denoised again, since {error}")
             return None
         decoded, _ = self._decode_warm(card, spec, latents, progress)
-        return self._with_values_of(kept, spec, decoded)
+        return self._with_values_of(kept, series, spec, decoded)
 
-    def _with_values_of(self, kept: TrackedRun, spec: RunSpec, decoded: Decoded) -> GeneratedVideo:
+    def _with_values_of(
+        self, kept: TrackedRun, series: Mapping[str, Sequence[float]], spec: RunSpec, decoded: Decoded
+    ) -> GeneratedVideo:
         """Gives a decoded video what was measured while its latents were denoised, and on what that was."""
         measured = {name: kept.metrics[name] for name in _METRICS_OF_LATENTS if name in kept.metrics}
         for name, value in _peaks([("decode", decoded.peak)]).items():
@@ -188,7 +220,7 @@ class InferenceStage:
         about = with_prefixes(kept.tags, TAGS_OF_LATENTS)
         about[tags.LATENTS_FROM] = kept.tags.get(tags.LATENTS_FROM, kept.run_id)
         measured_on = {"device": kept.tags[tags.LATENTS_DEVICE], "placement": kept.tags[tags.LATENTS_PLACEMENT]}
-        series = {key: values for key, values in self._store.series(kept).items() if key.startswith("by_step.")}
+        series = {key: values for key, values in series.items() if key.startswith("by_step.")}
         return GeneratedVideo(decoded.frames, measured, about, params(spec) | measured_on, series)
 
     def _decode_warm(

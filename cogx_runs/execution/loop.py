@@ -3,23 +3,28 @@
 import tempfile
 import time
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from cogx_runs.dashboard.board import Boards
-from cogx_runs.errors import CogxError
+from cogx_runs.errors import CogxError, StoreUnavailableError
 from cogx_runs.execution.background import Background
 from cogx_runs.execution.cell import ClaimedCell
 from cogx_runs.execution.executor import CellWorker
 from cogx_runs.execution.outcomes import Outcome, OutcomeStatus, known_outcome
 from cogx_runs.execution.steps import StepLog
+from cogx_runs.execution.waiting import WaitingRuns
 from cogx_runs.planning.actions import Action
 from cogx_runs.planning.plan import Plan
 from cogx_runs.progress import Progress
 from cogx_runs.system.disk import DISK_FULL, check_disk, is_disk_full
 from cogx_runs.tracking import tags
-from cogx_runs.tracking.claims import Claims
+from cogx_runs.tracking.claims import Claim, Claims
+from cogx_runs.tracking.client import MLFLOW, if_answered
+from cogx_runs.tracking.delivery import deliver_left_behind, telling_what_is_kept
 from cogx_runs.tracking.liveness import is_of_this_host
 from cogx_runs.tracking.record import command, known_params, spec_metrics
 from cogx_runs.tracking.run import RunState
@@ -56,6 +61,8 @@ class CellLoop:
         self._overlaps = any(spec.device == "cuda" for spec in self._todo) if overlaps is None else overlaps
         self._boards = Boards(store)
         self._claims = Claims(store)
+        self._waiting = WaitingRuns(store, progress.note)
+        self._cells: dict[int, ClaimedCell] = {}
         self._outcomes: dict[int, Outcome] = {}
         self._has_failed = False
 
@@ -64,35 +71,45 @@ class CellLoop:
 
         A cell that fails is tracked as FAILED with its traceback and the next one begins, unless `fail_fast`.
         KeyboardInterrupt ends the cell at work as KILLED, finishes the videos in the background, and passes on. Raises
-        CogxError where no cell can run.
+        CogxError where no cell can run, StoreUnavailableError where the store does not answer for so long that too much
+        waits in the spool, or that the last cell has ended.
         """
-        try:
-            with self._claims:
-                self._prepare()
-                experiments = self._open_experiments()
-                try:
-                    self._run_cells(experiments, fail_fast)
-                except BaseException:
-                    with suppress(Exception):
-                        self._finish_background()
-                    raise
-        finally:
-            for problem in self._boards.close():
-                self._progress.note(problem)
+        with ExitStack() as hurry:
+            try:
+                with telling_what_is_kept(self._store.uri), self._claims:
+                    self._run(fail_fast, hurry)
+            finally:
+                for problem in self._boards.close():
+                    self._progress.note(problem)
         return [self._outcomes[place] for place in sorted(self._outcomes)]
+
+    def _run(self, fail_fast: bool, hurry: ExitStack) -> None:
+        try:
+            experiments = self._open_experiments()
+            self._prepare()
+            self._run_cells(experiments, fail_fast)
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                hurry.enter_context(MLFLOW.hurried())
+            with suppress(Exception):
+                self._finish_background()
+            raise
 
     def _prepare(self) -> None:
         """Finds out what can be known before the first cell, and loads what it needs."""
         if not self._todo:
             return
-        self._store.check_writable()
         check_disk(Path(tempfile.gettempdir()))
         generated = [planned.spec for planned in self._plan.runs if planned.action is Action.RUN]
         self._worker.prepare(self._todo, generated, self._plan.cards, self._progress)
 
     def _open_experiments(self) -> dict[str, str]:
         """Opens each sweep's experiment, ends the runs of dead processes, and writes the boards. Returns the ids."""
+        if self._todo:
+            self._store.check_writable()
         experiments = {sweep.name: self._store.open_experiment(sweep) for sweep in self._plan.sweeps}
+        for delivered in deliver_left_behind(self._store):
+            self._progress.note(f"Delivered {delivered.name}, which an earlier process left in the spool")
         stale = self._claims.end_stale_runs(list(experiments.values()))
         if stale:
             self._progress.note(f"Marked {stale} run{'s' * (stale > 1)} of a crashed process as KILLED")
@@ -117,25 +134,27 @@ class CellLoop:
         for place in elsewhere:
             self._take_up(place, experiments[self._plan.runs[place].spec.sweep])
         self._finish_background()
+        self._delivered(self._waiting.deliver_all())
 
     def _run_cell(self, place: int, experiment_id: str) -> bool:
         """Claims a cell, has it brought to its pixels, and the rest done in the background; False where another process
         has it."""
         spec = self._plan.runs[place].spec
         check_disk(Path(tempfile.gettempdir()))
-        run_id = self._claim(place, experiment_id)
-        if run_id is None:
+        claim = self._claim(place, experiment_id)
+        if claim is None:
             return False
-        self._wait_for_twins(place, run_id)
+        self._wait_for_twins(place, claim.run_id)
         beside = tuple(self._plan.runs[other].spec.run_name for other in self._background.at_work)
-        cell = ClaimedCell(spec, run_id, self._claims.holder, beside)
-        progress = StepLog(self._progress, partial(self._boards.step, run_id))
+        cell = ClaimedCell(spec, claim.run_id, self._claims.holder, claim.cell_id, beside)
+        self._cells[place] = cell
+        progress = StepLog(self._progress, partial(self._boards.step, claim.run_id))
         self._background.submit(place, self._worker.begin(cell, self._plan.cards[spec.model_key], progress))
         if not self._overlaps:
             self._finish_background()
         return True
 
-    def _claim(self, place: int, experiment_id: str) -> str | None:
+    def _claim(self, place: int, experiment_id: str) -> Claim | None:
         """Creates and describes the run of a cell; None where another process has it.
 
         Raises CogxError where the disk is full.
@@ -149,10 +168,11 @@ class CellLoop:
             **planned.tags,
         }
         try:
-            run_id = self._claims.claim(experiment_id, spec, about)
-            if run_id is not None:
-                self._store.describe(run_id, known_params(spec), spec_metrics(spec))
-            return run_id
+            claim = self._claims.claim(experiment_id, spec, about)
+            if claim is not None and claim.is_created:
+                with suppress(StoreUnavailableError):  # its end writes all of it
+                    self._store.describe(claim.run_id, known_params(spec), spec_metrics(spec))
+            return claim
         except Exception as error:
             if is_disk_full(error):
                 raise CogxError(DISK_FULL) from error
@@ -163,7 +183,7 @@ class CellLoop:
         signature = self._plan.runs[place].spec.signature
         if any(self._plan.runs[other].spec.signature == signature for other in self._background.at_work):
             self._background.drain()
-        while self._claims.is_being_made(run_id):
+        while if_answered(lambda: self._claims.is_being_made(run_id)):
             self._progress.phase("waiting for another sweep that makes the same video")
             time.sleep(WAIT_S)
 
@@ -194,6 +214,8 @@ class CellLoop:
     def _make_room(self) -> None:
         self._background.make_room()
         self._background.collect(self._ended)
+        self._delivered(self._waiting.deliver())
+        self._waiting.check_limits()
 
     def _finish_background(self) -> None:
         self._background.drain()
@@ -204,3 +226,10 @@ class CellLoop:
         self._has_failed |= outcome.status is OutcomeStatus.FAILED
         self._progress.cell_ended(outcome.spec.run_name, outcome.status, outcome.error)
         self._boards.changed(outcome.spec.sweep, self._overlaps)
+        if place in self._cells:
+            self._waiting.add(place, self._cells[place].spooled)
+
+    def _delivered(self, run_ids: Mapping[int, str]) -> None:
+        """Takes up the ids that runs were given in the store after their end."""
+        for place, run_id in run_ids.items():
+            self._outcomes[place] = replace(self._outcomes[place], run_id=run_id)

@@ -9,7 +9,7 @@ from threading import Lock
 from cogx_runs.dashboard.notes import run_tags
 from cogx_runs.dashboard.pictures import write_pictures
 from cogx_runs.definitions.spec import MACHINE_FIELDS, RunSpec
-from cogx_runs.errors import CogxError
+from cogx_runs.errors import StoreError
 from cogx_runs.execution.cell import ClaimedCell
 from cogx_runs.execution.inference import TAGS_OF_LATENTS, GeneratedVideo
 from cogx_runs.execution.outcomes import Outcome, OutcomeStatus
@@ -21,6 +21,7 @@ from cogx_runs.metrics.subject import Subject
 from cogx_runs.models.cards import ModelCard
 from cogx_runs.progress import Progress
 from cogx_runs.tracking import artifacts, columns, tags
+from cogx_runs.tracking.delivery import Delivery
 from cogx_runs.tracking.record import (
     degenerate_tags,
     frame_series,
@@ -52,12 +53,14 @@ class PostprocessStage:
         self,
         session: Session,
         store: RunStore,
+        delivery: Delivery,
         *,
         write_mp4: Callable[[Frames, Path, int, float], None] = write_mp4,
         write_pictures: Callable[[Frames, int, Path], None] = write_pictures,
     ) -> None:
         self._session = session
         self._store = store
+        self._delivery = delivery
         self._write_mp4 = write_mp4
         self._write_pictures = write_pictures
         self._noting = Lock()
@@ -69,11 +72,10 @@ class PostprocessStage:
         with self._noting:
             self._noted.clear()
 
-    def run(
-        self, cell: ClaimedCell, card: ModelCard, video: GeneratedVideo, folder: Path, progress: Progress
-    ) -> Outcome:
+    def run(self, cell: ClaimedCell, card: ModelCard, video: GeneratedVideo, progress: Progress) -> Outcome:
         """Encodes, scores and logs a cell whose frames are there."""
         spec = cell.spec
+        folder = cell.spooled.files
         file = folder / artifacts.VIDEO
         write_started = time.perf_counter()
         self._write_mp4(video.frames, file, spec.fps, spec.video_quality)
@@ -98,19 +100,21 @@ class PostprocessStage:
             about[tags.MODEL_WEIGHTS_SHA256] = weights_sha256
         about |= _degenerate(spec, subject, progress)
         if video.latents_kept is not None:
-            video.latents_kept.result()
+            about |= video.latents_kept.result()
         about |= run_tags(spec, cell.run_id, folder, metrics, about)
-        self._store.finish(cell.run_id, folder, video.params, metrics, about, series=series)
-        return Outcome(spec, OutcomeStatus.FINISHED, cell.run_id, metrics)
+        run_id = self._delivery.end(cell.spooled, video.params, metrics, about, series=series)
+        return Outcome(spec, OutcomeStatus.FINISHED, run_id, metrics)
 
-    def copy_from(self, finished: TrackedRun, cell: ClaimedCell, folder: Path, progress: Progress) -> Outcome | None:
+    def copy_from(self, finished: TrackedRun, cell: ClaimedCell, progress: Progress) -> Outcome | None:
         """Gives a cell all that a finished run of it has; None where the files of that cannot be read."""
         spec = cell.spec
+        folder = cell.spooled.files
         progress.phase("copying")
         try:
             for name in _COPIED_ARTIFACTS:
                 self._store.download(finished.run_id, name, folder)
-        except CogxError as error:
+            series = self._store.series(finished)
+        except StoreError as error:
             progress.note(f"{spec.run_name}: made again, since {error}")
             return None
         metrics = {key: value for key, value in finished.metrics.items() if not key.startswith(columns.AXIS)}
@@ -121,10 +125,8 @@ class PostprocessStage:
         about |= run_tags(spec, cell.run_id, folder, metrics, about)
         # Where the figures were measured, which is not where this sweep would have run the cell.
         measured_on = {name: finished.params[name] for name in MACHINE_FIELDS}
-        self._store.finish(
-            cell.run_id, folder, params(spec) | measured_on, metrics, about, series=self._store.series(finished)
-        )
-        return Outcome(spec, OutcomeStatus.REUSED, cell.run_id, metrics)
+        run_id = self._delivery.end(cell.spooled, params(spec) | measured_on, metrics, about, series=series)
+        return Outcome(spec, OutcomeStatus.REUSED, run_id, metrics)
 
     def _note(self, reasons: Mapping[str, str], progress: Progress) -> None:
         """Notes why metrics failed, once of each metric and reason."""

@@ -1,15 +1,13 @@
 """One device that takes claimed cells to their end, in the process of the sweep or in one of its own."""
 
-import tempfile
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
 from cogx_runs.definitions.spec import RunSpec
-from cogx_runs.errors import CogxError, first_line
+from cogx_runs.errors import CogxError, StoreError, first_line
 from cogx_runs.execution.cell import ClaimedCell
 from cogx_runs.execution.inference import GeneratedVideo, InferenceStage
 from cogx_runs.execution.outcomes import Outcome, OutcomeStatus
@@ -20,6 +18,8 @@ from cogx_runs.progress import Progress, SilentProgress
 from cogx_runs.system.disk import DISK_FULL, is_disk_full
 from cogx_runs.system.hardware import Device
 from cogx_runs.tracking import artifacts
+from cogx_runs.tracking.client import if_answered
+from cogx_runs.tracking.delivery import Delivery
 from cogx_runs.tracking.record import failure_tags, params, spec_metrics, write_definition
 from cogx_runs.tracking.run import RunState
 from cogx_runs.tracking.store import RunStore
@@ -42,8 +42,8 @@ class Worker:
         *,
         store: RunStore | None = None,
         session: Callable[[float | None, Callable[[], None]], Session] = Session,
-        inference: Callable[[Session, RunStore], InferenceStage] = InferenceStage,
-        postprocess: Callable[[Session, RunStore], PostprocessStage] = PostprocessStage,
+        inference: Callable[[Session, RunStore, Delivery], InferenceStage] = InferenceStage,
+        postprocess: Callable[[Session, RunStore, Delivery], PostprocessStage] = PostprocessStage,
     ) -> None:
         """Opens the store; loads nothing yet. `max_vram_gib` is what torch may take of the GPU, None all of it.
 
@@ -52,8 +52,9 @@ class Worker:
         """
         self._store = store or RunStore(tracking_uri)
         self._session = session(max_vram_gib, before_loading)
-        self._inference = inference(self._session, self._store)
-        self._postprocess = postprocess(self._session, self._store)
+        self._delivery = Delivery(self._store)
+        self._inference = inference(self._session, self._store, self._delivery)
+        self._postprocess = postprocess(self._session, self._store, self._delivery)
         self._left = ExitStack()
 
     def __enter__(self) -> "Worker":
@@ -101,36 +102,43 @@ class Worker:
         """Brings a cell to its pixels, and returns the rest of what `run` does, for any thread to call once."""
         progress = progress or SilentProgress()
         with ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cogx-runs-")))
-            begun = self._settle(cell, folder, lambda: self._begin(cell, card, folder, progress))
+            stack.callback(cell.spooled.close)
+            begun = self._settle(cell, lambda: self._begin(cell, card, progress))
             if isinstance(begun, Outcome):
                 return lambda: begun
             left = stack.pop_all()
 
         def rest() -> Outcome:
             with left:
-                return self._settle(cell, folder, lambda: self._postprocess.run(cell, card, begun, folder, progress))
+                return self._settle(cell, lambda: self._postprocess.run(cell, card, begun, progress))
 
         return rest
 
-    def _begin(self, cell: ClaimedCell, card: ModelCard, folder: Path, progress: Progress) -> Outcome | GeneratedVideo:
+    def _begin(self, cell: ClaimedCell, card: ModelCard, progress: Progress) -> Outcome | GeneratedVideo:
         """The cell's pixels; its outcome where it could be copied from a finished run of any experiment."""
-        write_definition(cell.spec, folder)
-        finished = self._store.find_finished(cell.spec.output_hash)
+        write_definition(cell.spec, cell.spooled.files)
+        finished = if_answered(lambda: self._store.find_finished(cell.spec.output_hash))
         if finished is not None:
-            outcome = self._postprocess.copy_from(finished, cell, folder, progress)
+            outcome = self._postprocess.copy_from(finished, cell, progress)
             if outcome is not None:
                 return outcome
-        return self._inference.run(cell, card, folder, progress)
+        return self._inference.run(cell, card, progress)
 
-    def _settle(self, cell: ClaimedCell, folder: Path, work: Callable[[], _T]) -> _T | Outcome:
-        """Returns the result of work on a cell; where it fails, the cell's outcome, tracked with its traceback."""
+    def _settle(self, cell: ClaimedCell, work: Callable[[], _T]) -> _T | Outcome:
+        """Returns the result of work on a cell; where it fails, the cell's outcome, tracked with its traceback.
+
+        What the store refuses is no cell's failure.
+        """
         try:
             return work()
+        except StoreError:
+            raise
         except Exception as error:
             if is_disk_full(error):
                 raise CogxError(DISK_FULL) from error
-            (folder / artifacts.TRACEBACK).write_text(traceback.format_exc(), encoding="utf-8")
+            if cell.spooled.ended is not None:  # the cell is whole; what failed is its delivery
+                raise
+            (cell.spooled.files / artifacts.TRACEBACK).write_text(traceback.format_exc(), encoding="utf-8")
             values, about = spec_metrics(cell.spec), failure_tags(error)
-            self._store.finish(cell.run_id, folder, params(cell.spec), values, about, status=RunState.FAILED)
-            return Outcome(cell.spec, OutcomeStatus.FAILED, cell.run_id, error=first_line(error))
+            run_id = self._delivery.end(cell.spooled, params(cell.spec), values, about, RunState.FAILED)
+            return Outcome(cell.spec, OutcomeStatus.FAILED, run_id, error=first_line(error))

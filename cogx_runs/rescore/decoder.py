@@ -1,8 +1,6 @@
 """Decodes kept latents again."""
 
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -17,6 +15,7 @@ from cogx_runs.metrics.subject import Subject
 from cogx_runs.models.cards import HUB_MODELS, NAMES, ModelCard, resolve_model
 from cogx_runs.system.hardware import choose_device
 from cogx_runs.tracking.artifacts import LATENTS, PROMPT
+from cogx_runs.tracking.liveness import temporary_folder
 from cogx_runs.tracking.reader import RunReader
 from cogx_runs.tracking.run import TrackedRun, param_value
 from cogx_runs.video import Frames
@@ -46,8 +45,8 @@ class Decoder:
         """Prepares a run's video for its metrics, and keeps the last one. Raises what `frames` raises."""
         key = (run.signature, clip_model)
         if self._subject is None or self._subject[0] != key:
-            with tempfile.TemporaryDirectory(prefix="cogx-runs-") as folder:
-                file = self._store.download(run.run_id, PROMPT, Path(folder))
+            with temporary_folder() as folder:
+                file = self._store.download(run.run_id, PROMPT, folder)
                 prompt = file.read_text(encoding="utf-8").strip()
             self._subject = key, Subject(self.frames(run), prompt, clip_model)
         return self._subject[1]
@@ -59,8 +58,8 @@ class Decoder:
         changed since.
         """
         if run.signature not in self._kept:
-            with tempfile.TemporaryDirectory(prefix="cogx-runs-") as folder:
-                file = self._store.download(run.run_id, LATENTS, Path(folder))
+            with temporary_folder() as folder:
+                file = self._store.download(run.run_id, LATENTS, folder)
                 try:
                     latents = load_file(file)["latents"]
                 except SafetensorError as error:

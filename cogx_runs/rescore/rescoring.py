@@ -1,11 +1,9 @@
 """Measures the metrics that finished runs lack."""
 
 import json
-import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from cogx_runs.dashboard.board import show
@@ -19,6 +17,7 @@ from cogx_runs.rescore.decoder import Decoder
 from cogx_runs.rescore.missing import MissingMetric, lacking, present_output_hash, reference_values, settings
 from cogx_runs.tracking.artifacts import METRIC_CARDS
 from cogx_runs.tracking.experiments import experiments_of
+from cogx_runs.tracking.liveness import temporary_folder
 from cogx_runs.tracking.record import (
     frame_series,
     missing_tags,
@@ -160,8 +159,7 @@ def _amend(store: RunStore, run: TrackedRun, scores: Scores, up_to_date: Mapping
     new = {key: value for key, value in tags.items() if run.tags.get(key) != value}
     if not new:
         return False
-    with tempfile.TemporaryDirectory(prefix="cogx-runs-") as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         if up_to_date:
             with suppress(CogxError):  # runs older than the cards have none
                 store.download(run.run_id, METRIC_CARDS, folder)

@@ -44,6 +44,34 @@ def cache_directory() -> Path:
     return folder
 
 
+def state_directory() -> Path:
+    """Finds, or creates, the user's folder for files that outlive a process and cannot be recreated. Raises CogxError
+    where it cannot be created."""
+    folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "cogx-runs"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CogxError(
+            f"{folder}: cannot be created ({error.strerror}); set XDG_STATE_HOME to a writable folder"
+        ) from error
+    return folder
+
+
+def write_atomically(file: Path, text: str) -> None:
+    """Writes a file so that whoever reads it, after a crash too, finds all of it or the one before."""
+    unfinished = file.with_name(f"{file.name}.unfinished")
+    with unfinished.open("w", encoding="utf-8") as writing:
+        writing.write(text)
+        writing.flush()
+        os.fsync(writing.fileno())
+    unfinished.replace(file)
+
+
+def folder_gib(folder: Path) -> float:
+    """Sums up the sizes of all files below a folder in GiB."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / GIB
+
+
 def create_folder(directory: Path) -> None:
     """Creates the folder into which a command writes. Raises CogxError where it cannot be created or written."""
     if directory.exists() and not directory.is_dir():

@@ -1,15 +1,37 @@
 """Which cells are somebody's to run: claimed by a process that holds a lock for as long as it is at them."""
 
+import tempfile
+import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
 from cogx_runs.definitions.spec import RunSpec
-from cogx_runs.tracking import tags
-from cogx_runs.tracking.liveness import HeldLock, is_alive, is_of_this_host, remove_leftovers
+from cogx_runs.errors import StoreUnavailableError
+from cogx_runs.tracking import spool, tags
+from cogx_runs.tracking.liveness import HeldLock, is_alive, is_of_this_host, remove_leftovers, remove_temporary_folders
 from cogx_runs.tracking.reader import RunReader
 from cogx_runs.tracking.run import RunState, TrackedRun
+from cogx_runs.tracking.spool import ClaimRecord
 from cogx_runs.tracking.store import TAG_LIMIT, RunStore
+from cogx_runs.tracking.uri import without_password
+
+
+class Claim(NamedTuple):
+    """A cell that is its holder's to run."""
+
+    run_id: str
+    """Its open run; the id of the entry where the store did not answer."""
+    cell_id: str
+    """Its entry in the holder's spool."""
+
+    @property
+    def is_created(self) -> bool:
+        """Whether the store has the run."""
+        return self.run_id != self.cell_id
 
 
 class Claims:
@@ -24,6 +46,7 @@ class Claims:
 
     def __enter__(self) -> "Claims":
         remove_leftovers()
+        remove_temporary_folders(Path(tempfile.gettempdir()))
         self._held.__enter__()
         return self
 
@@ -34,6 +57,7 @@ class Claims:
             if error is not None:
                 self.release_all()
         finally:
+            spool.remove_holder(self.holder)
             self._held.__exit__(kind, error, traceback)
 
     @property
@@ -41,9 +65,45 @@ class Claims:
         """Name of the lock that these cells are claimed with."""
         return self._held.name
 
-    def claim(self, experiment_id: str, spec: RunSpec, about: Mapping[str, str]) -> str | None:
-        """Creates the run of a cell, with these tags, and returns its id; None where it is finished or another process
-        is at it."""
+    def claim(self, experiment_id: str, spec: RunSpec, about: Mapping[str, str]) -> Claim | None:
+        """Creates the run of a cell, with these tags, and its entry in the spool; None where it is finished or another
+        process is at it.
+
+        Where the store does not answer, the entry alone is created: the run follows when that is delivered.
+        """
+        cell_id = uuid.uuid4().hex
+        started_ms = time.time_ns() // 1_000_000
+        about = {
+            **about,
+            **self._held.tags,
+            tags.PROCESS_CELL: cell_id,
+            tags.KIND: tags.CELL_KIND,
+            tags.SWEEP: spec.sweep,
+            tags.SIGNATURE: spec.signature,
+            tags.OUTPUT_HASH: spec.output_hash,
+            tags.PROMPT: spec.prompt[:TAG_LIMIT],
+        }
+        try:
+            run_id = self._create_run(experiment_id, spec, about, started_ms)
+            if run_id is None:
+                return None
+        except StoreUnavailableError:
+            run_id = cell_id
+        spool.spooled_run(self.holder, cell_id).create(
+            ClaimRecord(
+                uri=without_password(self._store.uri),
+                experiment_id=experiment_id,
+                name=spec.run_name,
+                run_id=run_id,
+                is_created=run_id != cell_id,
+                output_hash=spec.output_hash,
+                started_ms=started_ms,
+                tags=about,
+            )
+        )
+        return Claim(run_id, cell_id)
+
+    def _create_run(self, experiment_id: str, spec: RunSpec, about: Mapping[str, str], started_ms: int) -> str | None:
         with self._store.lock:
             for run in self._store.runs_of_cell(experiment_id, spec):
                 if run.state.is_finished:
@@ -52,19 +112,7 @@ class Claims:
                     if is_alive(run.tags):
                         return None
                     self._store.kill(run.run_id)
-            return self._store.create_run(
-                experiment_id,
-                spec.run_name,
-                {
-                    **about,
-                    **self._held.tags,
-                    tags.KIND: tags.CELL_KIND,
-                    tags.SWEEP: spec.sweep,
-                    tags.SIGNATURE: spec.signature,
-                    tags.OUTPUT_HASH: spec.output_hash,
-                    tags.PROMPT: spec.prompt[:TAG_LIMIT],
-                },
-            )
+            return self._store.create_run(experiment_id, spec.run_name, about, started_ms)
 
     def end_stale_runs(self, experiment_ids: Sequence[str]) -> int:
         """Ends as KILLED the open runs of processes that are gone. Returns how many there were."""

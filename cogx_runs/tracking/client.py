@@ -3,21 +3,42 @@
 What MLflow raises becomes the project's own errors here, and only here.
 """
 
+import os
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from queue import SimpleQueue
+from http.client import HTTPException
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar, cast
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from cogx_runs.errors import StoreError, StoreUnavailableError, first_line
-from cogx_runs.tracking.uri import sqlite_path, without_password
+from cogx_runs.tracking.uri import is_server, sqlite_path, without_password
 
 _T = TypeVar("_T")
+INTERRUPTED_S = 5.0
+"""How long a store is waited for after an interrupt."""
+_TICK_S = 0.5
+RETRY_S = 10.0
+"""How long a store that did not answer is not asked again."""
+PROBE_S = 3.0
+"""How long its server is then waited for."""
+_PATIENCE = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+}
+"""MLflow's own retries last minutes: what cannot be written waits in the spool instead."""
+for _name, _value in _PATIENCE.items():
+    os.environ.setdefault(_name, _value)
 
 
 @dataclass
@@ -51,13 +72,15 @@ class MlflowThread:
         self._calls: SimpleQueue[_Call] = SimpleQueue()
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._limit_s: float | None = None
 
     def call(self, work: Callable[[], _T]) -> _T:
         """Returns what the work returns, or raises what it raises. Work may make calls of its own: no call of another
         thread falls between them.
 
-        An interrupt is raised after the work has ended, a second one at once: an interrupted transaction would keep
-        SQLite locked while its exception is being handled.
+        An interrupt is raised after the work has ended, or INTERRUPTED_S later; a second one at once: an interrupted
+        transaction would keep SQLite locked while its exception is being handled. Raises TimeoutError within `hurried`
+        where the work takes longer than that.
         """
         if threading.current_thread() is self._thread:
             return work()
@@ -65,14 +88,35 @@ class MlflowThread:
         call = _Call(work, SimpleQueue())
         self._calls.put(call)
         try:
-            call.ended.get()
+            self._wait(call)
         except KeyboardInterrupt:
-            if not call.is_done:
-                call.ended.get()
+            with suppress(Empty):
+                if not call.is_done:
+                    call.ended.get(timeout=INTERRUPTED_S)
             raise
         if call.error is not None:
             raise call.error
         return cast(_T, call.result)
+
+    @contextmanager
+    def hurried(self, limit_s: float = INTERRUPTED_S) -> Iterator[None]:
+        """Gives every call, also those that wait already, at most this many seconds while the block lasts."""
+        self._limit_s, before = limit_s, self._limit_s
+        try:
+            yield
+        finally:
+            self._limit_s = before
+
+    def _wait(self, call: _Call) -> None:
+        waited_s = 0.0
+        while True:
+            try:
+                call.ended.get(timeout=_TICK_S)
+                return
+            except Empty:
+                waited_s = waited_s + _TICK_S if self._limit_s is not None else 0.0
+            if self._limit_s is not None and waited_s >= self._limit_s:
+                raise TimeoutError(f"no answer in {self._limit_s:.0f} s")
 
     def _start(self) -> None:
         """Starts the thread where there is none, as in a process that was forked from one with it."""
@@ -119,15 +163,65 @@ def open_client(uri: str) -> MlflowClient:
 def call_store(uri: str, work: Callable[[], _T]) -> _T:
     """Returns what a piece of work on the thread returns.
 
-    Raises StoreError for what the store at `uri` refuses, StoreUnavailableError where it does not answer.
+    Raises StoreError for what the store at `uri` refuses, StoreUnavailableError where it does not answer. One that did
+    not is not asked again for RETRY_S, so that nobody waits for it at every call.
     """
+    _AWAY.check(uri)
     try:
         return MLFLOW.call(work)
     except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
         found = _store_error(error, uri)
         if found is None:
             raise
+        if isinstance(found, StoreUnavailableError):
+            _AWAY.add(uri, found)
         raise found from error
+
+
+def answers(uri: str, timeout_s: float) -> bool:
+    """Checks whether a tracking server gives any answer of HTTP in time; any other store is taken to."""
+    if not is_server(uri):
+        return True
+    try:
+        urlopen(f"{without_password(uri).rstrip('/')}/health", timeout=timeout_s).close()
+    except HTTPError:
+        return True
+    except (OSError, HTTPException):
+        return False
+    return True
+
+
+def if_answered(ask: Callable[[], _T | None]) -> _T | None:
+    """Returns the store's answer to a question that work can go on without; None where it does not answer."""
+    try:
+        return ask()
+    except StoreUnavailableError:
+        return None
+
+
+class _Away:
+    """The stores that did not answer lately."""
+
+    def __init__(self) -> None:
+        self._until: dict[str, tuple[float, str]] = {}
+
+    def add(self, uri: str, error: StoreUnavailableError) -> None:
+        self._until[uri] = (time.monotonic() + RETRY_S, str(error))
+
+    def check(self, uri: str) -> None:
+        """Raises StoreUnavailableError for a store that did not answer within RETRY_S, or whose server still does
+        not."""
+        if uri not in self._until:
+            return
+        until, message = self._until[uri]
+        if time.monotonic() < until or not answers(uri, PROBE_S):
+            if time.monotonic() >= until:
+                self._until[uri] = (time.monotonic() + RETRY_S, message)
+            raise StoreUnavailableError(message)
+        self._until.pop(uri, None)
+
+
+_AWAY = _Away()
 
 
 _UNANSWERED = frozenset({"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED"})

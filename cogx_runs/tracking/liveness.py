@@ -5,9 +5,12 @@ Where the folder of the locks is cleared while a holder lives, its file is gone,
 
 import hashlib
 import os
+import shutil
 import socket
+import tempfile
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -51,7 +54,39 @@ def is_alive(claimed: Mapping[str, str]) -> bool:
     """
     if tags.PROCESS_LOCK not in claimed:
         return claimed.get(tags.PROCESS_HOST, "").split(" ")[0] != socket.gethostname()
-    return not is_of_this_host(claimed) or _is_held(_path(claimed[tags.PROCESS_LOCK]))
+    return not is_of_this_host(claimed) or is_held(claimed[tags.PROCESS_LOCK])
+
+
+@contextmanager
+def temporary_folder(directory: Path | None = None) -> Iterator[Path]:
+    """Creates a folder of this process for as long as the block runs, in `directory` or the system's folder for
+    temporary files; first removes those that processes left there which are gone."""
+    directory = directory or Path(tempfile.gettempdir())
+    remove_temporary_folders(directory)
+    with HeldLock() as own:
+        folder = directory / f"{_temporary()}{own.name}"
+        folder.mkdir(mode=0o700)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_temporary_folders(directory: Path) -> None:
+    """Removes the temporary folders of processes of this host that are gone."""
+    for folder in directory.glob(f"{_temporary()}*"):
+        if not is_held(folder.name.removeprefix(_temporary())):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _temporary() -> str:
+    """How the temporary folders are called whose holders can be judged here."""
+    return f".cogx-runs-{host().split(' ')[1]}-"
+
+
+def is_held(name: str) -> bool:
+    """Tells whether the lock of this name is held, by a process that sees the same folder of locks."""
+    return _is_held(_path(name))
 
 
 def is_of_this_host(claimed: Mapping[str, str]) -> bool:

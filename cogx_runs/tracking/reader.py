@@ -112,8 +112,22 @@ class RunReader:
 
     def runs_of_cell(self, experiment_id: str, spec: RunSpec) -> Iterator[TrackedRun]:
         """Reads the runs of a cell in its sweep's experiment, newest first."""
-        query = f"{CELLS} and {_tag(tags.OUTPUT_HASH)} = '{spec.output_hash}'"
-        return self._tracked({experiment_id: spec.sweep}, query)
+        return self._tracked({experiment_id: spec.sweep}, _of_cell(spec.output_hash))
+
+    def finished_run(self, experiment_id: str, output_hash: str) -> str | None:
+        """Finds the id of a cell's finished run in an experiment; None where it has none."""
+        query = f"{_of_cell(output_hash)} and attributes.status = '{RunState.FINISHED}'"
+        found = next(self._search([experiment_id], query), None)
+        return None if found is None else str(found.info.run_id)
+
+    def state(self, run_id: str) -> RunState:
+        """Reads the state of a run."""
+        return RunState(self._client.get_run(run_id).info.status)
+
+    def run_of_entry(self, experiment_id: str, cell_id: str) -> str | None:
+        """Finds the id of the run that was created for an entry of the spool; None where there is none."""
+        found = next(self._search([experiment_id], f"{_tag(tags.PROCESS_CELL)} = '{cell_id}'"), None)
+        return None if found is None else str(found.info.run_id)
 
     def open_runs(self, experiment_ids: Sequence[str] | None = None) -> Iterator[TrackedRun]:
         """Reads the runs of these experiments, or of all, that have not ended, newest first; a deleted experiment has
@@ -184,6 +198,10 @@ class RunReader:
 
 def _tag(key: str) -> str:
     return columns.quoted(columns.tag_column(key))
+
+
+def _of_cell(output_hash: str) -> str:
+    return f"{CELLS} and {_tag(tags.OUTPUT_HASH)} = '{output_hash}'"
 
 
 def is_series(metric: str) -> bool:

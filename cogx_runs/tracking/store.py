@@ -13,7 +13,7 @@ from mlflow.entities import Metric, Param, RunTag
 
 from cogx_runs.definitions.ranges import Direction, OptunaSearch
 from cogx_runs.definitions.sweep import Sweep
-from cogx_runs.errors import CogxError, StoreError
+from cogx_runs.errors import CogxError
 from cogx_runs.metrics.registry import aim, cards
 from cogx_runs.tracking.client import MLFLOW
 from cogx_runs.tracking.reader import CELLS, RunReader
@@ -83,9 +83,11 @@ class RunStore(RunReader):
                 if present.get(key) != value:
                     self._client.set_experiment_tag(experiment_id, key, value)
 
-    def create_run(self, experiment_id: str, name: str, tags: Mapping[str, str]) -> str:
-        """Creates an open run with these tags, and returns its id."""
-        return str(self._client.create_run(experiment_id, run_name=name, tags=dict(tags)).info.run_id)
+    def create_run(self, experiment_id: str, name: str, tags: Mapping[str, str], started_ms: int | None = None) -> str:
+        """Creates an open run with these tags, and returns its id. It began at `started_ms` (ms since 1970), by default
+        at this moment."""
+        created = self._client.create_run(experiment_id, start_time=started_ms, run_name=name, tags=dict(tags))
+        return str(created.info.run_id)
 
     def describe(self, run_id: str, params: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
         """Writes what is known of an open run from the beginning, so that it stands in its place among the others."""
@@ -96,11 +98,18 @@ class RunStore(RunReader):
         self._client.log_metric(run_id, "current_step", done)
 
     def keep_latents(
-        self, run_id: str, file: Path, metrics: Mapping[str, float], tags: Mapping[str, str], series: Series = NO_SERIES
+        self,
+        run_id: str,
+        file: Path,
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+        series: Series = NO_SERIES,
+        at_ms: int | None = None,
     ) -> None:
-        """Writes the latents of an open run, then what is known of them: from then on they outlive its process."""
+        """Writes the latents of a run, then what is known of them, as of `at_ms` (ms since 1970), by default of this
+        moment."""
         self._client.log_artifact(run_id, str(file))
-        self._log(run_id, metrics, {**tags, LATENTS: LATENTS_KEPT}, series=series)
+        self._log(run_id, metrics, {**tags, LATENTS: LATENTS_KEPT}, series=series, at_ms=at_ms)
 
     def finish(
         self,
@@ -111,11 +120,15 @@ class RunStore(RunReader):
         tags: Mapping[str, str],
         status: RunState = RunState.FINISHED,
         series: Series = NO_SERIES,
+        at_ms: int | None = None,
     ) -> None:
-        """Writes a run's artifacts, then all its values, and last its status: only then does it count as ended."""
+        """Writes a run's artifacts, then all its values, and last its status: only then does it count as ended.
+
+        It ended at `at_ms` (ms since 1970), by default at this moment; written twice, nothing of it is there twice.
+        """
         self._client.log_artifacts(run_id, str(artifacts))
-        self._log(run_id, metrics, tags, params, series)
-        self._client.set_terminated(run_id, status.value)
+        self._log(run_id, metrics, tags, params, series, at_ms)
+        self._client.set_terminated(run_id, status.value, end_time=at_ms)
 
     def kill(self, run_id: str) -> None:
         """Ends a run as KILLED, unless it has ended, by a call of another thread at the last moment too."""
@@ -150,8 +163,9 @@ class RunStore(RunReader):
         tags: Mapping[str, str],
         params: Mapping[str, Any] = MappingProxyType({}),
         series: Series = NO_SERIES,
+        at_ms: int | None = None,
     ) -> None:
-        now = time.time_ns() // 1_000_000
+        now = time.time_ns() // 1_000_000 if at_ms is None else at_ms
         points = [Metric(key, value, now, step) for key, values in series.items() for step, value in enumerate(values)]
         for start in range(0, len(points), BATCH):
             self._client.log_batch(run_id, metrics=points[start : start + BATCH])
@@ -166,7 +180,7 @@ class RunStore(RunReader):
         """Keeps a report's page with an experiment, in the place of the one before. Returns the id of the run of the
         kind `report` that holds it, which no query for cells finds.
 
-        Raises CogxError where MLflow cannot keep it.
+        Raises StoreError where MLflow cannot keep it.
         """
         with self.lock:
             run_id = self.find_report(experiment_id)
@@ -174,8 +188,6 @@ class RunStore(RunReader):
                 run_id = self.create_run(experiment_id, "report", {KIND: REPORT_KIND})
         try:
             self._client.log_artifact(run_id, str(page))
-        except StoreError as error:
-            raise StoreError(f"{page}: written, but MLflow cannot keep it: {error}") from error
         finally:
             self._client.set_terminated(run_id, RunState.FINISHED.value)
         return run_id

@@ -45,6 +45,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iter
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        patch.setenv("XDG_STATE_HOME", str(folder / "state"))
         run_sweeps(["guidance.yaml", "hostile.yaml"], device="cpu", tracking_uri=store)
         with open_dashboard(["guidance"], tracking_uri=store) as server:
             yield f"{store} {server.address}"

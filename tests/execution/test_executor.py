@@ -12,13 +12,14 @@ import yaml
 
 from cogx_runs import load_runs, plan_sweeps
 from cogx_runs.dashboard.pictures import write_pictures
+from cogx_runs.definitions.spec import RunSpec
+from cogx_runs.errors import StoreError
 from cogx_runs.generation.generate import denoise
 from cogx_runs.generation.pipeline import load_pipeline
 from cogx_runs.metrics.scoring import Scorer
 from cogx_runs.planning.plan import Plan
 from cogx_runs.progress import SilentProgress
-from cogx_runs.tracking.run import RunState
-from cogx_runs.tracking.store import NO_SERIES, RunStore, Series
+from cogx_runs.tracking.store import RunStore
 from cogx_runs.video import write_mp4
 from tests.support.running import again, executor, run
 
@@ -162,8 +163,8 @@ def test_an_interrupt_that_is_raised_in_the_background_leaves_no_run_open(plan: 
 class InterruptedInAClaim(RunStore):
     """Interrupted after a run is created and before its id is known."""
 
-    def create_run(self, experiment_id: str, name: str, tags: Mapping[str, str]) -> str:
-        super().create_run(experiment_id, name, tags)
+    def create_run(self, *arguments: Any, **options: Any) -> str:
+        super().create_run(*arguments, **options)
         raise KeyboardInterrupt
 
 
@@ -193,29 +194,29 @@ def test_a_cell_of_two_sweeps_waits_for_its_twin_that_is_still_in_the_background
     assert statuses == ["finished", "finished", "reused", "finished"]
 
 
-class LosesTheServer(RunStore):
-    """Reaches no server at the end of the first cell."""
+class RefusingStore(RunStore):
+    """Refuses the first cell's end."""
 
-    def finish(
-        self,
-        run_id: str,
-        artifacts: Path,
-        params: Mapping[str, Any],
-        metrics: Mapping[str, float],
-        tags: Mapping[str, str],
-        status: RunState = RunState.FINISHED,
-        series: Series = NO_SERIES,
-    ) -> None:
-        if params["seed"] == 1:
-            raise ConnectionError("the server is gone")
-        super().finish(run_id, artifacts, params, metrics, tags, status, series)
+    def finish(self, run_id: str, artifacts: Path, params: Mapping[str, Any], *others: Any) -> None:
+        if params["seed"] == "1":
+            raise StoreError("the server refuses")
+        super().finish(run_id, artifacts, params, *others)
 
 
-def test_a_video_that_cannot_even_be_tracked_as_failed_stops_the_sweep_and_blames_no_other_cell(plan: Plan) -> None:
-    with pytest.raises(ConnectionError, match="the server is gone"):
-        run(plan, overlaps=True, store=LosesTheServer())
+def test_a_run_that_the_store_refuses_stops_the_sweep_blames_no_cell_and_waits_for_the_next_start(plan: Plan) -> None:
+    with pytest.raises(
+        StoreError, match=r"^the server refuses; 1 finished cell kept in [^ ]+: the same command goes on"
+    ):
+        run(plan, overlaps=True, store=RefusingStore())
 
     runs = load_runs("exp")
     assert "FAILED" not in set(runs["status"])
     assert runs[runs["run_name"] == "seed=1 panda"]["status"].tolist() == ["KILLED"]
     assert "RUNNING" not in set(runs["status"])
+
+    def denoise_others(pipe: Any, spec: RunSpec, *others: Any) -> Any:
+        assert spec.seed != 1, "seed 1 waits in the spool"
+        return denoise(pipe, spec, *others)
+
+    assert run(again(), denoise=denoise_others)[0] == "done"
+    assert sorted(load_runs("exp", where=["status=FINISHED"])["params.seed"]) == [1, 2, 3, 4]

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cogx_runs.tracking.run import RunState
+from cogx_runs.tracking.spool import spool_directory
 from cogx_runs.tracking.store import RunStore
 from tests.support.processes import ended, start, told_by
 
@@ -71,33 +73,25 @@ def statuses() -> Counter[tuple[str, str]]:
 def test_a_sweep_killed_between_any_two_writes_ends_with_each_cell_finished_once_and_denoises_none_again(
     sweep_file: Path,
 ) -> None:
+    end_of_a_run = ("before", "log_artifacts", 1)
     deaths = [
-        ("before", "log_artifacts", 1),
-        ("before", "log_batch", 3),
+        end_of_a_run,
+        end_of_a_run,  # of the same, which is delivered
         ("after", "set_terminated", 1),
-        ("after", "create_run", 1),
+        ("before", "log_artifact", 1),  # latents of the second cell
+        end_of_a_run,
         None,
     ]
 
     codes = [ended(start("sweep", sweep_file.name, dies=death)) for death in deaths]
 
-    assert codes == [*[-signal.SIGKILL] * 4, 0]
-    assert statuses() == {
-        ("2", "KILLED"): 2,
-        ("2", "FINISHED"): 1,
-        ("250", "KILLED"): 1,
-        ("250", "FINISHED"): 1,
-    }
-    runs = list(RunStore().runs())  # newest first
-    first, (finished,) = (
-        runs[-1],
-        [run for run in runs if run.name.startswith("steps=2 ") and run.state == "FINISHED"],
-    )
-    assert finished.tags["cogx.latents_from"] == first.run_id
-    assert (first.tags["cogx.latents"], finished.metrics["denoise_s"]) == (
-        "kept",
-        first.metrics["denoise_s"],
-    )
+    assert codes == [*[-signal.SIGKILL] * 5, 0]
+    assert statuses() == {("2", "FINISHED"): 1, ("250", "KILLED"): 1, ("250", "FINISHED"): 1}
+    runs = {(run.name.split()[0], run.state): run for run in RunStore().runs()}
+    killed, finished = runs["steps=250", RunState.KILLED], runs["steps=250", RunState.FINISHED]
+    assert finished.tags["cogx.latents_from"] == killed.run_id
+    assert (killed.tags["cogx.latents"], finished.metrics["denoise_s"]) == ("kept", killed.metrics["denoise_s"])
+    assert not any(spool_directory().iterdir())
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])

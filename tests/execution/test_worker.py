@@ -32,9 +32,9 @@ def store(plan: Plan) -> RunStore:
 
 def claimed(claims: Claims, store: RunStore, plan: Plan) -> ClaimedCell:
     spec = plan.runs[0].spec
-    run_id = claims.claim(store.open_experiment(plan.sweeps[0]), spec, {})
-    assert run_id is not None
-    return ClaimedCell(spec, run_id, claims.holder, ("another video",))
+    claim = claims.claim(store.open_experiment(plan.sweeps[0]), spec, {})
+    assert claim is not None
+    return ClaimedCell(spec, claim.run_id, claims.holder, claim.cell_id, ("another video",))
 
 
 def test_a_worker_in_a_spawned_process_takes_a_cell_to_its_end(plan: Plan, store: RunStore) -> None:

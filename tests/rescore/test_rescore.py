@@ -70,6 +70,7 @@ def once(tmp_path_factory: pytest.TempPathFactory, empty_store: Path, tiny_model
 
     with pytest.MonkeyPatch.context() as patched, registering(folder.parent / "installed") as register:
         patched.setenv("XDG_CACHE_HOME", str(folder.parent / "cache"))
+        patched.setenv("XDG_STATE_HOME", str(folder.parent / "state"))
         patched.delenv("MLFLOW_TRACKING_URI", raising=False)
         patched.chdir(folder)
         # The sweep makes its subjects itself, and what is counted is how often all that look at one compute this.

@@ -10,6 +10,6 @@ from cogx_runs.tracking.store import RunStore
 def claim(store: RunStore, experiment_id: str, spec: RunSpec, tags: Mapping[str, str] | None = None) -> str:
     """An open run of a cell, whose holder has gone."""
     with Claims(store) as claims:
-        run_id = claims.claim(experiment_id, spec, tags or {})
-    assert run_id is not None, "the cell is free"
-    return run_id
+        made = claims.claim(experiment_id, spec, tags or {})
+    assert made is not None, "the cell is free"
+    return made.run_id

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.tracking import tags
 from cogx_runs.tracking.claims import Claims, is_device_shared
 from cogx_runs.tracking.store import RunStore
@@ -28,16 +29,24 @@ def experiment(store: RunStore) -> str:
     return store.open_experiment(SWEEP)
 
 
-def state_of(run_id: str | None) -> str:
-    return str(MlflowClient(tracking_uri()).get_run(str(run_id)).info.status)
+def state_of(run_id: str) -> str:
+    return str(MlflowClient(tracking_uri()).get_run(run_id).info.status)
+
+
+def claimed(claims: Claims, experiment: str, spec: RunSpec) -> str:
+    claim = claims.claim(experiment, spec, {})
+    assert claim is not None
+    return claim.run_id
 
 
 def test_a_claimed_run_is_running_and_names_its_cell_and_holder(store: RunStore, experiment: str) -> None:
     with Claims(store) as claims:
-        run_id = claims.claim(experiment, SPEC, {"cogx.env.python": "3"})
+        claim = claims.claim(experiment, SPEC, {"cogx.env.python": "3"})
 
         (run,) = store.runs(["exp"])
-        assert (run.run_id, run.state, run.name) == (run_id, "RUNNING", "guidance=6 panda")
+        assert claim is not None
+        assert (run.run_id, run.state, run.name) == (claim.run_id, "RUNNING", "guidance=6 panda")
+        assert run.tags[tags.PROCESS_CELL] == claim.cell_id
         assert (run.signature, run.output_hash, run.prompt) == (SPEC.signature, SPEC.output_hash, "A panda plays.")
         assert (run.tags["cogx.kind"], run.tags["cogx.sweep"]) == ("run", "exp")
         assert run.tags["cogx.env.python"] == "3"
@@ -58,7 +67,7 @@ def test_a_cell_of_a_living_holder_cannot_be_claimed_by_it_or_by_another_of_the_
 
 def test_a_finished_cell_cannot_be_claimed_again(store: RunStore, experiment: str, tmp_path: Path) -> None:
     with Claims(store) as claims:
-        finish(store, str(claims.claim(experiment, SPEC, {})), tmp_path / "artifacts")
+        finish(store, claimed(claims, experiment, SPEC), tmp_path / "artifacts")
 
         assert claims.claim(experiment, SPEC, {}) is None
         assert claims.claim(experiment, SPEC.replace(seed=1), {}) is not None
@@ -68,8 +77,8 @@ def test_what_one_holder_gives_up_is_not_taken_from_another_of_the_same_process(
     store: RunStore, experiment: str
 ) -> None:
     with Claims(RunStore()) as other, Claims(store) as claims:
-        kept = other.claim(experiment, SPEC.replace(seed=7), {})
-        released = claims.claim(experiment, SPEC, {})
+        kept = claimed(other, experiment, SPEC.replace(seed=7))
+        released = claimed(claims, experiment, SPEC)
 
         claims.release_all()
 
@@ -86,7 +95,7 @@ from cogx_runs.tracking.claims import Claims
 from cogx_runs.tracking.store import RunStore
 store = RunStore()
 with Claims(store) as claims:
-    print(claims.claim(store.open_experiment(SWEEP), SPEC, {}), flush=True)
+    print(claims.claim(store.open_experiment(SWEEP), SPEC, {}).run_id, flush=True)
     input()
 """
     process = subprocess.Popen(
@@ -131,9 +140,9 @@ def test_an_open_run_of_an_earlier_version_of_this_host_is_stale(store: RunStore
 def test_the_same_video_is_waited_for_by_the_one_who_came_later(store: RunStore, experiment: str) -> None:
     second = store.open_experiment(SWEEP.model_copy(update={"name": "exp2"}))
     with Claims(store) as one, Claims(store) as other:
-        first_run = str(one.claim(experiment, SPEC, {}))
-        later_run = str(other.claim(second, SPEC.replace(sweep="exp2"), {}))
-        unlike = str(other.claim(second, SPEC.replace(sweep="exp2", seed=7), {}))
+        first_run = claimed(one, experiment, SPEC)
+        later_run = claimed(other, second, SPEC.replace(sweep="exp2"))
+        unlike = claimed(other, second, SPEC.replace(sweep="exp2", seed=7))
 
         assert [one.is_being_made(first_run), other.is_being_made(later_run)] == [False, True]
         assert not other.is_being_made(unlike)

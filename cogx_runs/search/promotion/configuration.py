@@ -1,6 +1,5 @@
 """A candidate's configuration, read from its run, and the cell with the same configuration at more steps."""
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from cogx_runs.definitions.sweep import Sweep, parameters_of
 from cogx_runs.errors import CogxError
 from cogx_runs.models.cards import HUB_MODELS, NAMES
 from cogx_runs.tracking.artifacts import CONFIG
+from cogx_runs.tracking.liveness import temporary_folder
 from cogx_runs.tracking.reader import RunReader
 
 COMMAND_LINE = "(command line)"
@@ -23,8 +23,8 @@ _NEEDED = {"prompt_name", "prompt", "model", "model_source", "model_revision", "
 
 def read_config(store: RunReader, candidate: Candidate) -> dict[str, Any]:
     """Reads the parameters of a candidate's run, each in its own type. Raises CogxError where some are missing."""
-    with tempfile.TemporaryDirectory(prefix="cogx-runs-") as folder:
-        text = store.download(candidate.run_id, CONFIG, Path(folder)).read_text(encoding="utf-8")
+    with temporary_folder() as folder:
+        text = store.download(candidate.run_id, CONFIG, folder).read_text(encoding="utf-8")
     try:
         config = yaml.safe_load(text)
     except yaml.YAMLError:

@@ -1,9 +1,7 @@
 """The plan of a promotion: the best candidates at few steps, and their cells at more."""
 
 import json
-import tempfile
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from cogx_runs.analysis.frame import load_runs
 from cogx_runs.analysis.promotion.choice import Choice, choose, direction_to_choose_by
@@ -24,6 +22,7 @@ from cogx_runs.search.promotion.configuration import (
 )
 from cogx_runs.search.promotion.lineage import lineage
 from cogx_runs.tracking.experiments import experiments_of
+from cogx_runs.tracking.liveness import temporary_folder
 from cogx_runs.tracking.reader import RunReader
 from cogx_runs.tracking.tags import AXES, QUESTION, SWEEP_FILE
 from cogx_runs.tracking.uri import require_store
@@ -89,10 +88,10 @@ def _plan(
     tags = store.experiment_tags(store.experiment_id(experiment))
     axes = list(dict.fromkeys([*json.loads(tags.get(AXES, "{}")), STEPS]))
     cells = [final_cell(experiment, configs[one.run_id], choice.steps, axes) for one in choice.promoted]
-    with tempfile.TemporaryDirectory(prefix="cogx-runs-") as folder:  # the library's own texts may have changed since
+    with temporary_folder() as folder:  # the library's own texts may have changed since
         for config in configs.values():
-            (Path(folder) / f"{config['prompt_name']}.txt").write_text(config["prompt"], encoding="utf-8")
-        conditions = Conditions(PromptLibrary.find(Path(folder)), device, retry_failed, max_vram)
+            (folder / f"{config['prompt_name']}.txt").write_text(config["prompt"], encoding="utf-8")
+        conditions = Conditions(PromptLibrary.find(folder), device, retry_failed, max_vram)
         planned = Planner(conditions, store.uri).plan(cells)
     runs = []
     for run in planned.runs:

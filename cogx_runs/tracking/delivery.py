@@ -1,0 +1,187 @@
+"""Brings what is in the spool to the tracking store: each run once, however often it is tried."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from cogx_runs.errors import StoreError, StoreUnavailableError
+from cogx_runs.tracking import spool, tags
+from cogx_runs.tracking.liveness import HeldLock
+from cogx_runs.tracking.run import RunState
+from cogx_runs.tracking.spool import ClaimRecord, EndedRecord, LatentsRecord, SpooledRun
+from cogx_runs.tracking.store import NO_SERIES, RunStore, Series
+from cogx_runs.tracking.uri import tracking_uri, without_password
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """One run that was brought to the store."""
+
+    name: str
+    """The run's name."""
+    run_id: str
+    state: RunState
+    """FINISHED or FAILED, KILLED where only its latents were whole."""
+    is_new: bool = True
+    """Whether its cell had no finished run yet; one that had is not written a second time."""
+
+
+class Delivery:
+    """Writes runs into one tracking store by way of the spool, whose entries it removes once they are written."""
+
+    def __init__(self, store: RunStore) -> None:
+        self._store = store
+
+    def spool_latents(
+        self, run: SpooledRun, metrics: Mapping[str, float], about: Mapping[str, str], series: Series = NO_SERIES
+    ) -> None:
+        """Records that a run's latents are whole, without asking the store for anything. Raises OSError where the spool
+        cannot be written."""
+        run.keep_latents(LatentsRecord(denoised_ms=_now_ms(), metrics=metrics, tags=about, series=series))
+
+    def keep_latents(
+        self, run: SpooledRun, metrics: Mapping[str, float], about: Mapping[str, str], series: Series = NO_SERIES
+    ) -> None:
+        """Records that a run's latents are whole, and writes them; where the store does not answer, the entry waits.
+
+        Raises OSError where the spool cannot be written, StoreError where the store refuses.
+        """
+        self.spool_latents(run, metrics, about, series)
+        with suppress(StoreUnavailableError):
+            self._latents(run)
+
+    def end(
+        self,
+        run: SpooledRun,
+        params: Mapping[str, Any],
+        metrics: Mapping[str, float],
+        about: Mapping[str, str],
+        status: RunState = RunState.FINISHED,
+        series: Series = NO_SERIES,
+    ) -> str:
+        """Records what a run has come to, and writes it; where the store does not answer, the entry waits. Returns the
+        run's id.
+
+        Raises OSError where the spool cannot be written, StoreError where the store refuses.
+        """
+        texts = {name: str(value) for name, value in params.items()}
+        run.end(
+            EndedRecord(status=status, ended_ms=_now_ms(), params=texts, metrics=metrics, tags=about, series=series)
+        )
+        try:
+            delivered = self.deliver(run)
+        except StoreUnavailableError:
+            return run.cell_id
+        assert delivered is not None, "a run that has ended is whole"
+        return delivered.run_id
+
+    def deliver(self, run: SpooledRun) -> Delivered | None:
+        """Writes all of a run that has ended, or whose process has died, and removes the entry.
+
+        Returns None for an entry that holds nothing whole. Raises StoreUnavailableError where the store does not
+        answer, StoreError where it refuses; the entry is kept then.
+        """
+        claim = run.claim
+        if claim is None or not run.is_dear:
+            run.remove()
+            return None
+        if not claim.is_created or self._store.state(claim.run_id) is not RunState.RUNNING:
+            finished = self._store.finished_run(claim.experiment_id, claim.output_hash)
+            if finished is not None:  # made, or delivered half way, by another process
+                run.remove()
+                return Delivered(claim.name, finished, RunState.FINISHED, is_new=False)
+        run_id = self._created(run, claim)
+        self._latents(run)
+        state = self._end(run, run_id)
+        run.remove()
+        return Delivered(claim.name, run_id, state)
+
+    def _latents(self, run: SpooledRun) -> None:
+        """Writes the latents of a run, unless they are written."""
+        claim, latents = run.claim, run.latents
+        if claim is not None and latents is not None:
+            run_id = self._created(run, claim)
+            self._store.keep_latents(
+                run_id, run.latents_file, latents.metrics, latents.tags, latents.series, latents.denoised_ms
+            )
+            run.latents_logged()
+
+    def _created(self, run: SpooledRun, claim: ClaimRecord) -> str:
+        """The id of an entry's run in the store. It is created where it is not there; also where its creation was
+        written but not answered, it is one."""
+        if claim.is_created:
+            return claim.run_id
+        run_id = self._store.run_of_entry(claim.experiment_id, run.cell_id)
+        if run_id is None:
+            about = {**claim.tags, tags.PROCESS_CELL: run.cell_id}
+            run_id = self._store.create_run(claim.experiment_id, claim.name, about, claim.started_ms)
+        run.created_as(run_id)
+        return run_id
+
+    def _end(self, run: SpooledRun, run_id: str) -> RunState:
+        ended = run.ended
+        if ended is None:
+            self._store.kill(run_id)
+            return RunState.KILLED
+        # A note links to its own run, by the id of the entry where the store did not know the run yet.
+        about = {key: value.replace(run.cell_id, run_id) for key, value in ended.tags.items()}
+        self._store.finish(
+            run_id, run.files, ended.params, ended.metrics, about, ended.status, ended.series, ended.ended_ms
+        )
+        return ended.status
+
+
+def deliver_left_behind(store: RunStore) -> Iterator[Delivered]:
+    """Delivers what processes of this host that are gone have left in the spool for this store, one after the other,
+    and removes what is not whole. What is for other stores stays.
+
+    Raises StoreUnavailableError where the store does not answer; the rest is kept then.
+    """
+    if not spool.left_behind():
+        return
+    with HeldLock() as own:
+        yield from _deliver_as(own.name, store)
+
+
+def _deliver_as(holder: str, store: RunStore) -> Iterator[Delivered]:
+    delivery = Delivery(store)
+    try:
+        for run in spool.left_behind():
+            taken = run.taken_by(holder) if _is_for(run, store) else None
+            delivered = None if taken is None else delivery.deliver(taken)
+            if delivered is not None and delivered.is_new:
+                yield delivered
+    finally:
+        spool.remove_holder(holder)
+
+
+@contextmanager
+def telling_what_is_kept(uri: str | None) -> Iterator[None]:
+    """Has the store's errors that the block raises say what the spool keeps for the store at `uri`."""
+    try:
+        yield
+    except StoreError as error:
+        own = without_password(tracking_uri(uri))
+        kept = [run for run in spool.left_behind() if (claim := run.claim) is not None and claim.uri == own]
+        raise type(error)(f"{error}{spool.told(kept)}") from error
+
+
+def waiting_for_others(uri: str | None = None) -> Counter[str]:
+    """Counts the runs of processes that are gone which wait in the spool for other stores than the one at `uri`, by
+    their address."""
+    own = without_password(tracking_uri(uri))
+    claims = (run.claim for run in spool.left_behind() if run.is_dear)
+    return Counter(claim.uri for claim in claims if claim is not None and claim.uri != own)
+
+
+def _is_for(run: SpooledRun, store: RunStore) -> bool:
+    """Whether an entry is this store's, or nobody's since nothing of it is whole."""
+    claim = run.claim
+    return claim is None or not run.is_dear or claim.uri == without_password(store.uri)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
