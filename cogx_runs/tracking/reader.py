@@ -11,6 +11,7 @@ from urllib.request import urlopen
 import mlflow.artifacts
 from filelock import FileLock
 from mlflow.entities import Experiment, Run, ViewType
+from mlflow.utils.file_utils import local_file_uri_to_path
 
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import CogxError, StoreError, StoreUnavailableError, did_you_mean, first_line
@@ -61,6 +62,12 @@ class RunReader:
     def experiment_tags(self, experiment_id: str) -> dict[str, str]:
         """Reads the tags of an experiment."""
         return dict(self._client.get_experiment(experiment_id).tags)
+
+    def artifact_folder(self, experiment_id: str) -> Path | None:
+        """Finds the folder of an experiment's artifacts; None where they are not on this machine's disks."""
+        location = str(self._client.get_experiment(experiment_id).artifact_location)
+        is_local = location.startswith(("/", "file:///"))
+        return Path(local_file_uri_to_path(location)) if is_local else None
 
     def created_ms(self, experiment_id: str) -> int:
         """Reads the creation time of an experiment, in ms since 1970."""

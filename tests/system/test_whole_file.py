@@ -22,9 +22,13 @@ def test_a_file_is_there_when_the_block_has_ended(tmp_path: Path) -> None:
 
 
 def test_nothing_stays_of_a_block_that_fails(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), written_whole(tmp_path / "kept") as part:
-        part.write_text("half")
-        raise ZeroDivisionError
+    def fail() -> None:
+        with written_whole(tmp_path / "kept") as part:
+            part.write_text("half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
 
     assert list(tmp_path.iterdir()) == []
 
