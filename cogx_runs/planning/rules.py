@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from cogx_runs.definitions.parameters import MATCHED
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.definitions.sweep import Sweep
-from cogx_runs.errors import did_you_mean
+from cogx_runs.errors import CogxError, InputError, did_you_mean
 from cogx_runs.models.cards import ModelCard, clip_folder
+from cogx_runs.models.clip_folder import check_clip_folder
 from cogx_runs.models.schedule import is_schedule_exact, right_step_counts, schedule_faults
 from cogx_runs.models.tokens import clip_architectures, count_clip_tokens, count_t5_tokens
 from cogx_runs.planning.plan import Advice
@@ -119,7 +120,12 @@ def _dynamic_guidance(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator
 
 def _clip_model(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
     architecture, colon, _ = spec.clip_model.partition(":")
-    if clip_folder(spec.clip_model):
+    folder = clip_folder(spec.clip_model)
+    if folder is not None:
+        try:
+            check_clip_folder(folder)
+        except CogxError as error:
+            raise InputError.single(sweep.where("clip_model"), str(error)) from error
         return
     known = clip_architectures()
     if architecture not in known:

@@ -95,7 +95,11 @@ def _written(content: Any) -> str:
 def _raw(draw: st.DrawFn) -> Damage:
     """A file holds something else."""
     name, content = draw(st.sampled_from((*CONFIGS, *WEIGHTS, OTHERS[0]))), draw(RAW)
-    return lambda folder: _file(folder, name).write_bytes(content) and None
+
+    def damage(folder: Path) -> None:
+        _file(folder, name).write_bytes(content)
+
+    return damage
 
 
 @st.composite
