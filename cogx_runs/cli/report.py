@@ -40,6 +40,8 @@ def report(
     echo(written.page)
     if not written.embedded:
         echo(f"{written.videos} videos are in videos/, next to the page: mail the whole folder", err=True)
+    if written.not_logged is not None:
+        echo(f"not kept in MLflow: {written.not_logged}", err=True)
     if written.votes:
         echo(f"{written.votes} votes kept", err=True)
 
