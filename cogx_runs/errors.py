@@ -1,8 +1,10 @@
-"""The errors that cogx-runs raises on purpose."""
+"""The errors that cogx-runs raises on purpose. None of them shows a credential."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
+
+from cogx_runs.credentials import without_credentials
 
 MANY_NAMES = 30
 MOST_MISTAKES = 100
@@ -17,7 +19,8 @@ class CogxError(Exception):
 
     def __init__(self, message: str) -> None:
         """Takes the message, of which what a long value makes longer than LONGEST_MESSAGE is left out."""
-        super().__init__(message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]}...")
+        told = without_credentials(message)
+        super().__init__(told if len(told) <= LONGEST_MESSAGE else f"{told[:LONGEST_MESSAGE]}...")
 
 
 class WeightsUnavailableError(CogxError):
@@ -84,7 +87,7 @@ class InputError(CogxError):
     """Invalid input, with all its mistakes at once, at most MOST_MISTAKES."""
 
     def __init__(self, mistakes: Iterable[Mistake]) -> None:
-        found = tuple(mistakes)
+        found = tuple(replace(mistake, message=without_credentials(mistake.message)) for mistake in mistakes)
         if len(found) > MOST_MISTAKES:
             others = Mistake("(input)", f"only the first {MOST_MISTAKES} mistakes are listed; mend these first")
             found = (*found[:MOST_MISTAKES], others)
@@ -109,5 +112,5 @@ def did_you_mean(wrong: str, valid: Iterable[str]) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Returns the first line of an error's message, or the name of its type where the message is empty."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """Returns the first line of an error's message, or the name of its type where that is empty. No credential."""
+    return without_credentials((str(error).strip().splitlines() or [type(error).__name__])[0])

@@ -33,3 +33,11 @@ def experiments_of(name: str, store: "RunReader") -> list[str]:
     if not present:
         raise CogxError(f"{name}: {', '.join(named)} has not been run yet; run `cogx-runs sweep {name}`")
     return present
+
+
+def was_deleted(name: str, experiment_id: str) -> str:
+    """Says that an experiment was deleted, and what to do."""
+    return (
+        f"experiment {name!r} was deleted in MLflow; restore it (`mlflow experiments restore -x {experiment_id}`) or "
+        "give the sweep another name"
+    )
