@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 from cogx_runs.definitions.parameters import MATCHED
 from cogx_runs.definitions.spec import RunSpec
@@ -155,7 +156,7 @@ def _negative_prompt(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator[
 
 def _text_length(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
     where = sweep.at(f"prompts.{spec.prompt_name}")
-    clip = count_clip_tokens(spec.prompt, spec.clip_model)
+    clip = _clip_tokens(spec.prompt, spec.clip_model)
     about = "" if clip.exact else "about "
     if clip.is_cut:
         yield Advice(
@@ -164,7 +165,7 @@ def _text_length(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advic
             f"has {about}{clip.tokens} CLIP tokens, of which the CLIP score reads the first {clip.limit}; shorten it",
         )
     for text, place in ((spec.prompt, where), (spec.negative_prompt, sweep.where("negative_prompt"))):
-        t5 = count_t5_tokens(text, card)
+        t5 = _t5_tokens(text, card)
         if t5.is_cut:
             most = "" if t5.exact else "up to "
             basis = "" if t5.exact else " (an upper estimate: the model's tokenizer is not on this machine)"
@@ -180,6 +181,9 @@ def _text_length(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advic
                 f"{card.name} has no token for {', '.join(t5.unknown_words)}; use other words",
             )
 
+
+_clip_tokens, _t5_tokens = lru_cache(64)(count_clip_tokens), lru_cache(64)(count_t5_tokens)
+"""Counted once for a text: a long one takes a second, and many cells have it."""
 
 RULES: tuple[Rule, ...] = (
     _step_count,
