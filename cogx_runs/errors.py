@@ -23,6 +23,10 @@ class StoreUnavailableError(StoreError):
     """A tracking store that does not answer; the same call may succeed later."""
 
 
+class DamagedArtifactError(StoreError):
+    """An artifact that is not what was logged; the same can be made again from what is whole."""
+
+
 class DegenerateError(CogxError):
     """A video that is noise, flat or not finite; `kind` and `reason` are written into the tags of its run."""
 

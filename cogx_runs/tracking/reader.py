@@ -13,10 +13,18 @@ from filelock import FileLock
 from mlflow.entities import Experiment, Run, ViewType
 
 from cogx_runs.definitions.spec import RunSpec
-from cogx_runs.errors import CogxError, StoreError, StoreUnavailableError, did_you_mean, first_line
+from cogx_runs.errors import (
+    CogxError,
+    DamagedArtifactError,
+    StoreError,
+    StoreUnavailableError,
+    did_you_mean,
+    first_line,
+)
 from cogx_runs.system.disk import cache_directory
 from cogx_runs.tracking import columns, tags
 from cogx_runs.tracking.client import call_store, open_client
+from cogx_runs.tracking.digests import Digest, digest, read_digests
 from cogx_runs.tracking.run import RunState, TrackedRun
 from cogx_runs.tracking.uri import SQLITE, is_server, sqlite_path, tracking_uri, without_password
 
@@ -97,7 +105,7 @@ class RunReader:
                 columns.START_TIME: run.start_time_ms,
                 **{columns.param_column(key): value for key, value in run.params.items()},
                 **{columns.metric_column(key): value for key, value in run.metrics.items()},
-                **{columns.tag_column(key): value for key, value in run.tags.items() if key.startswith(tags.PREFIX)},
+                **{columns.tag_column(key): value for key, value in run.tags.items() if _is_shown(key)},
             }
 
     def history(self) -> list[TrackedRun]:
@@ -150,7 +158,11 @@ class RunReader:
         return found[-1] if found else None
 
     def download(self, run_id: str, artifact: str, folder: Path) -> Path:
-        """Copies an artifact, or with `""` all of them, into `folder`. Raises CogxError where it cannot be read."""
+        """Copies an artifact, or with `""` all of them, into `folder`.
+
+        Raises StoreError where it cannot be read, DamagedArtifactError where it is not what was logged; the copy is
+        removed then.
+        """
         copy = partial(
             mlflow.artifacts.download_artifacts,
             run_id=run_id,
@@ -159,12 +171,18 @@ class RunReader:
             tracking_uri=self.uri,
         )
         try:
-            path = call_store(self.uri, copy)
+            logged = read_digests(self._client.get_run(run_id).data.tags.get(tags.DIGESTS, "{}"))
+            path = Path(call_store(self.uri, copy))
         except StoreUnavailableError:
             raise
         except StoreError as error:
             raise StoreError(f"run {run_id}: artifact {artifact or 'folder'} cannot be read: {error}") from error
-        return Path(path)
+        for name, expected in logged.items():
+            if name == artifact:
+                _check(run_id, name, path, expected)
+            elif not artifact or name.startswith(f"{artifact}/"):
+                _check(run_id, name, path / name.removeprefix(f"{artifact}/"), expected)
+        return path
 
     def _names(self) -> dict[str, str]:
         """Reads the name of each experiment, by its id."""
@@ -196,12 +214,25 @@ class RunReader:
                 return
 
 
+def _check(run_id: str, name: str, file: Path, expected: Digest) -> None:
+    """Raises DamagedArtifactError, and removes the copy, where a file is not what was logged."""
+    found = digest(file) if file.is_file() else None
+    if found != expected:
+        file.unlink(missing_ok=True)
+        what = "gone" if found is None else f"damaged ({found.told_from(expected)})"
+        raise DamagedArtifactError(f"run {run_id}: artifact {name} cannot be read: it is {what}")
+
+
 def _tag(key: str) -> str:
     return columns.quoted(columns.tag_column(key))
 
 
 def _of_cell(output_hash: str) -> str:
     return f"{CELLS} and {_tag(tags.OUTPUT_HASH)} = '{output_hash}'"
+
+
+def _is_shown(tag: str) -> bool:
+    return tag.startswith(tags.PREFIX) and tag != tags.DIGESTS
 
 
 def is_series(metric: str) -> bool:

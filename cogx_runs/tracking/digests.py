@@ -1,0 +1,56 @@
+"""Sizes and SHA-256 of a run's artifacts, by which whatever is read back is checked."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Digest(NamedTuple):
+    """What an artifact was when it was logged."""
+
+    size_bytes: int
+    sha256: str
+
+    def told_from(self, logged: "Digest") -> str:
+        """Tells the difference to what was logged."""
+        if self.size_bytes != logged.size_bytes:
+            return f"{self.size_bytes} bytes, not {logged.size_bytes}"
+        return f"SHA-256 {self.sha256[:12]}..., not {logged.sha256[:12]}..."
+
+
+Digests = Mapping[str, Digest]
+"""Digests by the artifact's name, with its folder: `video.mp4`, `images/clip.webp`."""
+
+
+def digest(file: Path) -> Digest:
+    """Computes the digest of one file."""
+    with file.open("rb") as opened:
+        return Digest(file.stat().st_size, hashlib.file_digest(opened, "sha256").hexdigest())
+
+
+def digests(folder: Path) -> dict[str, Digest]:
+    """Computes the digests of all files below a folder that is logged as it is."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {file.relative_to(folder).as_posix(): digest(file) for file in files}
+
+
+def write_digests(found: Digests) -> str:
+    """Writes digests as the text of the tag `cogx.artifacts`."""
+    return json.dumps(found, separators=(",", ":"))
+
+
+def read_digests(text: str) -> dict[str, Digest]:
+    """Reads the text of the tag `cogx.artifacts`; what is not of its form, as after an edit by hand, is left out."""
+    try:
+        entries = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(entries, dict):
+        return {}
+    return {name: Digest(*entry) for name, entry in entries.items() if _is_digest(entry)}
+
+
+def _is_digest(entry: object) -> bool:
+    return isinstance(entry, list) and [type(part) for part in entry] == [int, str]
