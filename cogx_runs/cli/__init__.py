@@ -16,6 +16,7 @@ from cogx_runs.cli.report import report
 from cogx_runs.cli.results import export, rescore, runs, ui
 from cogx_runs.cli.setup import doctor, init
 from cogx_runs.cli.threshold import threshold
+from cogx_runs.cli.verify import verify
 from cogx_runs.errors import CogxError, InputError
 from cogx_runs.system.signals import install
 
@@ -60,7 +61,22 @@ _QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 
-for _command in (init, plan, sweep, threshold, generate, promote, runs, rescore, report, export, deliver, ui, doctor):
+for _command in (
+    init,
+    plan,
+    sweep,
+    threshold,
+    generate,
+    promote,
+    runs,
+    rescore,
+    report,
+    export,
+    verify,
+    deliver,
+    ui,
+    doctor,
+):
     cli.add_command(_command)
 
 

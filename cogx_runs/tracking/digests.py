@@ -13,12 +13,6 @@ class Digest(NamedTuple):
     size_bytes: int
     sha256: str
 
-    def told_from(self, logged: "Digest") -> str:
-        """Tells the difference to what was logged."""
-        if self.size_bytes != logged.size_bytes:
-            return f"{self.size_bytes} bytes, not {logged.size_bytes}"
-        return f"SHA-256 {self.sha256[:12]}..., not {logged.sha256[:12]}..."
-
 
 Digests = Mapping[str, Digest]
 """Digests by the artifact's name, with its folder: `video.mp4`, `images/clip.webp`."""
@@ -28,6 +22,18 @@ def digest(file: Path) -> Digest:
     """Computes the digest of one file."""
     with file.open("rb") as opened:
         return Digest(file.stat().st_size, hashlib.file_digest(opened, "sha256").hexdigest())
+
+
+def damage(file: Path, logged: Digest | None) -> str | None:
+    """Tells what is wrong with a file, given what was logged; None where it is whole, or nothing is known of it."""
+    if not file.is_file():
+        return "gone"
+    found = digest(file)
+    if logged is None or found == logged:
+        return None
+    if found.size_bytes != logged.size_bytes:
+        return f"damaged ({found.size_bytes} bytes, not {logged.size_bytes})"
+    return f"damaged (SHA-256 {found.sha256[:12]}..., not {logged.sha256[:12]}...)"
 
 
 def digests(folder: Path) -> dict[str, Digest]:

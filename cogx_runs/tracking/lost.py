@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cogx_runs.tracking.artifacts import LATENTS, VIDEO
+from cogx_runs.tracking.digests import digest
 from cogx_runs.tracking.run import TrackedRun
 from cogx_runs.tracking.tags import DAMAGED, LATENTS_KEPT
 from cogx_runs.tracking.tags import LATENTS as LATENTS_TAG
@@ -27,6 +28,15 @@ def lost_for_good(run: TrackedRun) -> tuple[str, ...]:
 def has_latents(run: TrackedRun) -> bool:
     """Checks whether a run's latents are kept, and not lost since."""
     return run.tags.get(LATENTS_TAG) == LATENTS_KEPT and LATENTS not in lost_artifacts(run)
+
+
+def has_whole_latents(run: TrackedRun) -> bool:
+    """Checks whether a run's latents are kept and, where they are on this machine's disks, are what was logged."""
+    if not has_latents(run):
+        return False
+    if run.artifact_folder is None or LATENTS not in run.digests:
+        return True
+    return digest(Path(run.artifact_folder, LATENTS)) == run.digests[LATENTS]
 
 
 def read_damaged(tags: Mapping[str, str]) -> dict[str, str]:

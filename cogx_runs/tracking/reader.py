@@ -11,6 +11,7 @@ from urllib.request import urlopen
 import mlflow.artifacts
 from filelock import FileLock
 from mlflow.entities import Experiment, Run, ViewType
+from mlflow.utils.file_utils import local_file_uri_to_path
 
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import (
@@ -24,7 +25,9 @@ from cogx_runs.errors import (
 from cogx_runs.system.disk import cache_directory
 from cogx_runs.tracking import columns, tags
 from cogx_runs.tracking.client import call_store, open_client
-from cogx_runs.tracking.digests import Digest, digest, read_digests
+from cogx_runs.tracking.digests import Digest, damage, read_digests
+from cogx_runs.tracking.liveness import host
+from cogx_runs.tracking.lost import has_latents, lost_for_good
 from cogx_runs.tracking.run import RunState, TrackedRun
 from cogx_runs.tracking.uri import SQLITE, is_server, sqlite_path, tracking_uri, without_password
 
@@ -43,6 +46,7 @@ class RunReader:
         """
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # there would be one for every file
         self.uri = tracking_uri(uri)
+        self._host = host()
         self.lock = FileLock(_lock_file(self.uri))
         """Held by one process of this host at a time, while it claims a run or creates an experiment."""
         try:
@@ -113,20 +117,21 @@ class RunReader:
         return list(self.runs())
 
     def find_finished(self, output_hash: str) -> TrackedRun | None:
-        """Finds a finished run of any experiment with this output hash; a generated one before a
+        """Finds a finished run of any experiment with this output hash that has its files; a generated one before a
         reused one."""
         query = f"{CELLS} and attributes.status = '{RunState.FINISHED}' and {_tag(tags.OUTPUT_HASH)} = '{output_hash}'"
-        return min(self._tracked(self._names(), query), key=lambda run: run.is_copy, default=None)
+        whole = (run for run in self._tracked(self._names(), query) if not lost_for_good(run))
+        return min(whole, key=lambda run: (not has_latents(run), run.is_copy), default=None)
 
     def runs_of_cell(self, experiment_id: str, spec: RunSpec) -> Iterator[TrackedRun]:
         """Reads the runs of a cell in its sweep's experiment, newest first."""
         return self._tracked({experiment_id: spec.sweep}, _of_cell(spec.output_hash))
 
     def finished_run(self, experiment_id: str, output_hash: str) -> str | None:
-        """Finds the id of a cell's finished run in an experiment; None where it has none."""
+        """Finds the id of a cell's finished run in an experiment that has its files; None where it has none."""
         query = f"{_of_cell(output_hash)} and attributes.status = '{RunState.FINISHED}'"
-        found = next(self._search([experiment_id], query), None)
-        return None if found is None else str(found.info.run_id)
+        found = self._tracked({experiment_id: ""}, query)
+        return next((run.run_id for run in found if not lost_for_good(run)), None)
 
     def state(self, run_id: str) -> RunState:
         """Reads the state of a run."""
@@ -150,12 +155,12 @@ class RunReader:
         found = self.runs_of_cell(experiment_id, spec)
         return min(found, key=lambda run: (not run.state.is_finished, -run.start_time_ms), default=None)
 
-    def find_latents(self, signature: str) -> TrackedRun | None:
-        """Finds a run of any experiment that keeps the latents of this signature, in any state; preferably the one
-        that denoised them."""
+    def find_latents(self, signature: str) -> list[TrackedRun]:
+        """Finds the runs of any experiment that keep the latents of this signature, in any state; the one that denoised
+        them first."""
         kept = f"{_tag(tags.LATENTS)} = '{tags.LATENTS_KEPT}'"
         found = list(self._tracked(self._names(), f"{CELLS} and {_tag(tags.SIGNATURE)} = '{signature}' and {kept}"))
-        return found[-1] if found else None
+        return [run for run in reversed(found) if has_latents(run)]
 
     def download(self, run_id: str, artifact: str, folder: Path) -> Path:
         """Copies an artifact, or with `""` all of them, into `folder`.
@@ -200,7 +205,29 @@ class RunReader:
     def _tracked(self, names: Mapping[str, str], query: str) -> Iterator[TrackedRun]:
         """Reads the runs of these experiments, given by id with their names, that the query finds, newest first."""
         for run in self._search(list(names), query):
-            yield _tracked_run(run, names[run.info.experiment_id])
+            yield self._tracked_run(run, names[run.info.experiment_id])
+
+    def _tracked_run(self, run: Run, experiment: str) -> TrackedRun:
+        return TrackedRun(
+            run_id=run.info.run_id,
+            name=run.info.run_name,
+            experiment=experiment,
+            experiment_id=run.info.experiment_id,
+            state=RunState(run.info.status),
+            start_time_ms=run.info.start_time,
+            params=run.data.params,
+            metrics={key: value for key, value in run.data.metrics.items() if not is_series(key)},
+            series=tuple(key for key in run.data.metrics if is_series(key)),
+            tags=run.data.tags,
+            artifact_folder=self._artifact_folder(run),
+        )
+
+    def _artifact_folder(self, run: Run) -> str | None:
+        """Finds the folder of a run's artifacts. A path that another host wrote into a shared store is one of its own
+        disks."""
+        uri = run.info.artifact_uri or ""
+        is_seen = sqlite_path(self.uri) is not None or run.data.tags.get(tags.PROCESS_HOST) == self._host
+        return local_file_uri_to_path(uri) if is_seen and uri.startswith(("/", "file:///")) else None
 
     def _search(self, experiment_ids: Sequence[str], query: str) -> Iterator[Run]:
         token = None
@@ -216,10 +243,9 @@ class RunReader:
 
 def _check(run_id: str, name: str, file: Path, expected: Digest) -> None:
     """Raises DamagedArtifactError, and removes the copy, where a file is not what was logged."""
-    found = digest(file) if file.is_file() else None
-    if found != expected:
+    what = damage(file, expected)
+    if what is not None:
         file.unlink(missing_ok=True)
-        what = "gone" if found is None else f"damaged ({found.told_from(expected)})"
         raise DamagedArtifactError(f"run {run_id}: artifact {name} cannot be read: it is {what}")
 
 
@@ -238,21 +264,6 @@ def _is_shown(tag: str) -> bool:
 def is_series(metric: str) -> bool:
     """Checks whether a metric has a value for each frame or step; MLflow's listing has only the last of them."""
     return metric.startswith("by_")
-
-
-def _tracked_run(run: Run, experiment: str) -> TrackedRun:
-    return TrackedRun(
-        run_id=run.info.run_id,
-        name=run.info.run_name,
-        experiment=experiment,
-        experiment_id=run.info.experiment_id,
-        state=RunState(run.info.status),
-        start_time_ms=run.info.start_time,
-        params=run.data.params,
-        metrics={key: value for key, value in run.data.metrics.items() if not is_series(key)},
-        series=tuple(key for key in run.data.metrics if is_series(key)),
-        tags=run.data.tags,
-    )
 
 
 def _create_sqlite(path: Path | None) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
@@ -20,7 +21,7 @@ from cogx_runs.tracking.client import MLFLOW
 from cogx_runs.tracking.digests import Digest, digest, digests, read_digests, write_digests
 from cogx_runs.tracking.lost import read_damaged
 from cogx_runs.tracking.reader import CELLS, RunReader
-from cogx_runs.tracking.run import RunState
+from cogx_runs.tracking.run import RunState, TrackedRun
 from cogx_runs.tracking.tags import (
     AXES,
     DAMAGED,
@@ -28,6 +29,7 @@ from cogx_runs.tracking.tags import (
     KIND,
     LATENTS,
     LATENTS_KEPT,
+    LOST,
     OBJECTIVES,
     QUESTION,
     REPORT_KIND,
@@ -152,6 +154,18 @@ class RunStore(RunReader):
         self._log(run_id, metrics, about, new_params, series, at_ms)
         self._unmark(run_id, present.tags, written)
         self._client.set_terminated(run_id, status.value, end_time=at_ms)
+
+    def reopen(self, run: TrackedRun, tags: Mapping[str, str]) -> None:
+        """Opens a finished run again, with these tags, to have its files made anew."""
+        if run.artifact_folder is not None:  # their names are others each time
+            shutil.rmtree(Path(run.artifact_folder) / artifact_names.IMAGES, ignore_errors=True)
+        self._log(run.run_id, {}, tags)
+        self._client.update_run(run.run_id, status=RunState.RUNNING.value)
+
+    def give_up(self, run_id: str, lost: Sequence[str]) -> None:
+        """Ends a finished run whose files are lost as KILLED: its cell counts as not made."""
+        self._log(run_id, {}, {LOST: ", ".join(lost)})
+        self._client.set_terminated(run_id, RunState.KILLED.value)
 
     def kill(self, run_id: str) -> None:
         """Ends a run as KILLED, unless it has ended, by a call of another thread at the last moment too."""

@@ -179,7 +179,7 @@ def test_a_candidate_that_cannot_be_reproduced_is_refused_and_another_device_is_
         store.amend(candidate.run_id, {}, {}, artifacts=Path("changed"))
     with pytest.raises(CogxError, match="fox .*: cannot be reproduced: model_revision was old and is now "):
         plan_promotion("exp", by="clip_score", steps=4, device="cpu")
-    Path("config.yaml").write_text("prompt: A fox.\n", encoding="utf-8")
+    Path("changed/config.yaml").write_text("prompt: A fox.\n", encoding="utf-8")
     for run_id in candidates["run_id"]:
         store.amend(run_id, {}, {}, artifacts=Path("changed"))
     with pytest.raises(

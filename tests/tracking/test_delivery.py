@@ -90,7 +90,7 @@ def test_latents_alone_are_kept_with_a_run_that_is_ended_as_killed(store: RunSto
 
     run = only_run(store)
     assert (run.state, run.tags["cogx.latents"]) == (RunState.KILLED, "kept")
-    assert store.find_latents(SPEC.signature) == run
+    assert store.find_latents(SPEC.signature) == [run]
 
 
 def test_an_entry_without_anything_whole_is_removed_and_creates_no_run(store: RunStore) -> None:
