@@ -1,8 +1,9 @@
 """The errors that cogx-runs raises on purpose."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 
 MANY_NAMES = 30
 
@@ -35,6 +36,17 @@ class DegenerateError(CogxError):
         super().__init__(message)
         self.kind = kind
         self.reason = reason
+
+
+class IncompleteExportError(CogxError):
+    """An export of which all that is there is written; `written` are the files, `missing` says of each video that is
+    not among them why."""
+
+    def __init__(self, message: str, written: Sequence[Path], missing: Mapping[str, str]) -> None:
+        """Takes the files written, and the reasons by the names of the files that are not."""
+        super().__init__(message)
+        self.written = tuple(written)
+        self.missing = dict(missing)
 
 
 @dataclass(frozen=True)

@@ -124,14 +124,12 @@ def test_latents_are_finite_and_have_the_shape_of_their_video(
 def test_a_store_that_can_only_be_read_is_verified_and_not_marked(run_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
     _video().unlink()
     said: list[str] = []
-    # Whoever runs the tests as root may write everything.
-    monkeypatch.setattr("os.access", lambda path, mode: not str(path).endswith("mlflow.db"))
-
-    (verified,) = verify_runs(report=said.append)
+    with monkeypatch.context() as patched:  # who runs the tests as root may write everything
+        patched.setattr("os.access", lambda path, _: not str(path).endswith("mlflow.db"))
+        (verified,) = verify_runs(report=said.append)
 
     assert verified.problems == {"video.mp4": "gone"}
     assert said[0].startswith("nothing is marked: ")
-    monkeypatch.undo()
     assert _mark() is None
 
 
