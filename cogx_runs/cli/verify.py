@@ -6,6 +6,7 @@ import click
 
 from cogx_runs.cli.json_output import errors_as_json, print_json
 from cogx_runs.cli.options import json_option
+from cogx_runs.cli.terminal import echo
 
 
 @click.command()
@@ -21,21 +22,19 @@ def verify(sweep: str | None, as_json: bool) -> None:
     from cogx_runs.verify import verify_runs
 
     with errors_as_json(as_json):
-        found = verify_runs(sweep, progress=_show, report=lambda message: click.echo(message, err=True))
+        found = verify_runs(sweep, progress=_show, report=lambda message: echo(message, err=True))
     wrong = [run for run in found if run.problems]
     if as_json:
         print_json([asdict(run) for run in found])
     else:
         for run in wrong:
             problems = "; ".join(f"{name}: {problem}" for name, problem in run.problems.items())
-            click.echo(f"{run.experiment}: {run.run_name}, run {run.run_id}: {problems}")
-        click.echo(f"{len(found)} finished runs, {len(wrong)} not whole")
+            echo(f"{run.experiment}: {run.run_name}, run {run.run_id}: {problems}")
+        echo(f"{len(found)} finished runs, {len(wrong)} not whole")
     sys.exit(1 if wrong else 0)
 
 
 def _show(done: int, of: int) -> None:
-    """Shows how far it is: in place on a terminal, else every 100 runs."""
-    if sys.stderr.isatty():
-        click.echo(f"\r{done} of {of} runs" + "\n" * (done == of), nl=False, err=True)
-    elif done and done % 100 == 0:
-        click.echo(f"{done} of {of} runs", err=True)
+    """Says how far it is, every 100 runs."""
+    if done and done % 100 == 0:
+        echo(f"{done} of {of} runs", err=True)

@@ -1,13 +1,12 @@
 """What is missing of a run's artifacts, as far as can be told without reading them."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 from cogx_runs.tracking.artifacts import LATENTS, VIDEO
 from cogx_runs.tracking.digests import digest
 from cogx_runs.tracking.run import TrackedRun
-from cogx_runs.tracking.tags import DAMAGED, LATENTS_KEPT
+from cogx_runs.tracking.tags import DAMAGED, LATENTS_KEPT, texts_tag
 from cogx_runs.tracking.tags import LATENTS as LATENTS_TAG
 
 
@@ -40,12 +39,8 @@ def has_whole_latents(run: TrackedRun) -> bool:
 
 
 def read_damaged(tags: Mapping[str, str]) -> dict[str, str]:
-    """Reads what `verify` found wrong, by the artifact's name; empty where that cannot be read."""
-    try:
-        found = json.loads(tags.get(DAMAGED, "{}"))
-    except (ValueError, RecursionError):
-        return {}
-    return {str(name): str(what) for name, what in found.items()} if isinstance(found, dict) else {}
+    """Reads what `verify` found wrong, by the artifact's name."""
+    return texts_tag(tags, DAMAGED)
 
 
 def expected_artifacts(run: TrackedRun) -> dict[str, int | None]:
