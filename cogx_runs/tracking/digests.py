@@ -55,8 +55,8 @@ def read_digests(text: str) -> dict[str, Digest]:
         return {}
     if not isinstance(entries, dict):
         return {}
-    return {name: Digest(*entry) for name, entry in entries.items() if _is_digest(entry)}
-
-
-def _is_digest(entry: object) -> bool:
-    return isinstance(entry, list) and [type(part) for part in entry] == [int, str]
+    return {
+        name: Digest(entry[0], entry[1])
+        for name, entry in entries.items()
+        if isinstance(entry, list) and len(entry) == 2 and type(entry[0]) is int and type(entry[1]) is str
+    }
