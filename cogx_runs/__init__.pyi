@@ -14,6 +14,7 @@ from .report.folder import write_report
 from .rescore.rescoring import rescore_runs
 from .search.promotion.finals import promote
 from .search.threshold import find_threshold
+from .verify import verify_runs
 
 __all__ = [
     "CogxError",
@@ -39,6 +40,7 @@ __all__ = [
     "rescore_runs",
     "run_sweeps",
     "seed_spreads",
+    "verify_runs",
     "without_chosen",
     "write_report",
 ]

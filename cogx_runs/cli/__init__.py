@@ -22,6 +22,7 @@ from cogx_runs.cli.results import export, rescore, runs, ui
 from cogx_runs.cli.setup import doctor, init
 from cogx_runs.cli.terminal import echo
 from cogx_runs.cli.threshold import threshold
+from cogx_runs.cli.verify import verify
 from cogx_runs.credentials import without_credentials
 from cogx_runs.errors import CogxError, InputError
 from cogx_runs.formatting import cut
@@ -82,7 +83,22 @@ _QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 
-for _command in (init, plan, sweep, threshold, generate, promote, runs, rescore, report, export, deliver, ui, doctor):
+for _command in (
+    init,
+    plan,
+    sweep,
+    threshold,
+    generate,
+    promote,
+    runs,
+    rescore,
+    report,
+    export,
+    verify,
+    deliver,
+    ui,
+    doctor,
+):
     cli.add_command(_command)
 
 

@@ -2,8 +2,9 @@
 
 import json
 import os
+import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -15,17 +16,23 @@ from cogx_runs.definitions.ranges import Direction, OptunaSearch
 from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.errors import CogxError
 from cogx_runs.metrics.registry import aim, cards
+from cogx_runs.tracking import artifacts as artifact_names
 from cogx_runs.tracking.client import MLFLOW
+from cogx_runs.tracking.digests import Digest, digest, digests, read_digests, write_digests
 from cogx_runs.tracking.experiments import was_deleted
 from cogx_runs.tracking.locations import check_location, path_of, set_location
+from cogx_runs.tracking.lost import read_damaged
 from cogx_runs.tracking.reader import CELLS, RunReader
-from cogx_runs.tracking.run import RunState
+from cogx_runs.tracking.run import RunState, TrackedRun
 from cogx_runs.tracking.sqlite_file import ARTIFACTS
 from cogx_runs.tracking.tags import (
     AXES,
+    DAMAGED,
+    DIGESTS,
     KIND,
     LATENTS,
     LATENTS_KEPT,
+    LOST,
     OBJECTIVES,
     PROCESS_SEEN,
     QUESTION,
@@ -37,6 +44,8 @@ from cogx_runs.tracking.uri import sqlite_path
 
 TAG_LIMIT = 7900
 """Characters of a tag; MLflow refuses more than 8,000."""
+REASON_LIMIT = 200
+"""Characters of what is wrong with one of a run's artifacts, of which there are some 20."""
 EXPERIMENT_TAG_LIMIT = 19000
 NUMBER = "number"
 """The kind of an axis of numbers; any other kind is `word`."""
@@ -134,7 +143,8 @@ class RunStore(RunReader):
         """Writes the latents of a run, then what is known of them, as of `at_ms` (ms since 1970), by default of this
         moment."""
         self._client.log_artifact(run_id, str(file))
-        self._log(run_id, metrics, {**tags, LATENTS: LATENTS_KEPT}, series=series, at_ms=at_ms)
+        about = {**tags, LATENTS: LATENTS_KEPT, DIGESTS: write_digests({file.name: digest(file)})}
+        self._log(run_id, metrics, about, series=series, at_ms=at_ms)
 
     def finish(
         self,
@@ -152,8 +162,26 @@ class RunStore(RunReader):
         It ended at `at_ms` (ms since 1970), by default at this moment; written twice, nothing of it is there twice.
         """
         self._client.log_artifacts(run_id, str(artifacts))
-        self._log(run_id, metrics, tags, params, series, at_ms)
+        present = self._client.get_run(run_id).data
+        latents = {name: found for name, found in _digests(present.tags).items() if name == artifact_names.LATENTS}
+        written = digests(artifacts)
+        about = {**tags, DIGESTS: write_digests(latents | written)}
+        new_params = {name: value for name, value in params.items() if name not in present.params}
+        self._log(run_id, metrics, about, new_params, series, at_ms)
+        self._unmark(run_id, present.tags, written)
         self._client.set_terminated(run_id, status.value, end_time=at_ms)
+
+    def reopen(self, run: TrackedRun, tags: Mapping[str, str]) -> None:
+        """Opens a finished run again, with these tags, to have its files made anew."""
+        if run.artifact_folder is not None:  # their names are others each time
+            shutil.rmtree(Path(run.artifact_folder) / artifact_names.IMAGES, ignore_errors=True)
+        self._log(run.run_id, {}, tags)
+        self._client.update_run(run.run_id, status=RunState.RUNNING.value)
+
+    def give_up(self, run_id: str, lost: Sequence[str]) -> None:
+        """Ends a finished run whose files are lost as KILLED: its cell counts as not made."""
+        self._log(run_id, {}, {LOST: ", ".join(lost)})
+        self._client.set_terminated(run_id, RunState.KILLED.value)
 
     def kill(self, run_id: str) -> None:
         """Ends a run as KILLED, unless it has ended, by a call of another thread at the last moment too."""
@@ -174,12 +202,35 @@ class RunStore(RunReader):
     ) -> None:
         """Adds values, and a folder's files, to a run that has ended, without touching its times; removes tags that no
         longer hold."""
-        if artifacts is not None:
-            self._client.log_artifacts(run_id, str(artifacts))
-        self._log(run_id, metrics, tags, series=series)
         present = self._client.get_run(run_id).data.tags
+        if artifacts is not None:
+            known, written = _digests(present), digests(artifacts)
+            if known.keys() & written.keys():  # whoever reads them meanwhile, or after a crash, takes them as they are
+                others = {name: found for name, found in known.items() if name not in written}
+                self._client.set_tag(run_id, DIGESTS, write_digests(others))
+            self._client.log_artifacts(run_id, str(artifacts))
+            if known:
+                tags = {**tags, DIGESTS: write_digests(known | written)}
+            self._unmark(run_id, present, written)
+        self._log(run_id, metrics, tags, series=series)
         for key in set(remove) & set(present):
             self._client.delete_tag(run_id, key)
+
+    def _unmark(self, run_id: str, present: Mapping[str, str], written: Collection[str]) -> None:
+        """Takes the mark of damage off artifacts that were written anew."""
+        damaged = read_damaged(present)
+        left = {name: what for name, what in damaged.items() if name not in written}
+        if left != damaged:
+            self.mark_damaged(run_id, left)
+
+    def mark_damaged(self, run_id: str, damaged: Mapping[str, str]) -> None:
+        """Marks artifacts of a run as damaged, each with what is wrong with it, and no others: a plan counts them as
+        lost."""
+        if damaged:
+            short = {name: what[:REASON_LIMIT] for name, what in damaged.items()}
+            self._client.set_tag(run_id, DAMAGED, json.dumps(short))
+        elif DAMAGED in self._client.get_run(run_id).data.tags:
+            self._client.delete_tag(run_id, DAMAGED)
 
     def _log(
         self,
@@ -216,6 +267,10 @@ class RunStore(RunReader):
         finally:
             self._client.set_terminated(run_id, RunState.FINISHED.value)
         return run_id
+
+
+def _digests(present: Mapping[str, str]) -> dict[str, Digest]:
+    return read_digests(present.get(DIGESTS, "{}"))
 
 
 def _kind(values: Sequence[Any]) -> str:
