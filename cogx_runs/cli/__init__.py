@@ -11,6 +11,7 @@ from typing import Any, cast
 import click
 
 from cogx_runs.cli.deliver import deliver
+from cogx_runs.cli.gc import gc
 from cogx_runs.cli.plans import generate, plan, promote, sweep
 from cogx_runs.cli.report import report
 from cogx_runs.cli.results import export, rescore, runs, ui
@@ -60,7 +61,9 @@ _QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 
-for _command in (init, plan, sweep, threshold, generate, promote, runs, rescore, report, export, deliver, ui, doctor):
+_MAKING = (init, plan, sweep, threshold, generate, promote)
+_MADE = (runs, rescore, report, export, deliver, gc)
+for _command in (*_MAKING, *_MADE, ui, doctor):
     cli.add_command(_command)
 
 

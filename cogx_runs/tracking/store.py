@@ -10,12 +10,13 @@ from types import MappingProxyType
 from typing import Any
 
 from mlflow.entities import Metric, Param, RunTag
+from mlflow.tracking import _get_store
 
 from cogx_runs.definitions.ranges import Direction, OptunaSearch
 from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.errors import CogxError, StoreError
 from cogx_runs.metrics.registry import aim, cards
-from cogx_runs.tracking.client import MLFLOW
+from cogx_runs.tracking.client import MLFLOW, call_store
 from cogx_runs.tracking.experiments import was_deleted
 from cogx_runs.tracking.locations import check_location, path_of, set_location
 from cogx_runs.tracking.reader import CELLS, RunReader
@@ -195,6 +196,14 @@ class RunStore(RunReader):
             params=[Param(key, str(value)) for key, value in params.items()],
             tags=[RunTag(key, value[:TAG_LIMIT]) for key, value in tags.items()],
         )
+
+    def remove_run_for_good(self, run_id: str) -> None:
+        """Removes a run that was deleted in MLflow, as `mlflow gc` does; its artifacts stay."""
+        call_store(self.uri, partial(_get_store(self.uri)._hard_delete_run, run_id))
+
+    def remove_experiment_for_good(self, experiment_id: str) -> None:
+        """Removes an experiment that was deleted in MLflow, and has no run any more, as `mlflow gc` does."""
+        call_store(self.uri, partial(_get_store(self.uri)._hard_delete_experiment, experiment_id))
 
     def keep_report(self, experiment_id: str, page: Path) -> str:
         """Keeps a report's page with an experiment, in the place of the one before. Returns the id of the run of the
