@@ -38,6 +38,8 @@ def report(
     click.echo(written.page)
     if not written.embedded:
         click.echo(f"{written.videos} videos are in videos/, next to the page: mail the whole folder", err=True)
+    if written.not_logged is not None:
+        click.echo(f"not kept in MLflow: {written.not_logged}", err=True)
     if written.votes:
         click.echo(f"{written.votes} votes kept", err=True)
 

@@ -74,39 +74,39 @@ class CellLoop:
         CogxError where no cell can run, StoreUnavailableError where the store does not answer for so long that too much
         waits in the spool, or that the last cell has ended.
         """
-        with ExitStack() as left:
-            left.callback(self._close_boards)
-            with telling_what_is_kept(self._store.uri), self._claims:
-                self._run(fail_fast, left)
+        with ExitStack() as hurry:
+            try:
+                with telling_what_is_kept(self._store.uri), self._claims:
+                    self._run(fail_fast, hurry)
+            finally:
+                for problem in self._boards.close():
+                    self._progress.note(problem)
         return [self._outcomes[place] for place in sorted(self._outcomes)]
 
-    def _run(self, fail_fast: bool, left: ExitStack) -> None:
+    def _run(self, fail_fast: bool, hurry: ExitStack) -> None:
         try:
             experiments = self._open_experiments()
             self._prepare()
             self._run_cells(experiments, fail_fast)
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
-                left.enter_context(MLFLOW.hurried())
+                hurry.enter_context(MLFLOW.hurried())
             with suppress(Exception):
                 self._finish_background()
             raise
-
-    def _close_boards(self) -> None:
-        for problem in self._boards.close():
-            self._progress.note(problem)
 
     def _prepare(self) -> None:
         """Finds out what can be known before the first cell, and loads what it needs."""
         if not self._todo:
             return
-        self._store.check_writable()
         check_disk(Path(tempfile.gettempdir()))
         generated = [planned.spec for planned in self._plan.runs if planned.action is Action.RUN]
         self._worker.prepare(self._todo, generated, self._plan.cards, self._progress)
 
     def _open_experiments(self) -> dict[str, str]:
         """Opens each sweep's experiment, ends the runs of dead processes, and writes the boards. Returns the ids."""
+        if self._todo:
+            self._store.check_writable()
         experiments = {sweep.name: self._store.open_experiment(sweep) for sweep in self._plan.sweeps}
         for delivered in deliver_left_behind(self._store):
             self._progress.note(f"Delivered {delivered.name}, which an earlier process left in the spool")

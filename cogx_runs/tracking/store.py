@@ -14,7 +14,7 @@ from mlflow.tracking import _get_store
 
 from cogx_runs.definitions.ranges import Direction, OptunaSearch
 from cogx_runs.definitions.sweep import Sweep
-from cogx_runs.errors import CogxError, StoreError
+from cogx_runs.errors import CogxError
 from cogx_runs.metrics.registry import aim, cards
 from cogx_runs.tracking.client import MLFLOW, call_store
 from cogx_runs.tracking.experiments import was_deleted
@@ -209,7 +209,7 @@ class RunStore(RunReader):
         """Keeps a report's page with an experiment, in the place of the one before. Returns the id of the run of the
         kind `report` that holds it, which no query for cells finds.
 
-        Raises CogxError where MLflow cannot keep it.
+        Raises StoreError where MLflow cannot keep it.
         """
         with self.lock:
             run_id = self.find_report(experiment_id)
@@ -217,8 +217,6 @@ class RunStore(RunReader):
                 run_id = self.create_run(experiment_id, "report", {KIND: REPORT_KIND})
         try:
             self._client.log_artifact(run_id, str(page))
-        except StoreError as error:
-            raise StoreError(f"{page}: written, but MLflow cannot keep it: {error}") from error
         finally:
             self._client.set_terminated(run_id, RunState.FINISHED.value)
         return run_id

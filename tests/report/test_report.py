@@ -2,6 +2,8 @@
 
 import json
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,25 @@ def test_a_failed_cell_shows_its_error_and_a_reused_one_says_so(store: RunStore,
     assert "<code>ValueError: 3 &lt; 4 &amp; so</code>" in page
     assert "second line" not in page
     assert len(re.findall(r'class="badge"[^>]*>reused<', page)) == 2
+
+
+def test_a_report_is_written_also_where_the_store_takes_nothing_and_says_so(store: RunStore, tmp_path: Path) -> None:
+    make_run(store, SMALL)
+    with closing(sqlite3.connect("mlflow.db")) as database:
+        database.execute("CREATE TRIGGER t BEFORE INSERT ON runs BEGIN SELECT RAISE(ABORT, 'read only'); END")
+
+    result = CliRunner().invoke(cli, ["report", "exp", "-o", str(tmp_path / "out")])
+
+    assert (result.exit_code, result.stdout) == (0, f"{tmp_path}/out/report.html\n")
+    assert result.stderr.splitlines()[-1].startswith(f"not kept in MLflow: tracking store {store.uri}: ")
+    assert (tmp_path / "out" / "report.html").is_file()
+
+
+def test_a_report_on_nothing_leaves_no_folder(store: RunStore, tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli, ["report", "nothing", "-o", str(tmp_path / "out")])
+
+    assert result.exit_code == 2
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_search_shows_its_trials_the_best_first_and_each_video_once(store: RunStore, tmp_path: Path) -> None:
