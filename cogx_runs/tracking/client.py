@@ -18,7 +18,7 @@ from urllib.request import urlopen
 
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from cogx_runs.errors import StoreError, StoreUnavailableError, first_line
 from cogx_runs.tracking.sqlite_file import advice_on_damage
@@ -236,7 +236,9 @@ def _store_error(error: Exception, uri: str) -> StoreError | None:
         return None
     path = sqlite_path(uri)
     advice = "" if path is None else advice_on_damage(str(error), path)
-    message = f"tracking store {without_password(uri)}: {first_line(error)}{advice}"
+    cause = error.__cause__ or error
+    said = cause.orig if isinstance(cause, DBAPIError) and cause.orig is not None else error  # without the statement
+    message = f"tracking store {without_password(uri)}: {first_line(said)}{advice}"
     is_unanswered = isinstance(error, ConnectionError | TimeoutError) or (
         isinstance(error, MlflowException) and error.error_code in _UNANSWERED
     )

@@ -1,7 +1,6 @@
 """Runs of an MLflow tracking store, written. The only writer of it."""
 
 import json
-import os
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -14,14 +13,14 @@ from mlflow.tracking import _get_store
 
 from cogx_runs.definitions.ranges import Direction, OptunaSearch
 from cogx_runs.definitions.sweep import Sweep
-from cogx_runs.errors import CogxError
+from cogx_runs.errors import CogxError, StoreError
 from cogx_runs.metrics.registry import aim, cards
 from cogx_runs.tracking.client import MLFLOW, call_store
 from cogx_runs.tracking.experiments import was_deleted
-from cogx_runs.tracking.locations import check_location, path_of, set_location
+from cogx_runs.tracking.locations import Locations, check_location, location_of, path_of, set_right
 from cogx_runs.tracking.reader import CELLS, RunReader
 from cogx_runs.tracking.run import RunState
-from cogx_runs.tracking.sqlite_file import ARTIFACTS
+from cogx_runs.tracking.sqlite_file import ARTIFACTS, is_writable
 from cogx_runs.tracking.tags import (
     AXES,
     KIND,
@@ -51,10 +50,10 @@ class RunStore(RunReader):
     """The runs of one MLflow tracking store, created, described, ended and amended."""
 
     def check_writable(self) -> None:
-        """Raises CogxError where a SQLite store can only be read."""
+        """Raises StoreError where a SQLite store can only be read."""
         path = sqlite_path(self.uri)
-        if path is not None and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
-            raise CogxError(f"{path}: cannot be written; work in another folder, or set MLFLOW_TRACKING_URI")
+        if path is not None and not is_writable(path):
+            raise StoreError(f"{path}: cannot be written; work in another folder, or set MLFLOW_TRACKING_URI")
 
     def open_experiment(self, sweep: Sweep) -> str:
         """Opens the sweep's experiment, or creates it, and returns its id. Raises CogxError for a deleted one.
@@ -88,7 +87,7 @@ class RunStore(RunReader):
         path = sqlite_path(self.uri)
         place = Path(ARTIFACTS).absolute() / experiment_id
         if path is not None and path_of(str(place)) != place:  # MLflow takes a % in a folder's name for an escape
-            MLFLOW.call(partial(set_location, path, experiment_id, place))
+            MLFLOW.call(partial(set_right, path, Locations({experiment_id: location_of(place)})))
         return experiment_id
 
     def _differing(self, axes: Sequence[str], experiment_id: str) -> list[str]:
@@ -211,6 +210,7 @@ class RunStore(RunReader):
 
         Raises StoreError where MLflow cannot keep it.
         """
+        self.check_writable()
         with self.lock:
             run_id = self.find_report(experiment_id)
             if run_id is None:
