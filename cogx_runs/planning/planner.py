@@ -10,13 +10,15 @@ from cogx_runs.errors import CogxError
 from cogx_runs.metrics.registry import versions
 from cogx_runs.models.memory import Budget
 from cogx_runs.planning.actions import choose_actions
-from cogx_runs.planning.advice import advise, advise_rescoring
+from cogx_runs.planning.advice import advise, advise_elsewhere, advise_rescoring
 from cogx_runs.planning.cells import resolve_cells
 from cogx_runs.planning.cost import CostModel
 from cogx_runs.planning.plan import Advice, Conditions, Plan, PlannedRun
+from cogx_runs.planning.prompts import advise_prompts
 from cogx_runs.system.hardware import choose_device
 from cogx_runs.tracking.experiments import was_deleted
 from cogx_runs.tracking.run import TrackedRun
+from cogx_runs.tracking.signs import now_ms
 from cogx_runs.tracking.uri import store_exists
 
 if TYPE_CHECKING:  # MLflow, which a plan without a store does without
@@ -64,7 +66,8 @@ class Planner:
             PlannedRun(spec, decision, costs.estimate(spec, decision))
             for spec, decision in zip(cells.specs, decisions, strict=True)
         )
-        advice = advise(cells, sweeps, budget)
+        advice = [*advise(cells, sweeps, budget), *advise_prompts(sweeps, conditions.library)]
+        advice += advise_elsewhere(runs, sweeps, history, now_ms())
         if max_vram is not None and device == "cpu":
             advice.append(Advice("note", "(command line):max_vram", "has no effect on a CPU"))
         capped = None if budget is None else max_vram

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 from cogx_runs.definitions.sweep import load_sweeps
 from cogx_runs.errors import CogxError, InputError
+from cogx_runs.formatting import cut
+from cogx_runs.system.files import fault_of_path
 
 if TYPE_CHECKING:
     from cogx_runs.tracking.reader import RunReader
@@ -15,6 +17,8 @@ def experiments_of(name: str, store: "RunReader") -> list[str]:
 
     Raises CogxError with the nearest name where it is neither.
     """
+    if fault := fault_of_path(name):
+        raise CogxError(f"{cut(name)}: {fault}; name an experiment or a sweep file")
     known = store.experiment_names()
     if name in known:
         return [name]

@@ -7,18 +7,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from urllib.request import urlopen
 
 from filelock import FileLock
 from mlflow import MlflowClient
 
-from cogx_runs.errors import CogxError, StoreUnavailableError, first_line
+from cogx_runs.errors import CogxError, StoreUnavailableError
 from cogx_runs.system.disk import cache_directory
-from cogx_runs.tracking.client import MLFLOW, open_client
+from cogx_runs.tracking.answers import NOBODY_BEHIND, health
+from cogx_runs.tracking.client import MLFLOW, call_store, open_client
 from cogx_runs.tracking.liveness import temporary_folder
 from cogx_runs.tracking.locations import Locations, set_right, settle
 from cogx_runs.tracking.sqlite_file import holds_store
 from cogx_runs.tracking.uri import is_server, sqlite_path, sqlite_uri, without_password
+
+ANSWER_WITHIN_S = 10
 
 
 @dataclass(frozen=True)
@@ -60,17 +62,18 @@ def served_uri(uri: str) -> Iterator[str]:
 def store_lock(uri: str) -> FileLock:
     """Returns the lock that all processes of this host share for one store, by whichever link they name its file."""
     path = sqlite_path(uri)
-    name = uri if path is None else sqlite_uri(path.resolve())
+    name = without_password(uri) if path is None else sqlite_uri(path.resolve())
     file = cache_directory() / "locks" / f"{hashlib.sha256(name.encode(errors='replace')).hexdigest()[:16]}.lock"
     file.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(file)
 
 
 def _open_server(uri: str) -> OpenedStore:
-    try:
-        urlopen(f"{uri.rstrip('/')}/health", timeout=10).close()  # MLflow would retry for minutes
-    except OSError as error:
-        raise StoreUnavailableError(f"tracking store {without_password(uri)}: {first_line(error)}") from error
+    status = call_store(uri, partial(health, uri, ANSWER_WITHIN_S))
+    if status in NOBODY_BEHIND:
+        raise StoreUnavailableError(
+            f"tracking store {without_password(uri)}: no server behind the proxy (HTTP {status})"
+        )
     return OpenedStore(_checked(open_client(uri)))
 
 

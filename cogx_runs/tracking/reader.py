@@ -19,6 +19,10 @@ from cogx_runs.tracking.opening import open_store, store_lock
 from cogx_runs.tracking.run import RunState, TrackedRun
 from cogx_runs.tracking.uri import tracking_uri
 
+_QUIET = {
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # there would be one for every file
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # of each run that ends, with the password of the address
+}
 CELLS = f"{columns.quoted(columns.tag_column(tags.KIND))} = '{tags.CELL_KIND}'"
 """MLflow's filter for the runs of cells, which leaves out reports."""
 PAGE = 1000
@@ -43,7 +47,8 @@ class RunReader:
 
         Raises CogxError where it cannot be reached or opened.
         """
-        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # there would be one for every file
+        for name, value in _QUIET.items():
+            os.environ.setdefault(name, value)
         self.uri = tracking_uri(uri)
         self.lock = store_lock(self.uri)
         """Held by one process of this host at a time, while it claims a run or creates an experiment."""

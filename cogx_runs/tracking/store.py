@@ -27,6 +27,7 @@ from cogx_runs.tracking.tags import (
     LATENTS,
     LATENTS_KEPT,
     OBJECTIVES,
+    PROCESS_SEEN,
     QUESTION,
     REPORT_KIND,
     SWEEP_FILE,
@@ -112,6 +113,10 @@ class RunStore(RunReader):
     def describe(self, run_id: str, params: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
         """Writes what is known of an open run from the beginning, so that it stands in its place among the others."""
         self._log(run_id, metrics, {}, params)
+
+    def seen(self, run_id: str, clock_ms: int) -> None:
+        """Writes a sign of life of an open run."""
+        self._client.set_tag(run_id, PROCESS_SEEN, str(clock_ms))
 
     def log_step(self, run_id: str, done: int) -> None:
         """Logs how many denoising steps an open run has done."""

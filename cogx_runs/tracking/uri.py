@@ -2,8 +2,9 @@
 
 import os
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
+from cogx_runs.credentials import without_credentials
 from cogx_runs.errors import CogxError
 from cogx_runs.tracking.sqlite_file import holds_store
 
@@ -60,9 +61,7 @@ def sqlite_uri(path: Path) -> str:
 
 def without_password(uri: str) -> str:
     """Returns the address of a store as it may be shown and kept: without the user's name and password."""
-    parts = urlsplit(uri)
-    host = parts.netloc.rpartition("@")[2]
-    return uri if host == parts.netloc else parts._replace(netloc=host).geturl()
+    return without_credentials(uri)
 
 
 def store_exists(uri: str | None = None) -> bool:

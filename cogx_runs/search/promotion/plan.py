@@ -1,6 +1,8 @@
 """The plan of a promotion: the best candidates at few steps, and their cells at more."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from cogx_runs.analysis.frame import load_runs
 from cogx_runs.analysis.promotion.choice import Choice, choose, direction_to_choose_by
@@ -49,6 +51,7 @@ def plan_promotion(
     device: str = "auto",
     max_vram: float | None = None,
     retry_failed: bool = False,
+    take_over: bool = False,
     tracking_uri: str | None = None,
 ) -> PlannedPromotion:
     """Chooses the `top` best candidates of each prompt of an experiment, or of a sweep file's, and plans them at
@@ -75,13 +78,14 @@ def plan_promotion(
         direction_to_choose_by(frame, check, "--check")
         if check == by:
             raise CogxError(f"--check {check}: is the metric that chooses; name another")
-    plan = _plan(store, experiment, choice, device=device, max_vram=max_vram, retry_failed=retry_failed)
+    conditions = partial(
+        Conditions, device=device, retry_failed=retry_failed, max_vram_gib=max_vram, take_over=take_over
+    )
+    plan = _plan(store, experiment, choice, conditions)
     return PlannedPromotion(experiment, choice, check or metric_to_check_by(frame, choice), plan)
 
 
-def _plan(
-    store: RunReader, experiment: str, choice: Choice, *, device: str, max_vram: float | None, retry_failed: bool
-) -> Plan:
+def _plan(store: RunReader, experiment: str, choice: Choice, conditions: Callable[[PromptLibrary], Conditions]) -> Plan:
     """Plans the chosen candidates at the final step count as one sweep, with their lineage in tags."""
     configs = {one.run_id: read_config(store, one) for one in choice.promoted}
     tags = store.experiment_tags(store.experiment_id(experiment))
@@ -90,8 +94,7 @@ def _plan(
     with temporary_folder() as folder:  # the library's own texts may have changed since
         for config in configs.values():
             (folder / f"{config['prompt_name']}.txt").write_text(config["prompt"], encoding="utf-8")
-        conditions = Conditions(PromptLibrary.find(folder), device, retry_failed, max_vram)
-        planned = Planner(conditions, store.uri).plan(cells)
+        planned = Planner(conditions(PromptLibrary.find(folder)), store.uri).plan(cells)
     runs = []
     for run in planned.runs:
         candidate = next((one for one in choice.promoted if is_final_of(run.spec, configs[one.run_id])), None)
