@@ -11,8 +11,9 @@ from pathlib import Path
 import psutil
 
 from cogx_runs.cleanup.garbage import Garbage, Kind, of_path
-from cogx_runs.generation.embedding_cache import ABANDONED_S, PART, EmbeddingCache
+from cogx_runs.generation.embedding_cache import EmbeddingCache
 from cogx_runs.system.disk import cache_directory
+from cogx_runs.system.whole_file import PART, is_being_written
 from cogx_runs.tracking.liveness import abandoned_folders
 from cogx_runs.tracking.spool import left_behind
 
@@ -22,9 +23,12 @@ _LIBRARY = "libtorch"
 """The library that a process has loaded if it made one of those."""
 
 
-def machine_garbage(unseen_s: float = ABANDONED_S) -> Iterator[Garbage]:
-    """Finds what nobody alive uses. A process that cannot be seen from here, as in another container, is taken to work
-    for at most `unseen_s` without writing."""
+UNSEEN_S = 3600.0
+"""How long a process that cannot be seen from here, as in another container, may work without writing."""
+
+
+def machine_garbage(unseen_s: float = UNSEEN_S) -> Iterator[Garbage]:
+    """Finds what nobody alive uses; `unseen_s` is how long a process that cannot be seen may work without writing."""
     temporary = Path(tempfile.gettempdir())
     for folder in abandoned_folders(temporary):
         yield of_path(Kind.TEMPORARY, folder)
@@ -32,9 +36,8 @@ def machine_garbage(unseen_s: float = ABANDONED_S) -> Iterator[Garbage]:
     for folder in sorted(temporary.glob(_UNNAMED)):
         if folder.is_dir() and _is_own(folder) and _newest(folder) < begun:
             yield of_path(Kind.TEMPORARY, folder)
-    for file in _half_files():
-        if time.time() - file.lstat().st_mtime > unseen_s:
-            yield of_path(Kind.PARTIAL, file)
+    for file in _half_files(unseen_s):
+        yield of_path(Kind.PARTIAL, file)
     for run in left_behind():
         if not run.is_dear:
             yield of_path(Kind.SPOOL, run.folder)
@@ -67,9 +70,12 @@ def _is_own(path: Path) -> bool:
     return path.lstat().st_uid == os.getuid()
 
 
-def _half_files() -> Iterator[Path]:
-    """Lists the files of the cache that were written aside, to be given their names when whole."""
-    yield from sorted(EmbeddingCache().folder.glob(f"*{PART}"))
-    for file in sorted((cache_directory() / "weights_sha256").glob("*.*")):
-        if re.fullmatch(r"\.\d+", file.suffix):  # the number of its process
+def _half_files(unseen_s: float) -> Iterator[Path]:
+    """Lists the files of the cache that were written aside, to be given their names when whole, and that nobody
+    writes."""
+    digests = cache_directory() / "weights_sha256"
+    for folder in (EmbeddingCache().folder, digests):
+        yield from (part for part in sorted(folder.glob(f"*{PART}")) if not is_being_written(part))
+    for file in sorted(digests.glob("*.*")):  # of versions that did not lock them, with the number of the process
+        if re.fullmatch(r"\.\d+", file.suffix) and time.time() - file.lstat().st_mtime > unseen_s:
             yield file

@@ -15,6 +15,7 @@ from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import CogxError, StoreError, StoreUnavailableError, did_you_mean
 from cogx_runs.tracking import columns, tags
 from cogx_runs.tracking.client import call_store
+from cogx_runs.tracking.locations import path_of
 from cogx_runs.tracking.opening import open_store, store_lock
 from cogx_runs.tracking.run import RunState, TrackedRun
 from cogx_runs.tracking.uri import tracking_uri
@@ -74,6 +75,10 @@ class RunReader:
     def experiment_tags(self, experiment_id: str) -> dict[str, str]:
         """Reads the tags of an experiment."""
         return dict(self._client.get_experiment(experiment_id).tags)
+
+    def artifact_folder(self, experiment_id: str) -> Path | None:
+        """Finds the folder of an experiment's artifacts; None where they are not on this machine's disks."""
+        return path_of(str(self._client.get_experiment(experiment_id).artifact_location))
 
     def created_ms(self, experiment_id: str) -> int:
         """Reads the creation time of an experiment, in ms since 1970."""

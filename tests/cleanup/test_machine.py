@@ -8,6 +8,7 @@ import pytest
 
 from cogx_runs.cleanup.machine import machine_garbage
 from cogx_runs.system.disk import cache_directory
+from cogx_runs.system.whole_file import written_whole
 from cogx_runs.tracking.claims import Claims
 from cogx_runs.tracking.liveness import temporary_folder
 from cogx_runs.tracking.spool import spooled_run
@@ -67,9 +68,11 @@ def test_half_files_of_the_cache_go_once_nobody_can_be_writing_them() -> None:
     old = [made_long_ago(embeddings / "a.part"), made_long_ago(digests / f"{'a' * 64}.1234")]
     made_long_ago(embeddings / "whole.safetensors")
     made_long_ago(digests / ("b" * 64))
-    (embeddings / "new.part").write_bytes(b"half")
+    (digests / f"{'c' * 64}.1234").write_bytes(b"half")
 
-    assert found() == dict.fromkeys(map(str, old), "partial")
+    with written_whole(embeddings / "at work") as part:
+        part.write_bytes(b"half")
+        assert found() == dict.fromkeys(map(str, old), "partial")
 
 
 @pytest.mark.parametrize(("latents", "end"), [(True, False), (True, True), (False, True)])
