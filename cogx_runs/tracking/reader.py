@@ -152,11 +152,9 @@ class RunReader:
         """Reads the runs of a cell in its sweep's experiment, newest first."""
         return self._tracked({experiment_id: spec.sweep}, _of_cell(spec.output_hash))
 
-    def finished_run(self, experiment_id: str, output_hash: str) -> str | None:
-        """Finds the id of a cell's finished run in an experiment; None where it has none."""
-        query = f"{_of_cell(output_hash)} and attributes.status = '{RunState.FINISHED}'"
-        found = next(self._search([experiment_id], query), None)
-        return None if found is None else str(found.info.run_id)
+    def runs_with_output(self, experiment_id: str, output_hash: str) -> Iterator[TrackedRun]:
+        """Reads the runs of an experiment with this output hash, newest first; the experiment's name is not read."""
+        return self._tracked({experiment_id: ""}, _of_cell(output_hash))
 
     def state(self, run_id: str) -> RunState:
         """Reads the state of a run."""
