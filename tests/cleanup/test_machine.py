@@ -75,7 +75,7 @@ def test_half_files_of_the_cache_go_once_nobody_can_be_writing_them() -> None:
         assert found() == dict.fromkeys(map(str, old), "partial")
 
 
-@pytest.mark.parametrize(("latents", "end"), [(True, False), (True, True)])
+@pytest.mark.parametrize(("latents", "end"), [(True, False), (True, True), (False, True)])
 def test_what_is_whole_in_the_spool_of_a_dead_process_stays(latents: bool, end: bool, project: Path) -> None:
     run = leave(AwayStore(), latents=latents, end=end)
     assert run.is_dear
