@@ -6,6 +6,7 @@ from .analysis.promotion.chosen import without_chosen
 from .analysis.seeds import seed_spreads
 from .analysis.timing import fit_time
 from .api import best_trials, deliver, generate, open_dashboard, plan_sweeps, run_sweeps
+from .cleanup.collect import collect_garbage
 from .definitions.shipped import init
 from .doctor import examine
 from .errors import CogxError, InputError
@@ -21,6 +22,7 @@ __all__ = [
     "InputError",
     "Margin",
     "best_trials",
+    "collect_garbage",
     "deliver",
     "effects",
     "effects_frame",

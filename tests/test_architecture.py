@@ -22,7 +22,7 @@ LEVELS = (
     {"planning", "analysis"},
     {"dashboard"},
     {"execution"},
-    {"search", "rescore", "export", "doctor", "report", "verify"},
+    {"search", "rescore", "export", "doctor", "report", "verify", "cleanup"},
     {"api"},
     {"cli"},
 )

@@ -15,6 +15,7 @@ from typing import Any, cast
 import click
 
 from cogx_runs.cli.deliver import deliver
+from cogx_runs.cli.gc import gc
 from cogx_runs.cli.options import refuse_repeats
 from cogx_runs.cli.plans import generate, plan, promote, sweep
 from cogx_runs.cli.report import report
@@ -83,22 +84,9 @@ _QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 
-for _command in (
-    init,
-    plan,
-    sweep,
-    threshold,
-    generate,
-    promote,
-    runs,
-    rescore,
-    report,
-    export,
-    verify,
-    deliver,
-    ui,
-    doctor,
-):
+_MAKING = (init, plan, sweep, threshold, generate, promote)
+_MADE = (runs, rescore, report, export, verify, deliver, gc)
+for _command in (*_MAKING, *_MADE, ui, doctor):
     cli.add_command(_command)
 
 

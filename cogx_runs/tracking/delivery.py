@@ -108,7 +108,8 @@ class Delivery:
         runs = list(self._store.runs_with_output(claim.experiment_id, claim.output_hash))
         is_open = (
             run for run in runs
-            if run.state is RunState.RUNNING and run.run_id != claim.run_id and is_alive(run.tags)
+            if run.state is RunState.RUNNING and is_alive(run.tags)
+            and claim.run_id not in {run.run_id, run.tags.get(tags.PROCESS_CELL)}
         )  # fmt: skip
         is_finished = (run for run in runs if run.state.is_finished and not lost_for_good(run))
         return next(is_finished, next(is_open, None))

@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import mlflow.artifacts
-from mlflow.entities import Experiment, Run, ViewType
+from mlflow.entities import Experiment, LifecycleStage, Run, ViewType
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
 from cogx_runs.definitions.spec import RunSpec
@@ -29,6 +30,17 @@ _QUIET = {
 CELLS = f"{columns.quoted(columns.tag_column(tags.KIND))} = '{tags.CELL_KIND}'"
 """MLflow's filter for the runs of cells, which leaves out reports."""
 PAGE = 1000
+
+
+@dataclass(frozen=True)
+class RecordedRun:
+    """A run as the store has it, also one that was deleted there."""
+
+    run: TrackedRun
+    location: str
+    """The place of its artifacts."""
+    is_deleted: bool
+    """Whether it was deleted in MLflow, and not yet for good."""
 
 
 class RunReader:
@@ -113,6 +125,26 @@ class RunReader:
     def history(self) -> list[TrackedRun]:
         """Reads every run of the store, newest first."""
         return list(self.runs())
+
+    def recorded(self) -> Iterator[RecordedRun]:
+        """Reads all runs of all experiments, of any kind, deleted ones too."""
+        names = {found.experiment_id: found.name for found in self._experiments(ViewType.ALL)}
+        for run in self._search(list(names), "", ViewType.ALL):
+            location = self._locations.runs.get(run.info.run_id, run.info.artifact_uri)
+            is_deleted = run.info.lifecycle_stage == LifecycleStage.DELETED
+            yield RecordedRun(self._tracked_run(run, names[run.info.experiment_id]), location, is_deleted)
+
+    def locations(self) -> dict[str, str]:
+        """Reads where the artifacts of each sweep's experiment are, also of a deleted one, by its name."""
+        found = (experiment for experiment in self._experiments(ViewType.ALL) if tags.SWEEP_FILE in experiment.tags)
+        return {
+            experiment.name: self._locations.experiments.get(experiment.experiment_id, experiment.artifact_location)
+            for experiment in found
+        }
+
+    def begun_ms(self) -> int:
+        """Reads when the store's first experiment was created, in ms since 1970."""
+        return min(int(experiment.creation_time) for experiment in self._experiments(ViewType.ALL))
 
     def find_finished(self, output_hash: str) -> TrackedRun | None:
         """Finds a finished run of any experiment with this output hash that has its files; a generated one before a
@@ -240,12 +272,10 @@ class RunReader:
         folder = path_of(self._locations.runs.get(run.info.run_id, run.info.artifact_uri)) if is_seen else None
         return None if folder is None else str(folder)
 
-    def _search(self, experiment_ids: Sequence[str], query: str) -> Iterator[Run]:
+    def _search(self, experiment_ids: Sequence[str], query: str, view: int = ViewType.ACTIVE_ONLY) -> Iterator[Run]:
         token = None
         while experiment_ids:
-            page = self._client.search_runs(
-                list(experiment_ids), query, ViewType.ACTIVE_ONLY, max_results=PAGE, page_token=token
-            )
+            page = self._client.search_runs(list(experiment_ids), query, view, max_results=PAGE, page_token=token)
             yield from page
             token = page.token
             if not token:

@@ -1,7 +1,6 @@
 """Runs of an MLflow tracking store, written. The only writer of it."""
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -11,20 +10,21 @@ from types import MappingProxyType
 from typing import Any
 
 from mlflow.entities import Metric, Param, RunTag
+from mlflow.tracking import _get_store
 
 from cogx_runs.definitions.ranges import Direction, OptunaSearch
 from cogx_runs.definitions.sweep import Sweep
-from cogx_runs.errors import CogxError
+from cogx_runs.errors import CogxError, StoreError
 from cogx_runs.metrics.registry import aim, cards
 from cogx_runs.tracking import artifacts as artifact_names
-from cogx_runs.tracking.client import MLFLOW
+from cogx_runs.tracking.client import MLFLOW, call_store
 from cogx_runs.tracking.digests import Digest, digest, digests, read_digests, write_digests
 from cogx_runs.tracking.experiments import was_deleted
-from cogx_runs.tracking.locations import check_location, path_of, set_location
+from cogx_runs.tracking.locations import Locations, check_location, location_of, path_of, set_right
 from cogx_runs.tracking.lost import read_damaged
 from cogx_runs.tracking.reader import CELLS, RunReader
 from cogx_runs.tracking.run import RunState, TrackedRun
-from cogx_runs.tracking.sqlite_file import ARTIFACTS
+from cogx_runs.tracking.sqlite_file import ARTIFACTS, is_writable
 from cogx_runs.tracking.tags import (
     AXES,
     DAMAGED,
@@ -60,10 +60,10 @@ class RunStore(RunReader):
     """The runs of one MLflow tracking store, created, described, ended and amended."""
 
     def check_writable(self) -> None:
-        """Raises CogxError where a SQLite store can only be read."""
+        """Raises StoreError where a SQLite store can only be read."""
         path = sqlite_path(self.uri)
-        if path is not None and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
-            raise CogxError(f"{path}: cannot be written; work in another folder, or set MLFLOW_TRACKING_URI")
+        if path is not None and not is_writable(path):
+            raise StoreError(f"{path}: cannot be written; work in another folder, or set MLFLOW_TRACKING_URI")
 
     def open_experiment(self, sweep: Sweep) -> str:
         """Opens the sweep's experiment, or creates it, and returns its id. Raises CogxError for a deleted one.
@@ -97,7 +97,7 @@ class RunStore(RunReader):
         path = sqlite_path(self.uri)
         place = Path(ARTIFACTS).absolute() / experiment_id
         if path is not None and path_of(str(place)) != place:  # MLflow takes a % in a folder's name for an escape
-            MLFLOW.call(partial(set_location, path, experiment_id, place))
+            MLFLOW.call(partial(set_right, path, Locations({experiment_id: location_of(place)})))
         return experiment_id
 
     def _differing(self, axes: Sequence[str], experiment_id: str) -> list[str]:
@@ -252,12 +252,21 @@ class RunStore(RunReader):
             tags=[RunTag(key, value[:TAG_LIMIT]) for key, value in tags.items()],
         )
 
+    def remove_run_for_good(self, run_id: str) -> None:
+        """Removes a run that was deleted in MLflow, as `mlflow gc` does; its artifacts stay."""
+        call_store(self.uri, partial(_get_store(self.uri)._hard_delete_run, run_id))
+
+    def remove_experiment_for_good(self, experiment_id: str) -> None:
+        """Removes an experiment that was deleted in MLflow, and has no run any more, as `mlflow gc` does."""
+        call_store(self.uri, partial(_get_store(self.uri)._hard_delete_experiment, experiment_id))
+
     def keep_report(self, experiment_id: str, page: Path) -> str:
         """Keeps a report's page with an experiment, in the place of the one before. Returns the id of the run of the
         kind `report` that holds it, which no query for cells finds.
 
         Raises StoreError where MLflow cannot keep it.
         """
+        self.check_writable()
         with self.lock:
             run_id = self.find_report(experiment_id)
             if run_id is None:
