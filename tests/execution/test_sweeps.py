@@ -182,4 +182,4 @@ def test_artifacts_that_somebody_deleted_are_made_again(invoke: Invoke) -> None:
     result = invoke("sweep", "seed.yaml", "--json")
 
     assert statuses(result) == ["finished", "finished"], "none is a copy of what is gone"
-    assert statuses(invoke("sweep", "guidance.yaml", "--json")) == ["finished", "finished"]
+    assert set(statuses(invoke("sweep", "guidance.yaml", "--json"))) <= {"finished", "reused"}
