@@ -1,6 +1,5 @@
 """What a notebook calls: plan, sweep and generate, from files to records."""
 
-import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from cogx_runs.definitions.sweep import Sweep, load_sweeps, parameters_of
 from cogx_runs.errors import CogxError, did_you_mean
 from cogx_runs.execution.local import entered
 from cogx_runs.execution.outcomes import Outcome, OutcomeStatus
+from cogx_runs.formatting import shortened
 from cogx_runs.planning.plan import Conditions, Plan
 from cogx_runs.planning.planner import Planner
 from cogx_runs.progress import Progress, SilentProgress
@@ -174,10 +174,10 @@ def plan_one(
     if prompt in library.names and not as_text:
         chosen = library.read(prompt)
     elif " " in text or (text and as_text):
-        chosen = Prompt(re.sub(r"\W+", "_", text.lower())[:40].strip("_"), text, "(command line)")
+        chosen = Prompt.of_text(text)
     else:
         raise CogxError(
-            f"no prompt {prompt!r} in {library.directory}; {did_you_mean(prompt, library.names)} "
+            f"no prompt {shortened(prompt)} in {library.directory}; {did_you_mean(prompt, library.names)} "
             "(a text of one word needs --as-text)"
         )
     one = Sweep(
@@ -189,7 +189,7 @@ def plan_one(
         axes={},
         vary="one_at_a_time",
     )
-    conditions = Conditions(PromptLibrary(library.directory, given=chosen), device, True, max_vram)
+    conditions = Conditions(library.with_given(chosen), device, True, max_vram)
     return Planner(conditions, tracking_uri).plan([one])
 
 

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 MANY_NAMES = 30
+MOST_MISTAKES = 100
+LONGEST_NAME = 100
+"""Characters beyond which no name is near another: comparing texts takes the product of their lengths."""
 
 
 class CogxError(Exception):
@@ -33,21 +36,54 @@ class DegenerateError(CogxError):
         self.reason = reason
 
 
+class Place(str):
+    """A place in the user's input, `file:dotted.path` as `--json` gives it, which may know its line."""
+
+    line: int | None
+    _file: str
+    _path: str
+
+    def __new__(cls, file: str, path: str = "", line: int | None = None) -> "Place":
+        """Joins the file and the dotted path in it; `line` counts from 1."""
+        place = super().__new__(cls, f"{file}:{path}" if path else file)
+        place.line, place._file, place._path = line, file, path
+        return place
+
+    @property
+    def shown(self) -> str:
+        """`file:line: dotted.path`, as compilers write it and editors open it; as it is without a line."""
+        if self.line is None:
+            return str(self)
+        return f"{self._file}:{self.line}" + (f": {self._path}" if self._path else "")
+
+
+def shown_place(where: str) -> str:
+    """Writes a place for a reader, with its line where it is known."""
+    return where.shown if isinstance(where, Place) else where
+
+
 @dataclass(frozen=True)
 class Mistake:
     """One mistake in the user's input."""
 
     where: str
-    """`file:dotted.path`, or the flag of the command line."""
+    """`file:dotted.path`, a `Place` where the line is known, or the flag of the command line."""
     message: str
+
+    def __str__(self) -> str:
+        return f"{shown_place(self.where)}: {self.message}"
 
 
 class InputError(CogxError):
-    """Invalid input, with all its mistakes at once."""
+    """Invalid input, with all its mistakes at once, at most MOST_MISTAKES."""
 
     def __init__(self, mistakes: Iterable[Mistake]) -> None:
-        self.mistakes = tuple(mistakes)
-        super().__init__("\n".join(f"{mistake.where}: {mistake.message}" for mistake in self.mistakes))
+        found = tuple(mistakes)
+        if len(found) > MOST_MISTAKES:
+            others = Mistake("(input)", f"only the first {MOST_MISTAKES} mistakes are listed; mend these first")
+            found = (*found[:MOST_MISTAKES], others)
+        self.mistakes = found
+        super().__init__("\n".join(map(str, self.mistakes)))
 
     @classmethod
     def single(cls, where: str, message: str) -> "InputError":
@@ -58,7 +94,7 @@ class InputError(CogxError):
 def did_you_mean(wrong: str, valid: Iterable[str]) -> str:
     """Suggests the nearest valid name, as `did you mean X?`, else lists the valid names."""
     names = sorted(valid)
-    near = get_close_matches(wrong, names, n=1, cutoff=0.5)
+    near = get_close_matches(wrong, names, n=1, cutoff=0.5) if len(wrong) <= LONGEST_NAME else []
     if near:
         return f"did you mean {near[0]!r}?"
     if len(names) > MANY_NAMES:

@@ -42,6 +42,7 @@ HIDDEN = {
     "lpips": {"metrics"},
     "statsmodels": {"analysis"},
     "optuna": {"search"},
+    "ruamel": {"definitions"},
 }
 """The rooms that may import a large dependency."""
 
@@ -57,6 +58,7 @@ TOO_LARGE = {
     "pydantic",
     "rich",
     "yaml",
+    "ruamel",
     "jinja2",
     "matplotlib",
     "scipy",

@@ -6,15 +6,18 @@ Nothing is imported from here but `main`, by the installed command. Only this ro
 import os
 import sys
 from collections.abc import Callable
+from io import StringIO
 from typing import Any, cast
 
 import click
 
 from cogx_runs.cli.deliver import deliver
+from cogx_runs.cli.options import refuse_repeats
 from cogx_runs.cli.plans import generate, plan, promote, sweep
 from cogx_runs.cli.report import report
 from cogx_runs.cli.results import export, rescore, runs, ui
 from cogx_runs.cli.setup import doctor, init
+from cogx_runs.cli.terminal import echo
 from cogx_runs.cli.threshold import threshold
 from cogx_runs.errors import CogxError, InputError
 from cogx_runs.system.signals import install
@@ -26,18 +29,31 @@ EXIT_INTERRUPTED = 130
 class _Group(click.Group):
     """Turns the project's errors into clear lines and an exit code; an unexpected error keeps its traceback."""
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        if command is not None:
+            refuse_repeats(command, click.Context(command, parent=ctx, info_name=name), rest)
+        return name, command, rest
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except click.ClickException as error:
+            said = StringIO()
+            error.show(said)
+            echo(said.getvalue().rstrip("\n"), err=True)
+            ctx.exit(error.exit_code)
         except InputError as error:
             for mistake in error.mistakes:
-                click.echo(f"{mistake.where}: {mistake.message}", err=True)
+                echo(mistake, err=True)
             ctx.exit(EXIT_BAD_INPUT)
         except CogxError as error:
-            click.echo(f"Error: {error}", err=True)
+            echo(f"Error: {error}", err=True)
             ctx.exit(EXIT_BAD_INPUT)
         except KeyboardInterrupt:
-            click.echo("interrupted; finished cells are kept, and the same command continues", err=True)
+            echo("interrupted; finished cells are kept, and the same command continues", err=True)
             ctx.exit(EXIT_INTERRUPTED)
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -10,6 +10,7 @@ import click
 from cogx_runs.cli.deliver import deliver_first
 from cogx_runs.cli.json_output import errors_as_json, print_json
 from cogx_runs.cli.options import cell_options, files_argument, json_option, sweep_argument, take_overrides
+from cogx_runs.cli.terminal import echo
 
 if TYPE_CHECKING:
     from cogx_runs.execution.outcomes import Outcome
@@ -75,7 +76,7 @@ def generate(prompt: str, output: Path | None, as_json: bool, **options: Any) ->
         outcomes = _run(planned)
         if outcomes[0].status is not OutcomeStatus.FAILED and output is not None:
             video_of(outcomes[0], output)
-            click.echo(f"video: {output}", err=True)
+            echo(f"video: {output}", err=True)
     _print_and_exit(planned, outcomes, as_json)
 
 

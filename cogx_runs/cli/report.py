@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from cogx_runs.cli.terminal import echo
+
 
 @click.command()
 @click.argument("sweeps", metavar="SWEEP...", nargs=-1, required=True)
@@ -35,13 +37,13 @@ def report(
     sizes = {metric: Margin.parse(text) for metric, text in _pairs("--margin", "METRIC=SIZE", margins).items()}
     values = _pairs("--baseline", "KEY=VALUE", baselines)
     written = write_report(sweeps, directory, baselines=values, margins=sizes, log=log)
-    click.echo(written.page)
+    echo(written.page)
     if not written.embedded:
-        click.echo(f"{written.videos} videos are in videos/, next to the page: mail the whole folder", err=True)
+        echo(f"{written.videos} videos are in videos/, next to the page: mail the whole folder", err=True)
     if written.not_logged is not None:
-        click.echo(f"not kept in MLflow: {written.not_logged}", err=True)
+        echo(f"not kept in MLflow: {written.not_logged}", err=True)
     if written.votes:
-        click.echo(f"{written.votes} votes kept", err=True)
+        echo(f"{written.votes} votes kept", err=True)
 
 
 def _pairs(option: str, metavar: str, texts: tuple[str, ...]) -> dict[str, str]:

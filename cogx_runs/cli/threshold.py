@@ -9,6 +9,7 @@ import click
 
 from cogx_runs.cli.json_output import errors_as_json, print_json
 from cogx_runs.cli.options import cell_options, json_option, take_overrides
+from cogx_runs.cli.terminal import echo
 
 if TYPE_CHECKING:
     from cogx_runs.planning.plan import Plan
@@ -39,7 +40,7 @@ def threshold(file: str, ladder: str | None, as_json: bool, **options: Any) -> N
             ladder=None if ladder is None else _counts(ladder),
             overrides=take_overrides(options),
             open_progress=_Rounds(),
-            report=lambda message: click.echo(message, err=True),
+            report=lambda message: echo(message, err=True),
             **options,
         )
     if as_json:
@@ -47,7 +48,7 @@ def threshold(file: str, ladder: str | None, as_json: bool, **options: Any) -> N
     else:
         _print_curve(search)
     if search.stopped is not None:
-        click.echo(search.stopped, err=True)
+        echo(search.stopped, err=True)
         sys.exit(1)
 
 
@@ -93,7 +94,7 @@ def _print_curve(search: "ThresholdSearch") -> None:
     from rich.table import Table
 
     from cogx_runs.analysis.threshold import threshold_sentence
-    from cogx_runs.cli.tables import stdout
+    from cogx_runs.cli.consoles import stdout
     from cogx_runs.formatting import signed
 
     found = search.threshold
@@ -107,4 +108,4 @@ def _print_curve(search: "ThresholdSearch") -> None:
         table.add_row(str(point.count), signed(point.mean), interval, point.verdict)
     table.add_row(str(found.reference), "0", "", "reference")
     stdout().print(table)
-    click.echo(threshold_sentence(found))
+    echo(threshold_sentence(found))

@@ -53,7 +53,7 @@ def advise_rescoring(
             found.append(
                 Advice(
                     "note",
-                    f"{sweep.file}:name",
+                    sweep.at("name"),
                     f"{cells} {names or 'the present set of metrics'}; run `cogx-runs rescore {sweep.name}` first, or "
                     "each gets a second run",
                 )

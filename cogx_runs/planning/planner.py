@@ -13,6 +13,7 @@ from cogx_runs.planning.advice import advise, advise_rescoring
 from cogx_runs.planning.cells import resolve_cells
 from cogx_runs.planning.cost import CostModel
 from cogx_runs.planning.plan import Advice, Conditions, Plan, PlannedRun
+from cogx_runs.planning.prompts import advise_prompts
 from cogx_runs.system.hardware import choose_device
 from cogx_runs.tracking.run import TrackedRun
 from cogx_runs.tracking.uri import store_exists
@@ -62,7 +63,7 @@ class Planner:
             PlannedRun(spec, decision, costs.estimate(spec, decision))
             for spec, decision in zip(cells.specs, decisions, strict=True)
         )
-        advice = advise(cells, sweeps, budget)
+        advice = [*advise(cells, sweeps, budget), *advise_prompts(sweeps, conditions.library)]
         if max_vram is not None and device == "cpu":
             advice.append(Advice("note", "(command line):max_vram", "has no effect on a CPU"))
         capped = None if budget is None else max_vram

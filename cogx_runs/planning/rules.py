@@ -134,7 +134,7 @@ def _negative_prompt(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator[
 
 
 def _text_length(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
-    where = f"{sweep.file}:prompts.{spec.prompt_name}"
+    where = sweep.at(f"prompts.{spec.prompt_name}")
     clip = count_clip_tokens(spec.prompt, spec.clip_model)
     about = "" if clip.exact else "about "
     if clip.is_cut:

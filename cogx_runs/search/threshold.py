@@ -219,7 +219,7 @@ def _searched(
             for axis in others
         )
     if sweep.vary in {"zip", "random"}:
-        raise InputError.single(f"{sweep.file}:vary", f"a search runs every seed at a count; {sweep.vary} does not")
+        raise InputError.single(sweep.at("vary"), f"a search runs every seed at a count; {sweep.vary} does not")
     reference = sweep.base.num_inference_steps if reference is None else reference
     if ladder is not None:
         counts = check_ladder(ladder, reference, "--ladder")
@@ -256,7 +256,7 @@ def _check(whole: Plan, sweep: Sweep, counts: Sequence[int]) -> None:
     whole.check()
     if len({planned.spec.prompt_name for planned in whole.runs}) < 2:
         raise InputError.single(
-            f"{sweep.file}:prompts",
+            sweep.at("prompts"),
             "one prompt gives no interval, and nothing could be concluded; name several, as `all`",
         )
 

@@ -14,6 +14,7 @@ from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
 from cogx_runs.execution.executor import Executor
 from cogx_runs.execution.outcomes import Outcome, OutcomeStatus, known_outcome
+from cogx_runs.formatting import shortened
 from cogx_runs.metrics.registry import aim, card_of, cards_of_every_cell
 from cogx_runs.planning.actions import Action, Decision
 from cogx_runs.planning.plan import Estimate, Plan, PlannedRun
@@ -212,9 +213,9 @@ def directions(sweep: Sweep) -> tuple[Direction, ...]:
     given, mistakes, found = sweep.optuna.directions, [], []
     usable = cards_of_every_cell()
     for index, name in enumerate(sweep.optuna.objectives):
-        card, where = usable.get(name), f"{sweep.file}:optuna.objectives.{index}"
+        card, where = usable.get(name), sweep.at(f"optuna.objectives.{index}")
         if card is None:
-            wrong = f"no metric {name!r}" if card_of(name) is None else f"not every cell of a sweep has {name}"
+            wrong = f"no metric {shortened(name)}" if card_of(name) is None else f"not every cell of a sweep has {name}"
             mistakes.append(Mistake(where, f"{wrong}; {did_you_mean(name, usable)}"))
         elif card.direction is None and given is None:
             mistakes.append(Mistake(where, f"{name} is better in neither direction; name them in `optuna.directions`"))
