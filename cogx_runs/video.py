@@ -1,7 +1,10 @@
 """Frames to H.264, animations and contact sheet, and back."""
 
 import math
+import subprocess
+from dataclasses import dataclass
 from pathlib import Path
+from subprocess import DEVNULL
 from typing import Any, TypeAlias
 
 import imageio_ffmpeg
@@ -53,6 +56,28 @@ def read_mp4(path: Path) -> Frames:
     except (OSError, StopIteration) as error:
         raise CogxError(f"{path}: is no video that ffmpeg can read") from error
     return np.stack(frames)
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """What a video file is, as its frames say."""
+
+    num_frames: int
+    height: int
+    width: int
+    fps: float
+
+
+def inspect_video(path: Path) -> VideoFacts:
+    """Decodes a video file from its first to its last frame. Raises CogxError where any of it cannot be decoded."""
+    arguments = ["-v", "error", "-xerror", "-i", str(path), "-map", "0:v:0", "-f", "null", "-"]
+    decoded = subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), *arguments], capture_output=True, stdin=DEVNULL)
+    if decoded.returncode != 0:
+        raise CogxError(f"{path}: is no whole video that ffmpeg can read")
+    reader = imageio_ffmpeg.read_frames(str(path), pix_fmt="rgb24")
+    known = next(reader)
+    width, height = known["size"]
+    return VideoFacts(sum(1 for _ in reader), height, width, float(known["fps"]))
 
 
 def write_animation(frames: Frames, path: Path, fps: int, side_px: int) -> None:

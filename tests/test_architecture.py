@@ -21,7 +21,7 @@ LEVELS = (
     {"planning", "analysis"},
     {"dashboard"},
     {"execution"},
-    {"search", "rescore", "export", "doctor", "report"},
+    {"search", "rescore", "export", "doctor", "report", "importing"},
     {"api"},
     {"cli"},
 )

@@ -12,6 +12,7 @@ from typing import Any, cast
 import click
 
 from cogx_runs.cli.deliver import deliver
+from cogx_runs.cli.importing import import_videos
 from cogx_runs.cli.options import refuse_repeats
 from cogx_runs.cli.plans import generate, plan, promote, sweep
 from cogx_runs.cli.report import report
@@ -76,7 +77,10 @@ _QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 
-for _command in (init, plan, sweep, threshold, generate, promote, runs, rescore, report, export, deliver, ui, doctor):
+_COMMANDS = (
+    init, plan, sweep, threshold, generate, promote, import_videos, runs, rescore, report, export, deliver, ui, doctor,
+)  # fmt: skip
+for _command in _COMMANDS:
     cli.add_command(_command)
 
 

@@ -9,12 +9,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
-from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import StoreUnavailableError
 from cogx_runs.tracking import spool, tags
 from cogx_runs.tracking.liveness import HeldLock, is_alive, is_of_this_host, remove_leftovers, remove_temporary_folders
 from cogx_runs.tracking.reader import RunReader
-from cogx_runs.tracking.run import RunState, TrackedRun
+from cogx_runs.tracking.run import Claimable, RunState, TrackedRun
 from cogx_runs.tracking.spool import ClaimRecord
 from cogx_runs.tracking.store import TAG_LIMIT, RunStore
 from cogx_runs.tracking.uri import without_password
@@ -65,7 +64,7 @@ class Claims:
         """Name of the lock that these cells are claimed with."""
         return self._held.name
 
-    def claim(self, experiment_id: str, spec: RunSpec, about: Mapping[str, str]) -> Claim | None:
+    def claim(self, experiment_id: str, spec: Claimable, about: Mapping[str, str]) -> Claim | None:
         """Creates the run of a cell, with these tags, and its entry in the spool; None where it is finished or another
         process is at it.
 
@@ -103,7 +102,7 @@ class Claims:
         )
         return Claim(run_id, cell_id)
 
-    def _create_run(self, experiment_id: str, spec: RunSpec, about: Mapping[str, str], started_ms: int) -> str | None:
+    def _create_run(self, experiment_id: str, spec: Claimable, about: Mapping[str, str], started_ms: int) -> str | None:
         with self._store.lock:
             for run in self._store.runs_of_cell(experiment_id, spec):
                 if run.state.is_finished:

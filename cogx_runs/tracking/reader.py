@@ -17,7 +17,7 @@ from cogx_runs.errors import CogxError, StoreError, StoreUnavailableError, did_y
 from cogx_runs.system.disk import cache_directory
 from cogx_runs.tracking import columns, tags
 from cogx_runs.tracking.client import call_store, open_client
-from cogx_runs.tracking.run import RunState, TrackedRun
+from cogx_runs.tracking.run import Claimable, RunState, TrackedRun
 from cogx_runs.tracking.uri import SQLITE, is_server, sqlite_path, tracking_uri, without_password
 
 CELLS = f"{columns.quoted(columns.tag_column(tags.KIND))} = '{tags.CELL_KIND}'"
@@ -110,7 +110,7 @@ class RunReader:
         query = f"{CELLS} and attributes.status = '{RunState.FINISHED}' and {_tag(tags.OUTPUT_HASH)} = '{output_hash}'"
         return min(self._tracked(self._names(), query), key=lambda run: run.is_copy, default=None)
 
-    def runs_of_cell(self, experiment_id: str, spec: RunSpec) -> Iterator[TrackedRun]:
+    def runs_of_cell(self, experiment_id: str, spec: Claimable) -> Iterator[TrackedRun]:
         """Reads the runs of a cell in its sweep's experiment, newest first."""
         return self._tracked({experiment_id: spec.sweep}, _of_cell(spec.output_hash))
 
