@@ -41,6 +41,7 @@ def plan_sweeps(
     tracking_uri: str | None = None,
     retry_failed: bool = False,
     max_vram: float | None = None,
+    take_over: bool = False,
 ) -> Plan:
     """Plans one or more sweep files, or sweeps made in Python. Loads no model and creates no tracking store.
 
@@ -49,7 +50,7 @@ def plan_sweeps(
     files at once; what the model's rules say against a plan that can be read is in its `advice`. Of a search the plan
     holds the cells up to the next trial.
     """
-    conditions = Conditions(PromptLibrary.find(prompts), device, retry_failed, max_vram)
+    conditions = Conditions(PromptLibrary.find(prompts), device, retry_failed, max_vram, take_over)
     sweeps = load_sweeps([file for file in files if not isinstance(file, Sweep)], overrides)
     sweeps += [sweep for sweep in files if isinstance(sweep, Sweep)]
     planner = Planner(conditions, tracking_uri, use_store)
@@ -58,7 +59,7 @@ def plan_sweeps(
     for sweep in sweeps:
         if sweep.optuna is not None:
             plan = add_search(plan, Search(sweep, planner), history, retry_failed)
-    return planner.with_rescoring(replace(plan, sweeps=tuple(sweeps)), history)
+    return planner.with_store_advice(replace(plan, sweeps=tuple(sweeps)), history)
 
 
 def run_sweeps(
@@ -70,6 +71,7 @@ def run_sweeps(
     tracking_uri: str | None = None,
     retry_failed: bool = False,
     max_vram: float | None = None,
+    take_over: bool = False,
     fail_fast: bool = False,
     progress: Progress | None = None,
     executor: "Executor | None" = None,
@@ -87,6 +89,7 @@ def run_sweeps(
         tracking_uri=tracking_uri,
         retry_failed=retry_failed,
         max_vram=max_vram,
+        take_over=take_over,
     )
     return execute(plan, tracking_uri=tracking_uri, fail_fast=fail_fast, progress=progress, executor=executor)
 
@@ -166,6 +169,7 @@ def plan_one(
     device: str = "auto",
     tracking_uri: str | None = None,
     max_vram: float | None = None,
+    take_over: bool = False,
 ) -> Plan:
     """Plans a single video in the experiment `generate`. `prompt` is a prompt's name or its text, a single word only
     with `as_text`."""
@@ -189,7 +193,7 @@ def plan_one(
         axes={},
         vary="one_at_a_time",
     )
-    conditions = Conditions(library.with_given(chosen), device, True, max_vram)
+    conditions = Conditions(library.with_given(chosen), device, True, max_vram, take_over)
     return Planner(conditions, tracking_uri).plan([one])
 
 

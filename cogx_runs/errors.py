@@ -1,17 +1,26 @@
-"""The errors that cogx-runs raises on purpose."""
+"""The errors that cogx-runs raises on purpose. None of them shows a credential."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
+
+from cogx_runs.credentials import without_credentials
 
 MANY_NAMES = 30
 MOST_MISTAKES = 100
+LONGEST_MESSAGE = 2000
+"""Characters of a message."""
 LONGEST_NAME = 100
 """Characters beyond which no name is near another: comparing texts takes the product of their lengths."""
 
 
 class CogxError(Exception):
     """An error that the user can mend; the message is one clear line: what is wrong, where, and what to do instead."""
+
+    def __init__(self, message: str) -> None:
+        """Takes the message, of which what a long value makes longer than LONGEST_MESSAGE is left out."""
+        told = without_credentials(message)
+        super().__init__(told if len(told) <= LONGEST_MESSAGE else f"{told[:LONGEST_MESSAGE]}...")
 
 
 class WeightsUnavailableError(CogxError):
@@ -78,12 +87,12 @@ class InputError(CogxError):
     """Invalid input, with all its mistakes at once, at most MOST_MISTAKES."""
 
     def __init__(self, mistakes: Iterable[Mistake]) -> None:
-        found = tuple(mistakes)
+        found = tuple(replace(mistake, message=without_credentials(mistake.message)) for mistake in mistakes)
         if len(found) > MOST_MISTAKES:
             others = Mistake("(input)", f"only the first {MOST_MISTAKES} mistakes are listed; mend these first")
             found = (*found[:MOST_MISTAKES], others)
         self.mistakes = found
-        super().__init__("\n".join(map(str, self.mistakes)))
+        Exception.__init__(self, "\n".join(map(str, self.mistakes)))  # a line each, none of them cut
 
     @classmethod
     def single(cls, where: str, message: str) -> "InputError":
@@ -103,5 +112,5 @@ def did_you_mean(wrong: str, valid: Iterable[str]) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Returns the first line of an error's message, or the name of its type where the message is empty."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """Returns the first line of an error's message, or the name of its type where that is empty. No credential."""
+    return without_credentials((str(error).strip().splitlines() or [type(error).__name__])[0])

@@ -12,7 +12,8 @@ import cogx_runs
 
 PACKAGE = Path(cogx_runs.__file__).parent
 LEVELS = (
-    {"errors", "formatting"},
+    {"credentials", "formatting"},
+    {"errors"},
     {"progress", "system"},
     {"definitions", "video", "toy"},
     {"models"},
@@ -27,7 +28,7 @@ LEVELS = (
 )
 """The rooms of docs/architecture.md, from the ground; each may import those of lower levels, and none of its own."""
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
-AT_THE_ROOT = {"errors", "formatting", "progress", "video", "export", "doctor", "api"}
+AT_THE_ROOT = {"credentials", "errors", "formatting", "progress", "video", "export", "doctor", "api"}
 """The modules that are no folder, beside the package itself."""
 HIDDEN = {
     "diffusers": {"generation", "toy.train"},

@@ -3,10 +3,13 @@
 Nothing is imported from here but `main`, by the installed command. Only this room imports click and rich.
 """
 
+import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from io import StringIO
+from types import TracebackType
 from typing import Any, cast
 
 import click
@@ -20,7 +23,9 @@ from cogx_runs.cli.results import export, rescore, runs, ui
 from cogx_runs.cli.setup import doctor, init
 from cogx_runs.cli.terminal import echo
 from cogx_runs.cli.threshold import threshold
+from cogx_runs.credentials import without_credentials
 from cogx_runs.errors import CogxError, InputError
+from cogx_runs.formatting import cut
 from cogx_runs.system.signals import install
 
 EXIT_BAD_INPUT = 2
@@ -44,7 +49,8 @@ class _Group(click.Group):
         except click.ClickException as error:
             said = StringIO()
             error.show(said)
-            echo(said.getvalue().rstrip("\n"), err=True)
+            for line in said.getvalue().splitlines():
+                echo(cut(line), err=True)
             ctx.exit(error.exit_code)
         except InputError as error:
             for mistake in error.mistakes:
@@ -71,7 +77,7 @@ def cli() -> None:
 
 _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # it logs what it then raises too
     "TRANSFORMERS_VERBOSITY": "error",
     "DIFFUSERS_VERBOSITY": "error",
     "TOKENIZERS_PARALLELISM": "false",
@@ -84,7 +90,19 @@ for _command in _COMMANDS:
     cli.add_command(_command)
 
 
+_LOGGED_AND_RAISED = ("urllib3", "sqlalchemy")
+"""Libraries that log what they then raise, in many lines."""
+
+
+def _print_traceback(kind: type[BaseException], error: BaseException, found: TracebackType | None) -> None:
+    """Prints the traceback of an unexpected error, without the credentials that a library's message may hold."""
+    click.echo(without_credentials("".join(traceback.format_exception(kind, error, found))), err=True, nl=False)
+
+
 def main() -> None:
     """Runs the command line: the entry point `cogx-runs`."""
+    sys.excepthook = _print_traceback
+    for name in _LOGGED_AND_RAISED:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     install()
     cast(Callable[[], None], cli)()

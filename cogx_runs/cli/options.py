@@ -38,6 +38,9 @@ _MACHINE = (
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+take_over_option = click.option(
+    "--take-over", is_flag=True, help="Run cells here that another host is at, whether it is alive or not."
+)
 sweep_argument = click.argument("sweep")
 files_argument = click.argument("files", metavar="FILE...", nargs=-1, required=True)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cogx_runs.cli.json_output import errors_as_json, print_json
-from cogx_runs.cli.options import cell_options, json_option, take_overrides
+from cogx_runs.cli.options import cell_options, json_option, take_over_option, take_overrides
 from cogx_runs.cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 @click.option("--ladder", metavar="N,N,...", help="The counts to choose from; else the file's, else 5 to 50.")
 @cell_options
 @click.option("--retry-failed", is_flag=True, help="Run cells again that failed before.")
+@take_over_option
 @json_option
 def threshold(file: str, ladder: str | None, as_json: bool, **options: Any) -> None:
     """Find the smallest step count that is not inferior to 50 by a margin, by bisection: run few counts, each with the

@@ -21,6 +21,7 @@ from urllib.parse import quote, urlencode
 
 import psutil
 
+from cogx_runs.credentials import without_credentials
 from cogx_runs.errors import CogxError
 from cogx_runs.system.disk import cache_directory
 from cogx_runs.tracking.columns import metric_column, quoted
@@ -65,7 +66,7 @@ def serve(page: str = ALL_EXPERIMENTS, *, uri: str | None = None, port: int | No
     """
     resolved = tracking_uri(uri)
     if is_server(resolved):
-        url = resolved.rstrip("/")
+        url = without_credentials(resolved).rstrip("/")
         yield Dashboard(url + page, url, None)
         return
     with tempfile.TemporaryFile() as output, HeldLock() as held:
@@ -86,7 +87,7 @@ def running(uri: str) -> str | None:
     None where there is no such server.
     """
     if is_server(uri):
-        return uri.rstrip("/")
+        return without_credentials(uri).rstrip("/")
     try:
         record = json.loads(_read(uri))
         return str(record["url"]) if is_alive(record) else None
@@ -98,10 +99,10 @@ def _start(uri: str, port: int | None, output: IO[bytes]) -> tuple[subprocess.Po
     """Starts a server on this port or a free one, waits until it answers, and returns it with its address."""
     ports = [_free_port(USUAL_PORT), _free_port(0)] if port is None else [_check_port(port)]
     for chosen in ports:
-        arguments = ["--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(chosen), "--workers", "1"]
+        arguments = ["--host", "127.0.0.1", "--port", str(chosen), "--workers", "1"]
         process = subprocess.Popen(
             [sys.executable, "-m", "mlflow", "server", *arguments],
-            env=os.environ | LIGHT,
+            env=os.environ | LIGHT | {"MLFLOW_BACKEND_STORE_URI": uri},  # an argument is seen by every user of the host
             stdout=output,
             stderr=output,
             start_new_session=True,

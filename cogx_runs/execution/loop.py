@@ -28,6 +28,7 @@ from cogx_runs.tracking.delivery import deliver_left_behind, telling_what_is_kep
 from cogx_runs.tracking.liveness import is_of_this_host
 from cogx_runs.tracking.record import command, known_params, spec_metrics
 from cogx_runs.tracking.run import RunState
+from cogx_runs.tracking.signs import Life, Signs, now_ms, where_made
 from cogx_runs.tracking.store import RunStore
 
 WAIT_S = 1.0
@@ -49,9 +50,10 @@ class CellLoop:
         progress: Progress,
         *,
         overlaps: bool | None = None,
+        signs: Signs | None = None,
     ) -> None:
         """`overlaps` is whether the next cell is begun while a video is in the background; None is as the device asks
-        for."""
+        for. `signs` judges who is at the runs of others."""
         self._plan = plan
         self._store = store
         self._worker = worker
@@ -60,7 +62,8 @@ class CellLoop:
         self._todo = [planned.spec for planned in plan.runs if planned.action in {Action.RUN, Action.REUSE}]
         self._overlaps = any(spec.device == "cuda" for spec in self._todo) if overlaps is None else overlaps
         self._boards = Boards(store)
-        self._claims = Claims(store)
+        take_over = plan.conditions is not None and plan.conditions.take_over
+        self._claims = Claims(store, take_over=take_over, signs=signs)
         self._waiting = WaitingRuns(store, progress.note)
         self._cells: dict[int, ClaimedCell] = {}
         self._outcomes: dict[int, Outcome] = {}
@@ -200,14 +203,17 @@ class CellLoop:
                 error = "failed in another process"
                 self._ended(place, Outcome(spec, OutcomeStatus.FAILED, run.run_id, error=error))
                 return
-            if run is not None and run.state is RunState.RUNNING and not is_of_this_host(run.tags):
-                self._ended(place, Outcome(spec, OutcomeStatus.ELSEWHERE, error="being run by another host"))
+            is_elsewhere = run is not None and run.state is RunState.RUNNING and not is_of_this_host(run.tags)
+            if run is not None and is_elsewhere and self._claims.life(run) is Life.ALIVE:
+                error = f"{where_made(run, now_ms())}; --take-over runs it here"
+                self._ended(place, Outcome(spec, OutcomeStatus.ELSEWHERE, run.run_id, error=error))
                 return
             self._make_room()
             if self._run_cell(place, experiment_id):
                 return
             if not has_noted:
-                self._progress.note(f"waiting for another process that makes {spec.run_name}")
+                whom = "a sign of life of the host" if is_elsewhere else "another process"
+                self._progress.note(f"waiting for {whom} that makes {spec.run_name}")
                 has_noted = True
             time.sleep(WAIT_S)
 

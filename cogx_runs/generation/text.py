@@ -18,7 +18,7 @@ from safetensors.torch import load, save_file
 
 from cogx_runs.definitions.parameters import Dtype
 from cogx_runs.definitions.spec import RunSpec
-from cogx_runs.errors import CogxError
+from cogx_runs.errors import CogxError, first_line
 from cogx_runs.formatting import count
 from cogx_runs.generation.embedding_cache import PART, EmbeddingCache
 from cogx_runs.generation.measure import Peak, PeakMemory, free_memory, timed
@@ -108,12 +108,7 @@ class TextEncoding:
         progress.phase(f"encoding {count(len(missing), 'text')}")
         for path, text in missing.items():
             with PeakMemory(spec.device) as memory, torch.no_grad(), timed(spec.device) as seconds:
-                embeddings, _ = pipe.encode_prompt(
-                    text,
-                    do_classifier_free_guidance=False,
-                    max_sequence_length=spec.max_sequence_length,
-                    device=pipe._execution_device,
-                )
+                embeddings = _embed(pipe, card, text, spec.max_sequence_length)
             embeddings = embeddings.cpu()
             _write(path, embeddings)
             if path in self._paths(spec).values():
@@ -164,6 +159,20 @@ class TextEncoding:
             return None
         self._cache.mark_used(path)
         return embeddings
+
+
+def _embed(pipe: CogVideoXPipeline, card: ModelCard, text: str, length: int) -> torch.Tensor:
+    """Encodes a text. Raises CogxError where the folder's tokenizer and text encoder do not fit each other."""
+    try:
+        embeddings: torch.Tensor = pipe.encode_prompt(
+            text, do_classifier_free_guidance=False, max_sequence_length=length, device=pipe._execution_device
+        )[0]
+    except (torch.OutOfMemoryError, MemoryError):
+        raise
+    except Exception as error:
+        message = f"{card.source}: its tokenizer and text encoder cannot encode a text: {first_line(error)}"
+        raise CogxError(f"{message}; copy or download them again") from error
+    return embeddings
 
 
 def _identity(spec: RunSpec, text: str) -> str:

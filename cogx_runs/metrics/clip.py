@@ -16,7 +16,7 @@ from open_clip import constants
 from PIL import Image
 from transformers.initialization import no_init_weights
 
-from cogx_runs.errors import CogxError, WeightsUnavailableError, did_you_mean
+from cogx_runs.errors import CogxError, WeightsUnavailableError, did_you_mean, first_line
 from cogx_runs.metrics.vbench_pixels import vbench_pixels
 from cogx_runs.models import hub
 from cogx_runs.models.cards import clip_folder
@@ -133,7 +133,7 @@ def _load(clip_model: str) -> tuple[Any, Any, Any]:
             tokenizer = open_clip.get_tokenizer(located.model_name)
     except (OSError, RuntimeError, ValueError) as error:
         error_type = WeightsUnavailableError if "download" in str(error) else CogxError
-        raise error_type(f"--clip-model {clip_model}: cannot be loaded: {str(error).splitlines()[0]}") from error
+        raise error_type(f"--clip-model {clip_model}: cannot be loaded: {first_line(error)}") from error
     return model.eval(), preprocess, tokenizer
 
 

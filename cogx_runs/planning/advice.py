@@ -10,7 +10,9 @@ from cogx_runs.models.memory import Budget, choose_text_placement, largest_needs
 from cogx_runs.planning.cells import ResolvedCells
 from cogx_runs.planning.plan import Advice, PlannedRun
 from cogx_runs.planning.rules import RULES
-from cogx_runs.tracking.run import TrackedRun
+from cogx_runs.tracking.liveness import is_alive, is_of_this_host
+from cogx_runs.tracking.run import RunState, TrackedRun
+from cogx_runs.tracking.signs import where_made
 
 
 def advise(cells: ResolvedCells, sweeps: Sequence[Sweep], budget: Budget | None = None) -> list[Advice]:
@@ -31,6 +33,26 @@ def advise(cells: ResolvedCells, sweeps: Sequence[Sweep], budget: Budget | None 
         found.update(dict.fromkeys(_memory(cells, by_name, budget)))
     order = {"error": 0, "warning": 1, "note": 2}
     return sorted(found, key=lambda advice: order[advice.level])
+
+
+def advise_elsewhere(
+    runs: Sequence[PlannedRun], sweeps: Sequence[Sweep], history: Sequence[TrackedRun], clock_ms: int
+) -> list[Advice]:
+    """Notes each cell that another host is at, with its last sign of life by this host's clock."""
+    files = {sweep.name: sweep.file for sweep in sweeps}
+    cells = {(run.spec.sweep, run.spec.output_hash) for run in runs if run.action.is_open}
+    return [
+        Advice(
+            "note",
+            f"{files[run.experiment]}:name",
+            f"{run.name}: {where_made(run, clock_ms)}; --take-over runs it here",
+        )
+        for run in history
+        if run.state is RunState.RUNNING
+        and (run.experiment, run.output_hash) in cells
+        and is_alive(run.tags)
+        and not is_of_this_host(run.tags)
+    ]
 
 
 def advise_rescoring(

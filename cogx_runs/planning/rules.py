@@ -146,11 +146,12 @@ def _text_length(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advic
     for text, place in ((spec.prompt, where), (spec.negative_prompt, sweep.where("negative_prompt"))):
         t5 = count_t5_tokens(text, card)
         if t5.is_cut:
-            basis = "" if t5.exact else " (an estimate: the model's tokenizer is not on this machine)"
+            most = "" if t5.exact else "up to "
+            basis = "" if t5.exact else " (an upper estimate: the model's tokenizer is not on this machine)"
             yield Advice(
                 "error" if t5.exact else "warning",
                 place,
-                f"has {t5.tokens} T5 tokens{basis}; {card.name} reads the first {t5.limit}; shorten it",
+                f"has {most}{t5.tokens} T5 tokens{basis}; {card.name} reads the first {t5.limit}; shorten it",
             )
         if t5.unknown_words:
             yield Advice(

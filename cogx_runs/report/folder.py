@@ -1,6 +1,5 @@
 """The folder that a report is written into."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +24,7 @@ from cogx_runs.tracking.experiments import experiments_of
 from cogx_runs.tracking.liveness import temporary_folder
 from cogx_runs.tracking.run import TrackedRun
 from cogx_runs.tracking.store import RunStore
-from cogx_runs.tracking.tags import AXES, OBJECTIVES, QUESTION
+from cogx_runs.tracking.tags import AXES, OBJECTIVES, QUESTION, json_tag, texts_tag
 from cogx_runs.tracking.uri import require_store
 
 
@@ -112,7 +111,7 @@ def _read(name: str, store: RunStore, tracking_uri: str | None) -> Experiment:
     runs = load_runs(name, tracking_uri=tracking_uri)
     cells, unfinished = cells_of(store.runs([name]))
     tags = store.experiment_tags(store.experiment_id(name))
-    objectives = json.loads(tags.get(OBJECTIVES, "{}"))
+    objectives = json_tag(tags, OBJECTIVES)
     question = tags.get(QUESTION, "")
     return Experiment(name, question, tuple(cells), unfinished, _axes(cells, tags), runs, objectives)
 
@@ -122,7 +121,7 @@ def _axes(cells: Sequence[TrackedRun], tags: Mapping[str, str]) -> tuple[str, ..
 
     An axis with a single value is left out, unless no other varies.
     """
-    named = dict.fromkeys(json.loads(tags.get(AXES, "{}")))
+    named = dict.fromkeys(texts_tag(tags, AXES))
     named |= {key.removeprefix(AXIS): None for cell in cells for key in cell.metrics if key.startswith(AXIS)}
     present = [axis for axis in named if axis in CONFIG and values_of(cells, axis)]
     return tuple(axis for axis in present if len(values_of(cells, axis)) > 1) or tuple(present)

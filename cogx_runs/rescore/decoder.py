@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from cogx_runs.definitions.parameters import Dtype
 from cogx_runs.errors import CogxError
-from cogx_runs.generation.generate import decode_latents
+from cogx_runs.generation.generate import check_size, decode_latents
 from cogx_runs.generation.pipeline import load_vae
 from cogx_runs.metrics.subject import Subject
 from cogx_runs.models.cards import HUB_MODELS, NAMES, ModelCard, resolve_model
@@ -86,7 +86,9 @@ class Decoder:
         if key not in self._vaes:
             self._vaes[key] = load_vae(_card(params), self._dtype(params), self._device)
         tiling, slicing = (param_value(name, params[name]) for name in ("vae_tiling", "vae_slicing"))
-        return decode_latents(self._vaes[key], latents, self._device, tiling=tiling, slicing=slicing)
+        frames = decode_latents(self._vaes[key], latents, self._device, tiling=tiling, slicing=slicing)
+        check_size(frames, *(param_value(name, params[name]) for name in ("num_frames", "height", "width")))
+        return frames
 
 
 def _card(params: Mapping[str, str]) -> ModelCard:

@@ -62,6 +62,7 @@ def find_threshold(
     tracking_uri: str | None = None,
     retry_failed: bool = False,
     max_vram: float | None = None,
+    take_over: bool = False,
     executor: "Executor | None" = None,
     open_progress: Callable[[Plan], AbstractContextManager[Progress]] = lambda _: nullcontext(SilentProgress()),
     report: Callable[[str], None] = lambda _: None,
@@ -84,7 +85,7 @@ def find_threshold(
     better, margin = card.direction, _margin(card, margin)
     assert better is not None, "a measure of quality has a direction"
     sweep, counts = _searched(file, overrides, ladder, reference)
-    planner = Planner(Conditions(PromptLibrary.find(prompts), device, retry_failed, max_vram), tracking_uri)
+    planner = Planner(Conditions(PromptLibrary.find(prompts), device, retry_failed, max_vram, take_over), tracking_uri)
     whole = planner.plan([sweep])
     _check(whole, sweep, counts)
     if whole.placement is not None:

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from cogx_runs.errors import CogxError
+from cogx_runs.formatting import cut
 from cogx_runs.system.hardware import GIB
 
 ANOTHER_CACHE = "set XDG_CACHE_HOME to a writable folder"
@@ -74,11 +75,12 @@ def folder_gib(folder: Path) -> float:
 
 def create_folder(directory: Path) -> None:
     """Creates the folder into which a command writes. Raises CogxError where it cannot be created or written."""
-    if directory.exists() and not directory.is_dir():
-        raise CogxError(f"{directory}: is a file; name a folder")
     try:
         directory.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise CogxError(f"{directory}: is a file; name a folder") from error
     except OSError as error:
-        raise CogxError(f"{directory}: cannot be created ({error.strerror}); name another folder") from error
+        name = cut(str(directory))
+        raise CogxError(f"{name}: cannot be created ({error.strerror}); name another folder") from error
     if not os.access(directory, os.W_OK):
         raise CogxError(f"{directory}: cannot be written; name another folder")

@@ -3,7 +3,7 @@
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -11,9 +11,11 @@ from typing import NamedTuple
 
 from cogx_runs.errors import StoreUnavailableError
 from cogx_runs.tracking import spool, tags
+from cogx_runs.tracking.heartbeat import Heartbeat
 from cogx_runs.tracking.liveness import HeldLock, is_alive, is_of_this_host, remove_leftovers, remove_temporary_folders
 from cogx_runs.tracking.reader import RunReader
 from cogx_runs.tracking.run import Claimable, RunState, TrackedRun
+from cogx_runs.tracking.signs import Life, Signs
 from cogx_runs.tracking.spool import ClaimRecord
 from cogx_runs.tracking.store import TAG_LIMIT, RunStore
 from cogx_runs.tracking.uri import without_password
@@ -39,19 +41,25 @@ class Claims:
     Where the block ends with an exception, what it left open is ended as KILLED.
     """
 
-    def __init__(self, store: RunStore) -> None:
+    def __init__(self, store: RunStore, *, take_over: bool = False, signs: Signs | None = None) -> None:
+        """`take_over` claims also what another host is at, whether that is alive or not; `signs` judges who is."""
         self._store = store
+        self._take_over = take_over
+        self._signs = signs or Signs()
         self._held = HeldLock()
+        self._heartbeat = Heartbeat(store, self._held.name)
 
     def __enter__(self) -> "Claims":
         remove_leftovers()
         remove_temporary_folders(Path(tempfile.gettempdir()))
         self._held.__enter__()
+        self._heartbeat.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._heartbeat.__exit__(kind, error, traceback)
         try:
             if error is not None:
                 self.release_all()
@@ -75,6 +83,7 @@ class Claims:
         about = {
             **about,
             **self._held.tags,
+            **self._heartbeat.tags,
             tags.PROCESS_CELL: cell_id,
             tags.KIND: tags.CELL_KIND,
             tags.SWEEP: spec.sweep,
@@ -108,15 +117,22 @@ class Claims:
                 if run.state.is_finished:
                     return None
                 if run.state is RunState.RUNNING:
-                    if is_alive(run.tags):
+                    if self.life(run) is not Life.GONE:
                         return None
                     self._store.kill(run.run_id)
             return self._store.create_run(experiment_id, spec.run_name, about, started_ms)
 
+    def life(self, run: TrackedRun) -> Life:
+        """Judges whether the process that has claimed an open run still has it; with `take_over`, none of another host
+        has."""
+        if self._take_over and not is_of_this_host(run.tags):
+            return Life.GONE
+        return self._signs.of(run)
+
     def end_stale_runs(self, experiment_ids: Sequence[str]) -> int:
         """Ends as KILLED the open runs of processes that are gone. Returns how many there were."""
         with self._store.lock:
-            stale = [run for run in self._store.open_runs(experiment_ids) if not is_alive(run.tags)]
+            stale = [run for run in self._store.open_runs(experiment_ids) if self._signs.of(run) is Life.GONE]
             for run in stale:
                 self._store.kill(run.run_id)
         return len(stale)
@@ -138,15 +154,14 @@ class Claims:
         if own is None:
             return False
         earlier = [run for run in runs if (run.start_time_ms, run.run_id) < (own.start_time_ms, run_id)]
-        return any(other.signature == own.signature for other in _of_others(earlier, self.holder))
+        alike = [run for run in earlier if run.signature == own.signature]
+        return any(run.tags.get(tags.PROCESS_LOCK) != self.holder and self.life(run) is not Life.GONE for run in alike)
 
 
 def is_device_shared(store: RunReader, device_id: str, holder: str) -> bool:
     """Tells whether another holder has an open run on this device of this host, as far as the store knows."""
-    alike = (run for run in store.open_runs() if run.tags.get(tags.DEVICE_ID) == device_id)
-    return any(is_of_this_host(run.tags) for run in _of_others(alike, holder))
-
-
-def _of_others(runs: Sequence[TrackedRun] | Iterator[TrackedRun], holder: str) -> Iterator[TrackedRun]:
-    """Those of the open runs that a living holder other than this one has claimed."""
-    return (run for run in runs if run.tags.get(tags.PROCESS_LOCK) != holder and is_alive(run.tags))
+    others = (run.tags for run in store.open_runs() if run.tags.get(tags.PROCESS_LOCK) != holder)
+    return any(
+        claimed.get(tags.DEVICE_ID) == device_id and is_of_this_host(claimed) and is_alive(claimed)
+        for claimed in others
+    )

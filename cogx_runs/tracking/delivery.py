@@ -13,7 +13,7 @@ from cogx_runs.tracking.liveness import HeldLock
 from cogx_runs.tracking.run import RunState
 from cogx_runs.tracking.spool import ClaimRecord, EndedRecord, LatentsRecord, SpooledRun
 from cogx_runs.tracking.store import NO_SERIES, RunStore, Series
-from cogx_runs.tracking.uri import tracking_uri, without_password
+from cogx_runs.tracking.uri import sqlite_path, tracking_uri, without_password
 
 
 @dataclass(frozen=True)
@@ -178,9 +178,14 @@ def waiting_for_others(uri: str | None = None) -> Counter[str]:
 
 
 def _is_for(run: SpooledRun, store: RunStore) -> bool:
-    """Whether an entry is this store's, or nobody's since nothing of it is whole."""
+    """Whether an entry is this store's, also from before its folder was moved, or nobody's since nothing of it is
+    whole."""
     claim = run.claim
-    return claim is None or not run.is_dear or claim.uri == without_password(store.uri)
+    if claim is None or not run.is_dear or claim.uri == without_password(store.uri):
+        return True
+    before = sqlite_path(claim.uri)
+    is_moved = before is not None and sqlite_path(store.uri) is not None and not before.exists()
+    return is_moved and claim.is_created and store.has_run(claim.run_id)
 
 
 def _now_ms() -> int:

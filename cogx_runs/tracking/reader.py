@@ -1,25 +1,27 @@
 """Reads the runs of an MLflow tracking store: lists, finds and downloads them."""
 
-import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import mlflow.artifacts
-from filelock import FileLock
 from mlflow.entities import Experiment, Run, ViewType
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
 from cogx_runs.definitions.spec import RunSpec
-from cogx_runs.errors import CogxError, StoreError, StoreUnavailableError, did_you_mean, first_line
-from cogx_runs.system.disk import cache_directory
+from cogx_runs.errors import CogxError, StoreError, StoreUnavailableError, did_you_mean
 from cogx_runs.tracking import columns, tags
-from cogx_runs.tracking.client import call_store, open_client
+from cogx_runs.tracking.client import call_store
+from cogx_runs.tracking.opening import open_store, store_lock
 from cogx_runs.tracking.run import Claimable, RunState, TrackedRun
-from cogx_runs.tracking.uri import SQLITE, is_server, sqlite_path, tracking_uri, without_password
+from cogx_runs.tracking.uri import tracking_uri
 
+_QUIET = {
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # there would be one for every file
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # of each run that ends, with the password of the address
+}
 CELLS = f"{columns.quoted(columns.tag_column(tags.KIND))} = '{tags.CELL_KIND}'"
 """MLflow's filter for the runs of cells, which leaves out reports."""
 PAGE = 1000
@@ -33,19 +35,14 @@ class RunReader:
 
         Raises CogxError where it cannot be reached or opened.
         """
-        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # there would be one for every file
+        for name, value in _QUIET.items():
+            os.environ.setdefault(name, value)
         self.uri = tracking_uri(uri)
-        self.lock = FileLock(_lock_file(self.uri))
+        self.lock = store_lock(self.uri)
         """Held by one process of this host at a time, while it claims a run or creates an experiment."""
-        try:
-            if is_server(self.uri):
-                urlopen(f"{self.uri.rstrip('/')}/health", timeout=10).close()  # MLflow would retry for minutes
-            with self.lock:
-                _create_sqlite(sqlite_path(self.uri))
-                self._client = open_client(self.uri)
-                self._client.search_experiments(max_results=1)
-        except OSError as error:
-            raise StoreUnavailableError(f"tracking store {without_password(self.uri)}: {first_line(error)}") from error
+        opened = open_store(self.uri, self.lock)
+        self._client = opened.client
+        self._locations = opened.locations
 
     def experiment_id(self, name: str) -> str:
         """Looks up the id of an experiment. Raises CogxError with the nearest name where there is none."""
@@ -57,6 +54,10 @@ class RunReader:
     def experiment_names(self) -> list[str]:
         """Lists the names of all experiments but MLflow's default one."""
         return [name for name in self._names().values() if name != "Default"]
+
+    def deleted_experiments(self) -> dict[str, str]:
+        """Reads the ids of the experiments that were deleted in MLflow and not yet for good, by their names."""
+        return {found.name: found.experiment_id for found in self._experiments(ViewType.DELETED_ONLY)}
 
     def experiment_tags(self, experiment_id: str) -> dict[str, str]:
         """Reads the tags of an experiment."""
@@ -124,6 +125,16 @@ class RunReader:
         """Reads the state of a run."""
         return RunState(self._client.get_run(run_id).info.status)
 
+    def has_run(self, run_id: str) -> bool:
+        """Checks whether the store has a run with this id."""
+        try:
+            self.state(run_id)
+        except StoreUnavailableError:
+            raise
+        except StoreError:
+            return False
+        return True
+
     def run_of_entry(self, experiment_id: str, cell_id: str) -> str | None:
         """Finds the id of the run that was created for an entry of the spool; None where there is none."""
         found = next(self._search([experiment_id], f"{_tag(tags.PROCESS_CELL)} = '{cell_id}'"), None)
@@ -151,13 +162,18 @@ class RunReader:
 
     def download(self, run_id: str, artifact: str, folder: Path) -> Path:
         """Copies an artifact, or with `""` all of them, into `folder`. Raises CogxError where it cannot be read."""
-        copy = partial(
-            mlflow.artifacts.download_artifacts,
-            run_id=run_id,
-            artifact_path=artifact,
-            dst_path=str(folder),
-            tracking_uri=self.uri,
-        )
+        moved = self._locations.runs.get(run_id)
+        if moved is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            copy = partial(LocalArtifactRepository(moved).download_artifacts, artifact, str(folder))
+        else:
+            copy = partial(
+                mlflow.artifacts.download_artifacts,
+                run_id=run_id,
+                artifact_path=artifact,
+                dst_path=str(folder),
+                tracking_uri=self.uri,
+            )
         try:
             path = call_store(self.uri, copy)
         except StoreUnavailableError:
@@ -170,10 +186,10 @@ class RunReader:
         """Reads the name of each experiment, by its id."""
         return {experiment.experiment_id: experiment.name for experiment in self._experiments()}
 
-    def _experiments(self) -> Iterator[Experiment]:
+    def _experiments(self, view: int = ViewType.ACTIVE_ONLY) -> Iterator[Experiment]:
         token = None
         while True:
-            page = self._client.search_experiments(max_results=PAGE, page_token=token)
+            page = self._client.search_experiments(view, max_results=PAGE, page_token=token)
             yield from page
             token = page.token
             if not token:
@@ -222,27 +238,3 @@ def _tracked_run(run: Run, experiment: str) -> TrackedRun:
         series=tuple(key for key in run.data.metrics if is_series(key)),
         tags=run.data.tags,
     )
-
-
-def _create_sqlite(path: Path | None) -> None:
-    """Creates MLflow's tables where there is no file yet: in a second file first, so that a crash leaves no incomplete
-    store."""
-    if path is None or path.exists():
-        return
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    try:  # MLflow would retry for minutes
-        unfinished.unlink(missing_ok=True)
-        unfinished.touch()
-    except OSError as error:
-        raise CogxError(
-            f"{path.parent}: cannot be written ({error.strerror}); work in another folder, or set MLFLOW_TRACKING_URI"
-        ) from error
-    open_client(f"{SQLITE}{unfinished}").search_experiments(max_results=1)
-    unfinished.replace(path)
-
-
-def _lock_file(uri: str) -> Path:
-    """Returns the path of the lock that all processes of this host share for one store."""
-    path = cache_directory() / "locks" / f"{hashlib.sha256(uri.encode()).hexdigest()[:16]}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path

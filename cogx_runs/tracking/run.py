@@ -1,6 +1,5 @@
 """A tracked run as a record, the same for planning, dashboard, report and rescoring."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -132,8 +131,7 @@ class TrackedRun:
     @cached_property
     def definitions(self) -> dict[str, str]:
         """Definition by which each metric was measured: version, CLIP, reference."""
-        found: dict[str, str] = json.loads(self.tags.get(tags.DEFINITIONS, "{}"))
-        return found
+        return tags.texts_tag(self.tags, tags.DEFINITIONS)
 
     @property
     def degenerate(self) -> str | None:

@@ -16,9 +16,23 @@ from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.errors import CogxError
 from cogx_runs.metrics.registry import aim, cards
 from cogx_runs.tracking.client import MLFLOW
+from cogx_runs.tracking.experiments import was_deleted
+from cogx_runs.tracking.locations import check_location, path_of, set_location
 from cogx_runs.tracking.reader import CELLS, RunReader
 from cogx_runs.tracking.run import RunState
-from cogx_runs.tracking.tags import AXES, KIND, LATENTS, LATENTS_KEPT, OBJECTIVES, QUESTION, REPORT_KIND, SWEEP_FILE
+from cogx_runs.tracking.sqlite_file import ARTIFACTS
+from cogx_runs.tracking.tags import (
+    AXES,
+    KIND,
+    LATENTS,
+    LATENTS_KEPT,
+    OBJECTIVES,
+    PROCESS_SEEN,
+    QUESTION,
+    REPORT_KIND,
+    SWEEP_FILE,
+    texts_tag,
+)
 from cogx_runs.tracking.uri import sqlite_path
 
 TAG_LIMIT = 7900
@@ -58,17 +72,24 @@ class RunStore(RunReader):
         with self.lock:
             found = self._client.get_experiment_by_name(sweep.name)
             if found is None:
-                return str(self._client.create_experiment(sweep.name, tags=tags))
+                return self._create_experiment(sweep.name, tags)
         if found.lifecycle_stage != "active":
-            raise CogxError(
-                f"experiment {sweep.name!r} was deleted in MLflow; restore it "
-                f"(`mlflow experiments restore -x {found.experiment_id}`) or give the sweep another name"
-            )
-        before = json.loads(found.tags.get(AXES, "{}"))
+            raise CogxError(was_deleted(sweep.name, found.experiment_id))
+        check_location(sweep.name, found.artifact_location, sqlite_path(self.uri))
+        before = texts_tag(found.tags, AXES)
         kept = self._differing([axis for axis in before if axis not in axes], found.experiment_id)
         tags[AXES] = json.dumps(axes | {axis: before[axis] for axis in kept})
         self.tag_experiment(found.experiment_id, tags)
         return str(found.experiment_id)
+
+    def _create_experiment(self, name: str, tags: Mapping[str, str]) -> str:
+        """Creates an experiment whose artifacts are in the working folder, whatever its path looks like."""
+        experiment_id = str(self._client.create_experiment(name, tags=dict(tags)))
+        path = sqlite_path(self.uri)
+        place = Path(ARTIFACTS).absolute() / experiment_id
+        if path is not None and path_of(str(place)) != place:  # MLflow takes a % in a folder's name for an escape
+            MLFLOW.call(partial(set_location, path, experiment_id, place))
+        return experiment_id
 
     def _differing(self, axes: Sequence[str], experiment_id: str) -> list[str]:
         """Those of the axes that the experiment's runs have several values of."""
@@ -92,6 +113,10 @@ class RunStore(RunReader):
     def describe(self, run_id: str, params: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
         """Writes what is known of an open run from the beginning, so that it stands in its place among the others."""
         self._log(run_id, metrics, {}, params)
+
+    def seen(self, run_id: str, clock_ms: int) -> None:
+        """Writes a sign of life of an open run."""
+        self._client.set_tag(run_id, PROCESS_SEEN, str(clock_ms))
 
     def log_step(self, run_id: str, done: int) -> None:
         """Logs how many denoising steps an open run has done."""

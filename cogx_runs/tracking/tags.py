@@ -1,5 +1,9 @@
 """The tags of tracked runs and of experiments, each spelled once."""
 
+import json
+from collections.abc import Mapping
+from typing import Any
+
 PREFIX = "cogx."
 KIND = "cogx.kind"
 """Content of a run: CELL_KIND or REPORT_KIND."""
@@ -22,6 +26,8 @@ PROCESS_LOCK = "cogx.process.lock"
 """Name of the lock that the process holds for as long as it has claimed runs."""
 PROCESS_CELL = "cogx.process.cell"
 """Identity of a run that its process gave it, by which a run is found whose creation was not answered."""
+PROCESS_SEEN = "cogx.process.seen"
+"""When the process last gave a sign of life, in ms since 1970 by its host's clock."""
 ENV = "cogx.env."
 """Prefix of the tags of provenance: versions, device, commit."""
 DEVICE_NAME = "cogx.env.device_name"
@@ -102,3 +108,18 @@ OF_ITS_MP4 = "frames of its mp4"
 def metric_tag(metric: str, name: str) -> str:
     """Names the tag of a condition of a metric's value, such as `missing` or `decoded_as`."""
     return f"{PREFIX}{metric}.{name}"
+
+
+def json_tag(tags: Mapping[str, str], key: str) -> dict[str, Any]:
+    """Reads a tag that holds a JSON object; empty where it is absent, or holds anything else, as after an edit by
+    hand."""
+    try:
+        found = json.loads(tags.get(key, "{}"))
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def texts_tag(tags: Mapping[str, str], key: str) -> dict[str, str]:
+    """Reads a tag that holds a JSON object of texts, as `json_tag` does; other values are left out."""
+    return {name: value for name, value in json_tag(tags, key).items() if isinstance(value, str)}

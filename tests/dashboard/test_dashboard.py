@@ -28,8 +28,12 @@ VIEW = "&compareRunsMode=CHART&viewStateShareKey=cogx"
 
 
 def test_ui_prints_the_address_of_the_sweeps_runs_and_ctrl_c_leaves_nothing_behind(
-    project: Path, tmp_path: Path
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    odd = project / "100%25 a%20b?c#d" / "study"
+    odd.parent.mkdir()
+    shutil.copytree(project, odd, ignore=shutil.ignore_patterns(odd.parent.name))
+    monkeypatch.chdir(odd)
     store = RunStore()
     experiment = store.open_experiment(SWEEP)
     run_id = claim(store, experiment, SPEC)

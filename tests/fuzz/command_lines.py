@@ -19,19 +19,33 @@ _ON_NO_MACHINE = ("--device", "cuda")
 """Without a GPU nothing is run."""
 
 
+_PLAUSIBLE = {
+    "--model": ("2b", "5b", "toy"), "--steps": ("10", "50"), "--guidance": ("1", "6.5"), "--frames": ("9", "49"),
+    "--fps": ("8", "016"), "--seed": ("0", "42"), "--placement": ("auto", "group"), "--clip-model": ("toy",),
+    "--set": ("height=480", "negative_prompt=a #1", "vae_tiling=false", "scheduler=dpm"),
+    "--device": ("cpu",), "--max-vram": ("8",), "--metric": ("clip_score",), "--margin": ("0.5", "clip_score=5%"),
+    "--reference": ("50", "seed=42"), "--ladder": ("10,25,50",), "--where": ("seed=42", "status=finished"),
+    "--sort": ("-seed", "clip_score"), "--from-steps": ("50",), "--check": ("sharpness",), "--by": ("clip_score",),
+    "--top": ("all", "1"), "--baseline": ("seed=42",),
+}  # fmt: skip
+
+
 def _options(*names: str) -> st.SearchStrategy[list[str]]:
-    given = st.tuples(st.sampled_from(names), _values).map(list)
-    return st.lists(given, max_size=3).map(lambda pairs: [word for pair in pairs for word in pair])
+    """Up to three options, of which half have a value that is right."""
+
+    def given(name: str) -> st.SearchStrategy[list[str]]:
+        plausible = st.sampled_from(_PLAUSIBLE.get(name, ("x",)))
+        return st.one_of(plausible, _settings if name == "--set" else _values).map(lambda value: [name, value])
+
+    several = st.lists(st.sampled_from(names), max_size=4, unique=True)
+    pairs = several.flatmap(lambda chosen: st.tuples(*map(given, chosen)))
+    return pairs.map(lambda pairs: [word for pair in pairs for word in pair])
 
 
-_cell = st.tuples(
-    _options(
-        "--model", "--steps", "--guidance", "--frames", "--fps", "--seed", "--placement", "--clip-model", "--prompts"
-    ),
-    st.lists(_settings.map(lambda text: ["--set", text]), max_size=2).map(
-        lambda pairs: [word for pair in pairs for word in pair]
-    ),
-).map(lambda parts: parts[0] + parts[1])
+_cell = _options(
+    "--model", "--steps", "--guidance", "--frames", "--fps", "--seed", "--placement", "--clip-model", "--prompts",
+    "--set",
+)  # fmt: skip
 
 
 def _command(name: str, *parts: st.SearchStrategy[list[str]]) -> st.SearchStrategy[list[str]]:
@@ -39,8 +53,15 @@ def _command(name: str, *parts: st.SearchStrategy[list[str]]) -> st.SearchStrate
 
 
 _one = _values.map(lambda value: [value])
-_file = st.one_of(st.sampled_from(("guidance", "seed", "study")).map(lambda value: [value]), _one)
+_tracked = st.sampled_from((["exp"], ["seed"]))
+_sweep = st.one_of(_tracked, _tracked, _one)
+_known = st.sampled_from((["guidance"], ["seed"], ["study"]))
+_file = st.one_of(_known, _known, _known, _one)
 _json = st.sampled_from(([], ["--json"]))
+_by = st.one_of(
+    _options("--steps", "--from-steps", "--top", "--check").map(lambda options: ["--by", "clip_score", *options]),
+    _options("--by", "--top"),
+)
 PLANNING = st.one_of(
     _command("plan", _file, st.just(["--no-store"]), _cell, _json),
     _command("plan", _file, st.just(["--no-store", "--device", "cpu"]), _cell, _json),
@@ -66,13 +87,11 @@ FIRST = (
 )
 """One command line of each kind, by which what it imports is imported."""
 STORED = st.one_of(
-    _command("runs", st.one_of(st.just([]), _one), _options("--where", "--sort"), _json),
-    _command("rescore", _one, st.just([*_ON_NO_MACHINE]), _options("--clip-model", "--reference")),
-    _command(
-        "promote", _one, st.just([*_ON_NO_MACHINE]), _options("--by", "--steps", "--from-steps", "--top", "--check")
-    ),
-    _command("report", _one, st.just(["-o", "written"]), _options("--baseline", "--margin")),
-    _command("export", _one, st.just(["written"])),
+    _command("runs", st.one_of(st.just([]), _sweep), _options("--where", "--sort"), _json),
+    _command("rescore", _sweep, st.just([*_ON_NO_MACHINE]), _options("--clip-model", "--reference")),
+    _command("promote", _sweep, st.just([*_ON_NO_MACHINE, "--dry-run"]), _by),
+    _command("report", _sweep, st.just(["-o", "written"]), _options("--baseline", "--margin")),
+    _command("export", _sweep, st.just(["written"])),
     _command("doctor", _options("--model", "--clip-model"), _json),
 )
 """Command lines that read one."""

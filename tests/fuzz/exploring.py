@@ -12,11 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cogx_runs.cli import cli
+from cogx_runs.tracking.store import RunStore
 from tests.fuzz.command_lines import FIRST, PLANNING, STORED
 from tests.fuzz.sweep_files import FILES
+from tests.support.runs import SMALL, make_run
 
 SLOWEST_S = 2.0
-LONGEST_LINE = 2000
+LONGEST_LINE = 3000
 
 
 @dataclass
@@ -66,7 +68,8 @@ def explore_files(attempts: int, folder: Path) -> Explored:
 
 
 def explore_command_lines(attempts: int, stored: int) -> Explored:
-    """Runs generated command lines in the working folder, `stored` of them with a tracking store."""
+    """Runs generated command lines in the working folder, `stored` of them on its tracking store, which gets a run."""
+    make_run(RunStore(), SMALL)
     explored = Explored()
     for arguments in FIRST:
         CliRunner().invoke(cli, arguments)

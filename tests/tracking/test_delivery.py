@@ -119,6 +119,17 @@ def test_what_a_living_process_has_in_the_spool_is_left_to_it(store: RunStore) -
         assert spooled_run(claims.holder, claim.cell_id).claim is not None
 
 
+def test_what_waits_for_a_store_whose_folder_was_moved_goes_to_where_it_is(
+    store: RunStore, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave(AwayStore(), end=False)
+    project.rename(tmp_path / "moved")
+    monkeypatch.chdir(tmp_path / "moved")
+
+    assert [delivered.state for delivered in deliver()] == [RunState.KILLED]
+    assert left_behind() == []
+
+
 def test_what_waits_for_another_store_stays_and_is_told(store: RunStore, tmp_path: Path) -> None:
     leave(AwayStore())
     other = f"sqlite:///{tmp_path}/other.db"

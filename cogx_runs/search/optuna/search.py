@@ -23,7 +23,7 @@ from cogx_runs.progress import Progress
 from cogx_runs.search.optuna.proposals import CompletedTrial, propose, size, values_of
 from cogx_runs.search.optuna.trial import Trial, TrialState
 from cogx_runs.tracking.run import TrackedRun
-from cogx_runs.tracking.tags import TRIAL, TRIAL_PARAMETERS, TRIAL_SEARCH
+from cogx_runs.tracking.tags import TRIAL, TRIAL_PARAMETERS, TRIAL_SEARCH, json_tag
 
 
 class Search:
@@ -168,11 +168,8 @@ class Search:
         """Reads the parameters of a trial from its runs; None where it has none."""
         wanted = {TRIAL: str(number), TRIAL_SEARCH: self.key}
         runs = [run for run in history if run.experiment == self.sweep.name and wanted.items() <= run.tags.items()]
-        if not runs:
-            return None
-        first = min(runs, key=lambda run: (run.start_time_ms, run.run_id))
-        found: dict[str, Any] = json.loads(first.tags[TRIAL_PARAMETERS])
-        return found
+        in_order = sorted(runs, key=lambda run: (run.start_time_ms, run.run_id))
+        return next((found for run in in_order if (found := json_tag(run.tags, TRIAL_PARAMETERS))), None)
 
     def _sweep_of(self, axes: Mapping[str, tuple[Any, ...]]) -> Sweep:
         """Builds the grid of these values, around the search's base."""
