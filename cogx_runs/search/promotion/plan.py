@@ -111,7 +111,7 @@ def _plan(store: RunReader, experiment: str, choice: Choice, conditions: Callabl
         prompts=tuple(dict.fromkeys(one.prompt for one in choice.promoted)),
         base=cells[0].base,
         axes={axis: tuple(dict.fromkeys(value for cell in cells for value in cell.axes[axis])) for axis in axes},
-        vary="zip",
+        vary="grid",
     )
     return replace(planned, sweeps=(whole,), runs=tuple(runs), advice=_advice(planned, choice))
 
