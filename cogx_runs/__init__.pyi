@@ -11,6 +11,7 @@ from .definitions.shipped import init
 from .doctor import examine
 from .errors import CogxError, InputError
 from .export import export_runs
+from .importing.imports import import_videos
 from .report.folder import write_report
 from .rescore.rescoring import rescore_runs
 from .search.promotion.finals import promote
@@ -31,6 +32,7 @@ __all__ = [
     "find_threshold",
     "fit_time",
     "generate",
+    "import_videos",
     "init",
     "interactions",
     "load_runs",

@@ -13,7 +13,7 @@ from cogx_runs.tracking.lost import expected_artifacts, read_damaged
 from cogx_runs.tracking.run import TrackedRun
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.tracking.uri import require_store
-from cogx_runs.video import examine_mp4
+from cogx_runs.video import examine_video
 
 
 @dataclass(frozen=True)
@@ -100,12 +100,12 @@ def _problem(store: RunStore, run: TrackedRun, name: str, scratch: Path) -> str 
 def _video_problem(file: Path, run: TrackedRun) -> str | None:
     """Tells in what a video differs from its run's parameters."""
     try:
-        facts = examine_mp4(file)
+        facts = examine_video(file)
     except CogxError:
         return "cannot be decoded"
     asked = run.config
     pairs = {
-        "frames": (facts.frames, asked.get("num_frames", facts.frames)),
+        "frames": (facts.num_frames, asked.get("num_frames", facts.num_frames)),
         "high": (facts.height, asked.get("height", facts.height)),
         "wide": (facts.width, asked.get("width", facts.width)),
         "frames a second": (round(facts.fps, 2), float(asked.get("fps", facts.fps))),

@@ -89,26 +89,26 @@ def read_mp4(path: Path) -> Frames:
 
 @dataclass(frozen=True)
 class VideoFacts:
-    """What a video file holds."""
+    """What a video file holds, as its frames say."""
 
-    frames: int
+    num_frames: int
     height: int
     width: int
     fps: float
 
 
-def examine_mp4(path: Path) -> VideoFacts:
+def examine_video(path: Path) -> VideoFacts:
     """Decodes a whole video file, a frame at a time. Raises CogxError where it cannot be decoded; one that ends early
     has fewer frames."""
     strict = ["-xerror", "-err_detect", "explode"]
     reader = imageio_ffmpeg.read_frames(str(path), pix_fmt="rgb24", input_params=strict)
     try:
         meta = next(reader)
-        frames = sum(1 for _ in reader)
+        num_frames = sum(1 for _ in reader)
     except (OSError, RuntimeError, StopIteration) as error:
-        raise CogxError(f"{path}: is no video that ffmpeg can read") from error
+        raise CogxError(f"{path}: is no whole video that ffmpeg can read") from error
     width, height = meta["size"]
-    return VideoFacts(frames, height, width, float(meta["fps"]))
+    return VideoFacts(num_frames, height, width, float(meta["fps"]))
 
 
 def write_animation(frames: Frames, path: Path, fps: int, side_px: int) -> None:

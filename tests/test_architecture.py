@@ -22,7 +22,7 @@ LEVELS = (
     {"planning", "analysis"},
     {"dashboard"},
     {"execution"},
-    {"search", "rescore", "export", "doctor", "report", "verify", "cleanup"},
+    {"search", "rescore", "export", "doctor", "report", "verify", "cleanup", "importing"},
     {"api"},
     {"cli"},
 )

@@ -16,6 +16,7 @@ import click
 
 from cogx_runs.cli.deliver import deliver
 from cogx_runs.cli.gc import gc
+from cogx_runs.cli.importing import import_videos
 from cogx_runs.cli.options import refuse_repeats
 from cogx_runs.cli.plans import generate, plan, promote, sweep
 from cogx_runs.cli.report import report
@@ -84,7 +85,7 @@ _QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 
-_MAKING = (init, plan, sweep, threshold, generate, promote)
+_MAKING = (init, plan, sweep, threshold, generate, promote, import_videos)
 _MADE = (runs, rescore, report, export, verify, deliver, gc)
 for _command in (*_MAKING, *_MADE, ui, doctor):
     cli.add_command(_command)

@@ -29,8 +29,10 @@ _PARAMETERS = {
 _SETTINGS = click.option(
     "--set", "settings", metavar="KEY=VALUE", multiple=True, help="Any other key of `base`; repeatable."
 )
+_PROMPTS = click.option(
+    "--prompts", type=click.Path(path_type=Path), help="Folder of prompts; else ./prompts, else shipped."
+)
 _MACHINE = (
-    click.option("--prompts", type=click.Path(path_type=Path), help="Folder of prompts; else ./prompts, else shipped."),
     click.option("--device", type=click.Choice(["auto", "cuda", "cpu"]), default="auto", help="Where to run."),
     click.option("--max-vram", type=float, metavar="GIB", help="Limit of GPU memory."),
 )
@@ -43,9 +45,18 @@ sweep_argument = click.argument("sweep")
 files_argument = click.argument("files", metavar="FILE...", nargs=-1, required=True)
 
 
+def parameter_options(command: Command) -> Command:
+    """Adds the options that set a cell's parameters, and the folder of prompts."""
+    return _with((*_PARAMETERS.values(), _SETTINGS, _PROMPTS), command)
+
+
 def cell_options(command: Command) -> Command:
     """Adds the options that set a cell's parameters and where it runs."""
-    for option in reversed((*_PARAMETERS.values(), _SETTINGS, *_MACHINE)):
+    return parameter_options(_with(_MACHINE, command))
+
+
+def _with(options: Sequence[Callable[[Command], Command]], command: Command) -> Command:
+    for option in reversed(options):
         command = option(command)
     return command
 

@@ -20,7 +20,7 @@ from cogx_runs.planning.actions import Action
 from cogx_runs.planning.plan import Advice, Plan
 from cogx_runs.search.optuna.results import SearchResult
 from cogx_runs.tracking.columns import METRICS, metric_column, param_column, tag_column
-from cogx_runs.tracking.tags import DEGENERATE, PROMOTED_RANK, TRIAL
+from cogx_runs.tracking.tags import DEGENERATE, IMPORTED_FROM, PROMOTED_RANK, TRIAL
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +32,7 @@ _COLOURS = {
 }  # fmt: skip
 
 
-_MARKS = tuple(map(tag_column, (DEGENERATE, TRIAL, PROMOTED_RANK)))
+_MARKS = tuple(map(tag_column, (DEGENERATE, TRIAL, PROMOTED_RANK, IMPORTED_FROM)))
 
 
 def print_plan(plan: Plan) -> None:

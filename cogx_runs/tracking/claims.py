@@ -9,14 +9,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
-from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import StoreUnavailableError
 from cogx_runs.tracking import spool, tags
 from cogx_runs.tracking.heartbeat import Heartbeat
 from cogx_runs.tracking.liveness import HeldLock, is_alive, is_of_this_host, remove_leftovers, remove_temporary_folders
 from cogx_runs.tracking.lost import has_whole_latents, lost_for_good
 from cogx_runs.tracking.reader import RunReader
-from cogx_runs.tracking.run import RunState, TrackedRun
+from cogx_runs.tracking.run import Claimable, RunState, TrackedRun
 from cogx_runs.tracking.signs import Life, Signs
 from cogx_runs.tracking.spool import ClaimRecord
 from cogx_runs.tracking.store import TAG_LIMIT, RunStore
@@ -76,7 +75,7 @@ class Claims:
         """Name of the lock that these cells are claimed with."""
         return self._held.name
 
-    def claim(self, experiment_id: str, spec: RunSpec, about: Mapping[str, str]) -> Claim | None:
+    def claim(self, experiment_id: str, spec: Claimable, about: Mapping[str, str]) -> Claim | None:
         """Creates the run of a cell, with these tags, and its entry in the spool; None where it is finished or another
         process is at it. A finished run that has lost files is opened again where its latents are whole, else ended as
         KILLED.
@@ -118,7 +117,7 @@ class Claims:
         return Claim(run_id, cell_id, is_reopened)
 
     def _open_run(
-        self, experiment_id: str, spec: RunSpec, about: Mapping[str, str], started_ms: int
+        self, experiment_id: str, spec: Claimable, about: Mapping[str, str], started_ms: int
     ) -> tuple[str, bool] | None:
         """Opens a run of a cell. Returns its id, and whether it was finished before."""
         with self._store.lock:

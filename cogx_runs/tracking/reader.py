@@ -20,7 +20,7 @@ from cogx_runs.tracking.liveness import host
 from cogx_runs.tracking.locations import path_of
 from cogx_runs.tracking.lost import has_latents, lost_for_good
 from cogx_runs.tracking.opening import open_store, store_lock
-from cogx_runs.tracking.run import RunState, TrackedRun
+from cogx_runs.tracking.run import Claimable, RunState, TrackedRun
 from cogx_runs.tracking.uri import sqlite_path, tracking_uri
 
 _QUIET = {
@@ -153,7 +153,7 @@ class RunReader:
         whole = (run for run in self._tracked(self._names(), query) if not lost_for_good(run))
         return min(whole, key=lambda run: (not has_latents(run), run.is_copy), default=None)
 
-    def runs_of_cell(self, experiment_id: str, spec: RunSpec) -> Iterator[TrackedRun]:
+    def runs_of_cell(self, experiment_id: str, spec: Claimable) -> Iterator[TrackedRun]:
         """Reads the runs of a cell in its sweep's experiment, newest first."""
         return self._tracked({experiment_id: spec.sweep}, _of_cell(spec.output_hash))
 

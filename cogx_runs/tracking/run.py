@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache, cached_property
-from typing import Any, get_type_hints
+from typing import Any, Protocol, get_type_hints
 
 from cogx_runs.definitions.parameters import Parameters
 from cogx_runs.definitions.spec import OUTPUT_FIELDS, RunSpec
@@ -30,6 +30,21 @@ class RunState(StrEnum):
     def is_settled(self) -> bool:
         """Whether the cell has a result, good or bad; a killed or open run has none."""
         return self in {RunState.FINISHED, RunState.FAILED}
+
+
+class Claimable(Protocol):
+    """What a run is claimed for: a cell, or a video that is imported."""
+
+    @property
+    def sweep(self) -> str: ...
+    @property
+    def run_name(self) -> str: ...
+    @property
+    def signature(self) -> str: ...
+    @property
+    def output_hash(self) -> str: ...
+    @property
+    def prompt(self) -> str: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +115,11 @@ class TrackedRun:
     def pixels_from(self) -> str | None:
         """Run whose pixels or latents this one reuses; None where it denoised its own."""
         return self.tags.get(tags.REUSED_FROM, self.tags.get(tags.LATENTS_FROM))
+
+    @property
+    def imported_from(self) -> str | None:
+        """Name of the file that another program made; None for a cell of a sweep."""
+        return self.tags.get(tags.IMPORTED_FROM)
 
     @property
     def beside(self) -> str | None:

@@ -58,6 +58,8 @@ LATENTS_FROM = "cogx.latents_from"
 """The run whose stored latents were decoded."""
 REUSED_FROM = "cogx.reused_from"
 """The run that this one is a copy of."""
+IMPORTED_FROM, IMPORTED_SHA256 = "cogx.imported_from", "cogx.imported_sha256"
+"""Name and SHA-256 of the file that another program made; on imported runs alone."""
 BESIDE = "cogx.beside"
 """Other work on the device at the same time; absent where the run had the device to itself."""
 FINISHED_BESIDE = "cogx.finished_beside"
@@ -104,6 +106,10 @@ MLFLOW_LOGGED_IMAGES = "mlflow.loggedImages"
 """`True` where a run has pictures for MLflow's image grid."""
 MLFLOW_VIEW = "mlflow.sharedViewState."
 """Prefix of an experiment's shared views."""
+
+
+OF_ITS_MP4 = "frames of its mp4"
+"""Value of the condition `decoded_as` of an imported video's metrics: no latents are known."""
 
 
 def metric_tag(metric: str, name: str) -> str:

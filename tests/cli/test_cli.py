@@ -22,7 +22,7 @@ from tests.support.specs import SPEC
 
 CONTRACT = [
     "init", "plan", "sweep", "threshold", "generate", "promote", "runs", "rescore", "report", "export", "verify",
-    "deliver", "gc", "ui", "doctor",
+    "deliver", "gc", "import", "ui", "doctor",
 ]  # fmt: skip
 
 

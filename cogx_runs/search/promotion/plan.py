@@ -22,10 +22,11 @@ from cogx_runs.search.promotion.configuration import (
     read_config,
 )
 from cogx_runs.search.promotion.lineage import lineage
+from cogx_runs.tracking.columns import tag_column
 from cogx_runs.tracking.experiments import experiments_of
 from cogx_runs.tracking.liveness import temporary_folder
 from cogx_runs.tracking.reader import RunReader
-from cogx_runs.tracking.tags import AXES, QUESTION, SWEEP_FILE, texts_tag
+from cogx_runs.tracking.tags import AXES, IMPORTED_FROM, QUESTION, SWEEP_FILE, texts_tag
 from cogx_runs.tracking.uri import require_store
 
 
@@ -73,6 +74,8 @@ def plan_promotion(
         raise CogxError(f"{sweep}: names {len(experiments)} experiments, {', '.join(experiments)}; promote one of them")
     (experiment,) = experiments
     frame = load_runs(experiment, tracking_uri=tracking_uri)
+    if (imported := tag_column(IMPORTED_FROM)) in frame.columns:
+        frame = frame[frame[imported].isna()]  # nobody can make them again
     choice = choose(frame, by, steps, from_steps=from_steps, top=top)
     if check is not None:
         direction_to_choose_by(frame, check, "--check")
@@ -108,7 +111,7 @@ def _plan(store: RunReader, experiment: str, choice: Choice, conditions: Callabl
         prompts=tuple(dict.fromkeys(one.prompt for one in choice.promoted)),
         base=cells[0].base,
         axes={axis: tuple(dict.fromkeys(value for cell in cells for value in cell.axes[axis])) for axis in axes},
-        vary="zip",
+        vary="grid",
     )
     return replace(planned, sweeps=(whole,), runs=tuple(runs), advice=_advice(planned, choice))
 
