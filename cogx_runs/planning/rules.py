@@ -7,18 +7,28 @@ from functools import lru_cache
 from cogx_runs.definitions.parameters import MATCHED
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.definitions.sweep import Sweep
-from cogx_runs.errors import did_you_mean
+from cogx_runs.errors import CogxError, InputError, did_you_mean
 from cogx_runs.models.cards import ModelCard, clip_folder
+from cogx_runs.models.clip_folder import check_clip_folder
 from cogx_runs.models.schedule import is_schedule_exact, right_step_counts, schedule_faults
 from cogx_runs.models.tokens import clip_architectures, count_clip_tokens, count_t5_tokens
 from cogx_runs.planning.plan import Advice
 from cogx_runs.system.hardware import gpu
 
+LARGEST_SIDE_PX = 16_384
+"""Side of the largest video in H.264 that x264 writes."""
 Rule = Callable[[RunSpec, ModelCard, Sweep], Iterator[Advice]]
 
 
 def _step_count(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
     steps = spec.num_inference_steps
+    if steps > card.num_train_timesteps:
+        yield Advice(
+            "error",
+            sweep.where("num_inference_steps"),
+            f"{steps} steps are more than the {card.num_train_timesteps} timesteps of {card.name}; use fewer",
+        )
+        return
     if is_schedule_exact(steps, spec.scheduler, card):
         return
     mismatches, end = schedule_faults(steps, card.num_train_timesteps, card.timestep_spacing)
@@ -59,6 +69,11 @@ def _size(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
             yield Advice(
                 "error", sweep.where(name), f"{name} {value} is no multiple of {card.size_multiple}; use {own}"
             )
+        elif value % 2 or value > LARGEST_SIDE_PX:
+            fault = "is odd" if value % 2 else f"is above {LARGEST_SIDE_PX}"
+            yield Advice("error", sweep.where(name), f"{name} {value} {fault}, which H.264 has no videos of; use {own}")
+        elif value != own and card.has_fixed_size:
+            yield Advice("error", sweep.where(name), f"{card.name} makes videos of {name} {own} alone; use {own}")
         elif value != own:
             yield Advice(
                 "warning", sweep.where(name), f"{card.name} was trained at {name} {own}; {value} may look worse"
@@ -106,7 +121,12 @@ def _dynamic_guidance(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator
 
 def _clip_model(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
     architecture, colon, _ = spec.clip_model.partition(":")
-    if clip_folder(spec.clip_model):
+    folder = clip_folder(spec.clip_model)
+    if folder is not None:
+        try:
+            check_clip_folder(folder)
+        except CogxError as error:
+            raise InputError.single(sweep.where("clip_model"), str(error)) from error
         return
     known = clip_architectures()
     if architecture not in known:

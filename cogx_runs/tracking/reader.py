@@ -14,6 +14,7 @@ from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import CogxError, StoreError, StoreUnavailableError, did_you_mean
 from cogx_runs.tracking import columns, tags
 from cogx_runs.tracking.client import call_store
+from cogx_runs.tracking.locations import path_of
 from cogx_runs.tracking.opening import open_store, store_lock
 from cogx_runs.tracking.run import RunState, TrackedRun
 from cogx_runs.tracking.uri import tracking_uri
@@ -62,6 +63,10 @@ class RunReader:
     def experiment_tags(self, experiment_id: str) -> dict[str, str]:
         """Reads the tags of an experiment."""
         return dict(self._client.get_experiment(experiment_id).tags)
+
+    def artifact_folder(self, experiment_id: str) -> Path | None:
+        """Finds the folder of an experiment's artifacts; None where they are not on this machine's disks."""
+        return path_of(str(self._client.get_experiment(experiment_id).artifact_location))
 
     def created_ms(self, experiment_id: str) -> int:
         """Reads the creation time of an experiment, in ms since 1970."""
@@ -115,11 +120,9 @@ class RunReader:
         """Reads the runs of a cell in its sweep's experiment, newest first."""
         return self._tracked({experiment_id: spec.sweep}, _of_cell(spec.output_hash))
 
-    def finished_run(self, experiment_id: str, output_hash: str) -> str | None:
-        """Finds the id of a cell's finished run in an experiment; None where it has none."""
-        query = f"{_of_cell(output_hash)} and attributes.status = '{RunState.FINISHED}'"
-        found = next(self._search([experiment_id], query), None)
-        return None if found is None else str(found.info.run_id)
+    def runs_with_output(self, experiment_id: str, output_hash: str) -> Iterator[TrackedRun]:
+        """Reads the runs of an experiment with this output hash, newest first; the experiment's name is not read."""
+        return self._tracked({experiment_id: ""}, _of_cell(output_hash))
 
     def state(self, run_id: str) -> RunState:
         """Reads the state of a run."""
