@@ -3,6 +3,7 @@
 import math
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -84,6 +85,30 @@ def read_mp4(path: Path) -> Frames:
     except (OSError, StopIteration) as error:
         raise CogxError(f"{path}: is no video that ffmpeg can read") from error
     return np.stack(frames)
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """What a video file holds."""
+
+    frames: int
+    height: int
+    width: int
+    fps: float
+
+
+def examine_mp4(path: Path) -> VideoFacts:
+    """Decodes a whole video file, a frame at a time. Raises CogxError where it cannot be decoded; one that ends early
+    has fewer frames."""
+    strict = ["-xerror", "-err_detect", "explode"]
+    reader = imageio_ffmpeg.read_frames(str(path), pix_fmt="rgb24", input_params=strict)
+    try:
+        meta = next(reader)
+        frames = sum(1 for _ in reader)
+    except (OSError, RuntimeError, StopIteration) as error:
+        raise CogxError(f"{path}: is no video that ffmpeg can read") from error
+    width, height = meta["size"]
+    return VideoFacts(frames, height, width, float(meta["fps"]))
 
 
 def write_animation(frames: Frames, path: Path, fps: int, side_px: int) -> None:

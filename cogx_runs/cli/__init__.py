@@ -15,6 +15,7 @@ from typing import Any, cast
 import click
 
 from cogx_runs.cli.deliver import deliver
+from cogx_runs.cli.gc import gc
 from cogx_runs.cli.options import refuse_repeats
 from cogx_runs.cli.plans import generate, plan, promote, sweep
 from cogx_runs.cli.report import report
@@ -22,6 +23,7 @@ from cogx_runs.cli.results import export, rescore, runs, ui
 from cogx_runs.cli.setup import doctor, init
 from cogx_runs.cli.terminal import echo
 from cogx_runs.cli.threshold import threshold
+from cogx_runs.cli.verify import verify
 from cogx_runs.credentials import without_credentials
 from cogx_runs.errors import CogxError, InputError
 from cogx_runs.formatting import cut
@@ -82,7 +84,9 @@ _QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 
-for _command in (init, plan, sweep, threshold, generate, promote, runs, rescore, report, export, deliver, ui, doctor):
+_MAKING = (init, plan, sweep, threshold, generate, promote)
+_MADE = (runs, rescore, report, export, verify, deliver, gc)
+for _command in (*_MAKING, *_MADE, ui, doctor):
     cli.add_command(_command)
 
 

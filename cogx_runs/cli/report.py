@@ -42,6 +42,8 @@ def report(
         echo(f"{written.videos} videos are in videos/, next to the page: mail the whole folder", err=True)
     if written.not_logged is not None:
         echo(f"not kept in MLflow: {written.not_logged}", err=True)
+    for lacking in written.missing:
+        echo(f"missing: {lacking}; `cogx-runs sweep` makes it again", err=True)
     if written.votes:
         echo(f"{written.votes} votes kept", err=True)
 

@@ -26,6 +26,7 @@ from cogx_runs.errors import CogxError
 from cogx_runs.system.disk import cache_directory
 from cogx_runs.tracking.columns import metric_column, quoted
 from cogx_runs.tracking.liveness import HeldLock, is_alive
+from cogx_runs.tracking.opening import served_uri
 from cogx_runs.tracking.reader import CELLS
 from cogx_runs.tracking.uri import is_server, tracking_uri
 
@@ -69,8 +70,8 @@ def serve(page: str = ALL_EXPERIMENTS, *, uri: str | None = None, port: int | No
         url = without_credentials(resolved).rstrip("/")
         yield Dashboard(f"{url}/{page}", url, None)
         return
-    with tempfile.TemporaryFile() as output, HeldLock() as held:
-        process, url = _start(resolved, port, output)
+    with tempfile.TemporaryFile() as output, HeldLock() as held, served_uri(resolved) as served:
+        process, url = _start(served, port, output)
         record = json.dumps({"url": url, **held.tags})
         try:
             _record(resolved).write_text(record, encoding="utf-8")

@@ -174,7 +174,7 @@ class CellLoop:
         }
         try:
             claim = self._claims.claim(experiment_id, spec, about)
-            if claim is not None and claim.is_created:
+            if claim is not None and claim.is_created and not claim.is_reopened:
                 with suppress(StoreUnavailableError):  # its end writes all of it
                     self._store.describe(claim.run_id, known_params(spec), spec_metrics(spec))
             return claim

@@ -7,12 +7,16 @@ from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.formatting import count
 from cogx_runs.models.memory import Budget, choose_text_placement, largest_needs, least
+from cogx_runs.planning.actions import Action
 from cogx_runs.planning.cells import ResolvedCells
 from cogx_runs.planning.plan import Advice, PlannedRun
 from cogx_runs.planning.rules import RULES
 from cogx_runs.tracking.liveness import is_alive, is_of_this_host
 from cogx_runs.tracking.run import RunState, TrackedRun
 from cogx_runs.tracking.signs import where_made
+
+NAMED = 20
+"""The most cells of a sweep whose losses are named."""
 
 
 def advise(cells: ResolvedCells, sweeps: Sequence[Sweep], budget: Budget | None = None) -> list[Advice]:
@@ -82,6 +86,28 @@ def advise_rescoring(
                 )
             )
     return found
+
+
+def advise_remaking(runs: Sequence[PlannedRun], sweeps: Sequence[Sweep]) -> list[Advice]:
+    """Warns for each sweep of its finished cells whose files are gone, and says how they are made again."""
+    found = []
+    for sweep in {sweep.name: sweep for sweep in sweeps}.values():
+        lost = [run for run in runs if run.spec.sweep == sweep.name and run.decision.lost]
+        if lost:
+            shown = [f"{run.spec.run_name} ({_names(run.decision.lost)})" for run in lost[:NAMED]]
+            shown += [f"and {len(lost) - NAMED} more"] if len(lost) > NAMED else []
+            cells = f"{count(len(lost), 'finished cell')} {'has' if len(lost) == 1 else 'have'}"
+            anew = sum(run.action is Action.RUN for run in lost)
+            how = "from kept latents" if not anew else f"{anew} of them anew, the others from kept latents"
+            how = "anew" if anew == len(lost) else how
+            message = f"{cells} lost files, and will be made again, {how}: {', '.join(shown)}"
+            found.append(Advice("warning", f"{sweep.file}:name", message))
+    return found
+
+
+def _names(lost: Sequence[str]) -> str:
+    """Names lost artifacts, those in a folder by the folder."""
+    return ", ".join(dict.fromkeys(name.partition("/")[0] for name in lost))
 
 
 def _lacks(runs: Sequence[TrackedRun], spec: RunSpec) -> list[str] | None:

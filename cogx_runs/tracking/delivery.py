@@ -10,6 +10,7 @@ from typing import Any
 from cogx_runs.errors import StoreError, StoreUnavailableError
 from cogx_runs.tracking import spool, tags
 from cogx_runs.tracking.liveness import HeldLock, is_alive
+from cogx_runs.tracking.lost import lost_for_good
 from cogx_runs.tracking.run import RunState, TrackedRun
 from cogx_runs.tracking.spool import ClaimRecord, EndedRecord, LatentsRecord, SpooledRun
 from cogx_runs.tracking.store import NO_SERIES, RunStore, Series
@@ -107,9 +108,11 @@ class Delivery:
         runs = list(self._store.runs_with_output(claim.experiment_id, claim.output_hash))
         is_open = (
             run for run in runs
-            if run.state is RunState.RUNNING and run.run_id != claim.run_id and is_alive(run.tags)
+            if run.state is RunState.RUNNING and is_alive(run.tags)
+            and claim.run_id not in {run.run_id, run.tags.get(tags.PROCESS_CELL)}
         )  # fmt: skip
-        return next((run for run in runs if run.state.is_finished), next(is_open, None))
+        is_finished = (run for run in runs if run.state.is_finished and not lost_for_good(run))
+        return next(is_finished, next(is_open, None))
 
     def _latents(self, run: SpooledRun) -> None:
         """Writes the latents of a run, unless they are written."""
