@@ -6,6 +6,7 @@ import click
 
 from cogx_runs.cli.json_output import print_json
 from cogx_runs.cli.options import json_option
+from cogx_runs.cli.terminal import echo
 
 
 @click.command()
@@ -25,11 +26,11 @@ def gc(yes: bool, as_json: bool) -> None:
         print_json([one.as_dict() for one in found])
     else:
         for one in found:
-            click.echo(f"{one.kind:<9}  {one.size_gib:9.3f} GiB  {one.what}")
+            echo(f"{one.kind:<9}  {one.size_gib:9.3f} GiB  {one.what}")
         total = sum(one.size_gib for one in found if not one.problem)
         done = "removed" if yes else "can be removed; --yes removes it"
-        click.echo(f"{total:.3f} GiB {done}" if found else "nothing to remove")
+        echo(f"{total:.3f} GiB {done}" if found else "nothing to remove")
     problems = [one for one in found if one.problem]
     for one in problems:
-        click.echo(f"not removed: {one.what}: {one.problem}", err=True)
+        echo(f"not removed: {one.what}: {one.problem}", err=True)
     sys.exit(1 if problems else 0)

@@ -3,12 +3,12 @@
 import json
 import resource
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from click.testing import CliRunner, Result
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from cogx_runs.cli import cli
@@ -56,8 +56,8 @@ def _messages(result: Result) -> list[str]:
     return [advice["message"] for advice in json.loads(result.stdout)["advice"]]
 
 
-def explore_files(attempts: int, folder: Path) -> Explored:
-    """Plans generated sweep files."""
+def explore_files(attempts: int, folder: Path, number: int = 0) -> Explored:
+    """Plans generated sweep files, others for each `number`."""
     file = folder / "generated.yaml"
     CliRunner().invoke(cli, ["plan", "guidance", "--no-store"])  # imports what it needs
     explored = Explored(imported_mb=_peak_mb())
@@ -68,7 +68,7 @@ def explore_files(attempts: int, folder: Path) -> Explored:
 
     for bomb in BOMBS:
         plan(bomb.encode())
-    _tried(attempts)(given(FILES)(plan))()
+    _tried(attempts, number)(given(FILES)(plan))()
     explored.peak_mb = _peak_mb()
     return explored
 
@@ -92,15 +92,15 @@ def explore_command_lines(attempts: int, stored: int) -> Explored:
     return explored
 
 
-def _tried(times: int) -> settings:
-    return settings(
+def _tried(times: int, number: int = 0) -> Callable[[Callable[..., None]], Callable[[], None]]:
+    chosen = settings(
         max_examples=times,
-        derandomize=True,
         database=None,
         deadline=None,
         phases=[Phase.generate],  # a failing input is short enough as it is, and making it shorter takes minutes
         suppress_health_check=list(HealthCheck),
     )
+    return lambda test: seed(number)(chosen(test))
 
 
 def _peak_mb() -> float:
