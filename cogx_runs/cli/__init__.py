@@ -108,7 +108,7 @@ _LOGGED_AND_RAISED = ("urllib3", "sqlalchemy")
 
 def _print_traceback(kind: type[BaseException], error: BaseException, found: TracebackType | None) -> None:
     """Prints the traceback of an unexpected error, without the credentials that a library's message may hold."""
-    click.echo(without_credentials("".join(traceback.format_exception(kind, error, found))), err=True, nl=False)
+    echo(without_credentials("".join(traceback.format_exception(kind, error, found))).rstrip(), err=True)
 
 
 def main() -> None:

@@ -56,5 +56,7 @@ def _pairs(option: str, metavar: str, texts: tuple[str, ...]) -> dict[str, str]:
         name, equals, value = text.partition("=")
         if not equals:
             raise CogxError(f"{option} {text}: write it as {metavar}")
+        if name.strip() in found:
+            raise CogxError(f"{option} {text}: {name.strip()} is given twice; give it once")
         found[name.strip()] = value.strip()
     return found

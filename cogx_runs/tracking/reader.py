@@ -68,6 +68,10 @@ class RunReader:
         """Reads the tags of an experiment."""
         return dict(self._client.get_experiment(experiment_id).tags)
 
+    def artifact_folder(self, experiment_id: str) -> Path | None:
+        """Finds the folder of an experiment's artifacts; None where they are not on this machine's disks."""
+        return path_of(str(self._client.get_experiment(experiment_id).artifact_location))
+
     def created_ms(self, experiment_id: str) -> int:
         """Reads the creation time of an experiment, in ms since 1970."""
         return int(self._client.get_experiment(experiment_id).creation_time)
@@ -121,11 +125,9 @@ class RunReader:
         """Reads the runs of a cell in its sweep's experiment, newest first."""
         return self._tracked({experiment_id: spec.sweep}, _of_cell(spec.output_hash))
 
-    def finished_run(self, experiment_id: str, output_hash: str) -> str | None:
-        """Finds the id of a cell's finished run in an experiment that has its files; None where it has none."""
-        query = f"{_of_cell(output_hash)} and attributes.status = '{RunState.FINISHED}'"
-        found = self._tracked({experiment_id: ""}, query)
-        return next((run.run_id for run in found if not lost_for_good(run)), None)
+    def runs_with_output(self, experiment_id: str, output_hash: str) -> Iterator[TrackedRun]:
+        """Reads the runs of an experiment with this output hash, newest first; the experiment's name is not read."""
+        return self._tracked({experiment_id: ""}, _of_cell(output_hash))
 
     def state(self, run_id: str) -> RunState:
         """Reads the state of a run."""

@@ -110,6 +110,23 @@ def test_a_cell_that_another_process_has_finished_meanwhile_is_not_written_a_sec
     assert left_behind() == []
 
 
+def test_a_late_holder_whose_cell_another_process_has_taken_over_writes_no_second_run(
+    store: RunStore,
+) -> None:
+    late = leave(store, end=False)
+    with Claims(store) as claims:
+        taken = claims.claim(store.open_experiment(SWEEP), SPEC, {})  # ends the run of the late one as KILLED
+        assert taken is not None
+
+        run_id = Delivery(store).end(late, {"seed": 42}, {"clip_score": 30.0}, {})
+
+        assert run_id == taken.run_id
+        assert [run.state for run in store.runs()] == [RunState.RUNNING, RunState.KILLED]
+        found = store.find_latents(SPEC.signature)
+        assert found is not None
+        assert found.state is RunState.KILLED
+
+
 def test_what_a_living_process_has_in_the_spool_is_left_to_it(store: RunStore) -> None:
     with Claims(store) as claims:
         claim = claims.claim(store.open_experiment(SWEEP), SPEC, {})
