@@ -122,8 +122,7 @@ def test_a_late_holder_whose_cell_another_process_has_taken_over_writes_no_secon
 
         assert run_id == taken.run_id
         assert [run.state for run in store.runs()] == [RunState.RUNNING, RunState.KILLED]
-        found = store.find_latents(SPEC.signature)
-        assert found is not None
+        (found,) = store.find_latents(SPEC.signature)
         assert found.state is RunState.KILLED
 
 
