@@ -111,8 +111,8 @@ class Delivery:
             if run.state is RunState.RUNNING and is_alive(run.tags)
             and claim.run_id not in {run.run_id, run.tags.get(tags.PROCESS_CELL)}
         )  # fmt: skip
-        is_finished = (run for run in runs if run.state.is_finished and not lost_for_good(run))
-        return next(is_finished, next(is_open, None))
+        whole = (run for run in runs if run.state.is_finished and not lost_for_good(run))
+        return next(whole, next(is_open, None))
 
     def _latents(self, run: SpooledRun) -> None:
         """Writes the latents of a run, unless they are written."""
