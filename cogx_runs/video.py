@@ -1,6 +1,8 @@
 """Frames to H.264, animations and contact sheet, and back."""
 
 import math
+import re
+import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -98,17 +100,22 @@ class VideoFacts:
 
 
 def examine_video(path: Path) -> VideoFacts:
-    """Decodes a whole video file, a frame at a time. Raises CogxError where it cannot be decoded; one that ends early
-    has fewer frames."""
-    strict = ["-xerror", "-err_detect", "explode"]
-    reader = imageio_ffmpeg.read_frames(str(path), pix_fmt="rgb24", input_params=strict)
+    """Decodes a whole video file in flat memory. Raises CogxError where any of it cannot be decoded."""
+    strict = ["-v", "error", "-xerror", "-err_detect", "explode", "-i", str(path), "-map", "0:v:0"]
+    decode = [imageio_ffmpeg.get_ffmpeg_exe(), *strict, "-f", "null", "-progress", "pipe:1", "-"]
+    decoded = subprocess.run(decode, capture_output=True, stdin=subprocess.DEVNULL, text=True)
+    counts = re.findall(r"^frame=(\d+)$", decoded.stdout, re.MULTILINE)
+    reader = imageio_ffmpeg.read_frames(str(path), pix_fmt="rgb24")
     try:
         meta = next(reader)
-        num_frames = sum(1 for _ in reader)
     except (OSError, RuntimeError, StopIteration) as error:
-        raise CogxError(f"{path}: is no whole video that ffmpeg can read") from error
+        raise CogxError(f"{path}: is no video that ffmpeg can read") from error
+    finally:
+        reader.close()
+    if decoded.returncode != 0 or not counts:
+        raise CogxError(f"{path}: is no whole video that ffmpeg can read")
     width, height = meta["size"]
-    return VideoFacts(num_frames, height, width, float(meta["fps"]))
+    return VideoFacts(int(counts[-1]), height, width, float(meta["fps"]))
 
 
 def write_animation(frames: Frames, path: Path, fps: int, side_px: int) -> None:
