@@ -264,11 +264,15 @@ class Reference:
         for run in store.runs([SWEEP], finished_only=True):
             if run.config["fps"] == fps:
                 files = self._study.folder / "files" / run.run_id
-                files.mkdir(parents=True)
+                files.mkdir(parents=True, exist_ok=True)
                 with suppress(CogxError):
                     store.download(run.run_id, LATENTS, files)
                 store.download(run.run_id, VIDEO, files)
                 self._files[run.signature, fps] = _digests(files)
+
+    def knows(self, fps: int) -> bool:
+        """Tells whether it has the cells of this frame rate."""
+        return any(known == fps for _, known in self._files)
 
     def is_same(self, signature: str, fps: int, files: Path) -> bool:
         """Tells whether a cell's files are byte for byte the same, latents where it has its own."""
