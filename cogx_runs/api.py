@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cogx_runs.definitions.prompts import Prompt, PromptLibrary
 from cogx_runs.definitions.sweep import Sweep, load_sweeps, parameters_of
-from cogx_runs.errors import CogxError, did_you_mean
+from cogx_runs.errors import CogxError, DamagedArtifactError, did_you_mean
 from cogx_runs.execution.local import entered
 from cogx_runs.execution.outcomes import Outcome, OutcomeStatus
 from cogx_runs.formatting import shortened
@@ -221,7 +221,8 @@ def deliver(*, tracking_uri: str | None = None) -> "list[Delivered]":
 
 
 def video_of(outcome: Outcome, target: str | Path, *, tracking_uri: str | None = None) -> Path:
-    """Copies the video of a finished cell to `target`. Raises CogxError where it cannot be written."""
+    """Copies the video of a finished cell to `target`. Raises CogxError where it cannot be written,
+    DamagedArtifactError where the video is not what was logged."""
     from cogx_runs.tracking.artifacts import VIDEO
     from cogx_runs.tracking.reader import RunReader
 
@@ -230,7 +231,11 @@ def video_of(outcome: Outcome, target: str | Path, *, tracking_uri: str | None =
     if run is None:
         raise CogxError(f"{outcome.spec.run_name}: has no finished run")
     with temporary_folder() as folder:
-        video = store.download(run.run_id, VIDEO, folder)
+        try:
+            video = store.download(run.run_id, VIDEO, folder)
+        except DamagedArtifactError as error:
+            again = f"`cogx-runs verify {run.experiment}` marks it, and the same command makes it again"
+            raise DamagedArtifactError(f"{error}; {again}") from error
         try:
             return Path(shutil.copy(video, target))
         except OSError as error:

@@ -114,10 +114,13 @@ def _embeddings() -> Check:
 def _ffmpeg() -> Check:
     import imageio_ffmpeg
 
+    from cogx_runs.video import OTHER_ENCODER, check_encoder
+
     try:
+        check_encoder()
         return Check("ffmpeg", "ok", str(imageio_ffmpeg.get_ffmpeg_version()))
-    except (RuntimeError, OSError) as error:
-        return Check("ffmpeg", "missing", first_line(error), "pip install --force-reinstall imageio-ffmpeg")
+    except CogxError as error:
+        return Check("ffmpeg", "missing", str(error).removesuffix(f"; {OTHER_ENCODER}"), OTHER_ENCODER)
 
 
 def _model(name: str) -> Check:

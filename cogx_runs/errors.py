@@ -1,8 +1,9 @@
 """The errors that cogx-runs raises on purpose. None of them shows a credential."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from pathlib import Path
 
 from cogx_runs.credentials import without_credentials
 
@@ -35,6 +36,10 @@ class StoreUnavailableError(StoreError):
     """A tracking store that does not answer; the same call may succeed later."""
 
 
+class DamagedArtifactError(StoreError):
+    """An artifact that is not what was logged; the same can be made again from what is whole."""
+
+
 class DegenerateError(CogxError):
     """A video that is noise, flat or not finite; `kind` and `reason` are written into the tags of its run."""
 
@@ -43,6 +48,17 @@ class DegenerateError(CogxError):
         super().__init__(message)
         self.kind = kind
         self.reason = reason
+
+
+class IncompleteExportError(CogxError):
+    """An export of which all that is there is written; `written` are the files, `missing` says of each video that is
+    not among them why."""
+
+    def __init__(self, message: str, written: Sequence[Path], missing: Mapping[str, str]) -> None:
+        """Takes the files written, and the reasons by the names of the files that are not."""
+        super().__init__(message)
+        self.written = tuple(written)
+        self.missing = dict(missing)
 
 
 class Place(str):

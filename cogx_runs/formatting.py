@@ -24,8 +24,9 @@ class _Shortened(Repr):
     """Writes a value in the space that a message has for it."""
 
     def repr_int(self, x: int, level: int) -> str:  # noqa: ARG002 (the signature is Repr's)
-        digits = x.bit_length() * math.log10(2)  # without writing it out, which Python refuses for very large numbers
-        return str(x) if digits < self.maxlong else f"a number of {digits:,.0f} digits"
+        # Python refuses to write a very large number out, so that its digits are counted otherwise.
+        digits = math.floor(x.bit_length() * math.log10(2)) + 1
+        return str(x) if digits < self.maxlong else f"a number of {digits:,} digits"
 
 
 _SHORTENED = _Shortened()

@@ -89,5 +89,5 @@ def test_no_value_fills_a_message() -> None:
         nested = [nested] * 50
 
     assert len(shortened(nested)) <= 303
-    assert shortened(10**5000) == "a number of 5,000 digits"
+    assert shortened(10**5000) == "a number of 5,001 digits"
     assert cut("x" * 1000) == "x" * 300 + "..."

@@ -17,7 +17,7 @@ from cogx_runs.errors import CogxError
 from cogx_runs.tracking.artifacts import LATENTS, VIDEO
 from cogx_runs.tracking.reader import RunReader
 from cogx_runs.tracking.run import RunState
-from cogx_runs.video import inspect_video
+from cogx_runs.video import examine_video
 
 ROOT = Path(__file__).parents[2]
 SECRET = "s3cret-of-the-faults"
@@ -215,7 +215,7 @@ class Study:
             files = self.folder / "check" / signature
             files.mkdir(parents=True, exist_ok=True)
             try:
-                inspect_video(store.download(ids[0], VIDEO, files))
+                examine_video(store.download(ids[0], VIDEO, files))
                 found.decoded += 1
             except CogxError as error:
                 found.notes.append(str(error))

@@ -15,6 +15,7 @@ from typing import Any, cast
 import click
 
 from cogx_runs.cli.deliver import deliver
+from cogx_runs.cli.gc import gc
 from cogx_runs.cli.importing import import_videos
 from cogx_runs.cli.options import refuse_repeats
 from cogx_runs.cli.plans import generate, plan, promote, sweep
@@ -23,6 +24,7 @@ from cogx_runs.cli.results import export, rescore, runs, ui
 from cogx_runs.cli.setup import doctor, init
 from cogx_runs.cli.terminal import echo
 from cogx_runs.cli.threshold import threshold
+from cogx_runs.cli.verify import verify
 from cogx_runs.credentials import without_credentials
 from cogx_runs.errors import CogxError, InputError
 from cogx_runs.formatting import cut
@@ -83,10 +85,9 @@ _QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 
-_COMMANDS = (
-    init, plan, sweep, threshold, generate, promote, import_videos, runs, rescore, report, export, deliver, ui, doctor,
-)  # fmt: skip
-for _command in _COMMANDS:
+_MAKING = (init, plan, sweep, threshold, generate, promote, import_videos)
+_MADE = (runs, rescore, report, export, verify, deliver, gc)
+for _command in (*_MAKING, *_MADE, ui, doctor):
     cli.add_command(_command)
 
 
@@ -96,7 +97,7 @@ _LOGGED_AND_RAISED = ("urllib3", "sqlalchemy")
 
 def _print_traceback(kind: type[BaseException], error: BaseException, found: TracebackType | None) -> None:
     """Prints the traceback of an unexpected error, without the credentials that a library's message may hold."""
-    click.echo(without_credentials("".join(traceback.format_exception(kind, error, found))), err=True, nl=False)
+    echo(without_credentials("".join(traceback.format_exception(kind, error, found))).rstrip(), err=True)
 
 
 def main() -> None:

@@ -42,6 +42,8 @@ def report(
         echo(f"{written.videos} videos are in videos/, next to the page: mail the whole folder", err=True)
     if written.not_logged is not None:
         echo(f"not kept in MLflow: {written.not_logged}", err=True)
+    for lacking in written.missing:
+        echo(f"missing: {lacking}; `cogx-runs sweep` makes it again", err=True)
     if written.votes:
         echo(f"{written.votes} votes kept", err=True)
 
@@ -54,5 +56,7 @@ def _pairs(option: str, metavar: str, texts: tuple[str, ...]) -> dict[str, str]:
         name, equals, value = text.partition("=")
         if not equals:
             raise CogxError(f"{option} {text}: write it as {metavar}")
+        if name.strip() in found:
+            raise CogxError(f"{option} {text}: {name.strip()} is given twice; give it once")
         found[name.strip()] = value.strip()
     return found

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -65,11 +66,23 @@ def rescore(sweep: str, clip_model: str | None, reference: tuple[str, ...], devi
 @sweep_argument
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
 def export(sweep: str, directory: Path) -> None:
-    """Write the finished videos of SWEEP and a CSV into DIR, named as the old scripts named them."""
+    """Write the finished videos of SWEEP and a CSV into DIR, named as the old scripts named them.
+
+    Videos that are gone or damaged are listed at the end, and the exit code is then 1.
+    """
+    from cogx_runs.errors import IncompleteExportError
     from cogx_runs.export import export_runs
 
-    for path in export_runs(sweep, directory):
+    missing: Mapping[str, str] = {}
+    try:
+        written: Sequence[Path] = export_runs(sweep, directory)
+    except IncompleteExportError as error:
+        written, missing = error.written, error.missing
+    for path in written:
         echo(path)
+    for name, reason in missing.items():
+        echo(f"missing: {name}: {reason}", err=True)
+    sys.exit(1 if missing else 0)
 
 
 @click.command()

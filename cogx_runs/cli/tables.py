@@ -46,7 +46,7 @@ def print_plan(plan: Plan) -> None:
         seconds, peak = run.estimate.seconds, run.estimate.peak_vram_gib
         table.add_row(
             *names(run.spec),
-            _coloured(run.action),
+            _coloured(run.action) + ", files are lost" * bool(run.decision.lost),
             "?" if seconds is None else whole_seconds(seconds),
             "?" if peak is None else f"{peak:.1f}",
         )

@@ -92,7 +92,7 @@ def refresh(store: RunStore, name: str, only: RunFilter = RunFilter(), cells: in
     report = store.find_report(experiment_id)
     if report is not None:
         links.append(
-            f"[report](/#/experiments/{experiment_id}/runs/{report}/artifacts/{REPORT}?workflowType=machine_learning)"
+            f"[report](#/experiments/{experiment_id}/runs/{report}/artifacts/{REPORT}?workflowType=machine_learning)"
         )
     links += [f"[{title}]({page(experiment_id, chosen_key(title))})" for title in shown.chosen]
     links += [f"[{escaped(view.title)}]({page(experiment_id, view.key)})" for view in views]
@@ -133,7 +133,7 @@ class Boards:
         if url is None or not experiments:
             return None
         ids = list(experiments.values())
-        return url + (page(ids[0]) if len(ids) == 1 else comparison(ids))
+        return f"{url}/{page(ids[0]) if len(ids) == 1 else comparison(ids)}"
 
     def changed(self, name: str, beside: bool) -> None:
         """Writes the board of an experiment, where it is due, after a run's end; with `beside`, in another thread."""

@@ -72,7 +72,7 @@ def _row(
     numbers = [card.number(values[card.name]) if card.name in values else "" for card in metrics]
     settings = [_value(run, column) for column in varied]
     if run.state.is_finished:
-        last = f"[video](/get-artifact?path={VIDEO}&run_uuid={run.run_id})"
+        last = f"[video](./get-artifact?path={VIDEO}&run_uuid={run.run_id})"
         first = picture(run.run_id, tags.get(PICTURE, ""))
     else:
         last, first = run.state.lower(), ""
@@ -89,7 +89,7 @@ def _row(
 
 
 def _link(text: str, run_id: str, experiment_id: str) -> str:
-    return f"[{text}](/#/experiments/{experiment_id}/runs/{run_id}?workflowType=machine_learning)"
+    return f"[{text}](#/experiments/{experiment_id}/runs/{run_id}?workflowType=machine_learning)"
 
 
 def _chosen(tags: Mapping[str, str]) -> str:
@@ -146,7 +146,7 @@ def shown_tags(
 
 def picture(run_id: str, artifact: str) -> str:
     """Writes a run's picture as Markdown; empty where `artifact` is."""
-    return f"![](/get-artifact?path={quote(artifact, safe='')}&run_uuid={run_id})" if artifact else ""
+    return f"![](./get-artifact?path={quote(artifact, safe='')}&run_uuid={run_id})" if artifact else ""
 
 
 def escaped(text: str) -> str:

@@ -26,6 +26,7 @@ from cogx_runs.errors import CogxError
 from cogx_runs.system.disk import cache_directory
 from cogx_runs.tracking.columns import metric_column, quoted
 from cogx_runs.tracking.liveness import HeldLock, is_alive
+from cogx_runs.tracking.opening import served_uri
 from cogx_runs.tracking.reader import CELLS
 from cogx_runs.tracking.uri import is_server, tracking_uri
 
@@ -33,7 +34,7 @@ READY_WITHIN_S = 90
 """Longest wait for a started server to answer."""
 USUAL_PORT = 5050
 PR_SET_PDEATHSIG = 1
-ALL_EXPERIMENTS = "/#/experiments"
+ALL_EXPERIMENTS = "#/experiments"
 LIGHT = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
 """Environment of the server; without its job runners it takes a fifth of the memory."""
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -67,14 +68,14 @@ def serve(page: str = ALL_EXPERIMENTS, *, uri: str | None = None, port: int | No
     resolved = tracking_uri(uri)
     if is_server(resolved):
         url = without_credentials(resolved).rstrip("/")
-        yield Dashboard(url + page, url, None)
+        yield Dashboard(f"{url}/{page}", url, None)
         return
-    with tempfile.TemporaryFile() as output, HeldLock() as held:
-        process, url = _start(resolved, port, output)
+    with tempfile.TemporaryFile() as output, HeldLock() as held, served_uri(resolved) as served:
+        process, url = _start(served, port, output)
         record = json.dumps({"url": url, **held.tags})
         try:
             _record(resolved).write_text(record, encoding="utf-8")
-            yield Dashboard(url + page, url, process)
+            yield Dashboard(f"{url}/{page}", url, process)
         finally:
             if _read(resolved) == record:  # not that of another server for the same store
                 _record(resolved).unlink(missing_ok=True)
@@ -121,7 +122,7 @@ def _start(uri: str, port: int | None, output: IO[bytes]) -> tuple[subprocess.Po
 
 
 def comparison(experiment_ids: Sequence[str]) -> str:
-    """Returns the path of the page that shows the runs of several experiments, best CLIP score first.
+    """Returns the place of the page that shows the runs of several experiments, best CLIP score first.
 
     MLflow keeps views for single experiments only.
     """
@@ -134,7 +135,7 @@ def comparison(experiment_ids: Sequence[str]) -> str:
         "compareRunsMode": "CHART",
         "workflowType": "machine_learning",
     }
-    return f"/#/compare-experiments/s?{urlencode(query, quote_via=quote)}"
+    return f"#/compare-experiments/s?{urlencode(query, quote_via=quote)}"
 
 
 def _read(uri: str) -> str:

@@ -101,9 +101,9 @@ def view_tags(shown: ViewContent, choices: Iterable[RunFilter], created_ms: int)
 
 
 def page(experiment_id: str, key: str = CHARTS) -> str:
-    """Returns the path of a view's page, to append to the server's address."""
+    """Returns the place of a view's page, relative to the server's address, which may have a path of its own."""
     mode = "" if key == TABLE else "&compareRunsMode=CHART"
-    return f"/#/experiments/{experiment_id}/runs?workflowType=machine_learning{mode}&viewStateShareKey={key}"
+    return f"#/experiments/{experiment_id}/runs?workflowType=machine_learning{mode}&viewStateShareKey={key}"
 
 
 def chosen_key(title: str) -> str:

@@ -1,6 +1,5 @@
 """The cells of one plan, one after the other: claimed, handed to the worker, and told of."""
 
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -65,6 +64,7 @@ class CellLoop:
         take_over = plan.conditions is not None and plan.conditions.take_over
         self._claims = Claims(store, take_over=take_over, signs=signs)
         self._waiting = WaitingRuns(store, progress.note)
+        self._artifact_folders: list[Path] = []
         self._cells: dict[int, ClaimedCell] = {}
         self._outcomes: dict[int, Outcome] = {}
         self._has_failed = False
@@ -102,7 +102,7 @@ class CellLoop:
         """Finds out what can be known before the first cell, and loads what it needs."""
         if not self._todo:
             return
-        check_disk(Path(tempfile.gettempdir()))
+        check_disk(*self._artifact_folders)
         generated = [planned.spec for planned in self._plan.runs if planned.action is Action.RUN]
         self._worker.prepare(self._todo, generated, self._plan.cards, self._progress)
 
@@ -111,6 +111,8 @@ class CellLoop:
         if self._todo:
             self._store.check_writable()
         experiments = {sweep.name: self._store.open_experiment(sweep) for sweep in self._plan.sweeps}
+        folders = map(self._store.artifact_folder, experiments.values())
+        self._artifact_folders = [folder for folder in folders if folder is not None]
         for delivered in deliver_left_behind(self._store):
             self._progress.note(f"Delivered {delivered.name}, which an earlier process left in the spool")
         stale = self._claims.end_stale_runs(list(experiments.values()))
@@ -143,7 +145,7 @@ class CellLoop:
         """Claims a cell, has it brought to its pixels, and the rest done in the background; False where another process
         has it."""
         spec = self._plan.runs[place].spec
-        check_disk(Path(tempfile.gettempdir()))
+        check_disk(*self._artifact_folders)
         claim = self._claim(place, experiment_id)
         if claim is None:
             return False
@@ -172,7 +174,7 @@ class CellLoop:
         }
         try:
             claim = self._claims.claim(experiment_id, spec, about)
-            if claim is not None and claim.is_created:
+            if claim is not None and claim.is_created and not claim.is_reopened:
                 with suppress(StoreUnavailableError):  # its end writes all of it
                     self._store.describe(claim.run_id, known_params(spec), spec_metrics(spec))
             return claim

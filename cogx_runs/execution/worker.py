@@ -24,6 +24,7 @@ from cogx_runs.tracking.delivery import Delivery
 from cogx_runs.tracking.record import failure_tags, params, spec_metrics, write_definition
 from cogx_runs.tracking.run import RunState
 from cogx_runs.tracking.store import RunStore
+from cogx_runs.video import check_encoder
 
 _T = TypeVar("_T")
 
@@ -79,6 +80,7 @@ class Worker:
 
         Raises CogxError where none of them can run.
         """
+        check_encoder()
         for clip_model in dict.fromkeys(spec.clip_model for spec in cells):
             self._session.scorer(clip_model, progress)
         self._postprocess.forget_notes()

@@ -19,7 +19,7 @@ from cogx_runs.importing.naming import PROMPT
 from cogx_runs.importing.table import PROMPT_TEXT, TableRow
 from cogx_runs.models.cards import OPENAI_CLIP
 from cogx_runs.planning.cells import resolve_clip
-from cogx_runs.video import inspect_video
+from cogx_runs.video import examine_video
 
 
 def check_videos(
@@ -123,7 +123,7 @@ class _Check:
             self.add(row.place, f"{row.file}: no such {ENDING} file in {self._folder}")
             return {}
         try:
-            video = inspect_video(path)
+            video = examine_video(path)
         except CogxError:
             self.add(row.place, f"{row.file}: cannot be decoded to its end; make or copy it again")
             return {}

@@ -3,7 +3,7 @@
 Keys that no field names are ignored, as they are there.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -34,6 +34,7 @@ class ModelIndex(Config):
 class TransformerConfig(Config):
     """`transformer/config.json`."""
 
+    class_name: Literal["CogVideoXTransformer3DModel"] = Field("CogVideoXTransformer3DModel", alias="_class_name")
     num_attention_heads: _Small
     attention_head_dim: _Small
     sample_height: Annotated[int, Field(ge=1, le=2**13)]
@@ -90,6 +91,7 @@ class TransformerConfig(Config):
 class VaeConfig(Config):
     """`vae/config.json`."""
 
+    class_name: Literal["AutoencoderKLCogVideoX"] = Field("AutoencoderKLCogVideoX", alias="_class_name")
     block_out_channels: Annotated[list[Positive], Field(min_length=1, max_length=8)]
     temporal_compression_ratio: Literal[1, 2, 4, 8, 16]
     in_channels: Literal[3] = 3
@@ -183,6 +185,18 @@ class TextEncoderConfig(Config):
     dtype: str | None = None
 
 
+class SpecialToken(Config):
+    """A token of `tokenizer_config.json` that is written out with its properties."""
+
+    kind: Literal["AddedToken"] = Field("AddedToken", alias="__type")
+    content: str
+    lstrip: bool = False
+    rstrip: bool = False
+    normalized: bool = False
+    single_word: bool = False
+    special: bool = False
+
+
 class TokenizerConfig(Config):
     """`tokenizer/tokenizer_config.json`."""
 
@@ -191,12 +205,13 @@ class TokenizerConfig(Config):
     extra_ids: Annotated[int, Field(ge=0, le=10_000)] | None = None
     padding_side: Literal["left", "right"] = "right"
     truncation_side: Literal["left", "right"] = "right"
-    pad_token: str | dict[str, Any] | None = None
-    eos_token: str | dict[str, Any] | None = None
-    unk_token: str | dict[str, Any] | None = None
-    bos_token: str | dict[str, Any] | None = None
-    additional_special_tokens: list[str | dict[str, Any]] | None = None
-    added_tokens_decoder: dict[str, dict[str, Any]] | None = None
+    pad_token: str | SpecialToken | None = None
+    eos_token: str | SpecialToken | None = None
+    unk_token: str | SpecialToken | None = None
+    bos_token: str | SpecialToken | None = None
+    additional_special_tokens: list[str | SpecialToken] | None = None
+    extra_special_tokens: list[str | SpecialToken] | dict[str, str | SpecialToken] | None = None
+    added_tokens_decoder: dict[Annotated[str, Field(pattern="^[0-9]{1,9}$")], SpecialToken] | None = None
 
 
 class ClipTextConfig(Config):

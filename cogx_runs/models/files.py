@@ -28,15 +28,18 @@ def opened(path: Path) -> Iterator[BinaryIO]:
     Raises CogxError where it is missing, no regular file, or unreadable.
     """
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(handle, "rb") as file:
-            if not stat.S_ISREG(os.fstat(handle).st_mode):
+        with open(path, "rb", opener=_without_waiting) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise CogxError(f"{path}: is no regular file; {AGAIN}")
             yield file
     except FileNotFoundError as error:
         raise CogxError(f"{path}: is missing; name a complete model folder in diffusers' format") from error
     except OSError as error:
         raise CogxError(f"{path}: cannot be read ({error.strerror}); mend its permissions, or {AGAIN}") from error
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def read_file(path: Path, most_bytes: int = MOST_BYTES) -> bytes:

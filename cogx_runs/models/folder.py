@@ -16,7 +16,7 @@ from cogx_runs.models.configs import (
 )
 from cogx_runs.models.expected import Shapes, text_encoder_weights, transformer_weights, vae_weights
 from cogx_runs.models.files import AGAIN, read_object
-from cogx_runs.models.headers import Header, Tensor, read_header
+from cogx_runs.models.headers import FLOATS, Header, Tensor, read_header
 from cogx_runs.models.tokenizers import sentencepiece_of, tokenizer_of
 
 _PARTS = {
@@ -97,6 +97,8 @@ class ModelFolder(Config):
             tensor = self.weights[part].get(name)
             if tensor is None:
                 raise CogxError(f"{self.path / part}: has no weights {name}, which its config.json asks for; {AGAIN}")
+            if tensor.dtype not in FLOATS:
+                raise CogxError(f"{self.path / part}: {name} is of type {tensor.dtype}, as no weights are; {AGAIN}")
             if tensor.shape != shape:
                 raise CogxError(
                     f"{self.path / part}: the shape of {name} is {_shape(tensor.shape)} and by config.json "

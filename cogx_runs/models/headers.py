@@ -12,14 +12,22 @@ from cogx_runs.models.files import AGAIN, opened, validated
 
 LARGEST_HEADER = 1_000_000
 """Bytes; that of 5b's transformer has some 0.15 MB."""
-_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2}
+FLOATS = frozenset({"F64", "F32", "F16", "BF16"})
+"""The types of weights."""
+_BYTES = {
+    "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1,
+    "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2, "U8": 1, "BOOL": 1,
+}  # fmt: skip
 _Extent = Annotated[int, Field(ge=0, lt=2**53)]
 
 
 class Tensor(Config):
     """One entry of a header."""
 
-    dtype: Literal["F64", "F32", "F16", "BF16"]
+    dtype: Literal[
+        "F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2",
+        "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL",
+    ]  # fmt: skip
     shape: Annotated[list[_Extent], Field(max_length=8)]
     data_offsets: tuple[_Extent, _Extent]
 

@@ -14,8 +14,8 @@ import ftfy
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from cogx_runs.models.cards import ModelCard, clip_folder
-from cogx_runs.models.configs import ClipConfig, ClipTextConfig
-from cogx_runs.models.files import read_object
+from cogx_runs.models.clip_folder import clip_text_config
+from cogx_runs.models.configs import ClipTextConfig
 from cogx_runs.models.hub import cached_file
 from cogx_runs.models.tokenizers import sentencepiece_of, tokenizer_of
 
@@ -77,7 +77,7 @@ def clip_architectures() -> list[str]:
 
 def _clip_text_config(path: Path) -> ClipTextConfig:
     """Reads what a CLIP's configuration says of texts; the usual where there is no such file."""
-    return read_object(path, ClipConfig).text if _exists(path) else ClipTextConfig()
+    return clip_text_config(path) if _exists(path) else ClipTextConfig()
 
 
 def _exists(path: Path) -> bool:

@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from cogx_runs.errors import CogxError
-from cogx_runs.models.files import AGAIN, opened, read_file
+from cogx_runs.models.files import AGAIN, read_file
 from cogx_runs.models.headers import read_header
 from cogx_runs.system.disk import cache_directory
 from cogx_runs.system.whole_file import remove_leftovers, written_whole
@@ -65,7 +65,7 @@ def weights_sha256(folder: Path) -> str:
         return known
     digest = hashlib.sha256()
     for path in weights_files(folder):
-        with opened(path) as file:
+        with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     kept.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(kept.parent)

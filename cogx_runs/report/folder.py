@@ -43,6 +43,8 @@ class Written:
     """The MLflow runs that keep the page, one an experiment."""
     not_logged: str | None
     """Why MLflow does not keep the page, though it was asked to; None where it does."""
+    missing: tuple[str, ...] = ()
+    """What the page says of each finished cell in the place of its video: `seed=1 panda: its video is damaged`."""
 
 
 def write_report(
@@ -91,7 +93,14 @@ def write_report(
             kept = scratch / REPORT
             kept.write_text(render_page(content, replace(media, stills=stills)), encoding="utf-8")
         logged, not_logged = _log(store, names, kept) if log else ((), None)
-    return Written(written, tuple(names), len(media.clips), media.embedded, len(votes), logged, not_logged)
+    return Written(
+        written, tuple(names), len(media.clips), media.embedded, len(votes), logged, not_logged, _missing(cells, media)
+    )
+
+
+def _missing(cells: Sequence[TrackedRun], media: Media) -> tuple[str, ...]:
+    finished = {cell.output_hash: cell.name for cell in cells if cell.state.is_finished}
+    return tuple(f"{name}: {media.missing[key]}" for key, name in finished.items() if key in media.missing)
 
 
 def _log(store: RunStore, names: Sequence[str], page: Path) -> tuple[tuple[str, ...], str | None]:

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 from cogx_runs.errors import CogxError
@@ -15,12 +16,20 @@ FREE_DISK_GIB = 0.25
 """Free space below which no further cell starts."""
 
 
-def check_disk(folder: Path) -> None:
-    """Raises CogxError where too little is free on the disk of a folder, or of the working one."""
-    for place in (folder, Path.cwd()):
+def check_disk(*folders: Path) -> None:
+    """Raises CogxError where too little is free on the disk of a folder, of the working one, or of those for temporary
+    files, the cache and the spool."""
+    own = (Path.cwd(), Path(tempfile.gettempdir()), cache_directory(), state_directory())
+    disks = {place.stat().st_dev: place for place in map(_present, (*own, *folders))}
+    for place in disks.values():
         free = shutil.disk_usage(place).free / GIB
         if free < FREE_DISK_GIB:
             raise CogxError(f"{free:.2f} GiB left on the disk of {place}; free some and start again")
+
+
+def _present(folder: Path) -> Path:
+    """Finds the nearest folder that is there: one that will be made is on the disk of its parent."""
+    return next((place for place in (folder, *folder.absolute().parents) if place.exists()), Path.cwd())
 
 
 def is_disk_full(error: BaseException | None) -> bool:

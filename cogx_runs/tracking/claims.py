@@ -13,6 +13,7 @@ from cogx_runs.errors import StoreUnavailableError
 from cogx_runs.tracking import spool, tags
 from cogx_runs.tracking.heartbeat import Heartbeat
 from cogx_runs.tracking.liveness import HeldLock, is_alive, is_of_this_host, remove_leftovers, remove_temporary_folders
+from cogx_runs.tracking.lost import has_whole_latents, lost_for_good
 from cogx_runs.tracking.reader import RunReader
 from cogx_runs.tracking.run import Claimable, RunState, TrackedRun
 from cogx_runs.tracking.signs import Life, Signs
@@ -28,6 +29,8 @@ class Claim(NamedTuple):
     """Its open run; the id of the entry where the store did not answer."""
     cell_id: str
     """Its entry in the holder's spool."""
+    is_reopened: bool = False
+    """Whether the run was finished before, and has its files made anew."""
 
     @property
     def is_created(self) -> bool:
@@ -74,7 +77,8 @@ class Claims:
 
     def claim(self, experiment_id: str, spec: Claimable, about: Mapping[str, str]) -> Claim | None:
         """Creates the run of a cell, with these tags, and its entry in the spool; None where it is finished or another
-        process is at it.
+        process is at it. A finished run that has lost files is opened again where its latents are whole, else ended as
+        KILLED.
 
         Where the store does not answer, the entry alone is created: the run follows when that is delivered.
         """
@@ -92,11 +96,12 @@ class Claims:
             tags.PROMPT: spec.prompt[:TAG_LIMIT],
         }
         try:
-            run_id = self._create_run(experiment_id, spec, about, started_ms)
-            if run_id is None:
+            opened = self._open_run(experiment_id, spec, about, started_ms)
+            if opened is None:
                 return None
+            run_id, is_reopened = opened
         except StoreUnavailableError:
-            run_id = cell_id
+            run_id, is_reopened = cell_id, False
         spool.spooled_run(self.holder, cell_id).create(
             ClaimRecord(
                 uri=without_password(self._store.uri),
@@ -109,18 +114,30 @@ class Claims:
                 tags=about,
             )
         )
-        return Claim(run_id, cell_id)
+        return Claim(run_id, cell_id, is_reopened)
 
-    def _create_run(self, experiment_id: str, spec: Claimable, about: Mapping[str, str], started_ms: int) -> str | None:
+    def _open_run(
+        self, experiment_id: str, spec: Claimable, about: Mapping[str, str], started_ms: int
+    ) -> tuple[str, bool] | None:
+        """Opens a run of a cell. Returns its id, and whether it was finished before."""
         with self._store.lock:
-            for run in self._store.runs_of_cell(experiment_id, spec):
-                if run.state.is_finished:
-                    return None
-                if run.state is RunState.RUNNING:
-                    if self.life(run) is not Life.GONE:
-                        return None
-                    self._store.kill(run.run_id)
-            return self._store.create_run(experiment_id, spec.run_name, about, started_ms)
+            runs = list(self._store.runs_of_cell(experiment_id, spec))
+            lost = {run.run_id: lost_for_good(run) for run in runs if run.state.is_finished}
+            is_finished = not all(lost.values())
+            opened = [run for run in runs if run.state is RunState.RUNNING]
+            if is_finished or any(self.life(run) is not Life.GONE for run in opened):
+                return None
+            for run in opened:
+                self._store.kill(run.run_id)
+            damaged = [run for run in runs if run.run_id in lost]
+            owned = (*self._held.tags, *self._heartbeat.tags, tags.PROCESS_CELL)
+            for run in damaged:
+                if has_whole_latents(run):
+                    self._store.reopen(run, {key: about[key] for key in owned})
+                    return run.run_id, True
+            for run in damaged:
+                self._store.give_up(run.run_id, lost[run.run_id])
+            return self._store.create_run(experiment_id, spec.run_name, about, started_ms), False
 
     def life(self, run: TrackedRun) -> Life:
         """Judges whether the process that has claimed an open run still has it; with `take_over`, none of another host

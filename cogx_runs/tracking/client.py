@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from cogx_runs.errors import StoreError, StoreUnavailableError
 from cogx_runs.tracking.answers import NOBODY_BEHIND, health, is_unanswered, refusal, told
@@ -234,7 +234,9 @@ def _store_error(error: Exception, uri: str) -> StoreError | None:
         return None
     path = sqlite_path(uri)
     advice = "" if path is None else advice_on_damage(str(error), path)
-    message = f"tracking store {without_password(uri)}: {told(error)}{advice}"
+    cause = error.__cause__
+    said = cause.orig if isinstance(cause, DBAPIError) and cause.orig is not None else error  # without the statement
+    message = f"tracking store {without_password(uri)}: {told(said)}{advice}"
     is_away = (
         isinstance(error, ConnectionError | TimeoutError)
         or is_unanswered(error)

@@ -4,7 +4,6 @@ MLflow keeps absolute places and has no call that changes one, so that its rows 
 """
 
 import logging
-import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -17,7 +16,7 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 from cogx_runs.errors import CogxError, StoreError
 from cogx_runs.formatting import count
 from cogx_runs.tracking.run import RunState
-from cogx_runs.tracking.sqlite_file import advice_on_damage
+from cogx_runs.tracking.sqlite_file import advice_on_damage, is_writable
 from cogx_runs.tracking.tags import LATENTS
 
 _log = logging.getLogger(__name__)
@@ -59,23 +58,23 @@ def settle(path: Path) -> Locations:
 
     Returns those that stay wrong because the store can only be read. Raises StoreError for a damaged database.
     """
-    is_writable = all(os.access(place, os.W_OK) for place in (path, path.resolve().parent))
+    can_write = is_writable(path)
     try:
         with closing(_connect(path)) as database:
             found = find_moved(database, path)
-            if is_writable:
+            if can_write:
                 _write(database, found)
     except sqlite3.DatabaseError as error:
         raise StoreError(f"{path}: {error}{advice_on_damage(str(error), path)}") from error
     for note in found.notes:
         _tell(f"{path}: {note}")
-    return Locations() if is_writable else found
+    return Locations() if can_write else found
 
 
-def set_location(path: Path, experiment_id: str, place: Path) -> None:
-    """Writes the place of an experiment's artifacts."""
+def set_right(path: Path, right: Locations) -> None:
+    """Writes the right places of artifacts into a store."""
     with closing(_connect(path)) as database:
-        _write(database, Locations({experiment_id: location_of(place)}))
+        _write(database, right)
 
 
 def check_location(experiment: str, location: str, path: Path | None) -> None:

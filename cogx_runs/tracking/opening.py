@@ -1,6 +1,9 @@
 """Opens a store, by a function for each kind of address: a server's, a database's, a SQLite file's."""
 
 import hashlib
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,7 +15,8 @@ from cogx_runs.errors import CogxError, StoreUnavailableError
 from cogx_runs.system.disk import cache_directory
 from cogx_runs.tracking.answers import NOBODY_BEHIND, health
 from cogx_runs.tracking.client import MLFLOW, call_store, open_client
-from cogx_runs.tracking.locations import Locations, settle
+from cogx_runs.tracking.liveness import temporary_folder
+from cogx_runs.tracking.locations import Locations, set_right, settle
 from cogx_runs.tracking.sqlite_file import holds_store
 from cogx_runs.tracking.uri import is_server, sqlite_path, sqlite_uri, without_password
 
@@ -37,6 +41,22 @@ def open_store(uri: str, lock: FileLock) -> OpenedStore:
     if path is not None:
         return _open_sqlite(path, lock)
     return _open_server(uri) if is_server(uri) else _open_database(uri, lock)
+
+
+@contextmanager
+def served_uri(uri: str) -> Iterator[str]:
+    """Gives the address that a server of a store is to read from: the store's own, or that of a copy for as long as the
+    block runs, where the artifacts were moved with a store that can only be read."""
+    path = sqlite_path(uri)
+    wrong = Locations() if path is None else MLFLOW.call(partial(settle, path))
+    if path is None or not (wrong.runs or wrong.experiments):
+        yield uri
+        return
+    with temporary_folder() as folder:
+        copy = folder / path.name
+        shutil.copyfile(path, copy)
+        MLFLOW.call(partial(set_right, copy, wrong))
+        yield sqlite_uri(copy)
 
 
 def store_lock(uri: str) -> FileLock:

@@ -9,6 +9,7 @@ from typing import Any, Protocol, get_type_hints
 from cogx_runs.definitions.parameters import Parameters
 from cogx_runs.definitions.spec import OUTPUT_FIELDS, RunSpec
 from cogx_runs.tracking import tags
+from cogx_runs.tracking.digests import Digest, read_digests
 
 
 class RunState(StrEnum):
@@ -64,6 +65,8 @@ class TrackedRun:
     series: tuple[str, ...] = ()
     """Names of the metrics that have a value for each step or frame."""
     tags: Mapping[str, str] = field(default_factory=dict)
+    artifact_folder: str | None = None
+    """Folder of its artifacts; None where they are not on disks that this process sees."""
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -132,6 +135,11 @@ class TrackedRun:
     def definitions(self) -> dict[str, str]:
         """Definition by which each metric was measured: version, CLIP, reference."""
         return tags.texts_tag(self.tags, tags.DEFINITIONS)
+
+    @cached_property
+    def digests(self) -> dict[str, Digest]:
+        """Size and SHA-256 of each artifact; empty for a run of an earlier version."""
+        return read_digests(self.tags.get(tags.DIGESTS, "{}"))
 
     @property
     def degenerate(self) -> str | None:

@@ -1,5 +1,6 @@
 """The file of a SQLite store: whether it is one, looked at without MLflow, which would try a bad one for 90 s."""
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -40,6 +41,11 @@ def holds_store(path: Path) -> bool:
     if missing := sorted(_TABLES - tables):
         raise StoreError(f"{path}: lacks the tables {', '.join(missing)}{_advice(path)}")
     return True
+
+
+def is_writable(path: Path) -> bool:
+    """Checks whether a store can be written: its file, and the folder in which SQLite keeps its journal."""
+    return all(os.access(place, os.W_OK) for place in (path, path.resolve().parent))
 
 
 def advice_on_damage(message: str, path: Path) -> str:

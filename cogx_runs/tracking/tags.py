@@ -38,6 +38,13 @@ MODEL = "cogx.env.model"
 """`SOURCE@REVISION` of the model."""
 MODEL_WEIGHTS_SHA256 = "cogx.env.model_weights_sha256"
 
+DIGESTS = "cogx.artifacts"
+"""JSON: size in bytes and SHA-256 of each artifact; left out of tables."""
+DAMAGED = "cogx.damaged"
+"""JSON: the artifacts that `verify` found wrong, each with what is wrong with it."""
+LOST = "cogx.lost"
+"""The artifacts for whose loss a finished run was ended as KILLED, to be made anew."""
+
 NOISE_SHA256 = "cogx.noise_sha256"
 """SHA-256 of the initial noise."""
 TEXT = "cogx.text"

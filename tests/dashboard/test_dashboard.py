@@ -79,7 +79,7 @@ def test_a_server_that_cannot_start_is_one_clear_line(project: Path) -> None:
 def test_a_store_that_is_a_server_is_pointed_at_and_not_started_again() -> None:
     with serve(page("7"), uri="http://tracking.example:5000/") as server:
         assert server.process is None
-        assert server.address == f"http://tracking.example:5000{page('7')}"
+        assert server.address == f"http://tracking.example:5000/{page('7')}"
 
 
 def test_a_sweep_that_was_not_run_is_told_before_a_server_is_started(project: Path) -> None:

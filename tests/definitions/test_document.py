@@ -110,11 +110,11 @@ MERGES = "\n".join(
     ],
     ids=["lists", "a megabyte of lists", "mappings", "aliases", "merges", "values", "keys", "bytes"],
 )
-def test_what_would_grow_is_refused_within_seconds_of_a_busy_machine(tmp_path: Path, text: str, message: str) -> None:
-    begun = time.perf_counter()
+def test_what_would_grow_is_refused_within_a_second_or_two_of_work(tmp_path: Path, text: str, message: str) -> None:
+    begun = time.process_time()
 
     assert mistake_in(tmp_path, text).message == message
-    assert time.perf_counter() - begun < 2  # on an idle machine 0.4 s at most
+    assert time.process_time() - begun < 2  # on an idle machine 0.4 s at most
 
 
 @pytest.mark.parametrize("text", [BILLION, MERGES], ids=["aliases", "merges"])

@@ -7,24 +7,14 @@ import pytest
 from cogx_runs.definitions import shipped
 from cogx_runs.definitions.parameters import Parameters
 from cogx_runs.definitions.sweep import RandomDraw, Sweep, load_sweeps
-from cogx_runs.errors import InputError, Mistake
+from cogx_runs.errors import Mistake
+from tests.support.sweep_files import mistakes_in, write
 
 NO_SUCH_FILE = "no such sweep file; shipped: {names} (`cogx-runs init .` copies them here)"
 
 
-def write(path: Path, text: str) -> Path:
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
 def without_lines(sweeps: list[Sweep]) -> list[Sweep]:
     return [sweep.model_copy(update={"lines": {}}) for sweep in sweeps]
-
-
-def mistakes_in(*files: Path | str, **overrides: object) -> tuple[Mistake, ...]:
-    with pytest.raises(InputError) as caught:
-        load_sweeps(files, overrides)
-    return caught.value.mistakes
 
 
 def test_the_study_holds_the_five_shipped_sweeps_with_the_values_of_the_old_scripts() -> None:
@@ -218,46 +208,6 @@ def test_a_file_that_is_no_mapping_is_told_what_it_must_be(tmp_path: Path, text:
     assert mistakes_in(file) == (
         Mistake(str(file), "must be a mapping with at least `name` and `prompts`, or with `include`"),
     )
-
-
-def test_includes_are_read_in_order_from_beside_the_including_file(tmp_path: Path) -> None:
-    (tmp_path / "deep").mkdir()
-    write(tmp_path / "deep" / "a.yaml", "name: a\nprompts: all\n")
-    write(tmp_path / "deep" / "b.yaml", "name: b\nprompts: all\n")
-    write(tmp_path / "deep" / "both.yaml", "include: [b.yaml, a.yaml]\n")
-    study = write(tmp_path / "study.yaml", "description: Both.\ninclude: [deep/both.yaml]\n")
-
-    assert [sweep.name for sweep in load_sweeps([study])] == ["b", "a"]
-
-
-def test_an_include_cycle_is_told_and_not_followed(tmp_path: Path) -> None:
-    a, b = tmp_path / "a.yaml", tmp_path / "b.yaml"
-    write(a, "include: [b.yaml]\n")
-    write(b, "include: [a.yaml]\n")
-
-    assert mistakes_in(a) == (Mistake(f"{b}:include.0", "a.yaml includes itself"),)
-
-
-def test_one_file_may_be_included_from_two_places_only_once(tmp_path: Path) -> None:
-    a = write(tmp_path / "a.yaml", "name: a\nprompts: all\n")
-    study = write(tmp_path / "study.yaml", "include: [a.yaml, a.yaml]\n")
-
-    assert mistakes_in(study) == (Mistake(f"{a}:name", "'a' is the name of another sweep here too"),)
-
-
-def test_every_missing_include_is_told(tmp_path: Path) -> None:
-    study = write(tmp_path / "study.yaml", "include: [x.yaml, y.yaml]\n")
-
-    assert mistakes_in(study) == (
-        Mistake(f"{study}:include.0", f"no such file: {tmp_path / 'x.yaml'}"),
-        Mistake(f"{study}:include.1", f"no such file: {tmp_path / 'y.yaml'}"),
-    )
-
-
-def test_an_include_file_that_also_defines_a_sweep_is_refused(tmp_path: Path) -> None:
-    study = write(tmp_path / "study.yaml", "name: study\ninclude: [a.yaml]\n")
-
-    assert mistakes_in(study) == (Mistake(f"{study}:name", "unknown key; valid: description, include"),)
 
 
 def test_two_sweeps_of_one_name_are_refused(tmp_path: Path) -> None:

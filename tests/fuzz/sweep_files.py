@@ -137,6 +137,7 @@ FILES = st.one_of(
     replaced().map(lambda text: text.encode(errors="surrogatepass")),
     _arbitrary.map(lambda text: text.encode(errors="surrogatepass")),
     valid().map(str.encode),
-    st.one_of(st.binary(max_size=40), st.sampled_from(BOMBS).map(str.encode)),
+    st.binary(max_size=40),
+    st.sampled_from((*BOMBS, *NASTY)).map(lambda text: text.encode(errors="surrogatepass")),
 )
 """The bytes of a sweep file."""

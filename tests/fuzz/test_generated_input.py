@@ -33,10 +33,10 @@ def test_no_generated_command_line_is_more_than_a_clear_error(project: Path) -> 
 
 @pytest.mark.slow
 def test_none_of_50_000_sweep_files_is_a_traceback_slow_or_large(tmp_path: Path, project: Path) -> None:
-    explored = alone(explore_files, 50_000, tmp_path)
+    explored = [alone(explore_files, 5_000, tmp_path, number) for number in range(10)]
 
-    assert sum(explored.codes.values()) >= 50_000
-    assert explored.peak_mb < MOST_MB, explored
+    assert sum(sum(one.codes.values()) for one in explored) >= 50_000
+    assert max(one.peak_mb for one in explored) < MOST_MB, explored
 
 
 @pytest.mark.slow
@@ -44,3 +44,4 @@ def test_none_of_5_000_command_lines_is_a_traceback_or_slow(project: Path) -> No
     explored = alone(explore_command_lines, 5_000, 500)
 
     assert sum(explored.codes.values()) >= 5_000
+    assert explored.peak_mb - explored.imported_mb < MOST_MB, explored  # MLflow and torch take a gigabyte by themselves

@@ -4,9 +4,10 @@ import os
 import time
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 
 from cogx_runs.definitions.prompts import Prompt, PromptLibrary
 from cogx_runs.errors import CogxError
@@ -19,9 +20,9 @@ from tests.support.advice import make_sweep
 from tests.support.damage import Damage, damaged, damages
 
 MOST_S = 2.0
-_ANY = {
+_ANY: dict[str, Any] = {
     "deadline": None, "database": None, "derandomize": True, "print_blob": False,
-    "suppress_health_check": list(HealthCheck),
+    "suppress_health_check": list(HealthCheck), "phases": [Phase.generate],
 }  # fmt: skip
 
 

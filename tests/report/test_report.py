@@ -163,15 +163,22 @@ def test_mlflow_keeps_one_page_an_experiment_with_stills_where_the_videos_are_fi
     assert "<video" not in kept
 
 
-def test_a_video_that_is_gone_from_the_store_is_said_and_stops_nothing(store: RunStore, tmp_path: Path) -> None:
-    runs = make_axis(store, "guidance_scale", [1.0, 6.0])
+def test_a_video_that_is_gone_or_damaged_is_said_and_stops_nothing(store: RunStore, tmp_path: Path) -> None:
+    runs = make_axis(store, "guidance_scale", [1.0, 6.0, 9.0])
     folder = Path(MlflowClient(tracking_uri()).get_run(runs[0]).info.artifact_uri)
     (folder / "video.mp4").unlink()
+    damaged = Path(MlflowClient(tracking_uri()).get_run(runs[1]).info.artifact_uri, "video.mp4")
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
 
     written = write_report(["exp"], tmp_path / "out", log=False)
 
+    page = written.page.read_text(encoding="utf-8")
     assert written.videos == 1
-    assert "its video is missing from the store" in written.page.read_text(encoding="utf-8")
+    assert "its video is missing from the store" in page
+    assert "its video is damaged" in page
+    assert written.missing == (
+        "guidance=1 panda: its video is missing from the store", "guidance=6 panda: its video is damaged",
+    )  # fmt: skip
 
 
 def test_an_axis_of_words_and_what_the_sweep_is_for_are_shown(store: RunStore, tmp_path: Path) -> None:

@@ -58,11 +58,18 @@ def _value(draw: st.DrawFn) -> Damage:
     picks = draw(st.lists(st.integers(0, 10**6), min_size=1, max_size=4))
 
     def damage(folder: Path) -> None:
-        content = json.loads((folder / name).read_bytes())
+        content = json.loads(_file(folder, name).read_bytes())
         _change(content, picks, value, remove)
         (folder / name).write_text(_written(content), encoding="utf-8", errors="surrogatepass")
 
     return damage
+
+
+def _file(folder: Path, name: str) -> Path:
+    """A file that is still one."""
+    if not (folder / name).is_file():
+        raise FileNotFoundError(name)
+    return folder / name
 
 
 def _change(content: Any, picks: list[int], value: Any, remove: bool) -> None:
@@ -88,14 +95,18 @@ def _written(content: Any) -> str:
 def _raw(draw: st.DrawFn) -> Damage:
     """A file holds something else."""
     name, content = draw(st.sampled_from((*CONFIGS, *WEIGHTS, OTHERS[0]))), draw(RAW)
-    return lambda folder: (folder / name).write_bytes(content) and None
+
+    def damage(folder: Path) -> None:
+        _file(folder, name).write_bytes(content)
+
+    return damage
 
 
 @st.composite
 def _cut(draw: st.DrawFn) -> Damage:
     """A file ends too early."""
     name, share = draw(st.sampled_from((*CONFIGS, *WEIGHTS, OTHERS[0]))), draw(st.floats(0, 0.999))
-    return lambda folder: os.truncate(folder / name, int((folder / name).stat().st_size * share))
+    return lambda folder: os.truncate(_file(folder, name), int((folder / name).stat().st_size * share))
 
 
 @st.composite
@@ -105,7 +116,7 @@ def _flip(draw: st.DrawFn) -> Damage:
     at, content = draw(st.floats(0, 0.999)), draw(st.binary(min_size=1, max_size=8))
 
     def damage(folder: Path) -> None:
-        with (folder / name).open("r+b") as file:
+        with _file(folder, name).open("r+b") as file:
             file.seek(int((folder / name).stat().st_size * at * at))
             file.write(content)
 
@@ -119,7 +130,7 @@ def _header(draw: st.DrawFn) -> Damage:
     picks = draw(st.lists(st.integers(0, 10**6), min_size=0, max_size=3))
 
     def damage(folder: Path) -> None:
-        content = (folder / name).read_bytes()
+        content = _file(folder, name).read_bytes()
         length = int.from_bytes(content[:8], "little")
         header = json.loads(content[8 : 8 + length]) if picks else value
         if picks:
@@ -148,7 +159,7 @@ def _special(draw: st.DrawFn) -> Damage:
         elif kind == "file":
             path.write_bytes(b"{}")
         else:
-            path.symlink_to({"loop": path, "dangling": path / "nowhere", "device": "/dev/zero"}[kind])
+            path.symlink_to({"loop": path, "dangling": path / "nowhere", "device": Path("/dev/zero")}[kind])
 
     return damage
 

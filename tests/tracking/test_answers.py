@@ -1,13 +1,16 @@
 """What a server answers that takes nothing, each in one line."""
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
 from cogx_runs.errors import StoreError, StoreUnavailableError
 from cogx_runs.tracking.reader import RunReader
+from tests.support.certificates import self_signed
 from tests.support.login_server import proxy, with_login
 
 Answering = Callable[..., str]
@@ -18,7 +21,7 @@ def answering() -> Iterator[Answering]:
     """Start a server that answers its health and everything else so; returns its address."""
     servers: list[ThreadingHTTPServer] = []
 
-    def start(health: int, status: int, body: str = "") -> str:
+    def start(health: int, status: int, body: str = "", certificate: Path | None = None) -> str:
         class Answer(BaseHTTPRequestHandler):
             def _answer(self) -> None:
                 self.send_response(health if self.path == "/health" else status)
@@ -32,8 +35,12 @@ def answering() -> Iterator[Answering]:
                 pass
 
         servers.append(ThreadingHTTPServer(("127.0.0.1", 0), Answer))
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            servers[-1].socket = context.wrap_socket(servers[-1].socket, server_side=True)
         threading.Thread(target=servers[-1].serve_forever, args=(0.01,)).start()
-        return f"http://127.0.0.1:{servers[-1].server_port}"
+        return f"{'http' if certificate is None else 'https'}://127.0.0.1:{servers[-1].server_port}"
 
     yield start
     for server in servers:
@@ -66,10 +73,20 @@ def test_what_a_server_refuses_is_one_line_without_the_password(
     assert "\n" not in str(raised.value)
 
 
-def test_the_certificates_of_the_variables_are_used(answering: Answering, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", "/no/such.pem")
-    with pytest.raises(StoreError, match=r"/no/such\.pem"):
-        RunReader(answering(200, 200, "{}").replace("http:", "https:"))
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS")  # as asked for
+@pytest.mark.parametrize("variable", ["MLFLOW_TRACKING_SERVER_CERT_PATH", "MLFLOW_TRACKING_INSECURE_TLS"])
+def test_a_server_with_a_certificate_of_its_own_is_used_where_that_is_trusted(
+    answering: Answering, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    certificate = self_signed(tmp_path / "own.pem")
+    url = answering(200, 200, "{}", certificate)
+    message = f"^tracking store {url}: its certificate is not trusted .*MLFLOW_TRACKING_SERVER_CERT_PATH$"
+    with pytest.raises(StoreError, match=message):
+        RunReader(url)
+
+    monkeypatch.setenv(variable, "true" if variable.endswith("TLS") else str(certificate))
+
+    assert RunReader(url).experiment_names() == []
 
 
 def test_a_proxy_whose_server_is_away_is_no_server() -> None:

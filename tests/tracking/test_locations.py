@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from cogx_runs.errors import CogxError
+from cogx_runs.errors import CogxError, StoreError
 from cogx_runs.tracking import locations
+from cogx_runs.tracking.opening import served_uri
 from cogx_runs.tracking.reader import RunReader
 from cogx_runs.tracking.store import RunStore
+from cogx_runs.tracking.uri import sqlite_path
 from tests.support.claims import claim
 from tests.support.tracked import SPEC, SWEEP, finish
 
@@ -102,6 +104,13 @@ def test_a_store_that_can_only_be_read_finds_its_artifacts_and_stays_as_it_is(
         store = RunReader()
         assert store.download(run_ids[0], "video.mp4", tmp_path / "read").read_bytes() == b"video"
 
+    with pytest.raises(StoreError, match=r"mlflow\.db: cannot be written; work in another folder"):
+        RunStore().keep_report("1", tmp_path / "report.html")
+    with served_uri(RunReader().uri) as uri:
+        served = sqlite_path(uri)
+        assert served is not None
+        assert all(place.startswith(str(new / "mlruns")) for place in places(served))
+    assert not served.exists()
     assert len(caplog.messages) == 1
     assert snapshot(new) == before
 

@@ -153,13 +153,12 @@ def test_of_several_finished_runs_the_generated_one_is_found_not_the_reused(stor
 def test_latents_are_found_once_they_are_whole_however_their_run_ends(store: RunStore, tmp_path: Path) -> None:
     made = claim(store, store.open_experiment(SWEEP), SPEC)
     (tmp_path / "latents.safetensors").write_bytes(b"latents")
-    assert store.find_latents(SPEC.signature) is None
+    assert store.find_latents(SPEC.signature) == []
 
     store.keep_latents(made, tmp_path / "latents.safetensors", {"denoise_s": 2.0}, {"cogx.noise_sha256": "ab"})
     store.kill(made)
 
-    found = store.find_latents(SPEC.signature)
-    assert found is not None
+    (found,) = store.find_latents(SPEC.signature)
     assert (found.run_id, found.state, found.metrics) == (made, "KILLED", {"denoise_s": 2.0})
     assert store.download(made, "latents.safetensors", tmp_path / "copy").read_bytes() == b"latents"
 
