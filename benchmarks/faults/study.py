@@ -17,6 +17,7 @@ from cogx_runs.errors import CogxError
 from cogx_runs.tracking.artifacts import LATENTS, VIDEO
 from cogx_runs.tracking.reader import RunReader
 from cogx_runs.tracking.run import RunState
+from cogx_runs.tracking.uri import sqlite_uri
 from cogx_runs.video import examine_video
 
 ROOT = Path(__file__).parents[2]
@@ -152,7 +153,7 @@ class Study:
     @property
     def uri(self) -> str:
         """The address of its tracking store."""
-        return self._uri or f"sqlite:///{self.project}/mlflow.db"
+        return self._uri or sqlite_uri(self.project / "mlflow.db")
 
     @property
     def environment(self) -> dict[str, str]:
