@@ -6,11 +6,13 @@ import re
 import shutil
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 from benchmarks.faults.bench import Bench
 from benchmarks.faults.rows import Row, all_rows, table
-from benchmarks.faults.study import ROOT
+from benchmarks.faults.study import ROOT, Tally
+from cogx_runs.errors import first_line
 
 DOCUMENT = ROOT / "docs" / "reliability.md"
 _ROW = re.compile(r"^\| .*`make faults ONLY=([\w-]+)` \|$", re.MULTILINE)
@@ -27,6 +29,15 @@ def written_into(document: str, rows: dict[str, str]) -> str:
 def chosen(only: list[str]) -> list[Row]:
     """Selects the rows whose names are given, or begin as given; all for none."""
     return [row for row in all_rows() if not only or any(row.name.startswith(name) for name in only)]
+
+
+def _injected(row: Row, bench: Bench) -> Tally:
+    """Injects a fault; where the bench itself fails, the row says so and the next one begins."""
+    try:
+        return row.inject(bench)
+    except Exception as error:
+        traceback.print_exc()
+        return Tally(notes=[f"the bench failed: {first_line(error)}"])
 
 
 def main() -> None:
@@ -47,7 +58,7 @@ def main() -> None:
     wrong = 0
     for row in rows:
         began = time.monotonic()
-        tally = row.inject(bench)
+        tally = _injected(row, bench)
         line = row.written(tally)
         print(line, flush=True)
         bench.tell(f"{row.name}: {time.monotonic() - began:.0f} s; {'right' if tally.is_right else 'NOT RIGHT'}")

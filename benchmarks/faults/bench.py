@@ -30,7 +30,7 @@ class Bench:
             if cells not in self._references:
                 self._references[cells] = Reference(self.study(f"reference-{cells}", cells))
                 self._references[cells].make()
-            if options:
+            if options and not self._references[cells].knows(fps):
                 self._references[cells].make(*options, fps=fps)
             return self._references[cells]
 

@@ -17,6 +17,7 @@ from cogx_runs.errors import CogxError
 from cogx_runs.tracking.artifacts import LATENTS, VIDEO
 from cogx_runs.tracking.reader import RunReader
 from cogx_runs.tracking.run import RunState
+from cogx_runs.tracking.uri import sqlite_uri
 from cogx_runs.video import examine_video
 
 ROOT = Path(__file__).parents[2]
@@ -152,7 +153,7 @@ class Study:
     @property
     def uri(self) -> str:
         """The address of its tracking store."""
-        return self._uri or f"sqlite:///{self.project}/mlflow.db"
+        return self._uri or sqlite_uri(self.project / "mlflow.db")
 
     @property
     def environment(self) -> dict[str, str]:
@@ -264,11 +265,15 @@ class Reference:
         for run in store.runs([SWEEP], finished_only=True):
             if run.config["fps"] == fps:
                 files = self._study.folder / "files" / run.run_id
-                files.mkdir(parents=True)
+                files.mkdir(parents=True, exist_ok=True)
                 with suppress(CogxError):
                     store.download(run.run_id, LATENTS, files)
                 store.download(run.run_id, VIDEO, files)
                 self._files[run.signature, fps] = _digests(files)
+
+    def knows(self, fps: int) -> bool:
+        """Tells whether it has the cells of this frame rate."""
+        return any(known == fps for _, known in self._files)
 
     def is_same(self, signature: str, fps: int, files: Path) -> bool:
         """Tells whether a cell's files are byte for byte the same, latents where it has its own."""
