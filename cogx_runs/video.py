@@ -3,7 +3,6 @@
 import math
 import re
 import subprocess
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -16,7 +15,6 @@ import numpy.typing as npt
 from PIL import Image
 
 from cogx_runs.errors import CogxError, first_line
-from cogx_runs.system.disk import DISK_FULL, is_disk_full
 
 Frames: TypeAlias = npt.NDArray[np.uint8]
 """T x H x W x C, 8 bits a channel, RGB."""
@@ -55,7 +53,8 @@ def write_mp4(frames: Frames, path: Path, fps: int, quality: float = 5.0) -> Non
 
 @cache
 def check_encoder() -> None:
-    """Writes a small video and reads it back, once a process. Raises CogxError where ffmpeg is missing or fails.
+    """Encodes a small video and decodes it again, once a process and without a file. Raises CogxError where ffmpeg is
+    missing or fails.
 
     It is started by a thread of its own: an interrupt could fall into a fork of the main one.
     """
@@ -64,18 +63,25 @@ def check_encoder() -> None:
 
 
 def _probe_encoder() -> None:
-    frames: Frames = np.zeros((2, 16, 16, 3), dtype=np.uint8)
-    with tempfile.TemporaryDirectory(prefix="cogx-runs-") as folder:
-        path = Path(folder) / "probe.mp4"
-        try:
-            write_mp4(frames, path, fps=8)
-            came_back = read_mp4(path).shape
-        except (OSError, RuntimeError, CogxError) as error:
-            if is_disk_full(error):
-                raise CogxError(DISK_FULL) from error
-            raise CogxError(f"{NO_ENCODER} ({first_line(error)}); {OTHER_ENCODER}") from error
-    if came_back != frames.shape:
+    raw = ["-f", "rawvideo", "-pix_fmt", "rgb24"]
+    h264 = ["-vcodec", "libx264", "-pix_fmt", "yuv420p", "-f", "mp4", "-movflags", "frag_keyframe+empty_moov"]
+    frames = bytes(2 * 16 * 16 * 3)
+    try:
+        encoded = _piped(frames, *raw, "-s", "16x16", "-r", "8", "-i", "pipe:0", *h264)
+        decoded = _piped(encoded, "-i", "pipe:0", *raw)
+    except (OSError, RuntimeError) as error:
+        raise CogxError(f"{NO_ENCODER} ({first_line(error)}); {OTHER_ENCODER}") from error
+    if len(decoded) != len(frames):
         raise CogxError(f"{NO_ENCODER} (a video came back otherwise); {OTHER_ENCODER}")
+
+
+def _piped(given: bytes, *arguments: str) -> bytes:
+    """What ffmpeg makes of these bytes. Raises OSError where it cannot be started, RuntimeError where it fails."""
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", *arguments, "pipe:1"]
+    ended = subprocess.run(command, input=given, capture_output=True)
+    if ended.returncode != 0:
+        raise RuntimeError(ended.stderr.decode(errors="replace").strip() or f"exit code {ended.returncode}")
+    return ended.stdout
 
 
 def read_mp4(path: Path) -> Frames:
