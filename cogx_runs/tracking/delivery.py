@@ -28,6 +28,15 @@ class Delivered:
     """FINISHED or FAILED, KILLED where only its latents were whole; of a cell that has another run, that one's."""
     is_new: bool = True
     """Whether its cell had no run of another process meanwhile; one that had is not written a second time."""
+    refused: str | None = None
+    """Why the store does not take it; it stays in the spool then."""
+
+    @property
+    def told(self) -> str:
+        """What became of it, in one sentence."""
+        if self.refused is not None:
+            return f"{self.name}, which an earlier process left in the spool, is not delivered: {self.refused}"
+        return f"delivered {self.name}, which an earlier process left in the spool"
 
 
 class Delivery:
@@ -93,7 +102,7 @@ class Delivery:
             taken = self._taken_over(claim)
             if taken is not None:
                 if not taken.state.is_finished:
-                    self._latents(run)
+                    self._give_latents(run, claim)
                 run.remove()
                 return Delivered(claim.name, taken.run_id, taken.state, is_new=False)
         run_id = self._created(run, claim)
@@ -101,6 +110,12 @@ class Delivery:
         state = self._end(run, run_id)
         run.remove()
         return Delivered(claim.name, run_id, state)
+
+    def _give_latents(self, run: SpooledRun, claim: ClaimRecord) -> None:
+        """Writes the latents of a run that is not to be ended itself."""
+        if run.latents is not None:
+            self._latents(run)
+            self._store.kill(self._created(run, run.claim or claim))
 
     def _taken_over(self, claim: ClaimRecord) -> TrackedRun | None:
         """The run that has an entry's cell in the place of its own: finished, also by this entry's delivery half way,
@@ -131,6 +146,7 @@ class Delivery:
             return claim.run_id
         run_id = self._store.run_of_entry(claim.experiment_id, run.cell_id)
         if run_id is None:
+            self._store.require_experiment(claim.experiment_id, claim.tags[tags.SWEEP])
             about = {**claim.tags, tags.PROCESS_CELL: run.cell_id}
             run_id = self._store.create_run(claim.experiment_id, claim.name, about, claim.started_ms)
         run.created_as(run_id)
@@ -166,11 +182,23 @@ def _deliver_as(holder: str, store: RunStore) -> Iterator[Delivered]:
     try:
         for run in spool.left_behind():
             taken = run.taken_by(holder) if _is_for(run, store) else None
-            delivered = None if taken is None else delivery.deliver(taken)
-            if delivered is not None and delivered.is_new:
+            delivered = None if taken is None else _delivered(delivery, taken)
+            if delivered is not None and (delivered.is_new or delivered.refused is not None):
                 yield delivered
     finally:
         spool.remove_holder(holder)
+
+
+def _delivered(delivery: Delivery, run: SpooledRun) -> Delivered | None:
+    """Delivers an entry; one that the store refuses holds up no other."""
+    try:
+        return delivery.deliver(run)
+    except StoreUnavailableError:
+        raise
+    except StoreError as error:
+        name = run.cell_id if run.claim is None else run.claim.name
+        why = f"{error}; it stays in {run.folder}, which can be removed to give it up"
+        return Delivered(name, "", RunState.KILLED, is_new=False, refused=why)
 
 
 @contextmanager

@@ -126,6 +126,14 @@ class SpooledRun:
         return _read(EndedRecord, self.folder / _ENDED)
 
     @property
+    def is_readable(self) -> bool:
+        """Whether its records, as far as they are there, can be read."""
+        try:
+            return (self.claim, self.latents, self.ended) is not None
+        except (OSError, ValueError):
+            return False
+
+    @property
     def is_dear(self) -> bool:
         """Whether it holds something whole that the store does not have."""
         return self.claim is not None and (self.latents is not None or self.ended is not None)
@@ -166,8 +174,9 @@ def spooled_run(holder: str, cell_id: str) -> SpooledRun:
 
 
 def entries(holder: str) -> list[SpooledRun]:
-    """Lists the entries of one holder, in the order of their beginning."""
-    return sorted((SpooledRun(folder) for folder in _folders(holder_folder(holder))), key=_began)
+    """Lists the entries of one holder, in the order of their beginning; one that cannot be read is left alone."""
+    found = (SpooledRun(folder) for folder in _folders(holder_folder(holder)))
+    return sorted((run for run in found if run.is_readable), key=_began)
 
 
 def left_behind() -> list[SpooledRun]:
@@ -218,5 +227,5 @@ def _folders(folder: Path) -> list[Path]:
 def _read(kind: type[_R], file: Path) -> _R | None:
     try:
         return kind.model_validate_json(file.read_bytes())
-    except (FileNotFoundError, ValueError):
+    except FileNotFoundError:
         return None
