@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo study screenshots bench format check test test-slow docs build clean
+.PHONY: help setup demo study screenshots bench faults format check test test-slow docs build clean
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -28,6 +28,9 @@ screenshots: setup ## The pictures of the README, of the study's sweeps of one p
 
 bench: setup ## The old loop against cogx-runs, both with the toy model on a CPU
 	$(BIN)/python -m benchmarks.bench --model toy --device cpu --sweeps sweeps/guidance.yaml sweeps/steps.yaml
+
+faults: setup ## Inject each fault for real, and write docs/reliability.md; one row: make faults ONLY=kills
+	$(BIN)/python -m benchmarks.faults --write $(addprefix --only ,$(ONLY))
 
 format: setup ## Lay out the code and mend what ruff can mend
 	$(BIN)/ruff check --fix .

@@ -95,6 +95,21 @@ def save_random_model(folder: Path, size: str, prompts: Path, seed: int = 0) -> 
     CogVideoXPipeline(tokenizer, text_encoder, vae, transformer, scheduler).save_pretrained(folder)
 
 
+def save_random_clip(folder: Path) -> None:
+    """Write a tiny CLIP of open_clip's to `folder`, for scores that mean nothing."""
+    import open_clip
+    from safetensors.torch import save_file
+
+    vision = {"image_size": 32, "layers": 2, "width": 64, "head_width": 32, "patch_size": 8}
+    text = {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2}
+    config = {"embed_dim": 32, "vision_cfg": vision, "text_cfg": text}
+    torch.manual_seed(0)
+    model = open_clip.CLIP(**config)
+    folder.mkdir()
+    (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config, "preprocess_cfg": {}}))
+    save_file(model.state_dict(), folder / "open_clip_model.safetensors")
+
+
 def _train_tokenizer(folder: Path, prompts: Path) -> T5Tokenizer:
     """A T5 tokenizer whose unigram vocabulary is learned from the prompts by sentencepiece."""
     texts = [path.read_text(encoding="utf-8") for path in sorted(prompts.glob("*.txt"))]

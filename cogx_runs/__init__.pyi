@@ -6,20 +6,24 @@ from .analysis.promotion.chosen import without_chosen
 from .analysis.seeds import seed_spreads
 from .analysis.timing import fit_time
 from .api import best_trials, deliver, generate, open_dashboard, plan_sweeps, run_sweeps
+from .cleanup.collect import collect_garbage
 from .definitions.shipped import init
 from .doctor import examine
 from .errors import CogxError, InputError
 from .export import export_runs
+from .importing.imports import import_videos
 from .report.folder import write_report
 from .rescore.rescoring import rescore_runs
 from .search.promotion.finals import promote
 from .search.threshold import find_threshold
+from .verify import verify_runs
 
 __all__ = [
     "CogxError",
     "InputError",
     "Margin",
     "best_trials",
+    "collect_garbage",
     "deliver",
     "effects",
     "effects_frame",
@@ -28,6 +32,7 @@ __all__ = [
     "find_threshold",
     "fit_time",
     "generate",
+    "import_videos",
     "init",
     "interactions",
     "load_runs",
@@ -39,6 +44,7 @@ __all__ = [
     "rescore_runs",
     "run_sweeps",
     "seed_spreads",
+    "verify_runs",
     "without_chosen",
     "write_report",
 ]

@@ -1,6 +1,5 @@
 """What a notebook calls: plan, sweep and generate, from files to records."""
 
-import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from cogx_runs.definitions.prompts import Prompt, PromptLibrary
 from cogx_runs.definitions.sweep import Sweep, load_sweeps, parameters_of
-from cogx_runs.errors import CogxError, did_you_mean
+from cogx_runs.errors import CogxError, DamagedArtifactError, did_you_mean
 from cogx_runs.execution.local import entered
 from cogx_runs.execution.outcomes import Outcome, OutcomeStatus
+from cogx_runs.formatting import shortened
 from cogx_runs.planning.plan import Conditions, Plan
 from cogx_runs.planning.planner import Planner
 from cogx_runs.progress import Progress, SilentProgress
@@ -41,6 +41,7 @@ def plan_sweeps(
     tracking_uri: str | None = None,
     retry_failed: bool = False,
     max_vram: float | None = None,
+    take_over: bool = False,
 ) -> Plan:
     """Plans one or more sweep files, or sweeps made in Python. Loads no model and creates no tracking store.
 
@@ -49,7 +50,7 @@ def plan_sweeps(
     files at once; what the model's rules say against a plan that can be read is in its `advice`. Of a search the plan
     holds the cells up to the next trial.
     """
-    conditions = Conditions(PromptLibrary.find(prompts), device, retry_failed, max_vram)
+    conditions = Conditions(PromptLibrary.find(prompts), device, retry_failed, max_vram, take_over)
     sweeps = load_sweeps([file for file in files if not isinstance(file, Sweep)], overrides)
     sweeps += [sweep for sweep in files if isinstance(sweep, Sweep)]
     planner = Planner(conditions, tracking_uri, use_store)
@@ -58,7 +59,7 @@ def plan_sweeps(
     for sweep in sweeps:
         if sweep.optuna is not None:
             plan = add_search(plan, Search(sweep, planner), history, retry_failed)
-    return planner.with_rescoring(replace(plan, sweeps=tuple(sweeps)), history)
+    return planner.with_store_advice(replace(plan, sweeps=tuple(sweeps)), history)
 
 
 def run_sweeps(
@@ -70,6 +71,7 @@ def run_sweeps(
     tracking_uri: str | None = None,
     retry_failed: bool = False,
     max_vram: float | None = None,
+    take_over: bool = False,
     fail_fast: bool = False,
     progress: Progress | None = None,
     executor: "Executor | None" = None,
@@ -87,6 +89,7 @@ def run_sweeps(
         tracking_uri=tracking_uri,
         retry_failed=retry_failed,
         max_vram=max_vram,
+        take_over=take_over,
     )
     return execute(plan, tracking_uri=tracking_uri, fail_fast=fail_fast, progress=progress, executor=executor)
 
@@ -166,6 +169,7 @@ def plan_one(
     device: str = "auto",
     tracking_uri: str | None = None,
     max_vram: float | None = None,
+    take_over: bool = False,
 ) -> Plan:
     """Plans a single video in the experiment `generate`. `prompt` is a prompt's name or its text, a single word only
     with `as_text`."""
@@ -174,10 +178,10 @@ def plan_one(
     if prompt in library.names and not as_text:
         chosen = library.read(prompt)
     elif " " in text or (text and as_text):
-        chosen = Prompt(re.sub(r"\W+", "_", text.lower())[:40].strip("_"), text, "(command line)")
+        chosen = Prompt.of_text(text)
     else:
         raise CogxError(
-            f"no prompt {prompt!r} in {library.directory}; {did_you_mean(prompt, library.names)} "
+            f"no prompt {shortened(prompt)} in {library.directory}; {did_you_mean(prompt, library.names)} "
             "(a text of one word needs --as-text)"
         )
     one = Sweep(
@@ -189,7 +193,7 @@ def plan_one(
         axes={},
         vary="one_at_a_time",
     )
-    conditions = Conditions(PromptLibrary(library.directory, given=chosen), device, True, max_vram)
+    conditions = Conditions(library.with_given(chosen), device, True, max_vram, take_over)
     return Planner(conditions, tracking_uri).plan([one])
 
 
@@ -217,7 +221,8 @@ def deliver(*, tracking_uri: str | None = None) -> "list[Delivered]":
 
 
 def video_of(outcome: Outcome, target: str | Path, *, tracking_uri: str | None = None) -> Path:
-    """Copies the video of a finished cell to `target`. Raises CogxError where it cannot be written."""
+    """Copies the video of a finished cell to `target`. Raises CogxError where it cannot be written,
+    DamagedArtifactError where the video is not what was logged."""
     from cogx_runs.tracking.artifacts import VIDEO
     from cogx_runs.tracking.reader import RunReader
 
@@ -226,7 +231,11 @@ def video_of(outcome: Outcome, target: str | Path, *, tracking_uri: str | None =
     if run is None:
         raise CogxError(f"{outcome.spec.run_name}: has no finished run")
     with temporary_folder() as folder:
-        video = store.download(run.run_id, VIDEO, folder)
+        try:
+            video = store.download(run.run_id, VIDEO, folder)
+        except DamagedArtifactError as error:
+            again = f"`cogx-runs verify {run.experiment}` marks it, and the same command makes it again"
+            raise DamagedArtifactError(f"{error}; {again}") from error
         try:
             return Path(shutil.copy(video, target))
         except OSError as error:

@@ -10,7 +10,8 @@ from typing import Literal
 import psutil
 
 from cogx_runs.definitions.spec import Workload
-from cogx_runs.errors import CogxError
+from cogx_runs.definitions.sweep import parameters_of
+from cogx_runs.errors import CogxError, first_line
 from cogx_runs.generation.embedding_cache import EmbeddingCache
 from cogx_runs.models import hub
 from cogx_runs.models.cards import NAMES, OPENAI_CLIP, resolve_model
@@ -35,7 +36,11 @@ class Check:
 
 
 def examine(model: str | None = None, clip_model: str | None = None) -> list[Check]:
-    """Looks at packages, GPU, memory, disk, and the weights of `model` (None: of all with a name) and of the CLIP."""
+    """Looks at packages, GPU, memory, disk, and the weights of `model` (None: of all with a name) and of the CLIP.
+
+    Raises InputError for a model or CLIP that can be none.
+    """
+    parameters_of({name: text for name, text in (("model", model), ("clip_model", clip_model)) if text})
     checks = [*_packages(), _gpu(), _torch(), _memory(), _disk(), _embeddings(), _ffmpeg()]
     for name in [model] if model else NAMES:
         checks += [_model(name), *_placement(name)]
@@ -75,7 +80,7 @@ def _torch() -> Check:
     try:
         import torch
     except (ImportError, OSError) as error:
-        return Check("torch and the GPU", "missing", str(error).splitlines()[0], "install torch again")
+        return Check("torch and the GPU", "missing", first_line(error), "install torch again")
     if gpu() is not None and not torch.cuda.is_available():
         return Check("torch and the GPU", "missing", "torch cannot use the GPU", "install torch for your CUDA driver")
     return Check("torch and the GPU", "ok", "cuda" if torch.cuda.is_available() else "cpu")
@@ -109,10 +114,13 @@ def _embeddings() -> Check:
 def _ffmpeg() -> Check:
     import imageio_ffmpeg
 
+    from cogx_runs.video import OTHER_ENCODER, check_encoder
+
     try:
+        check_encoder()
         return Check("ffmpeg", "ok", str(imageio_ffmpeg.get_ffmpeg_version()))
-    except (RuntimeError, OSError) as error:
-        return Check("ffmpeg", "missing", str(error).splitlines()[0], "pip install --force-reinstall imageio-ffmpeg")
+    except CogxError as error:
+        return Check("ffmpeg", "missing", str(error).removesuffix(f"; {OTHER_ENCODER}"), OTHER_ENCODER)
 
 
 def _model(name: str) -> Check:

@@ -1,9 +1,48 @@
 """Formats of values, numbers, counts, signs, GiB and seconds, the same in all output."""
 
 import math
+import re
+from reprlib import Repr
 from typing import Any
 
 MINUS = "−"
+LONGEST_VALUE = 300
+"""Characters of a value of the user's that a message shows."""
+_UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]"
+)
+"""Characters that act on a terminal or hide in it: controls but tab and line feed, those that turn the direction of
+writing, and halves of a character."""
+
+
+def printable(text: str) -> str:
+    """Writes what a terminal would obey, not show, as JSON escapes it: `\\u001b` for the escape character."""
+    return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+class _Shortened(Repr):
+    """Writes a value in the space that a message has for it."""
+
+    def repr_int(self, x: int, level: int) -> str:  # noqa: ARG002 (the signature is Repr's)
+        # Python refuses to write a very large number out, so that its digits are counted otherwise.
+        digits = math.floor(x.bit_length() * math.log10(2)) + 1
+        return str(x) if digits < self.maxlong else f"a number of {digits:,} digits"
+
+
+_SHORTENED = _Shortened()
+_SHORTENED.maxstring = _SHORTENED.maxother = 100
+_SHORTENED.maxlong = 40
+_SHORTENED.maxlevel = 3
+
+
+def shortened(value: Any) -> str:
+    """Writes a value of the user's as a message shows it: as Python does, in at most LONGEST_VALUE characters."""
+    return cut(_SHORTENED.repr(value))
+
+
+def cut(text: str) -> str:
+    """Cuts a text of the user's to the LONGEST_VALUE characters that a message has room for."""
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}..."
 
 
 def write_value(value: Any) -> str:

@@ -1,6 +1,12 @@
 """Frames to H.264, animations and contact sheet, and back."""
 
 import math
+import re
+import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -9,12 +15,15 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from cogx_runs.errors import CogxError
+from cogx_runs.errors import CogxError, first_line
+from cogx_runs.system.disk import DISK_FULL, is_disk_full
 
 Frames: TypeAlias = npt.NDArray[np.uint8]
 """T x H x W x C, 8 bits a channel, RGB."""
 
 SHEET_SIDE_PX = 1536
+NO_ENCODER = "ffmpeg is missing or writes no H.264"
+OTHER_ENCODER = "pip install --force-reinstall imageio-ffmpeg, or name another by IMAGEIO_FFMPEG_EXE"
 
 
 def write_mp4(frames: Frames, path: Path, fps: int, quality: float = 5.0) -> None:
@@ -44,6 +53,31 @@ def write_mp4(frames: Frames, path: Path, fps: int, quality: float = 5.0) -> Non
         writer.close()
 
 
+@cache
+def check_encoder() -> None:
+    """Writes a small video and reads it back, once a process. Raises CogxError where ffmpeg is missing or fails.
+
+    It is started by a thread of its own: an interrupt could fall into a fork of the main one.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(_probe_encoder).result()
+
+
+def _probe_encoder() -> None:
+    frames: Frames = np.zeros((2, 16, 16, 3), dtype=np.uint8)
+    with tempfile.TemporaryDirectory(prefix="cogx-runs-") as folder:
+        path = Path(folder) / "probe.mp4"
+        try:
+            write_mp4(frames, path, fps=8)
+            came_back = read_mp4(path).shape
+        except (OSError, RuntimeError, CogxError) as error:
+            if is_disk_full(error):
+                raise CogxError(DISK_FULL) from error
+            raise CogxError(f"{NO_ENCODER} ({first_line(error)}); {OTHER_ENCODER}") from error
+    if came_back != frames.shape:
+        raise CogxError(f"{NO_ENCODER} (a video came back otherwise); {OTHER_ENCODER}")
+
+
 def read_mp4(path: Path) -> Frames:
     """Reads the frames of a video file. Raises CogxError where it cannot be decoded."""
     reader = imageio_ffmpeg.read_frames(str(path), pix_fmt="rgb24")
@@ -53,6 +87,35 @@ def read_mp4(path: Path) -> Frames:
     except (OSError, StopIteration) as error:
         raise CogxError(f"{path}: is no video that ffmpeg can read") from error
     return np.stack(frames)
+
+
+@dataclass(frozen=True)
+class VideoFacts:
+    """What a video file holds, as its frames say."""
+
+    num_frames: int
+    height: int
+    width: int
+    fps: float
+
+
+def examine_video(path: Path) -> VideoFacts:
+    """Decodes a whole video file in flat memory. Raises CogxError where any of it cannot be decoded."""
+    strict = ["-v", "error", "-xerror", "-err_detect", "explode", "-i", str(path), "-map", "0:v:0"]
+    decode = [imageio_ffmpeg.get_ffmpeg_exe(), *strict, "-f", "null", "-progress", "pipe:1", "-"]
+    decoded = subprocess.run(decode, capture_output=True, stdin=subprocess.DEVNULL, text=True)
+    counts = re.findall(r"^frame=(\d+)$", decoded.stdout, re.MULTILINE)
+    reader = imageio_ffmpeg.read_frames(str(path), pix_fmt="rgb24")
+    try:
+        meta = next(reader)
+    except (OSError, RuntimeError, StopIteration) as error:
+        raise CogxError(f"{path}: is no video that ffmpeg can read") from error
+    finally:
+        reader.close()
+    if decoded.returncode != 0 or not counts:
+        raise CogxError(f"{path}: is no whole video that ffmpeg can read")
+    width, height = meta["size"]
+    return VideoFacts(int(counts[-1]), height, width, float(meta["fps"]))
 
 
 def write_animation(frames: Frames, path: Path, fps: int, side_px: int) -> None:

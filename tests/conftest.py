@@ -1,7 +1,6 @@
 """Real parts, small: a random CogVideoX, a random CLIP, an empty tracking store."""
 
 import gc
-import json
 import os
 import shutil
 import sys
@@ -70,18 +69,9 @@ def tiny_clip(shared: Path) -> Path:
     """A CLIP folder of open_clip's with random weights."""
 
     def make(folder: Path) -> None:
-        import open_clip
-        import torch
-        from safetensors.torch import save_file
+        from benchmarks.random_model import save_random_clip
 
-        vision = {"image_size": 32, "layers": 2, "width": 64, "head_width": 32, "patch_size": 8}
-        text = {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2}
-        config = {"embed_dim": 32, "vision_cfg": vision, "text_cfg": text}
-        torch.manual_seed(0)
-        model = open_clip.CLIP(**config)
-        folder.mkdir()
-        (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": config, "preprocess_cfg": {}}))
-        save_file(model.state_dict(), folder / "open_clip_model.safetensors")
+        save_random_clip(folder)
 
     return _once(shared / "tiny_clip", make)
 

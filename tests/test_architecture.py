@@ -12,7 +12,8 @@ import cogx_runs
 
 PACKAGE = Path(cogx_runs.__file__).parent
 LEVELS = (
-    {"errors", "formatting"},
+    {"credentials", "formatting"},
+    {"errors"},
     {"progress", "system"},
     {"definitions", "video", "toy"},
     {"models"},
@@ -21,13 +22,13 @@ LEVELS = (
     {"planning", "analysis"},
     {"dashboard"},
     {"execution"},
-    {"search", "rescore", "export", "doctor", "report"},
+    {"search", "rescore", "export", "doctor", "report", "verify", "cleanup", "importing"},
     {"api"},
     {"cli"},
 )
 """The rooms of docs/architecture.md, from the ground; each may import those of lower levels, and none of its own."""
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
-AT_THE_ROOT = {"errors", "formatting", "progress", "video", "export", "doctor", "api"}
+AT_THE_ROOT = {"credentials", "errors", "formatting", "progress", "video", "export", "doctor", "verify", "api"}
 """The modules that are no folder, beside the package itself."""
 HIDDEN = {
     "diffusers": {"generation", "toy.train"},
@@ -42,6 +43,7 @@ HIDDEN = {
     "lpips": {"metrics"},
     "statsmodels": {"analysis"},
     "optuna": {"search"},
+    "ruamel": {"definitions"},
 }
 """The rooms that may import a large dependency."""
 
@@ -57,6 +59,7 @@ TOO_LARGE = {
     "pydantic",
     "rich",
     "yaml",
+    "ruamel",
     "jinja2",
     "matplotlib",
     "scipy",

@@ -6,9 +6,12 @@ import pytest
 
 from cogx_runs.formatting import (
     count,
+    cut,
     fixed,
     gib_available,
     gib_needed,
+    printable,
+    shortened,
     signed,
     whole_seconds,
     write_exact,
@@ -54,3 +57,37 @@ def test_what_does_not_fit_never_looks_as_if_it_did() -> None:
 
 def test_seconds_are_whole() -> None:
     assert whole_seconds(12345.6) == "12,346"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a\x1b[31mb", "a\\u001b[31mb"),
+        ("\x00\r\x7f\x9b", "\\u0000\\u000d\\u007f\\u009b"),
+        ("\u202e\u2066\ufeff\ud800", "\\u202e\\u2066\\ufeff\\ud800"),
+        ("a\tb\nc 猫 😀 é ’", "a\tb\nc 猫 😀 é ’"),
+    ],
+)
+def test_what_a_terminal_would_obey_is_shown_as_an_escape(text: str, shown: str) -> None:
+    assert printable(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (7, "7"), (2**63, "9223372036854775808"), (True, "True"), (None, "None"), ("a'b", '"a\'b"'), (1.5, "1.5"),
+        ("x" * 1_000_000, f"'{'x' * 47}...{'x' * 48}'"),
+    ],
+)  # fmt: skip
+def test_a_value_in_a_message_is_written_as_python_does_and_cut_where_it_is_long(value: Any, text: str) -> None:
+    assert shortened(value) == text
+
+
+def test_no_value_fills_a_message() -> None:
+    nested: Any = "x" * 1000
+    for _ in range(50):
+        nested = [nested] * 50
+
+    assert len(shortened(nested)) <= 303
+    assert shortened(10**5000) == "a number of 5,001 digits"
+    assert cut("x" * 1000) == "x" * 300 + "..."

@@ -10,7 +10,8 @@ from diffusers.utils import export_to_video
 from PIL import Image
 
 from cogx_runs.errors import CogxError
-from cogx_runs.video import SHEET_SIDE_PX, Frames, contact_sheet, read_mp4, write_mp4
+from cogx_runs.video import SHEET_SIDE_PX, Frames, VideoFacts, contact_sheet, examine_video, read_mp4, write_mp4
+from tests.support.foreign_videos import cut, write_video
 
 RED, GREEN, BLUE = (200, 30, 30), (30, 180, 30), (30, 30, 200)
 
@@ -204,3 +205,11 @@ def test_a_contact_sheet_of_large_frames_is_scaled_down_in_proportion() -> None:
 
     assert sheet.size == (SHEET_SIDE_PX, 3 * round(480 * SHEET_SIDE_PX / (3 * 720)))
     assert sheet.getpixel((0, 0)) == sheet.getpixel((sheet.width - 1, sheet.height - 1)) == RED
+
+
+def test_a_video_is_examined_by_decoding_all_of_it(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", frames=17, fps=12, side=48)
+
+    assert examine_video(path) == VideoFacts(17, 48, 48, 12.0)
+    with pytest.raises(CogxError, match="is no whole video that ffmpeg can read"):
+        examine_video(cut(path))

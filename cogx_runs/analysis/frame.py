@@ -10,12 +10,14 @@ import pandas as pd
 from cogx_runs.definitions.role import names_where
 from cogx_runs.definitions.spec import PARAM_FIELDS, ROLES, RunSpec
 from cogx_runs.errors import CogxError, did_you_mean
+from cogx_runs.formatting import shortened
 from cogx_runs.metrics.registry import cards
 from cogx_runs.tracking.columns import (
     METRICS,
     PARAMS,
     RUN_COLUMNS,
     START_TIME,
+    STATUS,
     TAGS,
     axis_column,
     metric_column,
@@ -24,6 +26,7 @@ from cogx_runs.tracking.columns import (
 )
 from cogx_runs.tracking.experiments import experiments_of
 from cogx_runs.tracking.reader import RunReader
+from cogx_runs.tracking.run import RunState
 from cogx_runs.tracking.uri import require_store
 
 _PANDAS_TYPES: dict[Any, str] = {int: "Int64", float: "Float64", bool: "boolean"}
@@ -37,6 +40,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "<": operator.lt,
     ">": operator.gt,
 }
+_TRUTHS = {"true": True, "false": False, "on": True, "off": False, "yes": True, "no": False}
 _CONDITION = re.compile(r"\s*([\w.]+)\s*(<=|>=|!=|=|<|>)\s*(.*?)\s*")
 
 
@@ -116,17 +120,24 @@ def _holds(frame: pd.DataFrame, condition: str) -> "pd.Series[bool]":
     """Tests each row for a condition such as `clip_score>25`; it does not hold for a missing value."""
     match = _CONDITION.fullmatch(condition)
     if match is None:
-        raise CogxError(f"--where {condition!r}: write it as COLUMN>VALUE, with one of {' '.join(_OPERATORS)}")
+        raise CogxError(f"--where {shortened(condition)}: write it as COLUMN>VALUE, with one of {' '.join(_OPERATORS)}")
     name, sign, text = match.groups()
     series = frame[_column(frame, name)]
     value: Any = text
     if pd.api.types.is_bool_dtype(series):
-        value = text.lower() == "true"
+        value = _TRUTHS.get(text.lower())
+        if value is None:
+            raise CogxError(f"--where {shortened(condition)}: {name} is on or off; write one of {', '.join(_TRUTHS)}")
+    elif series.name == STATUS:
+        value = text.upper()
+        if value not in list(RunState):
+            near = did_you_mean(value, map(str, RunState))
+            raise CogxError(f"--where {shortened(condition)}: no status {shortened(text)}; {near}")
     elif pd.api.types.is_numeric_dtype(series):
         try:
             value = float(text)
         except ValueError as error:
-            raise CogxError(f"--where {condition!r}: {name} is a number, {text!r} is not") from error
+            raise CogxError(f"--where {shortened(condition)}: {name} is a number, {shortened(text)} is not") from error
     holds: pd.Series[bool] = _OPERATORS[sign](series, value).fillna(False).astype(bool)
     return holds
 
@@ -137,4 +148,4 @@ def _column(frame: pd.DataFrame, name: str) -> str:
         if candidate in frame.columns:
             return candidate
     short = [column.removeprefix(METRICS).removeprefix(PARAMS) for column in frame.columns]
-    raise CogxError(f"no column {name!r} among these runs; {did_you_mean(name, short)}")
+    raise CogxError(f"no column {shortened(name)} among these runs; {did_you_mean(name, short)}")

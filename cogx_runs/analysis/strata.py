@@ -1,9 +1,9 @@
 """Strata of runs, whose figures are never averaged together: by model, size, precision, the CLIP of a score, and the
 definition of a metric."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -13,7 +13,7 @@ from cogx_runs.errors import CogxError
 from cogx_runs.metrics.registry import cards
 from cogx_runs.tracking.columns import PARAMS, metric_column, param_column, tag_column
 from cogx_runs.tracking.run import RunState
-from cogx_runs.tracking.tags import DEFINITIONS
+from cogx_runs.tracking.tags import DEFINITIONS, texts_tag
 
 NEVER_MIXED = names_where(ROLES, lambda role: not role.mixes)
 _DEFINITION = "definition."
@@ -83,8 +83,9 @@ def card_column(metric: str) -> str:
 def with_cards(cells: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     """Adds the column of each metric's definition."""
     tags = cells[tag_column(DEFINITIONS)] if tag_column(DEFINITIONS) in cells.columns else [None] * len(cells)
-    definitions = [json.loads(text) if isinstance(text, str) else {} for text in tags]
-    return cells.assign(**{card_column(metric): [found.get(metric) for found in definitions] for metric in metrics})
+    definitions = [texts_tag({DEFINITIONS: text}, DEFINITIONS) if isinstance(text, str) else {} for text in tags]
+    named: dict[str, Any] = {card_column(name): [found.get(name) for found in definitions] for name in metrics}
+    return cells.assign(**named)
 
 
 def _labels(finished: pd.DataFrame, columns: Sequence[str]) -> dict[tuple[str, ...], str]:

@@ -1,6 +1,5 @@
 """Trials of searches, read from tracked runs: their states, their objectives, and the best of them."""
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 from cogx_runs.definitions.ranges import Direction, front
 from cogx_runs.tracking.run import TrackedRun
-from cogx_runs.tracking.tags import TRIAL, TRIAL_PARAMETERS, TRIAL_SEARCH
+from cogx_runs.tracking.tags import TRIAL, TRIAL_PARAMETERS, TRIAL_SEARCH, json_tag
 
 
 class Judged(Protocol):
@@ -46,8 +45,7 @@ class TrackedTrial:
     @cached_property
     def parameters(self) -> dict[str, Any]:
         """The value of each searched axis."""
-        found: dict[str, Any] = json.loads(self.runs[0].tags.get(TRIAL_PARAMETERS, "{}"))
-        return found
+        return json_tag(self.runs[0].tags, TRIAL_PARAMETERS)
 
     @property
     def degenerate(self) -> int:
@@ -85,7 +83,7 @@ def searches_of(runs: Sequence[TrackedRun], objectives: Mapping[str, Direction])
     """
     found: dict[str, dict[int, list[TrackedRun]]] = {}
     for run in runs:
-        if TRIAL in run.tags and objectives:
+        if run.tags.get(TRIAL, "").isdecimal() and objectives:
             trials = found.setdefault(run.tags.get(TRIAL_SEARCH, ""), {})
             trials.setdefault(int(run.tags[TRIAL]), []).append(run)
     directions = tuple(objectives.values())

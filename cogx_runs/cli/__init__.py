@@ -3,20 +3,31 @@
 Nothing is imported from here but `main`, by the installed command. Only this room imports click and rich.
 """
 
+import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable
+from io import StringIO
+from types import TracebackType
 from typing import Any, cast
 
 import click
 
 from cogx_runs.cli.deliver import deliver
+from cogx_runs.cli.gc import gc
+from cogx_runs.cli.importing import import_videos
+from cogx_runs.cli.options import refuse_repeats
 from cogx_runs.cli.plans import generate, plan, promote, sweep
 from cogx_runs.cli.report import report
 from cogx_runs.cli.results import export, rescore, runs, ui
 from cogx_runs.cli.setup import doctor, init
+from cogx_runs.cli.terminal import echo
 from cogx_runs.cli.threshold import threshold
+from cogx_runs.cli.verify import verify
+from cogx_runs.credentials import without_credentials
 from cogx_runs.errors import CogxError, InputError
+from cogx_runs.formatting import cut
 from cogx_runs.system.signals import install
 
 EXIT_BAD_INPUT = 2
@@ -26,18 +37,32 @@ EXIT_INTERRUPTED = 130
 class _Group(click.Group):
     """Turns the project's errors into clear lines and an exit code; an unexpected error keeps its traceback."""
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name, command, rest = super().resolve_command(ctx, args)
+        if command is not None:
+            refuse_repeats(command, click.Context(command, parent=ctx, info_name=name), rest)
+        return name, command, rest
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except click.ClickException as error:
+            said = StringIO()
+            error.show(said)
+            for line in said.getvalue().splitlines():
+                echo(cut(line), err=True)
+            ctx.exit(error.exit_code)
         except InputError as error:
             for mistake in error.mistakes:
-                click.echo(f"{mistake.where}: {mistake.message}", err=True)
+                echo(mistake, err=True)
             ctx.exit(EXIT_BAD_INPUT)
         except CogxError as error:
-            click.echo(f"Error: {error}", err=True)
+            echo(f"Error: {error}", err=True)
             ctx.exit(EXIT_BAD_INPUT)
         except KeyboardInterrupt:
-            click.echo("interrupted; finished cells are kept, and the same command continues", err=True)
+            echo("interrupted; finished cells are kept, and the same command continues", err=True)
             ctx.exit(EXIT_INTERRUPTED)
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -54,17 +79,31 @@ def cli() -> None:
 
 _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # it logs what it then raises too
     "TRANSFORMERS_VERBOSITY": "error",
     "DIFFUSERS_VERBOSITY": "error",
     "TOKENIZERS_PARALLELISM": "false",
 }
 
-for _command in (init, plan, sweep, threshold, generate, promote, runs, rescore, report, export, deliver, ui, doctor):
+_MAKING = (init, plan, sweep, threshold, generate, promote, import_videos)
+_MADE = (runs, rescore, report, export, verify, deliver, gc)
+for _command in (*_MAKING, *_MADE, ui, doctor):
     cli.add_command(_command)
+
+
+_LOGGED_AND_RAISED = ("urllib3", "sqlalchemy")
+"""Libraries that log what they then raise, in many lines."""
+
+
+def _print_traceback(kind: type[BaseException], error: BaseException, found: TracebackType | None) -> None:
+    """Prints the traceback of an unexpected error, without the credentials that a library's message may hold."""
+    echo(without_credentials("".join(traceback.format_exception(kind, error, found))).rstrip(), err=True)
 
 
 def main() -> None:
     """Runs the command line: the entry point `cogx-runs`."""
+    sys.excepthook = _print_traceback
+    for name in _LOGGED_AND_RAISED:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     install()
     cast(Callable[[], None], cli)()

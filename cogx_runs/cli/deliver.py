@@ -4,6 +4,7 @@ import click
 
 from cogx_runs.cli.json_output import errors_as_json, print_json
 from cogx_runs.cli.options import json_option
+from cogx_runs.cli.terminal import echo
 
 
 @click.command()
@@ -24,11 +25,11 @@ def deliver(as_json: bool) -> None:
         print_json([asdict(run) for run in delivered])
         return
     for run in delivered:
-        click.echo(f"{run.name}: {run.state}, run {run.run_id}")
+        echo(f"{run.name}: {run.state}, run {run.run_id}")
     if not delivered:
-        click.echo("nothing waits for this tracking store")
+        echo("nothing waits for this tracking store")
     for address, count in waiting_for_others().items():
-        click.echo(f"{count} more for {address}: set MLFLOW_TRACKING_URI to it", err=True)
+        echo(f"{count} more for {address}: set MLFLOW_TRACKING_URI to it", err=True)
 
 
 def deliver_first() -> None:
@@ -36,4 +37,4 @@ def deliver_first() -> None:
     from cogx_runs.api import deliver as deliver_runs
 
     for run in deliver_runs():
-        click.echo(f"note: delivered {run.name}, which an earlier process left in the spool", err=True)
+        echo(f"note: delivered {run.name}, which an earlier process left in the spool", err=True)

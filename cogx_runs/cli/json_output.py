@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import click
+from cogx_runs.cli.terminal import echo
 
 
 @contextmanager
@@ -30,7 +30,7 @@ def print_json(content: Any) -> None:
     """Prints an object as JSON; NaN and infinity, which JSON has not, become null."""
     from json import dumps
 
-    click.echo(dumps(_finite(content), indent=2, ensure_ascii=False, allow_nan=False))
+    echo(dumps(_finite(content), indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def _finite(content: Any) -> Any:

@@ -1,5 +1,6 @@
 """Commands that plan and run cells: plan, sweep, generate, promote."""
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +10,15 @@ import click
 
 from cogx_runs.cli.deliver import deliver_first
 from cogx_runs.cli.json_output import errors_as_json, print_json
-from cogx_runs.cli.options import cell_options, files_argument, json_option, sweep_argument, take_overrides
+from cogx_runs.cli.options import (
+    cell_options,
+    files_argument,
+    json_option,
+    sweep_argument,
+    take_over_option,
+    take_overrides,
+)
+from cogx_runs.cli.terminal import echo
 
 if TYPE_CHECKING:
     from cogx_runs.execution.outcomes import Outcome
@@ -41,6 +50,7 @@ def plan(files: tuple[str, ...], no_store: bool, as_json: bool, **options: Any) 
 @files_argument
 @cell_options
 @click.option("--retry-failed", is_flag=True, help="Run cells again that failed before.")
+@take_over_option
 @click.option("--fail-fast", is_flag=True, help="Stop at the first cell that fails.")
 @json_option
 def sweep(files: tuple[str, ...], fail_fast: bool, as_json: bool, **options: Any) -> None:
@@ -58,6 +68,7 @@ def sweep(files: tuple[str, ...], fail_fast: bool, as_json: bool, **options: Any
 @click.command()
 @click.argument("prompt")
 @cell_options
+@take_over_option
 @click.option("--as-text", is_flag=True, help="PROMPT is a text, though a single word or a prompt's name.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Copy the video to this file.")
 @json_option
@@ -65,17 +76,18 @@ def generate(prompt: str, output: Path | None, as_json: bool, **options: Any) ->
     """Generate one video of PROMPT, a prompt's name or a text, and track it in the experiment `generate`."""
     from cogx_runs.api import plan_one, video_of
     from cogx_runs.errors import CogxError
-    from cogx_runs.execution.outcomes import OutcomeStatus
+    from cogx_runs.formatting import cut
+    from cogx_runs.system.files import is_folder
 
     with errors_as_json(as_json):
-        if output is not None and not output.parent.is_dir():
-            raise CogxError(f"--output {output}: there is no folder {output.parent}")
+        if output is not None and not is_folder(output.parent):
+            raise CogxError(f"--output {cut(str(output))}: there is no folder {cut(str(output.parent))}")
         deliver_first()
         planned = plan_one(prompt, overrides=take_overrides(options), **options)
         outcomes = _run(planned)
-        if outcomes[0].status is not OutcomeStatus.FAILED and output is not None:
+        if outcomes[0].status.is_success and output is not None:
             video_of(outcomes[0], output)
-            click.echo(f"video: {output}", err=True)
+            echo(f"video: {output}", err=True)
     _print_and_exit(planned, outcomes, as_json)
 
 
@@ -88,6 +100,7 @@ def generate(prompt: str, output: Path | None, as_json: bool, **options: Any) ->
 @click.option("--check", metavar="METRIC", help="A metric that does not choose; else the first that is there.")
 @click.option("--dry-run", is_flag=True, help="Show what would be chosen and run, and run nothing.")
 @click.option("--retry-failed", is_flag=True, help="Run cells again that failed before.")
+@take_over_option
 @click.option("--device", type=click.Choice(["auto", "cuda", "cpu"]), default="auto", help="Where to run.")
 @click.option("--max-vram", type=float, metavar="GIB", help="Limit of GPU memory.")
 @json_option
@@ -101,12 +114,13 @@ def promote(sweep: str, top: str, dry_run: bool, as_json: bool, **options: Any) 
     from cogx_runs.cli.promoted import choice_dict, print_choice, print_promotion, promotion_dict
     from cogx_runs.cli.tables import print_advice, print_plan
     from cogx_runs.errors import CogxError
+    from cogx_runs.formatting import cut
     from cogx_runs.search.promotion.finals import carry_out
     from cogx_runs.search.promotion.plan import plan_promotion
 
     with errors_as_json(as_json):
-        if top != "all" and not top.isdecimal():
-            raise CogxError(f"--top {top}: must be 1 or more, or all")
+        if top != "all" and not re.fullmatch("[0-9]{1,9}", top):
+            raise CogxError(f"--top {cut(top)}: must be 1 or more, or all")
         planned = plan_promotion(sweep, top=None if top == "all" else int(top), **options)
     if dry_run:
         if as_json:
@@ -125,13 +139,13 @@ def promote(sweep: str, top: str, dry_run: bool, as_json: bool, **options: Any) 
         print_json({**promotion_dict(done), "runs": runs, "advice": advice})
     else:
         print_promotion(done)
-    sys.exit(1 if any(outcome.status.is_failure for outcome in done.outcomes) else 0)
+    sys.exit(1 if any(not outcome.status.is_success for outcome in done.outcomes) else 0)
 
 
 def _print_and_exit(
     planned: "Plan", outcomes: "list[Outcome]", as_json: bool, searches: "Sequence[SearchResult]" = ()
 ) -> None:
-    """Prints the outcome of each cell and the result of each search; exits with 1 where a cell failed."""
+    """Prints the outcome of each cell and the result of each search; exits with 1 where a cell has no finished run."""
     from dataclasses import asdict
 
     from cogx_runs.cli.tables import print_outcomes, print_search
@@ -146,7 +160,7 @@ def _print_and_exit(
         print_outcomes(outcomes)
         for found in searches:
             print_search(found)
-    sys.exit(1 if any(outcome.status.is_failure for outcome in outcomes) else 0)
+    sys.exit(1 if any(not outcome.status.is_success for outcome in outcomes) else 0)
 
 
 def _run(planned: "Plan", fail_fast: bool = False) -> "list[Outcome]":

@@ -9,6 +9,7 @@ from rich import progress as bars
 from rich.console import Console
 from rich.markup import escape
 
+from cogx_runs.cli.consoles import stderr
 from cogx_runs.execution.outcomes import OutcomeStatus
 from cogx_runs.planning.actions import Action
 from cogx_runs.planning.plan import Plan
@@ -21,7 +22,7 @@ PLAIN_STEP_INTERVAL_S = 15
 @contextmanager
 def show_progress(plan: Plan) -> Iterator[Progress]:
     """Shows the progress of this plan's sweep until the block ends: bars on a terminal, else plain lines."""
-    console = Console(stderr=True, highlight=False)
+    console = stderr()
     total = plan.count(Action.RUN) + plan.count(Action.REUSE) + plan.cells_to_come
     if not console.is_terminal:
         yield _PlainLines(console, total)

@@ -6,7 +6,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from cogx_runs.cli.tables import stdout
+from cogx_runs.cli.consoles import stdout
 from cogx_runs.execution.outcomes import OutcomeStatus
 from cogx_runs.search.promotion.finals import Promotion
 from cogx_runs.search.promotion.plan import PlannedPromotion

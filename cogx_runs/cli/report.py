@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from cogx_runs.cli.terminal import echo
+
 
 @click.command()
 @click.argument("sweeps", metavar="SWEEP...", nargs=-1, required=True)
@@ -35,11 +37,15 @@ def report(
     sizes = {metric: Margin.parse(text) for metric, text in _pairs("--margin", "METRIC=SIZE", margins).items()}
     values = _pairs("--baseline", "KEY=VALUE", baselines)
     written = write_report(sweeps, directory, baselines=values, margins=sizes, log=log)
-    click.echo(written.page)
+    echo(written.page)
     if not written.embedded:
-        click.echo(f"{written.videos} videos are in videos/, next to the page: mail the whole folder", err=True)
+        echo(f"{written.videos} videos are in videos/, next to the page: mail the whole folder", err=True)
+    if written.not_logged is not None:
+        echo(f"not kept in MLflow: {written.not_logged}", err=True)
+    for lacking in written.missing:
+        echo(f"missing: {lacking}; `cogx-runs sweep` makes it again", err=True)
     if written.votes:
-        click.echo(f"{written.votes} votes kept", err=True)
+        echo(f"{written.votes} votes kept", err=True)
 
 
 def _pairs(option: str, metavar: str, texts: tuple[str, ...]) -> dict[str, str]:
@@ -50,5 +56,7 @@ def _pairs(option: str, metavar: str, texts: tuple[str, ...]) -> dict[str, str]:
         name, equals, value = text.partition("=")
         if not equals:
             raise CogxError(f"{option} {text}: write it as {metavar}")
+        if name.strip() in found:
+            raise CogxError(f"{option} {text}: {name.strip()} is given twice; give it once")
         found[name.strip()] = value.strip()
     return found

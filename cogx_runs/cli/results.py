@@ -2,11 +2,13 @@
 
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
 from cogx_runs.cli.options import json_option, sweep_argument, take_settings
+from cogx_runs.cli.terminal import echo
 
 
 @click.command()
@@ -20,7 +22,7 @@ def runs(sweep: str | None, where: tuple[str, ...], sort: str | None, as_json: b
 
     frame = load_runs(sweep, where=where, sort=sort)
     if as_json:
-        click.echo(frame.to_json(orient="records", date_format="iso", indent=2))
+        echo(frame.to_json(orient="records", date_format="iso", indent=2))
         return
     from cogx_runs.cli.tables import print_runs
 
@@ -46,17 +48,17 @@ def rescore(sweep: str, clip_model: str | None, reference: tuple[str, ...], devi
         clip_model=clip_model,
         reference=take_settings("--reference", reference),
         device=device,
-        report=lambda message: click.echo(message, err=True),
+        report=lambda message: echo(message, err=True),
     )
     scored = [run for run in done if run.values]
     for run in scored:
-        click.echo(f"{run.run_name}: {', '.join(f'{name} {value:.4g}' for name, value in run.values.items())}")
+        echo(f"{run.run_name}: {', '.join(f'{name} {value:.4g}' for name, value in run.values.items())}")
     failed = [run for run in done if run.problems]
     for run in failed:
-        click.echo(f"failed: {run.run_name}: {'; '.join(run.problems)}", err=True)
+        echo(f"failed: {run.run_name}: {'; '.join(run.problems)}", err=True)
     updated = [run for run in done if not run.values and not run.problems]
     others = f", {len(updated)} brought up to date" * bool(updated) + f", {len(failed)} failed" * bool(failed)
-    click.echo(f"{len(scored)} runs scored{others}")
+    echo(f"{len(scored)} runs scored{others}")
     sys.exit(1 if failed else 0)
 
 
@@ -64,11 +66,23 @@ def rescore(sweep: str, clip_model: str | None, reference: tuple[str, ...], devi
 @sweep_argument
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
 def export(sweep: str, directory: Path) -> None:
-    """Write the finished videos of SWEEP and a CSV into DIR, named as the old scripts named them."""
+    """Write the finished videos of SWEEP and a CSV into DIR, named as the old scripts named them.
+
+    Videos that are gone or damaged are listed at the end, and the exit code is then 1.
+    """
+    from cogx_runs.errors import IncompleteExportError
     from cogx_runs.export import export_runs
 
-    for path in export_runs(sweep, directory):
-        click.echo(path)
+    missing: Mapping[str, str] = {}
+    try:
+        written: Sequence[Path] = export_runs(sweep, directory)
+    except IncompleteExportError as error:
+        written, missing = error.written, error.missing
+    for path in written:
+        echo(path)
+    for name, reason in missing.items():
+        echo(f"missing: {name}: {reason}", err=True)
+    sys.exit(1 if missing else 0)
 
 
 @click.command()
@@ -81,12 +95,12 @@ def ui(sweeps: tuple[str, ...], model: str | None, prompt: str | None, port: int
     """Start MLflow's server on 127.0.0.1 and open the view of SWEEP, or compare several; Ctrl-C ends it."""
     from cogx_runs.api import open_dashboard
 
-    click.echo("opening MLflow's server", err=True)
+    echo("opening MLflow's server", err=True)
     try:
         with open_dashboard(sweeps, model=model, prompt=prompt, port=port) as server:
-            click.echo(server.address)
+            echo(server.address)
             if server.process is not None:
-                click.echo("Ctrl-C ends the server", err=True)
+                echo("Ctrl-C ends the server", err=True)
             if browser and (sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
                 click.launch(server.address)
             server.wait()

@@ -6,6 +6,7 @@ import click
 
 from cogx_runs.cli.json_output import print_json
 from cogx_runs.cli.options import json_option
+from cogx_runs.cli.terminal import echo
 
 
 @click.command()
@@ -16,8 +17,8 @@ def init(directory: Path) -> None:
 
     written = write_shipped(directory)
     for path in written:
-        click.echo(path)
-    click.echo(f"{len(written)} files written; next: cd {directory} && cogx-runs plan sweeps/study.yaml", err=True)
+        echo(path)
+    echo(f"{len(written)} files written; next: cd {directory} && cogx-runs plan sweeps/study.yaml", err=True)
 
 
 @click.command()

@@ -1,6 +1,5 @@
 """Plans and outcomes as tables on a terminal."""
 
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -8,9 +7,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cogx_runs.cli.consoles import stderr, stdout
 from cogx_runs.definitions.ranges import WINNERS_CURSE
 from cogx_runs.definitions.spec import RunSpec, short_name
 from cogx_runs.doctor import Check
+from cogx_runs.errors import shown_place
 from cogx_runs.execution.outcomes import Outcome, OutcomeStatus
 from cogx_runs.formatting import whole_seconds, write_value
 from cogx_runs.metrics.card import MetricCard
@@ -19,7 +20,7 @@ from cogx_runs.planning.actions import Action
 from cogx_runs.planning.plan import Advice, Plan
 from cogx_runs.search.optuna.results import SearchResult
 from cogx_runs.tracking.columns import METRICS, metric_column, param_column, tag_column
-from cogx_runs.tracking.tags import DEGENERATE, PROMOTED_RANK, TRIAL
+from cogx_runs.tracking.tags import DEGENERATE, IMPORTED_FROM, PROMOTED_RANK, TRIAL
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,12 +32,7 @@ _COLOURS = {
 }  # fmt: skip
 
 
-_MARKS = tuple(map(tag_column, (DEGENERATE, TRIAL, PROMOTED_RANK)))
-
-
-def stdout(width: int = 160) -> Console:
-    """Returns the console for results, `width` columns wide where stdout is no terminal."""
-    return Console(width=None if sys.stdout.isatty() else width, highlight=False)
+_MARKS = tuple(map(tag_column, (DEGENERATE, TRIAL, PROMOTED_RANK, IMPORTED_FROM)))
 
 
 def print_plan(plan: Plan) -> None:
@@ -50,7 +46,7 @@ def print_plan(plan: Plan) -> None:
         seconds, peak = run.estimate.seconds, run.estimate.peak_vram_gib
         table.add_row(
             *names(run.spec),
-            _coloured(run.action),
+            _coloured(run.action) + ", files are lost" * bool(run.decision.lost),
             "?" if seconds is None else whole_seconds(seconds),
             "?" if peak is None else f"{peak:.1f}",
         )
@@ -62,9 +58,9 @@ def print_plan(plan: Plan) -> None:
 
 def print_advice(advice: Iterable[Advice], console: Console | None = None) -> None:
     """Prints each piece of advice on a line of its own, to stderr unless a console is given."""
-    console = console or Console(stderr=True, highlight=False)
+    console = console or stderr()
     for item in advice:
-        text = f"{_coloured(item.level)} {escape(item.where)}: {escape(item.message)}"
+        text = f"{_coloured(item.level)} {escape(shown_place(item.where))}: {escape(item.message)}"
         console.print(text, soft_wrap=not console.is_terminal)
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cogx_runs.cli.json_output import errors_as_json, print_json
-from cogx_runs.cli.options import cell_options, json_option, take_overrides
+from cogx_runs.cli.options import cell_options, json_option, take_over_option, take_overrides
+from cogx_runs.cli.terminal import echo
 
 if TYPE_CHECKING:
     from cogx_runs.planning.plan import Plan
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 @click.option("--ladder", metavar="N,N,...", help="The counts to choose from; else the file's, else 5 to 50.")
 @cell_options
 @click.option("--retry-failed", is_flag=True, help="Run cells again that failed before.")
+@take_over_option
 @json_option
 def threshold(file: str, ladder: str | None, as_json: bool, **options: Any) -> None:
     """Find the smallest step count that is not inferior to 50 by a margin, by bisection: run few counts, each with the
@@ -39,7 +41,7 @@ def threshold(file: str, ladder: str | None, as_json: bool, **options: Any) -> N
             ladder=None if ladder is None else _counts(ladder),
             overrides=take_overrides(options),
             open_progress=_Rounds(),
-            report=lambda message: click.echo(message, err=True),
+            report=lambda message: echo(message, err=True),
             **options,
         )
     if as_json:
@@ -47,7 +49,7 @@ def threshold(file: str, ladder: str | None, as_json: bool, **options: Any) -> N
     else:
         _print_curve(search)
     if search.stopped is not None:
-        click.echo(search.stopped, err=True)
+        echo(search.stopped, err=True)
         sys.exit(1)
 
 
@@ -93,7 +95,7 @@ def _print_curve(search: "ThresholdSearch") -> None:
     from rich.table import Table
 
     from cogx_runs.analysis.threshold import threshold_sentence
-    from cogx_runs.cli.tables import stdout
+    from cogx_runs.cli.consoles import stdout
     from cogx_runs.formatting import signed
 
     found = search.threshold
@@ -107,4 +109,4 @@ def _print_curve(search: "ThresholdSearch") -> None:
         table.add_row(str(point.count), signed(point.mean), interval, point.verdict)
     table.add_row(str(found.reference), "0", "", "reference")
     stdout().print(table)
-    click.echo(threshold_sentence(found))
+    echo(threshold_sentence(found))

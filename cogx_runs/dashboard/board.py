@@ -1,7 +1,6 @@
 """An experiment's board: its views and its description, written from its runs and kept current while they change."""
 
 import hashlib
-import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +25,8 @@ from cogx_runs.tracking.tags import (
     OBJECTIVES,
     PROMOTED_FROM,
     QUESTION,
+    json_tag,
+    texts_tag,
 )
 
 INTERVAL_S = 10.0
@@ -57,8 +58,8 @@ def refresh(store: RunStore, name: str, only: RunFilter = RunFilter(), cells: in
     """
     experiment_id = store.experiment_id(name)
     tags = store.experiment_tags(experiment_id)
-    axes: dict[str, str] = json.loads(tags.get(AXES, "{}"))
-    objectives: dict[str, Direction] = json.loads(tags.get(OBJECTIVES, "{}"))
+    axes: dict[str, str] = texts_tag(tags, AXES)
+    objectives: dict[str, Direction] = json_tag(tags, OBJECTIVES)
     runs = list(store.runs([name]))
     latest = run_of_each_cell(runs)
     searches = searches_of(latest, objectives)
@@ -91,7 +92,7 @@ def refresh(store: RunStore, name: str, only: RunFilter = RunFilter(), cells: in
     report = store.find_report(experiment_id)
     if report is not None:
         links.append(
-            f"[report](/#/experiments/{experiment_id}/runs/{report}/artifacts/{REPORT}?workflowType=machine_learning)"
+            f"[report](#/experiments/{experiment_id}/runs/{report}/artifacts/{REPORT}?workflowType=machine_learning)"
         )
     links += [f"[{title}]({page(experiment_id, chosen_key(title))})" for title in shown.chosen]
     links += [f"[{escaped(view.title)}]({page(experiment_id, view.key)})" for view in views]
@@ -132,7 +133,7 @@ class Boards:
         if url is None or not experiments:
             return None
         ids = list(experiments.values())
-        return url + (page(ids[0]) if len(ids) == 1 else comparison(ids))
+        return f"{url}/{page(ids[0]) if len(ids) == 1 else comparison(ids)}"
 
     def changed(self, name: str, beside: bool) -> None:
         """Writes the board of an experiment, where it is due, after a run's end; with `beside`, in another thread."""

@@ -72,12 +72,14 @@ def _row(
     numbers = [card.number(values[card.name]) if card.name in values else "" for card in metrics]
     settings = [_value(run, column) for column in varied]
     if run.state.is_finished:
-        last = f"[video](/get-artifact?path={VIDEO}&run_uuid={run.run_id})"
+        last = f"[video](./get-artifact?path={VIDEO}&run_uuid={run.run_id})"
         first = picture(run.run_id, tags.get(PICTURE, ""))
     else:
         last, first = run.state.lower(), ""
     if DEGENERATE in tags:
         last += f" **{tags[DEGENERATE]}**"
+    if run.imported_from is not None:
+        last += " imported"
     last += f" {_link('run', run.run_id, run.experiment_id)}"
     if PROMOTED_FROM in tags:
         candidate = tags[PROMOTED_FROM]
@@ -87,7 +89,7 @@ def _row(
 
 
 def _link(text: str, run_id: str, experiment_id: str) -> str:
-    return f"[{text}](/#/experiments/{experiment_id}/runs/{run_id}?workflowType=machine_learning)"
+    return f"[{text}](#/experiments/{experiment_id}/runs/{run_id}?workflowType=machine_learning)"
 
 
 def _chosen(tags: Mapping[str, str]) -> str:
@@ -96,11 +98,13 @@ def _chosen(tags: Mapping[str, str]) -> str:
     return ", ".join(f"{rank} by {escaped(metric)}" for rank, metric in zip(ranks, metrics, strict=False))
 
 
-def run_note(what: str, prompt: str, run_id: str, metrics: Mapping[str, float], command: str) -> str:
-    """Writes a run's note: `what` it is, its prompt, numbers and picture, and the command that repeats it."""
+def run_note(what: str, prompt: str, run_id: str, metrics: Mapping[str, float], command: str | None) -> str:
+    """Writes a run's note: `what` it is, its prompt, numbers and picture, and the command that repeats it, if any."""
     numbers = [f"{card.title} {card.write(metrics[card.name])}" for card in shown_cards() if card.name in metrics]
     head = f"{escaped(what)}\n\n> {_cut(escaped(prompt), 1500)}\n\n{', '.join(numbers)}\n\n"
     head += f"{picture(run_id, CONTACT_SHEET)}\n\n"
+    if command is None:
+        return head
     fence = "`" * (1 + max((len(found) for found in re.findall("`+", command)), default=0))
     again = f"Repeat it: {fence} {command} {fence}\n"  # not a block, which MLflow draws as wide as its longest line
     if len(head) + len(again) > RUN_LIMIT:
@@ -115,18 +119,34 @@ def run_tags(
 
     `tags` are those that the run has already.
     """
-    picture = next((folder / IMAGES).glob(f"{CLIP}+*+compressed.webp"))
     what = f"{spec.run_name}: {spec.num_inference_steps} steps, guidance {spec.guidance_scale:g}, "
     what += f"{spec.num_frames} frames, seed {spec.seed}, {spec.model}, in {spec.sweep}."
+    return shown_tags(what, spec.prompt, run_id, folder, metrics, tags, command(spec))
+
+
+def shown_tags(
+    what: str,
+    prompt: str,
+    run_id: str,
+    folder: Path,
+    metrics: Mapping[str, float],
+    tags: Mapping[str, str],
+    command: str | None = None,
+) -> dict[str, str]:
+    """Returns the tags by which MLflow's UI shows a video: `what` it is, and its pictures, from `folder`.
+
+    `tags` are those that the run has already; `command` repeats it.
+    """
+    picture = next((folder / IMAGES).glob(f"{CLIP}+*+compressed.webp"))
     if DEGENERATE in tags:
         what += f" Degenerate: {tags[DEGENERATE]} ({tags[DEGENERATE_RULE]})."
-    note = run_note(what, spec.prompt, run_id, metrics, command(spec))
+    note = run_note(what, prompt, run_id, metrics, command)
     return {MLFLOW_LOGGED_IMAGES: str(True), PICTURE: f"{IMAGES}/{picture.name}", MLFLOW_NOTE: note}
 
 
 def picture(run_id: str, artifact: str) -> str:
     """Writes a run's picture as Markdown; empty where `artifact` is."""
-    return f"![](/get-artifact?path={quote(artifact, safe='')}&run_uuid={run_id})" if artifact else ""
+    return f"![](./get-artifact?path={quote(artifact, safe='')}&run_uuid={run_id})" if artifact else ""
 
 
 def escaped(text: str) -> str:

@@ -21,10 +21,12 @@ from urllib.parse import quote, urlencode
 
 import psutil
 
+from cogx_runs.credentials import without_credentials
 from cogx_runs.errors import CogxError
 from cogx_runs.system.disk import cache_directory
 from cogx_runs.tracking.columns import metric_column, quoted
 from cogx_runs.tracking.liveness import HeldLock, is_alive
+from cogx_runs.tracking.opening import served_uri
 from cogx_runs.tracking.reader import CELLS
 from cogx_runs.tracking.uri import is_server, tracking_uri
 
@@ -32,7 +34,7 @@ READY_WITHIN_S = 90
 """Longest wait for a started server to answer."""
 USUAL_PORT = 5050
 PR_SET_PDEATHSIG = 1
-ALL_EXPERIMENTS = "/#/experiments"
+ALL_EXPERIMENTS = "#/experiments"
 LIGHT = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
 """Environment of the server; without its job runners it takes a fifth of the memory."""
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -65,15 +67,15 @@ def serve(page: str = ALL_EXPERIMENTS, *, uri: str | None = None, port: int | No
     """
     resolved = tracking_uri(uri)
     if is_server(resolved):
-        url = resolved.rstrip("/")
-        yield Dashboard(url + page, url, None)
+        url = without_credentials(resolved).rstrip("/")
+        yield Dashboard(f"{url}/{page}", url, None)
         return
-    with tempfile.TemporaryFile() as output, HeldLock() as held:
-        process, url = _start(resolved, port, output)
+    with tempfile.TemporaryFile() as output, HeldLock() as held, served_uri(resolved) as served:
+        process, url = _start(served, port, output)
         record = json.dumps({"url": url, **held.tags})
         try:
             _record(resolved).write_text(record, encoding="utf-8")
-            yield Dashboard(url + page, url, process)
+            yield Dashboard(f"{url}/{page}", url, process)
         finally:
             if _read(resolved) == record:  # not that of another server for the same store
                 _record(resolved).unlink(missing_ok=True)
@@ -86,7 +88,7 @@ def running(uri: str) -> str | None:
     None where there is no such server.
     """
     if is_server(uri):
-        return uri.rstrip("/")
+        return without_credentials(uri).rstrip("/")
     try:
         record = json.loads(_read(uri))
         return str(record["url"]) if is_alive(record) else None
@@ -98,10 +100,10 @@ def _start(uri: str, port: int | None, output: IO[bytes]) -> tuple[subprocess.Po
     """Starts a server on this port or a free one, waits until it answers, and returns it with its address."""
     ports = [_free_port(USUAL_PORT), _free_port(0)] if port is None else [_check_port(port)]
     for chosen in ports:
-        arguments = ["--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(chosen), "--workers", "1"]
+        arguments = ["--host", "127.0.0.1", "--port", str(chosen), "--workers", "1"]
         process = subprocess.Popen(
             [sys.executable, "-m", "mlflow", "server", *arguments],
-            env=os.environ | LIGHT,
+            env=os.environ | LIGHT | {"MLFLOW_BACKEND_STORE_URI": uri},  # an argument is seen by every user of the host
             stdout=output,
             stderr=output,
             start_new_session=True,
@@ -120,7 +122,7 @@ def _start(uri: str, port: int | None, output: IO[bytes]) -> tuple[subprocess.Po
 
 
 def comparison(experiment_ids: Sequence[str]) -> str:
-    """Returns the path of the page that shows the runs of several experiments, best CLIP score first.
+    """Returns the place of the page that shows the runs of several experiments, best CLIP score first.
 
     MLflow keeps views for single experiments only.
     """
@@ -133,7 +135,7 @@ def comparison(experiment_ids: Sequence[str]) -> str:
         "compareRunsMode": "CHART",
         "workflowType": "machine_learning",
     }
-    return f"/#/compare-experiments/s?{urlencode(query, quote_via=quote)}"
+    return f"#/compare-experiments/s?{urlencode(query, quote_via=quote)}"
 
 
 def _read(uri: str) -> str:

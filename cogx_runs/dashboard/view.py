@@ -18,7 +18,7 @@ from cogx_runs.definitions.ranges import Direction
 from cogx_runs.metrics.registry import SHOWN, cards
 from cogx_runs.tracking.columns import axis_column, axis_metric, metric_column, param_column, quoted, tag_column
 from cogx_runs.tracking.reader import CELLS
-from cogx_runs.tracking.tags import DEGENERATE, MLFLOW_VIEW, PROMOTED_BY, PROMOTED_RANK, TRIAL
+from cogx_runs.tracking.tags import DEGENERATE, IMPORTED_FROM, MLFLOW_VIEW, PROMOTED_BY, PROMOTED_RANK, TRIAL
 
 CHARTS, TABLE = "cogx", "cogx-table"
 """The keys of the two views of all runs of a sweep: clips and charts, and the table."""
@@ -27,7 +27,7 @@ CLIPS_A_CARD = 10
 CLIPS_A_ROW = 3
 """Pictures side by side in a window of usual width."""
 _LINES = ("by_frame.clip_score", "by_frame.change", "by_step.latent_std")
-MARKS = (TRIAL, DEGENERATE, PROMOTED_BY, PROMOTED_RANK)
+MARKS = (TRIAL, DEGENERATE, PROMOTED_BY, PROMOTED_RANK, IMPORTED_FROM)
 """Tags that get a column where a run has them."""
 MOST_NAMED = 100
 """Most runs that a view names one by one."""
@@ -101,9 +101,9 @@ def view_tags(shown: ViewContent, choices: Iterable[RunFilter], created_ms: int)
 
 
 def page(experiment_id: str, key: str = CHARTS) -> str:
-    """Returns the path of a view's page, to append to the server's address."""
+    """Returns the place of a view's page, relative to the server's address, which may have a path of its own."""
     mode = "" if key == TABLE else "&compareRunsMode=CHART"
-    return f"/#/experiments/{experiment_id}/runs?workflowType=machine_learning{mode}&viewStateShareKey={key}"
+    return f"#/experiments/{experiment_id}/runs?workflowType=machine_learning{mode}&viewStateShareKey={key}"
 
 
 def chosen_key(title: str) -> str:

@@ -5,7 +5,9 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from cogx_runs.definitions.frozen import Frozen
+from cogx_runs.definitions.limits import LARGEST_SIZE
 from cogx_runs.definitions.role import Changes, Compared, Logged, Reloads, Role, Warms, names_where, roles_of
+from cogx_runs.definitions.texts import PathText, Text
 
 Placement = Literal["auto", "resident", "group", "model", "sequential"]
 Scheduler = Literal["ddim", "dpm", "ddim_matched", "dpm_matched"]
@@ -36,12 +38,12 @@ class Parameters(Frozen):
     """One configuration; null means the model's own value."""
 
     model: Annotated[
-        str,
+        PathText,
         Field(min_length=1, description="`2b`, `5b`, `toy`, or a folder in diffusers' format."),
         Role(changes=Changes.WEIGHTS, compared=Compared.NEVER, short="model", is_stated=True, asked=0),
     ] = "2b"
     revision: Annotated[
-        str | None,
+        Text | None,
         Field(description="Commit of a hub model; null is the tested one."),
         Role(changes=Changes.WEIGHTS, logged=Logged.ELSEWHERE),
     ] = None
@@ -65,7 +67,7 @@ class Parameters(Frozen):
     ] = 6.0
     num_frames: Annotated[
         int,
-        Field(ge=1, description="Frames; 8N+1, at most the model's own number."),
+        Field(ge=1, le=LARGEST_SIZE, description="Frames; 8N+1, at most the model's own number."),
         Role(changes=Changes.PIXELS, warms=Warms.STEP, is_shape=True, short="frames", is_stated=True, asked=2),
     ] = 49
     fps: Annotated[
@@ -79,18 +81,18 @@ class Parameters(Frozen):
         Role(changes=Changes.PIXELS, compared=Compared.AS_DRAWS, is_judged=False, is_stated=True, asked=1),
     ] = 42
     negative_prompt: Annotated[
-        str,
+        Text,
         Field(description="What guidance steers away from."),
         Role(changes=Changes.PIXELS, asked=2),
     ] = ""
     height: Annotated[
         int | None,
-        Field(ge=16, description="Pixels; null is the model's own."),
+        Field(ge=16, le=LARGEST_SIZE, description="Pixels; null is the model's own."),
         _SIZE,
     ] = None
     width: Annotated[
         int | None,
-        Field(ge=16, description="Pixels; null is the model's own."),
+        Field(ge=16, le=LARGEST_SIZE, description="Pixels; null is the model's own."),
         _SIZE,
     ] = None
     scheduler: Annotated[
@@ -139,7 +141,7 @@ class Parameters(Frozen):
         Role(changes=Changes.FILE, is_judged=False, asked=3),
     ] = 5.0
     clip_model: Annotated[
-        str | None,
+        PathText | None,
         Field(
             description=(
                 "CLIP of the score: `ARCHITECTURE:TAG`, `ARCHITECTURE:/a/checkpoint`, `toy`, or a folder; "

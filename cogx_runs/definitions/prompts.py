@@ -1,11 +1,20 @@
-"""Prompts: one text file each, named by the file."""
+"""Prompts: text files, one each, named by the file."""
 
-from collections.abc import Sequence
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cogx_runs.definitions import shipped
-from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
+from cogx_runs.errors import MOST_MISTAKES, CogxError, InputError, Mistake, did_you_mean
+from cogx_runs.formatting import shortened
+from cogx_runs.system.files import fault_of_text, is_file, is_folder, list_folder, read_text
+
+LONGEST_NAME = 40
+"""Characters of the name that a text of the command line gets."""
+FOLDER = "prompts"
+"""Folder of the user's own prompts, in the working folder."""
 
 
 @dataclass(frozen=True)
@@ -17,15 +26,40 @@ class Prompt:
     where: str
     """The file of the prompt, or another description of its source."""
 
+    @classmethod
+    def of_text(cls, text: str) -> "Prompt":
+        """Names a text of the command line by its words, one without words by what Unicode calls its characters.
+
+        Raises CogxError for a text that cannot be kept.
+        """
+        if fault := fault_of_text(text):
+            raise CogxError(f"the prompt {fault}")
+        signs = " ".join(unicodedata.name(sign, "sign") for sign in text[:LONGEST_NAME])
+        return cls(_name(text) or _name(signs), text, "(command line)")
+
 
 class PromptLibrary:
     """The prompts of one folder: every `NAME.txt` in it is the prompt NAME."""
 
-    def __init__(self, directory: Path, given: Prompt | None = None) -> None:
-        """Lists the prompts of `directory`, and adds `given`, a prompt from elsewhere."""
+    def __init__(self, directory: Path, given: Prompt | None = None, *, is_chosen: bool = False) -> None:
+        """Lists the prompts of `directory`, and adds `given`, a prompt from elsewhere; `is_chosen` is whether the user
+        named the folder."""
         self.directory = directory
+        self.is_chosen = is_chosen
         self._given = given
-        self._files = {path.stem: path for path in sorted(directory.glob("[!.]*.txt")) if path.is_file()}
+        self._files: dict[str, Path] = {}
+        self.left_out: list[str] = []
+        """Names of files that look like prompts and are none: hidden, with another ending, or not UTF-8."""
+        for path in list_folder(directory) if is_folder(directory) else ():
+            if path.suffix.lower() == ".txt" or path.name.lower() == ".txt":
+                self._list(path)
+
+    def _list(self, path: Path) -> None:
+        is_named = path.suffix == ".txt" and not path.name.startswith(".") and fault_of_text(path.name) is None
+        if is_named and is_file(path):
+            self._files[path.stem] = path
+        else:
+            self.left_out.append(path.name)
 
     @classmethod
     def find(cls, directory: Path | None = None) -> "PromptLibrary":
@@ -34,14 +68,19 @@ class PromptLibrary:
         Raises CogxError when `directory` is given and is no folder with prompts in it.
         """
         if directory is None:
-            local = Path("prompts")
-            return cls(local if any(local.glob("*.txt")) else shipped.PROMPTS)
-        if not directory.is_dir():
-            raise CogxError(f"--prompts {directory}: no such folder")
-        library = cls(directory)
+            local = cls(Path(FOLDER))
+            return local if local.names else cls(shipped.PROMPTS)
+        if not is_folder(directory):
+            raise CogxError(f"--prompts {shortened(str(directory))[1:-1]}: no such folder")
+        library = cls(directory, is_chosen=True)
         if not library.names:
-            raise CogxError(f"--prompts {directory}: holds no .txt file; each prompt is a file NAME.txt")
+            others = f" (left out: {list_names(library.left_out)})" if library.left_out else ""
+            raise CogxError(f"--prompts {directory}: holds no .txt file; each prompt is a file NAME.txt{others}")
         return library
+
+    def with_given(self, prompt: Prompt) -> "PromptLibrary":
+        """Returns the library with a prompt from elsewhere."""
+        return PromptLibrary(self.directory, prompt, is_chosen=self.is_chosen)
 
     @property
     def names(self) -> list[str]:
@@ -49,30 +88,44 @@ class PromptLibrary:
         return list(self._files)
 
     def read(self, name: str) -> Prompt:
-        """Reads the prompt `name`, its white space folded. Raises CogxError where it is missing, empty or not UTF-8."""
+        """Reads the prompt `name`, its white space folded. Raises CogxError where it is missing, empty or no text."""
         if self._given is not None and name == self._given.name:
             return self._given
         path = self._files.get(name)
         if path is None:
-            raise CogxError(f"no prompt {name!r} in {self.directory}; {did_you_mean(name, self.names)}")
+            raise CogxError(f"no prompt {shortened(name)} in {self.directory}; {did_you_mean(name, self.names)}")
         try:
-            text = " ".join(path.read_text(encoding="utf-8-sig").split())
-        except OSError as error:
-            raise CogxError(f"{path}: cannot be read ({error.strerror}); mend its permissions") from error
-        except UnicodeDecodeError as error:
-            raise CogxError(f"{path}: not UTF-8 at byte {error.start}; save the file as UTF-8") from error
+            text = " ".join(read_text(path).split())
+        except CogxError as error:
+            raise CogxError(f"{path}: {error}") from error
         if not text:
             raise CogxError(f"{path}: is empty; write the prompt into it")
+        if fault := fault_of_text(text):
+            raise CogxError(f"{path}: {fault}")
         return Prompt(name, text, str(path))
 
-    def select(self, names: Sequence[str] | None, where: str) -> list[Prompt]:
-        """Reads the named prompts in that order, or all for None. Raises InputError naming every invalid one."""
-        prompts, mistakes = [], []
+    def select(self, names: Sequence[str] | None, at: Callable[[str], str]) -> list[Prompt]:
+        """Reads the named prompts in that order, or all for None. Raises InputError naming every invalid one, at its
+        place, which `at` returns for a dotted path."""
+        prompts: list[Prompt] = []
+        mistakes: list[Mistake] = []
         for index, name in enumerate(self.names if names is None else names):
             try:
                 prompts.append(self.read(name))
             except CogxError as error:
-                mistakes.append(Mistake(f"{where}.{index}" if names else where, str(error)))
+                mistakes.append(Mistake(at(f"prompts.{index}" if names else "prompts"), str(error)))
+            if len(mistakes) > MOST_MISTAKES:
+                break  # the error lists no more
         if mistakes:
             raise InputError(mistakes)
         return prompts
+
+
+def _name(text: str) -> str:
+    return re.sub(r"\W+", "_", text.lower())[:LONGEST_NAME].strip("_")
+
+
+def list_names(names: Sequence[str], most: int = 5) -> str:
+    """Lists names of files for a message, the first of many."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -1,13 +1,16 @@
 """Ranges and objectives of a search by Optuna, as a sweep file defines them."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, Field, PlainValidator, ValidationError, model_validator
 
 from cogx_runs.definitions.frozen import Frozen
-from cogx_runs.errors import Mistake
+from cogx_runs.definitions.limits import LARGEST_NUMBER, MOST_CELLS
+from cogx_runs.definitions.texts import Text
+from cogx_runs.errors import Mistake, Place
+from cogx_runs.formatting import shortened
 
 Direction = Literal["maximize", "minimize"]
 Key = TypeVar("Key")
@@ -42,8 +45,10 @@ def front(
 
 
 def _number(value: Any) -> int | float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"must be a number (got {value!r})")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"must be a number (got {shortened(value)})")
+    if not -LARGEST_NUMBER <= value <= LARGEST_NUMBER:
+        raise ValueError(f"must be a number from -1e18 to 1e18 (got {shortened(value)})")
     return value
 
 
@@ -72,7 +77,7 @@ class Range(Frozen):
             return tuple(range(int(self.low), int(self.high) + 1, int(self.step or 1)))
         if self.step is None:
             return None
-        return tuple(self.rounded(self.low + index * self.step) for index in range(self._steps() + 1))
+        return tuple(self.rounded(self.low + index * self.step) for index in range(math.floor(self._intervals()) + 1))
 
     def rounded(self, value: float) -> float:
         """Rounds a proposed number to four significant digits, so that it can be read and named, within the range."""
@@ -85,6 +90,9 @@ class Range(Frozen):
         if self.step is not None and self.step <= 0:
             yield f"step {self.step:g} is not above 0"
             return
+        if self._intervals() >= MOST_CELLS:
+            yield f"holds more than {MOST_CELLS:,} values; give it a larger step, or other ends"
+            return
         if self.low >= self.high:
             yield f"low {self.low:g} is not below high {self.high:g}"
         if self.log and self.low <= 0:
@@ -92,29 +100,35 @@ class Range(Frozen):
         if self.log and self.step is not None:
             yield "has both `log` and `step`; use one"
         if self.step is not None and self.low < self.high:
-            last = self.low + self._steps() * self.step
+            last = self.low + math.floor(self._intervals()) * self.step
             if not math.isclose(last, self.high, abs_tol=1e-9):
                 yield f"steps of {self.step:g} from {self.low:g} do not reach high {self.high:g}; write {last:g}"
 
-    def _steps(self) -> int:
-        assert self.step is not None
-        return math.floor((self.high - self.low) / self.step + 1e-9)
+    def _intervals(self) -> float:
+        """Returns how many steps fit between the ends; 0 where any number between is a value."""
+        step = self.step or (1 if self.whole else math.inf)
+        return (self.high - self.low) / step + 1e-9
 
 
 class OptunaSearch(Frozen):
     """The search of `vary: optuna`: its budget and its objectives."""
 
-    trials: int = Field(ge=1, description="The budget: how many configurations are tried, each on every prompt.")
-    objectives: list[str] = Field(description="One or two metrics; a trial's value is the mean over its cells.")
+    trials: int = Field(
+        ge=1, le=MOST_CELLS, description="The budget: how many configurations are tried, each on every prompt."
+    )
+    objectives: list[Text] = Field(description="One or two metrics; a trial's value is the mean over its cells.")
     directions: list[Direction] | None = Field(
         None, description="`maximize` or `minimize` of each; null is as the metric is: scores up, costs down."
     )
-    seed: int = Field(0, ge=0, description="Of Optuna's draws, not of the videos.")
+    seed: int = Field(0, ge=0, lt=2**63, description="Of Optuna's draws, not of the videos.")
     seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**63)]], Field(min_length=1)] | None = Field(
         None, description="Of the videos: each trial runs with each, and is averaged over them; null is `base`'s one."
     )
     startup_trials: int = Field(
-        10, ge=0, description="So many finished trials are drawn at random before Optuna learns from them."
+        10,
+        ge=0,
+        le=MOST_CELLS,
+        description="So many finished trials are drawn at random before Optuna learns from them.",
     )
 
     @model_validator(mode="after")
@@ -131,48 +145,59 @@ class OptunaSearch(Frozen):
 
 
 def check_ranges(
-    axes: Mapping[str, Any], parameters: type[BaseModel], searched: bool, file: str, mistakes: list[Mistake]
+    axes: Mapping[str, Any],
+    parameters: type[BaseModel],
+    searched: bool,
+    at: Callable[[str], Place],
+    mistakes: list[Mistake],
 ) -> dict[str, Range]:
     """Checks each axis that is a range and converts its numbers to the type of the parameter; adds to `mistakes`.
 
-    `searched` is whether the file asks for a search: else there are no ranges.
+    `searched` is whether the file asks for a search: else there are no ranges. `at` returns the place of a path.
     """
     checked = {}
     if searched and "seed" in axes:
         message = "is not searched: the luckiest would win; name those to average over in `optuna: {seeds: [...]}`"
-        mistakes.append(Mistake(f"{file}:axes.seed", message))
+        mistakes.append(Mistake(at("axes.seed"), message))
     for name, content in axes.items():
-        where = f"{file}:axes.{name}"
-        if not isinstance(content, dict) or any(mistake.where == where for mistake in mistakes):
+        path = f"axes.{name}"
+        if not isinstance(content, dict) or any(mistake.where == at(path) for mistake in mistakes):
             continue
         if not searched:
-            mistakes.append(Mistake(where, "a range is for `vary: optuna`; list the values"))
+            mistakes.append(Mistake(at(path), "a range is for `vary: optuna`; list the values"))
         elif name != "seed":
             try:
-                checked[name] = _typed(name, Range.model_validate(content), parameters, where, mistakes)
+                checked[name] = _typed(name, Range.model_validate(content), parameters, at, mistakes)
             except ValidationError:
                 continue  # reported with the file's other mistakes
     return checked
 
 
-def _typed(name: str, given: Range, parameters: type[BaseModel], where: str, mistakes: list[Mistake]) -> Range:
+def _typed(
+    name: str,
+    given: Range,
+    parameters: type[BaseModel],
+    at: Callable[[str], Place],
+    mistakes: list[Mistake],
+) -> Range:
     """Converts the range's numbers to the parameter's type; adds to `mistakes`."""
+    path = f"axes.{name}"
     number = _number_type(parameters.model_fields[name].annotation)
     numbers = {key: value for key, value in given.model_dump(exclude={"log"}).items() if value is not None}
     if number is None:
-        mistakes.append(Mistake(where, "is no number, and has no range; list the values to choose from"))
+        mistakes.append(Mistake(at(path), "is no number, and has no range; list the values to choose from"))
         return given
     if number is int and any(isinstance(value, float) for value in numbers.values()):
-        mistakes.append(Mistake(where, "is a whole number; write low, high and step as such"))
+        mistakes.append(Mistake(at(path), "is a whole number; write low, high and step as such"))
         return given
     found = Range(**{key: number(value) for key, value in numbers.items()}, log=given.log)
-    mistakes += [Mistake(where, fault) for fault in found.faults()]
+    mistakes += [Mistake(at(path), fault) for fault in found.faults()]
     for end in ("low", "high"):
         try:
             parameters.model_validate({name: getattr(found, end)})
         except ValidationError as error:
-            message = f"{error.errors()[0]['msg']} (got {numbers[end]!r})"
-            mistakes.append(Mistake(f"{where}.{end}", message))
+            message = f"{error.errors()[0]['msg']} (got {shortened(numbers[end])})"
+            mistakes.append(Mistake(at(f"{path}.{end}"), message))
     return found
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from cogx_runs.errors import CogxError
+from cogx_runs.system.disk import create_folder
 
 _PACKAGE = Path(__file__).parents[1]
 _ROOT = _PACKAGE / "shipped" if (_PACKAGE / "shipped").is_dir() else _PACKAGE.parent
@@ -17,8 +18,7 @@ def init(directory: Path) -> list[Path]:
     Files with the same content are left as they are. Returns the files written. Raises
     CogxError, having written nothing, when a file there differs from the shipped one.
     """
-    if directory.exists() and not directory.is_dir():
-        raise CogxError(f"{directory}: is a file; name a folder")
+    create_folder(directory)
     sources = [*sorted(SWEEPS.rglob("*.yaml")), *sorted(PROMPTS.glob("*.txt"))]
     targets = {source: directory / source.relative_to(_ROOT) for source in sources}
     changed = [str(to) for source, to in targets.items() if to.exists() and to.read_bytes() != source.read_bytes()]

@@ -194,23 +194,28 @@ class InferenceStage:
         return found
 
     def _from_kept(self, cell: ClaimedCell, card: ModelCard, progress: Progress) -> GeneratedVideo | None:
-        """Decodes the latents that an earlier run of the same pixels kept; None without one."""
+        """Decodes the latents that a run of the same pixels kept, this one itself before others; None without any."""
         spec = cell.spec
-        kept = if_answered(lambda: self._store.find_latents(spec.signature))
-        if kept is None:
-            return None
-        try:
-            latents = load_file(self._store.download(kept.run_id, artifacts.LATENTS, cell.spooled.files))["latents"]
-            series = self._store.series(kept)
-        except (CogxError, SafetensorError) as error:
-            (cell.spooled.files / artifacts.LATENTS).unlink(missing_ok=True)  # not to be kept with the new run
-            progress.note(f"{spec.run_name}: denoised again, since {error}")
-            return None
-        decoded, _ = self._decode_warm(card, spec, latents, progress)
-        return self._with_values_of(kept, series, spec, decoded)
+        found = if_answered(lambda: self._store.find_latents(spec.signature)) or []
+        problems = []
+        for kept in sorted(found, key=lambda run: run.run_id != cell.run_id):
+            try:
+                latents = load_file(self._store.download(kept.run_id, artifacts.LATENTS, cell.spooled.files))["latents"]
+                series = self._store.series(kept)
+            except (CogxError, SafetensorError) as error:
+                (cell.spooled.files / artifacts.LATENTS).unlink(missing_ok=True)  # not to be kept with the new run
+                problems.append(str(error))
+                continue
+            for problem in problems:
+                progress.note(f"{spec.run_name}: made from the latents of run {kept.run_id}, since {problem}")
+            decoded, _ = self._decode_warm(card, spec, latents, progress)
+            return self._with_values_of(kept, series, cell, decoded)
+        for problem in problems:
+            progress.note(f"{spec.run_name}: denoised again, since {problem}")
+        return None
 
     def _with_values_of(
-        self, kept: TrackedRun, series: Mapping[str, Sequence[float]], spec: RunSpec, decoded: Decoded
+        self, kept: TrackedRun, series: Mapping[str, Sequence[float]], cell: ClaimedCell, decoded: Decoded
     ) -> GeneratedVideo:
         """Gives a decoded video what was measured while its latents were denoised, and on what that was."""
         measured = {name: kept.metrics[name] for name in _METRICS_OF_LATENTS if name in kept.metrics}
@@ -218,10 +223,11 @@ class InferenceStage:
             measured[name] = max(value, measured.get(name, 0))
         measured["decode_s"] = decoded.decode_s
         about = with_prefixes(kept.tags, TAGS_OF_LATENTS)
-        about[tags.LATENTS_FROM] = kept.tags.get(tags.LATENTS_FROM, kept.run_id)
+        if kept.run_id != cell.run_id:
+            about[tags.LATENTS_FROM] = kept.tags.get(tags.LATENTS_FROM, kept.run_id)
         measured_on = {"device": kept.tags[tags.LATENTS_DEVICE], "placement": kept.tags[tags.LATENTS_PLACEMENT]}
         series = {key: values for key, values in series.items() if key.startswith("by_step.")}
-        return GeneratedVideo(decoded.frames, measured, about, params(spec) | measured_on, series)
+        return GeneratedVideo(decoded.frames, measured, about, params(cell.spec) | measured_on, series)
 
     def _decode_warm(
         self, card: ModelCard, spec: RunSpec, latents: torch.Tensor, progress: Progress

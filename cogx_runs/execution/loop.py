@@ -1,6 +1,5 @@
 """The cells of one plan, one after the other: claimed, handed to the worker, and told of."""
 
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -28,6 +27,7 @@ from cogx_runs.tracking.delivery import deliver_left_behind, telling_what_is_kep
 from cogx_runs.tracking.liveness import is_of_this_host
 from cogx_runs.tracking.record import command, known_params, spec_metrics
 from cogx_runs.tracking.run import RunState
+from cogx_runs.tracking.signs import Life, Signs, now_ms, where_made
 from cogx_runs.tracking.store import RunStore
 
 WAIT_S = 1.0
@@ -49,9 +49,10 @@ class CellLoop:
         progress: Progress,
         *,
         overlaps: bool | None = None,
+        signs: Signs | None = None,
     ) -> None:
         """`overlaps` is whether the next cell is begun while a video is in the background; None is as the device asks
-        for."""
+        for. `signs` judges who is at the runs of others."""
         self._plan = plan
         self._store = store
         self._worker = worker
@@ -60,8 +61,10 @@ class CellLoop:
         self._todo = [planned.spec for planned in plan.runs if planned.action in {Action.RUN, Action.REUSE}]
         self._overlaps = any(spec.device == "cuda" for spec in self._todo) if overlaps is None else overlaps
         self._boards = Boards(store)
-        self._claims = Claims(store)
+        take_over = plan.conditions is not None and plan.conditions.take_over
+        self._claims = Claims(store, take_over=take_over, signs=signs)
         self._waiting = WaitingRuns(store, progress.note)
+        self._artifact_folders: list[Path] = []
         self._cells: dict[int, ClaimedCell] = {}
         self._outcomes: dict[int, Outcome] = {}
         self._has_failed = False
@@ -74,40 +77,42 @@ class CellLoop:
         CogxError where no cell can run, StoreUnavailableError where the store does not answer for so long that too much
         waits in the spool, or that the last cell has ended.
         """
-        with ExitStack() as left:
-            left.callback(self._close_boards)
-            with telling_what_is_kept(self._store.uri), self._claims:
-                self._run(fail_fast, left)
+        with ExitStack() as hurry:
+            try:
+                with telling_what_is_kept(self._store.uri), self._claims:
+                    self._run(fail_fast, hurry)
+            finally:
+                for problem in self._boards.close():
+                    self._progress.note(problem)
         return [self._outcomes[place] for place in sorted(self._outcomes)]
 
-    def _run(self, fail_fast: bool, left: ExitStack) -> None:
+    def _run(self, fail_fast: bool, hurry: ExitStack) -> None:
         try:
             experiments = self._open_experiments()
             self._prepare()
             self._run_cells(experiments, fail_fast)
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
-                left.enter_context(MLFLOW.hurried())
+                hurry.enter_context(MLFLOW.hurried())
             with suppress(Exception):
                 self._finish_background()
             raise
-
-    def _close_boards(self) -> None:
-        for problem in self._boards.close():
-            self._progress.note(problem)
 
     def _prepare(self) -> None:
         """Finds out what can be known before the first cell, and loads what it needs."""
         if not self._todo:
             return
-        self._store.check_writable()
-        check_disk(Path(tempfile.gettempdir()))
+        check_disk(*self._artifact_folders)
         generated = [planned.spec for planned in self._plan.runs if planned.action is Action.RUN]
         self._worker.prepare(self._todo, generated, self._plan.cards, self._progress)
 
     def _open_experiments(self) -> dict[str, str]:
         """Opens each sweep's experiment, ends the runs of dead processes, and writes the boards. Returns the ids."""
+        if self._todo:
+            self._store.check_writable()
         experiments = {sweep.name: self._store.open_experiment(sweep) for sweep in self._plan.sweeps}
+        folders = map(self._store.artifact_folder, experiments.values())
+        self._artifact_folders = [folder for folder in folders if folder is not None]
         for delivered in deliver_left_behind(self._store):
             self._progress.note(f"Delivered {delivered.name}, which an earlier process left in the spool")
         stale = self._claims.end_stale_runs(list(experiments.values()))
@@ -140,7 +145,7 @@ class CellLoop:
         """Claims a cell, has it brought to its pixels, and the rest done in the background; False where another process
         has it."""
         spec = self._plan.runs[place].spec
-        check_disk(Path(tempfile.gettempdir()))
+        check_disk(*self._artifact_folders)
         claim = self._claim(place, experiment_id)
         if claim is None:
             return False
@@ -169,7 +174,7 @@ class CellLoop:
         }
         try:
             claim = self._claims.claim(experiment_id, spec, about)
-            if claim is not None and claim.is_created:
+            if claim is not None and claim.is_created and not claim.is_reopened:
                 with suppress(StoreUnavailableError):  # its end writes all of it
                     self._store.describe(claim.run_id, known_params(spec), spec_metrics(spec))
             return claim
@@ -200,14 +205,17 @@ class CellLoop:
                 error = "failed in another process"
                 self._ended(place, Outcome(spec, OutcomeStatus.FAILED, run.run_id, error=error))
                 return
-            if run is not None and run.state is RunState.RUNNING and not is_of_this_host(run.tags):
-                self._ended(place, Outcome(spec, OutcomeStatus.ELSEWHERE, error="being run by another host"))
+            is_elsewhere = run is not None and run.state is RunState.RUNNING and not is_of_this_host(run.tags)
+            if run is not None and is_elsewhere and self._claims.life(run) is Life.ALIVE:
+                error = f"{where_made(run, now_ms())}; --take-over runs it here"
+                self._ended(place, Outcome(spec, OutcomeStatus.ELSEWHERE, run.run_id, error=error))
                 return
             self._make_room()
             if self._run_cell(place, experiment_id):
                 return
             if not has_noted:
-                self._progress.note(f"waiting for another process that makes {spec.run_name}")
+                whom = "a sign of life of the host" if is_elsewhere else "another process"
+                self._progress.note(f"waiting for {whom} that makes {spec.run_name}")
                 has_noted = True
             time.sleep(WAIT_S)
 

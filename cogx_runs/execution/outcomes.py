@@ -28,11 +28,6 @@ class OutcomeStatus(StrEnum):
         """Whether the cell has a finished run."""
         return self in {OutcomeStatus.FINISHED, OutcomeStatus.REUSED, OutcomeStatus.DONE}
 
-    @property
-    def is_failure(self) -> bool:
-        """Whether the cell failed, or was not begun because another one did."""
-        return self in {OutcomeStatus.FAILED, OutcomeStatus.SKIPPED}
-
 
 @dataclass(frozen=True)
 class Outcome:

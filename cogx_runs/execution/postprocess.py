@@ -1,6 +1,7 @@
 """Cells completed: their frames encoded, shown, scored and tracked, or all of it copied from a finished run."""
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -115,6 +116,8 @@ class PostprocessStage:
                 self._store.download(finished.run_id, name, folder)
             series = self._store.series(finished)
         except StoreError as error:
+            for name in _COPIED_ARTIFACTS:  # nothing of it is logged with the video that is made instead
+                _remove(folder / name)
             progress.note(f"{spec.run_name}: made again, since {error}")
             return None
         metrics = {key: value for key, value in finished.metrics.items() if not key.startswith(columns.AXIS)}
@@ -138,6 +141,13 @@ class PostprocessStage:
                 f"no {titles(names)}: {reason}; the runs finish without, {artifacts.METRIC_ERRORS} says where it was "
                 "raised, and `cogx-runs rescore` tries it again"
             )
+
+
+def _remove(place: Path) -> None:
+    if place.is_dir():
+        shutil.rmtree(place)
+    else:
+        place.unlink(missing_ok=True)
 
 
 def _degenerate(spec: RunSpec, subject: Subject, progress: Progress) -> dict[str, str]:

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import TypeVar
 
+from cogx_runs.credentials import without_credentials
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import CogxError, StoreError, first_line
 from cogx_runs.execution.cell import ClaimedCell
@@ -23,6 +24,7 @@ from cogx_runs.tracking.delivery import Delivery
 from cogx_runs.tracking.record import failure_tags, params, spec_metrics, write_definition
 from cogx_runs.tracking.run import RunState
 from cogx_runs.tracking.store import RunStore
+from cogx_runs.video import check_encoder
 
 _T = TypeVar("_T")
 
@@ -78,6 +80,7 @@ class Worker:
 
         Raises CogxError where none of them can run.
         """
+        check_encoder()
         for clip_model in dict.fromkeys(spec.clip_model for spec in cells):
             self._session.scorer(clip_model, progress)
         self._postprocess.forget_notes()
@@ -136,7 +139,8 @@ class Worker:
                 raise CogxError(DISK_FULL) from error
             if cell.spooled.ended is not None:  # the cell is whole; what failed is its delivery
                 raise
-            (cell.spooled.files / artifacts.TRACEBACK).write_text(traceback.format_exc(), encoding="utf-8")
+            told = without_credentials(traceback.format_exc())
+            (cell.spooled.files / artifacts.TRACEBACK).write_text(told, encoding="utf-8")
             values, about = spec_metrics(cell.spec), failure_tags(error)
             run_id = self._delivery.end(cell.spooled, params(cell.spec), values, about, RunState.FAILED)
             return Outcome(cell.spec, OutcomeStatus.FAILED, run_id, error=first_line(error))

@@ -1,20 +1,16 @@
 """The folder that keeps embeddings of texts from run to run, and its limit."""
 
 import os
-import time
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from cogx_runs.system.disk import cache_directory
 from cogx_runs.system.hardware import GIB
+from cogx_runs.system.whole_file import PART, remove_leftovers
 
 LIMIT_BYTES = 2 * GIB
 """Some 1,100 texts of 2b or 5b, of 1.9 MB each."""
-PART = ".part"
-"""The suffix of a file that is being written."""
-ABANDONED_S = 3600
-"""After which a file that is being written is one of a process that died."""
 
 
 class EmbeddingCache:
@@ -48,12 +44,15 @@ class EmbeddingCache:
         for path, found in files:
             if size <= self.limit_bytes:
                 return
-            is_written = path.suffix == PART and time.time() - found.st_mtime < ABANDONED_S
-            if path in needed or is_written:
+            if path in needed or path.suffix == PART:
                 continue
             with suppress(OSError):
                 path.unlink(missing_ok=True)
                 size -= found.st_size
+
+    def remove_leftovers(self) -> None:
+        """Removes what processes that died have left half written."""
+        remove_leftovers(self.folder)
 
     def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
         with suppress(FileNotFoundError):  # nothing has been kept yet

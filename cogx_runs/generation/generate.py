@@ -12,10 +12,11 @@ from diffusers import AutoencoderKLCogVideoX, CogVideoXPipeline
 from diffusers.utils.torch_utils import randn_tensor
 
 from cogx_runs.definitions.spec import RunSpec
-from cogx_runs.errors import DegenerateError
+from cogx_runs.errors import CogxError, DegenerateError
 from cogx_runs.generation.measure import Peak, PeakMemory, timed
 from cogx_runs.generation.pipeline import DTYPES, set_scheduler
 from cogx_runs.generation.text import Embeddings
+from cogx_runs.generation.tiling import set_tiling
 from cogx_runs.generation.x0_prediction import OnX0Prediction, X0Prediction, predicting_x0
 from cogx_runs.system.hardware import Device
 from cogx_runs.video import Frames
@@ -90,17 +91,32 @@ class Decoded:
 
 
 def decode(vae: AutoencoderKLCogVideoX, spec: RunSpec, latents: torch.Tensor) -> Decoded:
-    """Decodes latents, new or kept. Raises torch.OutOfMemoryError when a GPU's memory does not suffice."""
+    """Decodes latents, new or kept.
+
+    Raises CogxError where they are not those of the cell's size, torch.OutOfMemoryError when a GPU's memory does not
+    suffice.
+    """
     with PeakMemory(spec.device) as memory, timed(spec.device) as seconds:
         frames = decode_latents(vae, latents, spec.device, tiling=spec.vae_tiling, slicing=spec.vae_slicing)
+    check_size(frames, spec.num_frames, spec.height, spec.width)
     return Decoded(frames, seconds.value, memory.peak)
+
+
+def check_size(frames: Frames, num_frames: int, height: int, width: int) -> None:
+    """Raises CogxError where frames are not as many or not as large as was asked for."""
+    if frames.shape[:3] != (num_frames, height, width):
+        decoded = "{} frames of {}x{}".format(*frames.shape[:3])
+        raise CogxError(f"the VAE decodes to {decoded}, not to the {num_frames} of {height}x{width} asked for")
 
 
 def decode_latents(
     vae: AutoencoderKLCogVideoX, latents: torch.Tensor, device: Device, *, tiling: bool, slicing: bool
 ) -> Frames:
     """Decodes latents (1 x t x c x h x w) to uint8 frames (T x H x W x C), rounded as diffusers' PIL output is."""
-    (vae.enable_tiling if tiling else vae.disable_tiling)()
+    if tiling:
+        set_tiling(vae, *latents.shape[-2:])
+    else:
+        vae.disable_tiling()
     (vae.enable_slicing if slicing else vae.disable_slicing)()
     with torch.no_grad():
         latents = latents.to(device=device, dtype=vae.dtype).permute(0, 2, 1, 3, 4)

@@ -1,6 +1,6 @@
 """The parts of CogVideoX, loaded and placed, and the clear line when they cannot be loaded."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -53,8 +53,9 @@ def _load(card: ModelCard, dtype: Dtype, needed_gib: float, **left_out: None) ->
             pipe = CogVideoXPipeline.from_pretrained(card.source, dtype=DTYPES[dtype], **origin, **left_out)
     except MemoryError as error:
         raise CogxError(f"{card.source}: not enough host memory to load it") from error
-    except (OSError, ValueError, RuntimeError) as error:
+    except Exception as error:  # a folder can be damaged in more ways than these libraries have errors for
         raise CogxError(f"{card.source}: cannot be loaded: {first_line(error)}") from error
+    _check_complete(card, [part for part in (pipe.transformer, pipe.vae, pipe.text_encoder) if part is not None])
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
@@ -68,8 +69,9 @@ def load_vae(
         vae = AutoencoderKLCogVideoX.from_pretrained(
             card.source, subfolder="vae", dtype=DTYPES[dtype], **_origin(card, "vae/config.json")
         )
-    except (OSError, ValueError) as error:
+    except Exception as error:  # as above
         raise CogxError(f"{card.source}/vae: cannot be loaded: {first_line(error)}") from error
+    _check_complete(card, [vae])
     place_vae(vae, placement, device)
     return vae
 
@@ -104,6 +106,16 @@ def _check_memory(card: ModelCard, needed_gib: float, dtype: Dtype) -> None:
             f"{card.source}: needs {gib_needed(needed_gib)} GiB of host memory in {dtype} and "
             f"{gib_available(available_gib)} GiB are free; close other programs"
         )
+
+
+def _check_complete(card: ModelCard, parts: Iterable[torch.nn.Module]) -> None:
+    """Raises CogxError where weights were not in the files: diffusers leaves them on the meta device."""
+    for part in parts:
+        missing = [name for name, values in part.named_parameters() if values.is_meta]
+        if missing:
+            raise CogxError(
+                f"{card.source}: lacks the weights {missing[0]} of its {type(part).__name__}; copy or download it again"
+            )
 
 
 @contextmanager

@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -18,16 +16,17 @@ from safetensors.torch import load, save_file
 
 from cogx_runs.definitions.parameters import Dtype
 from cogx_runs.definitions.spec import RunSpec
-from cogx_runs.errors import CogxError
+from cogx_runs.errors import CogxError, first_line
 from cogx_runs.formatting import count
-from cogx_runs.generation.embedding_cache import PART, EmbeddingCache
+from cogx_runs.generation.embedding_cache import EmbeddingCache
 from cogx_runs.generation.measure import Peak, PeakMemory, free_memory, timed
-from cogx_runs.generation.pipeline import load_text_encoder
+from cogx_runs.generation.pipeline import DTYPES, load_text_encoder
 from cogx_runs.models.cards import ModelCard
 from cogx_runs.models.memory import Budget, TextPlacement, choose_text_placement
 from cogx_runs.progress import Progress
 from cogx_runs.system.disk import ANOTHER_CACHE
 from cogx_runs.system.hardware import Device, device_name
+from cogx_runs.system.whole_file import written_whole
 
 TOO_LARGE = "the text encoder of {}: out of the GPU's memory even layer by layer; close what else uses the GPU"
 
@@ -61,19 +60,26 @@ class TextEncoding:
         self._at_hand: dict[Path, torch.Tensor] = {}
 
     def expect(self, specs: Sequence[RunSpec]) -> None:
-        """Takes note of the cells to come, whose embeddings stay in the cache."""
+        """Takes note of the cells to come, whose embeddings stay in the cache, and clears it of leftovers."""
         self._expected = specs
+        self._cache.remove_leftovers()
 
     def encode_missing(self, card: ModelCard, specs: Iterable[RunSpec], progress: Progress) -> None:
         """Encodes and keeps every text of these cells of one model that is not kept yet, and has those of the first one
         at hand.
 
-        Raises CogxError as `load_text_encoder` does.
+        Texts whose kept embeddings are damaged are told, and encoded again. Raises CogxError as `load_text_encoder`
+        does.
         """
         specs = list(specs)
         spec, texts = specs[0], {path: text for spec in specs for text, path in self._paths(spec).items()}
         self.has(spec)
-        missing = {path: text for path, text in texts.items() if path not in self._at_hand and self._read(path) is None}
+        missing = {
+            path: text for path, text in texts.items() if path not in self._at_hand and self._read(spec, path) is None
+        }
+        if damaged := [path for path in missing if path.exists()]:
+            are = "is" if len(damaged) == 1 else "are"
+            progress.note(f"{count(len(damaged), 'kept embedding')} of {spec.model} {are} damaged; encoded again")
         if missing:
             self._encode_within_memory(card, spec, missing, progress)
             self._cache.shrink({path for other in [*specs, *self._expected] for path in self._paths(other).values()})
@@ -108,12 +114,7 @@ class TextEncoding:
         progress.phase(f"encoding {count(len(missing), 'text')}")
         for path, text in missing.items():
             with PeakMemory(spec.device) as memory, torch.no_grad(), timed(spec.device) as seconds:
-                embeddings, _ = pipe.encode_prompt(
-                    text,
-                    do_classifier_free_guidance=False,
-                    max_sequence_length=spec.max_sequence_length,
-                    device=pipe._execution_device,
-                )
+                embeddings = _embed(pipe, card, text, spec.max_sequence_length)
             embeddings = embeddings.cpu()
             _write(path, embeddings)
             if path in self._paths(spec).values():
@@ -125,14 +126,14 @@ class TextEncoding:
 
     def has(self, spec: RunSpec) -> bool:
         """Tells whether all texts of a cell are kept, and then has them at hand, whatever becomes of the files."""
-        found = {path: self._read(path) for path in self._paths(spec).values()}
+        found = {path: self._read(spec, path) for path in self._paths(spec).values()}
         self._at_hand = {path: embeddings for path, embeddings in found.items() if embeddings is not None}
         return len(self._at_hand) == len(found)
 
     def of(self, spec: RunSpec) -> Embeddings:
         """Gives the embeddings of a cell, which have been encoded before."""
         kept = {
-            text: self._at_hand[path] if path in self._at_hand else self._read(path)
+            text: self._at_hand[path] if path in self._at_hand else self._read(spec, path)
             for text, path in self._paths(spec).items()
         }
         prompt = kept[spec.prompt]
@@ -152,18 +153,32 @@ class TextEncoding:
         texts = [spec.prompt, *([spec.negative_prompt] if spec.is_guided else [])]
         return {text: self._cache.folder / f"{_identity(spec, text)}.safetensors" for text in texts}
 
-    def _read(self, path: Path) -> torch.Tensor | None:
-        """Reads a kept embedding; None where there is none that is whole."""
+    def _read(self, spec: RunSpec, path: Path) -> torch.Tensor | None:
+        """Reads a kept embedding of a cell; None where there is none that is whole."""
         try:
             kept = load(path.read_bytes())
             embeddings: torch.Tensor = kept["embeddings"]
             digest = kept["sha256"]
-        except (OSError, SafetensorError, KeyError):
+        except (OSError, SafetensorError, KeyError, ValueError):
             return None
-        if not torch.equal(digest, _digest(embeddings)):
+        if not torch.equal(digest, _digest(embeddings)) or not _is_of(spec, embeddings):
             return None
         self._cache.mark_used(path)
         return embeddings
+
+
+def _embed(pipe: CogVideoXPipeline, card: ModelCard, text: str, length: int) -> torch.Tensor:
+    """Encodes a text. Raises CogxError where the folder's tokenizer and text encoder do not fit each other."""
+    try:
+        embeddings: torch.Tensor = pipe.encode_prompt(
+            text, do_classifier_free_guidance=False, max_sequence_length=length, device=pipe._execution_device
+        )[0]
+    except (torch.OutOfMemoryError, MemoryError):
+        raise
+    except Exception as error:
+        message = f"{card.source}: its tokenizer and text encoder cannot encode a text: {first_line(error)}"
+        raise CogxError(f"{message}; copy or download them again") from error
+    return embeddings
 
 
 def _identity(spec: RunSpec, text: str) -> str:
@@ -180,6 +195,11 @@ def _identity(spec: RunSpec, text: str) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
 
 
+def _is_of(spec: RunSpec, embeddings: torch.Tensor) -> bool:
+    """Checks the form of an embedding, which its digest leaves out."""
+    return embeddings.dtype == DTYPES[spec.dtype] and embeddings.shape[:2] == (1, spec.max_sequence_length)
+
+
 def _digest(embeddings: torch.Tensor) -> torch.Tensor:
     """Takes the SHA-256 of the values: a file whose header is whole can still hold wrong ones."""
     content = embeddings.contiguous().view(torch.uint8).numpy().tobytes()
@@ -193,9 +213,7 @@ def _write(path: Path, embeddings: torch.Tensor) -> None:
     """
     try:
         path.parent.mkdir(exist_ok=True)
-        handle, part = tempfile.mkstemp(dir=path.parent, suffix=PART)
-        os.close(handle)
-        save_file({"embeddings": embeddings.contiguous(), "sha256": _digest(embeddings)}, part)
-        Path(part).replace(path)
+        with written_whole(path) as part:
+            save_file({"embeddings": embeddings.contiguous(), "sha256": _digest(embeddings)}, part)
     except (OSError, SafetensorError) as error:
         raise CogxError(f"{path.parent}: cannot be written ({error}); {ANOTHER_CACHE}") from error

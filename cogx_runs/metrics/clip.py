@@ -16,10 +16,11 @@ from open_clip import constants
 from PIL import Image
 from transformers.initialization import no_init_weights
 
-from cogx_runs.errors import CogxError, WeightsUnavailableError, did_you_mean
+from cogx_runs.errors import CogxError, WeightsUnavailableError, did_you_mean, first_line
 from cogx_runs.metrics.vbench_pixels import vbench_pixels
 from cogx_runs.models import hub
 from cogx_runs.models.cards import clip_folder
+from cogx_runs.models.clip_folder import check_clip_folder
 from cogx_runs.video import Frames
 
 BATCH_SIZE = 16
@@ -87,8 +88,10 @@ class _Located:
 def _locate(clip_model: str) -> _Located:
     folder = clip_folder(clip_model)
     if folder is not None:
-        if not (folder / "open_clip_config.json").is_file():
-            raise CogxError(f"--clip-model {clip_model}: has no open_clip_config.json; name a folder of open_clip's")
+        try:
+            check_clip_folder(folder)
+        except CogxError as error:
+            raise CogxError(f"--clip-model {clip_model}: {error}") from error
         return _Located(f"local-dir:{folder}", None)
     architecture, _, weights = clip_model.partition(":")
     if architecture not in open_clip.list_models():
@@ -131,9 +134,11 @@ def _load(clip_model: str) -> tuple[Any, Any, Any]:
                 require_pretrained=True,
             )
             tokenizer = open_clip.get_tokenizer(located.model_name)
-    except (OSError, RuntimeError, ValueError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # a folder can be damaged in more ways than open_clip has errors for
         error_type = WeightsUnavailableError if "download" in str(error) else CogxError
-        raise error_type(f"--clip-model {clip_model}: cannot be loaded: {str(error).splitlines()[0]}") from error
+        raise error_type(f"--clip-model {clip_model}: cannot be loaded: {first_line(error)}") from error
     return model.eval(), preprocess, tokenizer
 
 

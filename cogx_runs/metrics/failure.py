@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from cogx_runs.credentials import without_credentials
 from cogx_runs.errors import CogxError, first_line
 from cogx_runs.metrics.metric import Measured, finite
 from cogx_runs.system.disk import is_disk_full
@@ -43,7 +44,7 @@ def attempt(measure: Callable[[], Measured | None]) -> Attempt:
     except Exception as error:
         if is_disk_full(error):
             raise
-        return Failure(_reason(error)[:REASON_LIMIT], traceback.format_exc())
+        return Failure(_reason(error)[:REASON_LIMIT], without_credentials(traceback.format_exc()))
 
 
 def _reason(error: Exception) -> str:

@@ -6,7 +6,8 @@ from pathlib import Path
 from cogx_runs import toy
 from cogx_runs.definitions.parameters import Dtype, Scheduler
 from cogx_runs.errors import CogxError, did_you_mean
-from cogx_runs.models.weights import folder_revision, parameter_count, read_json
+from cogx_runs.models.folder import ModelFolder
+from cogx_runs.models.weights import folder_revision
 
 OPENAI_CLIP = "ViT-B-32:openai"
 SCHEDULER_CLASSES: dict[str, Scheduler] = {"CogVideoXDDIMScheduler": "ddim", "CogVideoXDPMScheduler": "dpm"}
@@ -40,6 +41,10 @@ class ModelCard:
     transformer_parameters: int
     text_encoder_parameters: int
     vae_parameters: int
+    vae_channels: int = 128
+    """Channels of the VAE at the video's own size."""
+    has_fixed_size: bool = False
+    """Whether it makes videos of its own height and width alone."""
     clip_model: str = OPENAI_CLIP
     """Default CLIP for the scores of its videos."""
 
@@ -117,12 +122,12 @@ def resolve_model(name: str, revision: str | None = None) -> ModelCard:
     for card in HUB_MODELS.values():
         if name in (card.name, card.source):
             return replace(card, revision=revision or card.revision)
-    folder = toy.pipeline_dir() if name == "toy" else Path(name).expanduser()
-    if not folder.is_dir():
+    folder = toy.pipeline_dir() if name == "toy" else _folder(name)
+    if folder is None:
         raise CogxError(f"no model {name!r}: neither a known name nor a folder here; {did_you_mean(name, NAMES)}")
     if revision is not None:
         raise CogxError(f"{name}: has no revisions to choose from; leave `revision` out")
-    card = _read_folder(name, folder.absolute())
+    card = _read_folder(name, folder)
     return replace(card, revision=toy.revision(), clip_model="toy") if name == "toy" else card
 
 
@@ -133,51 +138,42 @@ def clip_folder(clip_model: str) -> Path | None:
     """
     if clip_model == "toy":
         return toy.clip_dir()
-    return Path(clip_model).absolute() if Path(clip_model).is_dir() else None
+    return _folder(clip_model)
 
 
-_TRANSFORMER_KEYS = (
-    "sample_height", "sample_width", "patch_size", "sample_frames", "max_text_seq_length", "num_attention_heads",
-    "attention_head_dim",
-)  # fmt: skip
-_VAE_KEYS = ("block_out_channels", "temporal_compression_ratio")
-_SCHEDULER_KEYS = ("num_train_timesteps", "timestep_spacing")
+def _folder(name: str) -> Path | None:
+    """Finds the folder of this name; None where there is none, also for a name that no folder can have."""
+    try:
+        path = Path(name).expanduser().absolute()
+        return path if path.is_dir() else None
+    except (OSError, ValueError, RuntimeError):
+        return None
 
 
-def _read_folder(name: str, folder: Path) -> ModelCard:
-    index = read_json(folder / "model_index.json")
-    if index.get("_class_name") != "CogVideoXPipeline":
-        raise CogxError(f"{folder}: is a {index.get('_class_name')}, not a CogVideoXPipeline")
-    transformer = read_json(folder / "transformer" / "config.json")
-    scheduler = read_json(folder / "scheduler" / "scheduler_config.json")
-    vae = read_json(folder / "vae" / "config.json")
-    scheduler_name = SCHEDULER_CLASSES.get(str(scheduler.get("_class_name")))
+def _read_folder(name: str, path: Path) -> ModelCard:
+    folder = ModelFolder.read(path)
+    transformer, vae, scheduler = folder.transformer, folder.vae, folder.scheduler
+    scheduler_name = SCHEDULER_CLASSES.get(scheduler.class_name)
     if scheduler_name is None:
-        raise CogxError(f"{folder}/scheduler: is a {scheduler.get('_class_name')}, which CogVideoX does not use")
-    for component, config, keys in (
-        ("transformer/config.json", transformer, _TRANSFORMER_KEYS),
-        ("vae/config.json", vae, _VAE_KEYS),
-        ("scheduler/scheduler_config.json", scheduler, _SCHEDULER_KEYS),
-    ):
-        if missing := [key for key in keys if key not in config]:
-            raise CogxError(f"{folder / component}: has no {', '.join(missing)}; copy or download it again")
-    spatial = 2 ** (len(vae["block_out_channels"]) - 1)
+        raise CogxError(f"{path}/scheduler: is a {scheduler.class_name or None}, which CogVideoX does not use")
     return ModelCard(
         name=name,
-        source=str(folder),
-        revision=folder_revision(folder),
-        dtype="bfloat16" if transformer.get("use_rotary_positional_embeddings") else "float16",
+        source=str(path),
+        revision=folder_revision(path),
+        dtype="bfloat16" if transformer.use_rotary_positional_embeddings else "float16",
         scheduler=scheduler_name,
-        height=transformer["sample_height"] * spatial,
-        width=transformer["sample_width"] * spatial,
-        size_multiple=spatial * transformer["patch_size"],
-        max_frames=transformer["sample_frames"],
-        temporal_compression=vae["temporal_compression_ratio"],
-        max_sequence_length=transformer["max_text_seq_length"],
-        num_train_timesteps=scheduler["num_train_timesteps"],
-        timestep_spacing=scheduler["timestep_spacing"],
-        hidden_size=transformer["num_attention_heads"] * transformer["attention_head_dim"],
-        transformer_parameters=parameter_count(folder / "transformer"),
-        text_encoder_parameters=parameter_count(folder / "text_encoder"),
-        vae_parameters=parameter_count(folder / "vae"),
+        height=transformer.sample_height * vae.scale,
+        width=transformer.sample_width * vae.scale,
+        size_multiple=vae.scale * transformer.patch_size,
+        max_frames=transformer.sample_frames,
+        temporal_compression=vae.temporal_compression_ratio,
+        max_sequence_length=transformer.max_text_seq_length,
+        num_train_timesteps=scheduler.num_train_timesteps,
+        timestep_spacing=scheduler.timestep_spacing,
+        hidden_size=transformer.hidden_size,
+        transformer_parameters=folder.parameters("transformer"),
+        text_encoder_parameters=folder.parameters("text_encoder"),
+        vae_parameters=folder.parameters("vae"),
+        vae_channels=vae.block_out_channels[0],
+        has_fixed_size=transformer.use_learned_positional_embeddings,
     )

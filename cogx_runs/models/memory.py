@@ -4,6 +4,7 @@ The text encoder is loaded, used and freed before transformer and VAE are loaded
 Each phase needs the weights that its placement keeps on the GPU, and its activations.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -32,6 +33,10 @@ TEXT_FLOAT32_SHARE = 0.2114
 """Share of the text encoder's weights that transformers keeps in float32 in a float16 model: T5's `wo` layers."""
 STREAMED_SHARE = 0.07
 """Share of a component's streamed weights on the GPU at once: two of the 30 blocks of 2b's transformer."""
+MEASURED_CHANNELS = 128
+"""Channels at the video's own size of the VAE that DECODE_VALUES was fitted to; one with fewer takes less."""
+PIXEL_COPIES = 2
+"""Copies of the video in 8 bits that are held in host memory while it is encoded and scored."""
 PINNED_COPIES = 2
 """Host memory of a transformer in group placement, as a multiple of its size: its weights and their pinned copies."""
 
@@ -186,6 +191,42 @@ def choose_text_placement(card: ModelCard, dtype: Dtype, budget: Budget | None) 
     return TextChoice(placement, shortage)
 
 
+@dataclass(frozen=True)
+class Least:
+    """The memory that a cell takes in any placement, on a machine with nothing else on it."""
+
+    device_gib: float
+    """Of the GPU; of the host where it runs on a CPU."""
+    host_gib: float
+    phase: str
+    """When it takes most of the device's: `denoising` or `decoding`."""
+
+    def excess(self, device: Device) -> str:
+        """Describes, as a clause, that the whole memory of this machine does not suffice; empty where it does."""
+        found = hardware.gpu() if device == "cuda" else None
+        host_gib = hardware.total_memory() / GIB
+        vram_gib = found.total_bytes / GIB if found else math.inf if device == "cuda" else host_gib
+        kind = "VRAM" if device == "cuda" else "host memory"
+        if self.device_gib > vram_gib:
+            return f"needs {gib_needed(self.device_gib)} GiB of {kind} while {self.phase} and there are {vram_gib:.1f}"
+        if self.host_gib > host_gib:
+            return f"needs {gib_needed(self.host_gib)} GiB of host memory for its frames and there are {host_gib:.1f}"
+        return ""
+
+
+def least(card: ModelCard, workload: Workload) -> Least:
+    """Estimates the memory without which no machine makes a cell of this size, whatever becomes of the weights."""
+    share = min(card.vae_channels / MEASURED_CHANNELS, 1)
+    video = DECODED_COPIES * 3 * workload.num_frames * workload.height * workload.width
+    phases = {
+        "denoising": gib_of(DENOISE_VALUES * card.hidden_size * _tokens(card, workload), workload.dtype),
+        "decoding": gib_of(share * DECODE_VALUES * _tile(card, workload) + video, workload.dtype),
+    }
+    phase = max(phases, key=lambda name: phases[name])
+    pixels = PIXEL_COPIES * 3 * workload.num_frames * workload.height * workload.width
+    return Least(phases[phase], pixels / GIB, phase)
+
+
 def text_vram_gib(card: ModelCard, dtype: Dtype, placement: TextPlacement) -> float:
     """Estimates the VRAM that encoding texts needs."""
     share = 1 if placement == "resident" else STREAMED_SHARE
@@ -206,13 +247,17 @@ def _tokens(card: ModelCard, workload: Workload) -> int:
 
 
 def _values_while_decoding(card: ModelCard, workload: Workload) -> float:
-    """Counts the values held at once: a few latent frames are decoded at a time, tile by tile, and a tile is half the
-    model's own height and width."""
+    """Counts the values held at once: a few latent frames are decoded at a time, tile by tile."""
+    video = 3 * workload.num_frames * workload.height * workload.width
+    return DECODE_VALUES * _tile(card, workload) + DECODED_COPIES * video
+
+
+def _tile(card: ModelCard, workload: Workload) -> int:
+    """Counts the pixels that are decoded at once; a tile is half the model's own height and width."""
     height, width = workload.height, workload.width
-    video = 3 * workload.num_frames * height * width
     if workload.vae_tiling:
         height, width = min(height, card.height // 2), min(width, card.width // 2)
-    return DECODE_VALUES * height * width + DECODED_COPIES * video
+    return height * width
 
 
 def gib_of(values: float, dtype: Dtype) -> float:

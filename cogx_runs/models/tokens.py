@@ -3,19 +3,33 @@
 import gzip
 import html
 import importlib.util
-import json
+import math
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import ftfy
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from cogx_runs.models.cards import ModelCard, clip_folder
+from cogx_runs.models.clip_folder import clip_text_config
+from cogx_runs.models.configs import ClipTextConfig
 from cogx_runs.models.hub import cached_file
+from cogx_runs.models.tokenizers import sentencepiece_of, tokenizer_of
 
 CLIP_CONTEXT_LENGTH = 77
+SHORT_WORD_TOKENS = 1.5
+"""Tokens of a short word in the estimate for T5."""
+LETTERS_OF_A_TOKEN = 2
+"""Letters of a token in the estimate for T5: real words take fewer tokens, random letters about as many."""
+_LATIN = re.compile(r"[A-Za-zÀ-ÖØ-öø-ÿĀ-ſ]+")
+_UNKNOWN_TO_T5 = re.compile(
+    "[\u1100-\u11ff\u2e80-\u303f\u3040-\u30ff\u3130-\u318f\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af"
+    "\uf900-\ufaff\U00020000-\U0003ffff]+"
+)
+"""Chinese, Japanese and Korean, which T5's vocabulary has no token for."""
 _CLIP_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 
 
@@ -47,11 +61,12 @@ def count_clip_tokens(text: str, clip_model: str) -> TokenCount:
         config = _clip_text_config(folder / "open_clip_config.json")
     else:
         config = _clip_text_config(_open_clip() / "model_configs" / f"{clip_model.partition(':')[0]}.json")
-    limit = config.get("context_length", CLIP_CONTEXT_LENGTH)
-    if folder is not None and (folder / "tokenizer.json").is_file():
-        return _count(_tokenizer_file(folder / "tokenizer.json"), text, limit)
+    if folder is not None and (folder / "tokenizer.json").exists():
+        return _count(tokenizer_of(folder / "tokenizer.json"), text, config.context_length)
     cleaned = " ".join(html.unescape(html.unescape(ftfy.fix_text(text))).split()).strip()
-    return TokenCount(len(_openai_bpe().encode(cleaned).ids), limit, exact="hf_tokenizer_name" not in config)
+    return TokenCount(
+        len(_openai_bpe().encode(cleaned).ids), config.context_length, exact=config.hf_tokenizer_name is None
+    )
 
 
 @cache
@@ -60,11 +75,16 @@ def clip_architectures() -> list[str]:
     return sorted(path.stem for path in (_open_clip() / "model_configs").glob("*.json"))
 
 
-def _clip_text_config(path: Path) -> dict[str, Any]:
-    """Reads the `text_cfg` of a CLIP's configuration file; empty where there is no such file."""
-    config = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    text: dict[str, Any] = config.get("model_cfg", config).get("text_cfg", {})
-    return text
+def _clip_text_config(path: Path) -> ClipTextConfig:
+    """Reads what a CLIP's configuration says of texts; the usual where there is no such file."""
+    return clip_text_config(path) if _exists(path) else ClipTextConfig()
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def _open_clip() -> Path:
@@ -78,38 +98,41 @@ def _open_clip() -> Path:
 def count_t5_tokens(text: str, card: ModelCard) -> TokenCount:
     """Counts the tokens of `text` for the model's text encoder, exactly where its tokenizer is on this machine."""
     folder = _tokenizer_folder(card)
-    if folder is not None and (folder / "tokenizer.json").is_file():
-        return _count(_tokenizer_file(folder / "tokenizer.json"), text, card.max_sequence_length)
-    if folder is not None and (folder / "spiece.model").is_file():
-        return TokenCount(len(_sentencepiece(folder / "spiece.model").encode(text)) + 1, card.max_sequence_length, True)
-    return TokenCount(round(len(text.split()) * 1.5) + 1, card.max_sequence_length, exact=False)
+    if folder is not None and (folder / "tokenizer.json").exists():
+        return _count(tokenizer_of(folder / "tokenizer.json"), text, card.max_sequence_length)
+    if folder is not None and (folder / "spiece.model").exists():
+        return _count_pieces(folder / "spiece.model", text, card.max_sequence_length)
+    return TokenCount(_most_t5_tokens(text), card.max_sequence_length, False, _distinct(_UNKNOWN_TO_T5.findall(text)))
+
+
+def _most_t5_tokens(text: str) -> int:
+    """Estimates T5's tokens from above: by the letters of words, and one for each other character."""
+    words = sum(max(SHORT_WORD_TOKENS, len(word) / LETTERS_OF_A_TOKEN) for word in _LATIN.findall(text))
+    others = len("".join(_LATIN.sub("", text).split()))
+    return math.ceil(words + others) + 1
+
+
+def _count_pieces(path: Path, text: str, limit: int) -> TokenCount:
+    processor = sentencepiece_of(path)
+    ids, pieces = processor.encode(text), processor.encode(text, out_type=str)
+    unknown = (piece for token, piece in zip(ids, pieces, strict=True) if token == processor.unk_id())
+    return TokenCount(len(ids) + 1, limit, True, _distinct(piece.strip("▁") for piece in unknown))
+
+
+def _distinct(words: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted({word for word in words if word}))
 
 
 def _count(tokenizer: Tokenizer, text: str, limit: int) -> TokenCount:
     encoding = tokenizer.encode(text)
     ids = [token for token, mask in zip(encoding.ids, encoding.attention_mask, strict=True) if mask]
     unknown = tokenizer.token_to_id("<unk>")
-    words = {
-        text[start:end]
+    words = (
+        text[start:end].strip()
         for token, (start, end) in zip(encoding.ids, encoding.offsets, strict=True)
         if unknown is not None and token == unknown
-    }
-    return TokenCount(len(ids), limit, True, tuple(sorted(words)))
-
-
-@cache
-def _tokenizer_file(path: Path) -> Tokenizer:
-    tokenizer = Tokenizer.from_file(str(path))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
-
-
-@cache
-def _sentencepiece(path: Path) -> Any:
-    import sentencepiece
-
-    return sentencepiece.SentencePieceProcessor(model_file=str(path))
+    )
+    return TokenCount(len(ids), limit, True, _distinct(words))
 
 
 def _tokenizer_folder(card: ModelCard) -> Path | None:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from cogx_runs.definitions.spec import RunSpec
+from cogx_runs.tracking.artifacts import LATENTS
+from cogx_runs.tracking.lost import lost_artifacts
 from cogx_runs.tracking.run import RunState, TrackedRun
 
 
@@ -31,6 +33,8 @@ class Decision:
     """The finished run of a cell that is done."""
     decodes: bool = False
     """Whether a reused cell's kept latents are decoded again, for another file or other scores."""
+    lost: tuple[str, ...] = ()
+    """The artifacts that the cell's finished run has lost, for which it is made again."""
 
 
 def choose_actions(
@@ -39,15 +43,20 @@ def choose_actions(
     """Decides the action for each cell, given the runs of the tracking store.
 
     A failed cell is skipped unless `retry_failed`. One that `abort_degenerate` ended runs again where the sweep has
-    switched that off since: the whole video is wanted.
+    switched that off since: the whole video is wanted. A finished cell whose files are gone from this machine's disks
+    is made again.
     """
-    finished = [run for run in history if run.state.is_finished]
+    cells, signatures = {spec.output_hash for spec in specs}, {spec.signature for spec in specs}
+    concerned = [run for run in history if run.output_hash in cells or run.signature in signatures]
+    lost = {run.run_id: lost_artifacts(run) for run in concerned if run.state.is_finished}
+    finished = [run for run in concerned if run.state.is_finished and set(lost[run.run_id]) <= {LATENTS}]
     failed = [run for run in history if run.state is RunState.FAILED]
     finished_here = {(run.experiment, run.output_hash): run for run in finished}
     aborted_here = {(run.experiment, run.output_hash) for run in failed if run.was_aborted}
     failed_here = {(run.experiment, run.output_hash) for run in failed if not run.was_aborted}
-    outputs = {run.output_hash for run in finished}
-    pixels = {run.signature for run in finished}
+    outputs = {run.output_hash for run in finished if not lost[run.run_id]}
+    pixels = {run.signature for run in concerned if run.run_id in lost and LATENTS not in lost[run.run_id]}
+    lost_here = {(run.experiment, run.output_hash): lost[run.run_id] for run in concerned if lost.get(run.run_id)}
     decisions = []
     for spec in specs:
         cell = (spec.sweep, spec.output_hash)
@@ -58,7 +67,8 @@ def choose_actions(
         else:
             known = spec.signature in pixels
             action = Action.REUSE if known else Action.RUN
-            decisions.append(Decision(action, decodes=known and spec.output_hash not in outputs))
+            decodes = known and spec.output_hash not in outputs
+            decisions.append(Decision(action, decodes=decodes, lost=lost_here.get(cell, ())))
             pixels.add(spec.signature)
             outputs.add(spec.output_hash)
     return decisions

@@ -6,11 +6,17 @@ from cogx_runs.definitions.parameters import Dtype, Placement
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.formatting import count
-from cogx_runs.models.memory import Budget, choose_text_placement, largest_needs
+from cogx_runs.models.memory import Budget, choose_text_placement, largest_needs, least
+from cogx_runs.planning.actions import Action
 from cogx_runs.planning.cells import ResolvedCells
 from cogx_runs.planning.plan import Advice, PlannedRun
 from cogx_runs.planning.rules import RULES
-from cogx_runs.tracking.run import TrackedRun
+from cogx_runs.tracking.liveness import is_alive, is_of_this_host
+from cogx_runs.tracking.run import RunState, TrackedRun
+from cogx_runs.tracking.signs import where_made
+
+NAMED = 20
+"""The most cells of a sweep whose losses are named."""
 
 
 def advise(cells: ResolvedCells, sweeps: Sequence[Sweep], budget: Budget | None = None) -> list[Advice]:
@@ -27,10 +33,31 @@ def advise(cells: ResolvedCells, sweeps: Sequence[Sweep], budget: Budget | None 
             found.update(dict.fromkeys(rule(spec, cells.cards[spec.model_key], sweep)))
     for sweep in sweeps:
         found.update(dict.fromkeys(_sweep_as_a_whole(sweep)))
+    found.update(dict.fromkeys(_too_large(cells, by_name)))
     if budget is not None:
         found.update(dict.fromkeys(_memory(cells, by_name, budget)))
     order = {"error": 0, "warning": 1, "note": 2}
     return sorted(found, key=lambda advice: order[advice.level])
+
+
+def advise_elsewhere(
+    runs: Sequence[PlannedRun], sweeps: Sequence[Sweep], history: Sequence[TrackedRun], clock_ms: int
+) -> list[Advice]:
+    """Notes each cell that another host is at, with its last sign of life by this host's clock."""
+    files = {sweep.name: sweep.file for sweep in sweeps}
+    cells = {(run.spec.sweep, run.spec.output_hash) for run in runs if run.action.is_open}
+    return [
+        Advice(
+            "note",
+            f"{files[run.experiment]}:name",
+            f"{run.name}: {where_made(run, clock_ms)}; --take-over runs it here",
+        )
+        for run in history
+        if run.state is RunState.RUNNING
+        and (run.experiment, run.output_hash) in cells
+        and is_alive(run.tags)
+        and not is_of_this_host(run.tags)
+    ]
 
 
 def advise_rescoring(
@@ -53,12 +80,34 @@ def advise_rescoring(
             found.append(
                 Advice(
                     "note",
-                    f"{sweep.file}:name",
+                    sweep.at("name"),
                     f"{cells} {names or 'the present set of metrics'}; run `cogx-runs rescore {sweep.name}` first, or "
                     "each gets a second run",
                 )
             )
     return found
+
+
+def advise_remaking(runs: Sequence[PlannedRun], sweeps: Sequence[Sweep]) -> list[Advice]:
+    """Warns for each sweep of its finished cells whose files are gone, and says how they are made again."""
+    found = []
+    for sweep in {sweep.name: sweep for sweep in sweeps}.values():
+        lost = [run for run in runs if run.spec.sweep == sweep.name and run.decision.lost]
+        if lost:
+            shown = [f"{run.spec.run_name} ({_names(run.decision.lost)})" for run in lost[:NAMED]]
+            shown += [f"and {len(lost) - NAMED} more"] if len(lost) > NAMED else []
+            cells = f"{count(len(lost), 'finished cell')} {'has' if len(lost) == 1 else 'have'}"
+            anew = sum(run.action is Action.RUN for run in lost)
+            how = "from kept latents" if not anew else f"{anew} of them anew, the others from kept latents"
+            how = "anew" if anew == len(lost) else how
+            message = f"{cells} lost files, and will be made again, {how}: {', '.join(shown)}"
+            found.append(Advice("warning", f"{sweep.file}:name", message))
+    return found
+
+
+def _names(lost: Sequence[str]) -> str:
+    """Names lost artifacts, those in a folder by the folder."""
+    return ", ".join(dict.fromkeys(name.partition("/")[0] for name in lost))
 
 
 def _lacks(runs: Sequence[TrackedRun], spec: RunSpec) -> list[str] | None:
@@ -94,6 +143,22 @@ def _sweep_as_a_whole(sweep: Sweep) -> Iterator[Advice]:
             )
     for name in sorted(sweep.overridden & set(sweep.axes)):
         yield Advice("note", sweep.where(name), f"is swept, so that {name} given on the command line changes nothing")
+
+
+def _too_large(cells: ResolvedCells, sweeps: Mapping[str, Sweep]) -> Iterator[Advice]:
+    """Finds the sizes that the whole memory of this machine does not suffice for.
+
+    A model's own size, decoded in tiles, is none of them: what is planned here may run elsewhere.
+    """
+    seen = dict.fromkeys((spec.model_key, spec.sweep, spec.device, spec.workload) for spec in cells.specs)
+    for key, sweep, device, workload in seen:
+        card = cells.cards[key]
+        is_own = workload.vae_tiling and (workload.height, workload.width) == (card.height, card.width)
+        excess = "" if is_own else least(card, workload).excess(device)
+        if excess:
+            size = f"{workload.num_frames} frames of {workload.height}x{workload.width} in {workload.dtype}"
+            instead = f"use {card.height}x{card.width}" + ("" if workload.vae_tiling else " or vae_tiling: true")
+            yield Advice("error", sweeps[sweep].where("height"), f"{card.name} {excess} for {size}; {instead}")
 
 
 def _memory(cells: ResolvedCells, sweeps: Mapping[str, Sweep], budget: Budget) -> Iterator[Advice]:

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cogx_runs.definitions.limits import MOST_CELLS
 from cogx_runs.definitions.parameters import Dtype, Parameters
 from cogx_runs.definitions.prompts import Prompt, PromptLibrary
 from cogx_runs.definitions.spec import RunSpec, Workload
 from cogx_runs.definitions.sweep import Sweep
-from cogx_runs.errors import CogxError, InputError, Mistake
+from cogx_runs.errors import MOST_MISTAKES, CogxError, InputError, Mistake
 from cogx_runs.models.cards import ModelCard, resolve_model
 from cogx_runs.models.memory import Budget, Choice, choose_placement
 from cogx_runs.system.hardware import Device
@@ -53,22 +54,25 @@ def resolve_cells(
     mistakes: list[Mistake] = []
     cards: dict[str, ModelCard] = {}
     specs: list[RunSpec] = []
+    _check_number(sweeps, library)
     for sweep in sweeps:
         try:
-            prompts = library.select(sweep.prompts, f"{sweep.file}:prompts")
+            prompts = library.select(sweep.prompts, sweep.at)
         except InputError as error:
             mistakes += error.mistakes
             prompts = []
         seen: set[str] = set()
+        unknown: set[str] = set()
         for parameters in _configurations(sweep):
             key = f"{parameters.model}@{parameters.revision}"
             if key not in cards:
+                if key in unknown or len(unknown) > MOST_MISTAKES:
+                    continue
                 try:
                     cards[key] = resolve_model(parameters.model, parameters.revision)
                 except CogxError as error:
-                    where = sweep.where("model")
-                    if not any(mistake.where == where and mistake.message == str(error) for mistake in mistakes):
-                        mistakes.append(Mistake(where, str(error)))
+                    unknown.add(key)
+                    mistakes.append(Mistake(sweep.where("model"), str(error)))
                     continue
             for prompt in prompts:
                 spec = resolve_cell(sweep, parameters, prompt, cards[key], device, metric_versions)
@@ -76,10 +80,23 @@ def resolve_cells(
                     seen.add(spec.output_hash)
                     specs.append(spec)
     if mistakes:
-        raise InputError(mistakes)
+        raise InputError(dict.fromkeys(mistakes))
     by_key = {(card.source, card.revision): card for card in cards.values()}
     choices = {} if budget is None else _choose_placements(specs, by_key, budget)
     return ResolvedCells(_neighbours([_placed(spec, choices) for spec in specs]), by_key, choices)
+
+
+def _check_number(sweeps: Sequence[Sweep], library: PromptLibrary) -> None:
+    """Raises InputError for more than MOST_CELLS cells, before any is made."""
+    total = 0
+    for sweep in sweeps:
+        prompts = len(library.names if sweep.prompts is None else sweep.prompts)
+        cells = sweep.configurations * prompts
+        total += cells
+        if total > MOST_CELLS:
+            ours = f"makes {cells:,} cells" if cells > MOST_CELLS else f"makes {cells:,} cells more, in all {total:,}"
+            message = f"{ours}, and {MOST_CELLS:,} are the most of one plan; take fewer values or prompts"
+            raise InputError.single(sweep.at("axes"), message)
 
 
 def resolve_cell(
@@ -170,10 +187,10 @@ def _configurations(sweep: Sweep) -> Iterator[Parameters]:
         size = math.prod(map(len, values))
         if sweep.random.count > size:
             raise InputError.single(
-                f"{sweep.file}:random.count", f"{sweep.random.count} is more than the {size} cells of the grid"
+                sweep.at("random.count"), f"{sweep.random.count} is more than the {size:,} cells of the grid"
             )
         if size > sys.maxsize:  # the length of a `range` ends there
-            raise InputError.single(f"{sweep.file}:axes", f"a grid of {size:.1e} cells is too large to draw from")
+            raise InputError.single(sweep.at("axes"), f"a grid of {size:.1e} cells is too large to draw from")
         for index in random.Random(sweep.random.seed).sample(range(size), sweep.random.count):
             yield with_values(_combination(index, values))
 

@@ -59,6 +59,8 @@ class Conditions:
     """`auto`, `cuda` or `cpu`, as the user gave it."""
     retry_failed: bool = False
     max_vram_gib: float | None = None
+    take_over: bool = False
+    """Whether cells are run that another host is at."""
 
 
 @dataclass(frozen=True)

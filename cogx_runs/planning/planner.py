@@ -3,19 +3,26 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.errors import CogxError
 from cogx_runs.metrics.registry import versions
 from cogx_runs.models.memory import Budget
 from cogx_runs.planning.actions import choose_actions
-from cogx_runs.planning.advice import advise, advise_rescoring
+from cogx_runs.planning.advice import advise, advise_elsewhere, advise_remaking, advise_rescoring
 from cogx_runs.planning.cells import resolve_cells
 from cogx_runs.planning.cost import CostModel
 from cogx_runs.planning.plan import Advice, Conditions, Plan, PlannedRun
+from cogx_runs.planning.prompts import advise_prompts
 from cogx_runs.system.hardware import choose_device
+from cogx_runs.tracking.experiments import was_deleted
 from cogx_runs.tracking.run import TrackedRun
+from cogx_runs.tracking.signs import now_ms
 from cogx_runs.tracking.uri import store_exists
+
+if TYPE_CHECKING:  # MLflow, which a plan without a store does without
+    from cogx_runs.tracking.reader import RunReader
 
 
 @dataclass(frozen=True)
@@ -30,16 +37,13 @@ class Planner:
 
     def history(self) -> list[TrackedRun]:
         """Reads every run of the store; nothing where there is no store."""
-        if not self.use_store or not store_exists(self.tracking_uri):
-            return []
-        from cogx_runs.tracking.reader import RunReader
-
-        return RunReader(self.tracking_uri).history()
+        store = self._store()
+        return [] if store is None else store.history()
 
     def plan(self, sweeps: Sequence[Sweep]) -> Plan:
         """Plans sweeps whose cells are known, and reads the store for it. Raises InputError naming every mistake."""
         history = self.history()
-        return self.with_rescoring(self.plan_cells(sweeps, history), history)
+        return self.with_store_advice(self.plan_cells(sweeps, history), history)
 
     def plan_cells(
         self, sweeps: Sequence[Sweep], history: Sequence[TrackedRun], retry_failed: bool | None = None
@@ -62,12 +66,30 @@ class Planner:
             PlannedRun(spec, decision, costs.estimate(spec, decision))
             for spec, decision in zip(cells.specs, decisions, strict=True)
         )
-        advice = advise(cells, sweeps, budget)
+        advice = [*advise(cells, sweeps, budget), *advise_prompts(sweeps, conditions.library)]
+        advice += advise_remaking(runs, sweeps)
+        advice += advise_elsewhere(runs, sweeps, history, now_ms())
         if max_vram is not None and device == "cpu":
             advice.append(Advice("note", "(command line):max_vram", "has no effect on a CPU"))
         capped = None if budget is None else max_vram
         return Plan(tuple(sweeps), runs, tuple(advice), cells.cards, capped, conditions)
 
-    def with_rescoring(self, plan: Plan, history: Sequence[TrackedRun]) -> Plan:
-        """Adds a note on each sweep for which `rescore` would suffice."""
-        return replace(plan, advice=(*plan.advice, *advise_rescoring(plan.runs, plan.sweeps, history)))
+    def with_store_advice(self, plan: Plan, history: Sequence[TrackedRun]) -> Plan:
+        """Adds an error for each sweep whose experiment was deleted, and a note on each for which `rescore` would
+        suffice."""
+        store = self._store()
+        deleted = {} if store is None else store.deleted_experiments()
+        errors = [
+            Advice("error", f"{sweep.file}:name", was_deleted(sweep.name, deleted[sweep.name]))
+            for sweep in plan.sweeps
+            if sweep.name in deleted
+        ]
+        return replace(plan, advice=(*plan.advice, *errors, *advise_rescoring(plan.runs, plan.sweeps, history)))
+
+    def _store(self) -> "RunReader | None":
+        """Opens the store that is read; None where there is none."""
+        if not self.use_store or not store_exists(self.tracking_uri):
+            return None
+        from cogx_runs.tracking.reader import RunReader
+
+        return RunReader(self.tracking_uri)

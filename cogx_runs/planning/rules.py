@@ -2,22 +2,33 @@
 
 import re
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 
 from cogx_runs.definitions.parameters import MATCHED
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.definitions.sweep import Sweep
-from cogx_runs.errors import did_you_mean
+from cogx_runs.errors import CogxError, InputError, did_you_mean
 from cogx_runs.models.cards import ModelCard, clip_folder
+from cogx_runs.models.clip_folder import check_clip_folder
 from cogx_runs.models.schedule import is_schedule_exact, right_step_counts, schedule_faults
 from cogx_runs.models.tokens import clip_architectures, count_clip_tokens, count_t5_tokens
 from cogx_runs.planning.plan import Advice
 from cogx_runs.system.hardware import gpu
 
+LARGEST_SIDE_PX = 16_384
+"""Side of the largest video in H.264 that x264 writes."""
 Rule = Callable[[RunSpec, ModelCard, Sweep], Iterator[Advice]]
 
 
 def _step_count(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
     steps = spec.num_inference_steps
+    if steps > card.num_train_timesteps:
+        yield Advice(
+            "error",
+            sweep.where("num_inference_steps"),
+            f"{steps} steps are more than the {card.num_train_timesteps} timesteps of {card.name}; use fewer",
+        )
+        return
     if is_schedule_exact(steps, spec.scheduler, card):
         return
     mismatches, end = schedule_faults(steps, card.num_train_timesteps, card.timestep_spacing)
@@ -58,6 +69,11 @@ def _size(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
             yield Advice(
                 "error", sweep.where(name), f"{name} {value} is no multiple of {card.size_multiple}; use {own}"
             )
+        elif value % 2 or value > LARGEST_SIDE_PX:
+            fault = "is odd" if value % 2 else f"is above {LARGEST_SIDE_PX}"
+            yield Advice("error", sweep.where(name), f"{name} {value} {fault}, which H.264 has no videos of; use {own}")
+        elif value != own and card.has_fixed_size:
+            yield Advice("error", sweep.where(name), f"{card.name} makes videos of {name} {own} alone; use {own}")
         elif value != own:
             yield Advice(
                 "warning", sweep.where(name), f"{card.name} was trained at {name} {own}; {value} may look worse"
@@ -105,7 +121,12 @@ def _dynamic_guidance(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator
 
 def _clip_model(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
     architecture, colon, _ = spec.clip_model.partition(":")
-    if clip_folder(spec.clip_model):
+    folder = clip_folder(spec.clip_model)
+    if folder is not None:
+        try:
+            check_clip_folder(folder)
+        except CogxError as error:
+            raise InputError.single(sweep.where("clip_model"), str(error)) from error
         return
     known = clip_architectures()
     if architecture not in known:
@@ -134,8 +155,8 @@ def _negative_prompt(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator[
 
 
 def _text_length(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
-    where = f"{sweep.file}:prompts.{spec.prompt_name}"
-    clip = count_clip_tokens(spec.prompt, spec.clip_model)
+    where = sweep.at(f"prompts.{spec.prompt_name}")
+    clip = _clip_tokens(spec.prompt, spec.clip_model)
     about = "" if clip.exact else "about "
     if clip.is_cut:
         yield Advice(
@@ -144,13 +165,14 @@ def _text_length(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advic
             f"has {about}{clip.tokens} CLIP tokens, of which the CLIP score reads the first {clip.limit}; shorten it",
         )
     for text, place in ((spec.prompt, where), (spec.negative_prompt, sweep.where("negative_prompt"))):
-        t5 = count_t5_tokens(text, card)
+        t5 = _t5_tokens(text, card)
         if t5.is_cut:
-            basis = "" if t5.exact else " (an estimate: the model's tokenizer is not on this machine)"
+            most = "" if t5.exact else "up to "
+            basis = "" if t5.exact else " (an upper estimate: the model's tokenizer is not on this machine)"
             yield Advice(
                 "error" if t5.exact else "warning",
                 place,
-                f"has {t5.tokens} T5 tokens{basis}; {card.name} reads the first {t5.limit}; shorten it",
+                f"has {most}{t5.tokens} T5 tokens{basis}; {card.name} reads the first {t5.limit}; shorten it",
             )
         if t5.unknown_words:
             yield Advice(
@@ -159,6 +181,9 @@ def _text_length(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advic
                 f"{card.name} has no token for {', '.join(t5.unknown_words)}; use other words",
             )
 
+
+_clip_tokens, _t5_tokens = lru_cache(64)(count_clip_tokens), lru_cache(64)(count_t5_tokens)
+"""Counted once for a text: a long one takes a second, and many cells have it."""
 
 RULES: tuple[Rule, ...] = (
     _step_count,

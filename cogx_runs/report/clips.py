@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cogx_runs.errors import CogxError
+from cogx_runs.errors import CogxError, DamagedArtifactError, StoreUnavailableError
 from cogx_runs.tracking.artifacts import CONTACT_SHEET, TRACEBACK, VIDEO
 from cogx_runs.tracking.run import TrackedRun
 
@@ -60,6 +60,11 @@ def collect_clips(
         place.mkdir(exist_ok=True)
         try:
             file = store.download(cell.run_id, VIDEO, place)
+        except StoreUnavailableError:
+            raise
+        except DamagedArtifactError:
+            missing[cell.output_hash] = "its video is damaged"
+            continue
         except CogxError:
             missing[cell.output_hash] = "its video is missing from the store"
             continue

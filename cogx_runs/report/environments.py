@@ -54,7 +54,7 @@ def _environment(cell: TrackedRun) -> Environment:
     name = str(cell.config.get("model", "")) if model.startswith("/") else model
     versions = tuple((name, recorded[name]) for name in PACKAGES if name in recorded)
     return Environment(
-        device=cell.device_name or "not known",
+        device=cell.device_name or ("not known" if cell.imported_from is None else "not known: imported"),
         driver=recorded.get("gpu_driver", ""),
         model=f"{name}{at}{revision[:16]}",
         commit=commit,

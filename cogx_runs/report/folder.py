@@ -1,6 +1,5 @@
 """The folder that a report is written into."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +8,7 @@ from cogx_runs.analysis.effects import Margin
 from cogx_runs.analysis.frame import load_runs
 from cogx_runs.dashboard.board import show
 from cogx_runs.dashboard.view import RunFilter
-from cogx_runs.errors import CogxError, did_you_mean
+from cogx_runs.errors import CogxError, StoreError, did_you_mean, first_line
 from cogx_runs.formatting import write_value
 from cogx_runs.report.cells import CONFIG, cells_of
 from cogx_runs.report.clips import EMBED_LIMIT_MB, are_embedded, collect_clips, error_of, still_of, write_videos
@@ -25,7 +24,7 @@ from cogx_runs.tracking.experiments import experiments_of
 from cogx_runs.tracking.liveness import temporary_folder
 from cogx_runs.tracking.run import TrackedRun
 from cogx_runs.tracking.store import RunStore
-from cogx_runs.tracking.tags import AXES, OBJECTIVES, QUESTION
+from cogx_runs.tracking.tags import AXES, OBJECTIVES, QUESTION, json_tag, texts_tag
 from cogx_runs.tracking.uri import require_store
 
 
@@ -42,6 +41,10 @@ class Written:
     """Votes that the new page has from the folder's earlier pages."""
     logged: tuple[str, ...]
     """The MLflow runs that keep the page, one an experiment."""
+    not_logged: str | None
+    """Why MLflow does not keep the page, though it was asked to; None where it does."""
+    missing: tuple[str, ...] = ()
+    """What the page says of each finished cell in the place of its video: `seed=1 panda: its video is damaged`."""
 
 
 def write_report(
@@ -65,10 +68,10 @@ def write_report(
     values, a margin of a metric that is not compared, and a folder that cannot be written.
     """
     directory = Path(directory)
-    create_folder(directory)
     require_store(tracking_uri)
     store = RunStore(tracking_uri)
     names = list(dict.fromkeys(name for sweep in sweeps for name in experiments_of(sweep, store)))
+    create_folder(directory)
     identity = report_id(names)
     with temporary_folder(directory) as scratch:
         experiments = [_read(name, store, tracking_uri) for name in names]
@@ -89,17 +92,35 @@ def write_report(
             stills = {key: still_of(store, clip, scratch) for key, clip in media.clips.items()}
             kept = scratch / REPORT
             kept.write_text(render_page(content, replace(media, stills=stills)), encoding="utf-8")
-        logged = [store.keep_report(store.experiment_id(name), kept) for name in names] if log else []
-        for name in names if log else ():
+        logged, not_logged = _log(store, names, kept) if log else ((), None)
+    return Written(
+        written, tuple(names), len(media.clips), media.embedded, len(votes), logged, not_logged, _missing(cells, media)
+    )
+
+
+def _missing(cells: Sequence[TrackedRun], media: Media) -> tuple[str, ...]:
+    finished = {cell.output_hash: cell.name for cell in cells if cell.state.is_finished}
+    return tuple(f"{name}: {media.missing[key]}" for key, name in finished.items() if key in media.missing)
+
+
+def _log(store: RunStore, names: Sequence[str], page: Path) -> tuple[tuple[str, ...], str | None]:
+    """Keeps the page in MLflow. Returns the ids of the runs that keep it, and why one does not: the page is written,
+    also where the store is read only or gone."""
+    logged = []
+    try:
+        for name in names:
+            logged.append(store.keep_report(store.experiment_id(name), page))
             show(store, name, RunFilter())
-    return Written(written, tuple(names), len(media.clips), media.embedded, len(votes), tuple(logged))
+    except StoreError as error:
+        return tuple(logged), first_line(error)
+    return tuple(logged), None
 
 
 def _read(name: str, store: RunStore, tracking_uri: str | None) -> Experiment:
     runs = load_runs(name, tracking_uri=tracking_uri)
     cells, unfinished = cells_of(store.runs([name]))
     tags = store.experiment_tags(store.experiment_id(name))
-    objectives = json.loads(tags.get(OBJECTIVES, "{}"))
+    objectives = json_tag(tags, OBJECTIVES)
     question = tags.get(QUESTION, "")
     return Experiment(name, question, tuple(cells), unfinished, _axes(cells, tags), runs, objectives)
 
@@ -109,7 +130,7 @@ def _axes(cells: Sequence[TrackedRun], tags: Mapping[str, str]) -> tuple[str, ..
 
     An axis with a single value is left out, unless no other varies.
     """
-    named = dict.fromkeys(json.loads(tags.get(AXES, "{}")))
+    named = dict.fromkeys(texts_tag(tags, AXES))
     named |= {key.removeprefix(AXIS): None for cell in cells for key in cell.metrics if key.startswith(AXIS)}
     present = [axis for axis in named if axis in CONFIG and values_of(cells, axis)]
     return tuple(axis for axis in present if len(values_of(cells, axis)) > 1) or tuple(present)

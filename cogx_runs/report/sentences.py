@@ -39,6 +39,8 @@ def about_section(cells: Sequence[TrackedRun], unfinished: int) -> str:
     parts = [f"{count(finished, 'video')} finished"]
     if reused:
         parts.append(f"{reused} of them copied from another sweep with the figures measured there")
+    if imported := sum(cell.imported_from is not None for cell in cells):
+        parts.append(f"{imported} of them imported, made by another program, without time and memory")
     if degenerate := sum(cell.degenerate is not None for cell in cells if cell.state.is_finished):
         parts.append(f"{degenerate} of them degenerate")
     if failed := len(cells) - finished:

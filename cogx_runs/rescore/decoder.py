@@ -1,6 +1,7 @@
 """Decodes kept latents again."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -9,16 +10,17 @@ from safetensors.torch import load_file
 
 from cogx_runs.definitions.parameters import Dtype
 from cogx_runs.errors import CogxError
-from cogx_runs.generation.generate import decode_latents
+from cogx_runs.generation.generate import check_size, decode_latents
 from cogx_runs.generation.pipeline import load_vae
 from cogx_runs.metrics.subject import Subject
 from cogx_runs.models.cards import HUB_MODELS, NAMES, ModelCard, resolve_model
 from cogx_runs.system.hardware import choose_device
-from cogx_runs.tracking.artifacts import LATENTS, PROMPT
+from cogx_runs.tracking.artifacts import LATENTS, PROMPT, VIDEO
 from cogx_runs.tracking.liveness import temporary_folder
 from cogx_runs.tracking.reader import RunReader
 from cogx_runs.tracking.run import TrackedRun, param_value
-from cogx_runs.video import Frames
+from cogx_runs.tracking.tags import OF_ITS_MP4
+from cogx_runs.video import Frames, read_mp4
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKLCogVideoX
@@ -39,6 +41,8 @@ class Decoder:
 
     def precision(self, run: TrackedRun) -> str:
         """Describes precision and device in which a run's latents are decoded: `float32 on cpu`."""
+        if run.imported_from is not None:
+            return OF_ITS_MP4
         return f"{self._dtype(run.params)} on {self._device}"
 
     def subject(self, run: TrackedRun, clip_model: str) -> Subject:
@@ -52,20 +56,27 @@ class Decoder:
         return self._subject[1]
 
     def frames(self, run: TrackedRun) -> Frames:
-        """Decodes a run's video.
+        """Decodes a run's video, an imported one from its mp4.
 
         Raises CogxError where its latents cannot be read, where the VAE cannot be loaded, or where the model folder has
         changed since.
         """
         if run.signature not in self._kept:
             with temporary_folder() as folder:
-                file = self._store.download(run.run_id, LATENTS, folder)
-                try:
-                    latents = load_file(file)["latents"]
-                except SafetensorError as error:
-                    raise CogxError(f"run {run.run_id}: artifact {LATENTS} cannot be read: {error}") from error
-            self._kept = {**dict(list(self._kept.items())[-1:]), run.signature: self._decode(latents, run.params)}
+                frames = self._imported(run, folder) if run.imported_from is not None else self._generated(run, folder)
+            self._kept = {**dict(list(self._kept.items())[-1:]), run.signature: frames}
         return self._kept[run.signature]
+
+    def _imported(self, run: TrackedRun, folder: Path) -> Frames:
+        return read_mp4(self._store.download(run.run_id, VIDEO, folder))
+
+    def _generated(self, run: TrackedRun, folder: Path) -> Frames:
+        file = self._store.download(run.run_id, LATENTS, folder)
+        try:
+            latents = load_file(file)["latents"]
+        except SafetensorError as error:
+            raise CogxError(f"run {run.run_id}: artifact {LATENTS} cannot be read: {error}") from error
+        return self._decode(latents, run.params)
 
     def _dtype(self, params: Mapping[str, str]) -> Dtype:
         return cast(Dtype, params["dtype"]) if self._device == "cuda" else "float32"
@@ -75,7 +86,9 @@ class Decoder:
         if key not in self._vaes:
             self._vaes[key] = load_vae(_card(params), self._dtype(params), self._device)
         tiling, slicing = (param_value(name, params[name]) for name in ("vae_tiling", "vae_slicing"))
-        return decode_latents(self._vaes[key], latents, self._device, tiling=tiling, slicing=slicing)
+        frames = decode_latents(self._vaes[key], latents, self._device, tiling=tiling, slicing=slicing)
+        check_size(frames, *(param_value(name, params[name]) for name in ("num_frames", "height", "width")))
+        return frames
 
 
 def _card(params: Mapping[str, str]) -> ModelCard:

@@ -8,6 +8,7 @@ from typing import Any
 
 from cogx_runs.dashboard.board import show
 from cogx_runs.dashboard.view import RunFilter
+from cogx_runs.definitions.sweep import parameters_of
 from cogx_runs.errors import CogxError, WeightsUnavailableError, first_line
 from cogx_runs.metrics.failure import Attempt
 from cogx_runs.metrics.registry import metrics
@@ -73,7 +74,8 @@ def rescore_runs(
     InputError for an invalid reference.
     """
     changed = reference_values(reference or {})
-    named = resolve_clip(clip_model) if clip_model else None
+    asked = parameters_of({"clip_model": clip_model}).clip_model
+    named = resolve_clip(asked) if asked else None
     store = RunStore(tracking_uri)
     names = experiments_of(sweep, store)
     runs = list(store.runs(names, finished_only=True))

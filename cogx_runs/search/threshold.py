@@ -62,6 +62,7 @@ def find_threshold(
     tracking_uri: str | None = None,
     retry_failed: bool = False,
     max_vram: float | None = None,
+    take_over: bool = False,
     executor: "Executor | None" = None,
     open_progress: Callable[[Plan], AbstractContextManager[Progress]] = lambda _: nullcontext(SilentProgress()),
     report: Callable[[str], None] = lambda _: None,
@@ -84,7 +85,7 @@ def find_threshold(
     better, margin = card.direction, _margin(card, margin)
     assert better is not None, "a measure of quality has a direction"
     sweep, counts = _searched(file, overrides, ladder, reference)
-    planner = Planner(Conditions(PromptLibrary.find(prompts), device, retry_failed, max_vram), tracking_uri)
+    planner = Planner(Conditions(PromptLibrary.find(prompts), device, retry_failed, max_vram, take_over), tracking_uri)
     whole = planner.plan([sweep])
     _check(whole, sweep, counts)
     if whole.placement is not None:
@@ -219,7 +220,7 @@ def _searched(
             for axis in others
         )
     if sweep.vary in {"zip", "random"}:
-        raise InputError.single(f"{sweep.file}:vary", f"a search runs every seed at a count; {sweep.vary} does not")
+        raise InputError.single(sweep.at("vary"), f"a search runs every seed at a count; {sweep.vary} does not")
     reference = sweep.base.num_inference_steps if reference is None else reference
     if ladder is not None:
         counts = check_ladder(ladder, reference, "--ladder")
@@ -256,7 +257,7 @@ def _check(whole: Plan, sweep: Sweep, counts: Sequence[int]) -> None:
     whole.check()
     if len({planned.spec.prompt_name for planned in whole.runs}) < 2:
         raise InputError.single(
-            f"{sweep.file}:prompts",
+            sweep.at("prompts"),
             "one prompt gives no interval, and nothing could be concluded; name several, as `all`",
         )
 

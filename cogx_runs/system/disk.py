@@ -3,9 +3,11 @@
 import errno
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 from cogx_runs.errors import CogxError
+from cogx_runs.formatting import cut
 from cogx_runs.system.hardware import GIB
 
 ANOTHER_CACHE = "set XDG_CACHE_HOME to a writable folder"
@@ -14,12 +16,20 @@ FREE_DISK_GIB = 0.25
 """Free space below which no further cell starts."""
 
 
-def check_disk(folder: Path) -> None:
-    """Raises CogxError where too little is free on the disk of a folder, or of the working one."""
-    for place in (folder, Path.cwd()):
+def check_disk(*folders: Path) -> None:
+    """Raises CogxError where too little is free on the disk of a folder, of the working one, or of those for temporary
+    files, the cache and the spool."""
+    own = (Path.cwd(), Path(tempfile.gettempdir()), cache_directory(), state_directory())
+    disks = {place.stat().st_dev: place for place in map(_present, (*own, *folders))}
+    for place in disks.values():
         free = shutil.disk_usage(place).free / GIB
         if free < FREE_DISK_GIB:
             raise CogxError(f"{free:.2f} GiB left on the disk of {place}; free some and start again")
+
+
+def _present(folder: Path) -> Path:
+    """Finds the nearest folder that is there: one that will be made is on the disk of its parent."""
+    return next((place for place in (folder, *folder.absolute().parents) if place.exists()), Path.cwd())
 
 
 def is_disk_full(error: BaseException | None) -> bool:
@@ -74,11 +84,12 @@ def folder_gib(folder: Path) -> float:
 
 def create_folder(directory: Path) -> None:
     """Creates the folder into which a command writes. Raises CogxError where it cannot be created or written."""
-    if directory.exists() and not directory.is_dir():
-        raise CogxError(f"{directory}: is a file; name a folder")
     try:
         directory.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise CogxError(f"{directory}: is a file; name a folder") from error
     except OSError as error:
-        raise CogxError(f"{directory}: cannot be created ({error.strerror}); name another folder") from error
+        name = cut(str(directory))
+        raise CogxError(f"{name}: cannot be created ({error.strerror}); name another folder") from error
     if not os.access(directory, os.W_OK):
         raise CogxError(f"{directory}: cannot be written; name another folder")

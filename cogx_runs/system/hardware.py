@@ -108,6 +108,11 @@ def available_memory() -> int:
     return int(psutil.virtual_memory().available)
 
 
+def total_memory() -> int:
+    """Asks how many bytes of host memory there are, those on the disk with them."""
+    return int(psutil.virtual_memory().total + psutil.swap_memory().total)
+
+
 def choose_device(asked: str = "auto") -> Device:
     """Chooses `cuda` where there is a GPU, else `cpu`. Raises CogxError where `cuda` is asked for and there is none."""
     if asked == "cuda" and gpu() is None:

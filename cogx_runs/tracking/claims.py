@@ -3,18 +3,20 @@
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
-from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import StoreUnavailableError
 from cogx_runs.tracking import spool, tags
+from cogx_runs.tracking.heartbeat import Heartbeat
 from cogx_runs.tracking.liveness import HeldLock, is_alive, is_of_this_host, remove_leftovers, remove_temporary_folders
+from cogx_runs.tracking.lost import has_whole_latents, lost_for_good
 from cogx_runs.tracking.reader import RunReader
-from cogx_runs.tracking.run import RunState, TrackedRun
+from cogx_runs.tracking.run import Claimable, RunState, TrackedRun
+from cogx_runs.tracking.signs import Life, Signs
 from cogx_runs.tracking.spool import ClaimRecord
 from cogx_runs.tracking.store import TAG_LIMIT, RunStore
 from cogx_runs.tracking.uri import without_password
@@ -27,6 +29,8 @@ class Claim(NamedTuple):
     """Its open run; the id of the entry where the store did not answer."""
     cell_id: str
     """Its entry in the holder's spool."""
+    is_reopened: bool = False
+    """Whether the run was finished before, and has its files made anew."""
 
     @property
     def is_created(self) -> bool:
@@ -40,19 +44,25 @@ class Claims:
     Where the block ends with an exception, what it left open is ended as KILLED.
     """
 
-    def __init__(self, store: RunStore) -> None:
+    def __init__(self, store: RunStore, *, take_over: bool = False, signs: Signs | None = None) -> None:
+        """`take_over` claims also what another host is at, whether that is alive or not; `signs` judges who is."""
         self._store = store
+        self._take_over = take_over
+        self._signs = signs or Signs()
         self._held = HeldLock()
+        self._heartbeat = Heartbeat(store, self._held.name)
 
     def __enter__(self) -> "Claims":
         remove_leftovers()
         remove_temporary_folders(Path(tempfile.gettempdir()))
         self._held.__enter__()
+        self._heartbeat.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._heartbeat.__exit__(kind, error, traceback)
         try:
             if error is not None:
                 self.release_all()
@@ -65,9 +75,10 @@ class Claims:
         """Name of the lock that these cells are claimed with."""
         return self._held.name
 
-    def claim(self, experiment_id: str, spec: RunSpec, about: Mapping[str, str]) -> Claim | None:
+    def claim(self, experiment_id: str, spec: Claimable, about: Mapping[str, str]) -> Claim | None:
         """Creates the run of a cell, with these tags, and its entry in the spool; None where it is finished or another
-        process is at it.
+        process is at it. A finished run that has lost files is opened again where its latents are whole, else ended as
+        KILLED.
 
         Where the store does not answer, the entry alone is created: the run follows when that is delivered.
         """
@@ -76,6 +87,7 @@ class Claims:
         about = {
             **about,
             **self._held.tags,
+            **self._heartbeat.tags,
             tags.PROCESS_CELL: cell_id,
             tags.KIND: tags.CELL_KIND,
             tags.SWEEP: spec.sweep,
@@ -84,11 +96,12 @@ class Claims:
             tags.PROMPT: spec.prompt[:TAG_LIMIT],
         }
         try:
-            run_id = self._create_run(experiment_id, spec, about, started_ms)
-            if run_id is None:
+            opened = self._open_run(experiment_id, spec, about, started_ms)
+            if opened is None:
                 return None
+            run_id, is_reopened = opened
         except StoreUnavailableError:
-            run_id = cell_id
+            run_id, is_reopened = cell_id, False
         spool.spooled_run(self.holder, cell_id).create(
             ClaimRecord(
                 uri=without_password(self._store.uri),
@@ -101,23 +114,42 @@ class Claims:
                 tags=about,
             )
         )
-        return Claim(run_id, cell_id)
+        return Claim(run_id, cell_id, is_reopened)
 
-    def _create_run(self, experiment_id: str, spec: RunSpec, about: Mapping[str, str], started_ms: int) -> str | None:
+    def _open_run(
+        self, experiment_id: str, spec: Claimable, about: Mapping[str, str], started_ms: int
+    ) -> tuple[str, bool] | None:
+        """Opens a run of a cell. Returns its id, and whether it was finished before."""
         with self._store.lock:
-            for run in self._store.runs_of_cell(experiment_id, spec):
-                if run.state.is_finished:
-                    return None
-                if run.state is RunState.RUNNING:
-                    if is_alive(run.tags):
-                        return None
-                    self._store.kill(run.run_id)
-            return self._store.create_run(experiment_id, spec.run_name, about, started_ms)
+            runs = list(self._store.runs_of_cell(experiment_id, spec))
+            lost = {run.run_id: lost_for_good(run) for run in runs if run.state.is_finished}
+            is_finished = not all(lost.values())
+            opened = [run for run in runs if run.state is RunState.RUNNING]
+            if is_finished or any(self.life(run) is not Life.GONE for run in opened):
+                return None
+            for run in opened:
+                self._store.kill(run.run_id)
+            damaged = [run for run in runs if run.run_id in lost]
+            owned = (*self._held.tags, *self._heartbeat.tags, tags.PROCESS_CELL)
+            for run in damaged:
+                if has_whole_latents(run):
+                    self._store.reopen(run, {key: about[key] for key in owned})
+                    return run.run_id, True
+            for run in damaged:
+                self._store.give_up(run.run_id, lost[run.run_id])
+            return self._store.create_run(experiment_id, spec.run_name, about, started_ms), False
+
+    def life(self, run: TrackedRun) -> Life:
+        """Judges whether the process that has claimed an open run still has it; with `take_over`, none of another host
+        has."""
+        if self._take_over and not is_of_this_host(run.tags):
+            return Life.GONE
+        return self._signs.of(run)
 
     def end_stale_runs(self, experiment_ids: Sequence[str]) -> int:
         """Ends as KILLED the open runs of processes that are gone. Returns how many there were."""
         with self._store.lock:
-            stale = [run for run in self._store.open_runs(experiment_ids) if not is_alive(run.tags)]
+            stale = [run for run in self._store.open_runs(experiment_ids) if self._signs.of(run) is Life.GONE]
             for run in stale:
                 self._store.kill(run.run_id)
         return len(stale)
@@ -139,15 +171,14 @@ class Claims:
         if own is None:
             return False
         earlier = [run for run in runs if (run.start_time_ms, run.run_id) < (own.start_time_ms, run_id)]
-        return any(other.signature == own.signature for other in _of_others(earlier, self.holder))
+        alike = [run for run in earlier if run.signature == own.signature]
+        return any(run.tags.get(tags.PROCESS_LOCK) != self.holder and self.life(run) is not Life.GONE for run in alike)
 
 
 def is_device_shared(store: RunReader, device_id: str, holder: str) -> bool:
     """Tells whether another holder has an open run on this device of this host, as far as the store knows."""
-    alike = (run for run in store.open_runs() if run.tags.get(tags.DEVICE_ID) == device_id)
-    return any(is_of_this_host(run.tags) for run in _of_others(alike, holder))
-
-
-def _of_others(runs: Sequence[TrackedRun] | Iterator[TrackedRun], holder: str) -> Iterator[TrackedRun]:
-    """Those of the open runs that a living holder other than this one has claimed."""
-    return (run for run in runs if run.tags.get(tags.PROCESS_LOCK) != holder and is_alive(run.tags))
+    others = (run.tags for run in store.open_runs() if run.tags.get(tags.PROCESS_LOCK) != holder)
+    return any(
+        claimed.get(tags.DEVICE_ID) == device_id and is_of_this_host(claimed) and is_alive(claimed)
+        for claimed in others
+    )

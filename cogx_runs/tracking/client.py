@@ -10,17 +10,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from http.client import HTTPException
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar, cast
-from urllib.error import HTTPError
-from urllib.request import urlopen
 
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from cogx_runs.errors import StoreError, StoreUnavailableError, first_line
+from cogx_runs.errors import StoreError, StoreUnavailableError
+from cogx_runs.tracking.answers import NOBODY_BEHIND, health, is_unanswered, refusal, told
+from cogx_runs.tracking.sqlite_file import advice_on_damage
 from cogx_runs.tracking.uri import is_server, sqlite_path, without_password
 
 _T = TypeVar("_T")
@@ -183,12 +182,9 @@ def answers(uri: str, timeout_s: float) -> bool:
     if not is_server(uri):
         return True
     try:
-        urlopen(f"{without_password(uri).rstrip('/')}/health", timeout=timeout_s).close()
-    except HTTPError:
-        return True
-    except (OSError, HTTPException):
+        return health(uri, timeout_s) not in NOBODY_BEHIND
+    except MlflowException:
         return False
-    return True
 
 
 def if_answered(ask: Callable[[], _T | None]) -> _T | None:
@@ -231,10 +227,19 @@ _OUR_MISTAKES = frozenset({"INVALID_PARAMETER_VALUE", "RESOURCE_ALREADY_EXISTS"}
 
 def _store_error(error: Exception, uri: str) -> StoreError | None:
     """The project's error for one of MLflow's; None for a mistake of the caller's, which keeps its traceback."""
+    refused = refusal(error)
+    if refused is not None:
+        return StoreError(f"tracking store {without_password(uri)}: {refused}")
     if isinstance(error, MlflowException) and error.error_code in _OUR_MISTAKES:
         return None
-    message = f"tracking store {without_password(uri)}: {first_line(error)}"
-    is_unanswered = isinstance(error, ConnectionError | TimeoutError) or (
-        isinstance(error, MlflowException) and error.error_code in _UNANSWERED
+    path = sqlite_path(uri)
+    advice = "" if path is None else advice_on_damage(str(error), path)
+    cause = error.__cause__
+    said = cause.orig if isinstance(cause, DBAPIError) and cause.orig is not None else error  # without the statement
+    message = f"tracking store {without_password(uri)}: {told(said)}{advice}"
+    is_away = (
+        isinstance(error, ConnectionError | TimeoutError)
+        or is_unanswered(error)
+        or (isinstance(error, MlflowException) and error.error_code in _UNANSWERED)
     )
-    return StoreUnavailableError(message) if is_unanswered and sqlite_path(uri) is None else StoreError(message)
+    return StoreUnavailableError(message) if is_away and path is None else StoreError(message)

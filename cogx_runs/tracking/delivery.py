@@ -9,11 +9,12 @@ from typing import Any
 
 from cogx_runs.errors import StoreError, StoreUnavailableError
 from cogx_runs.tracking import spool, tags
-from cogx_runs.tracking.liveness import HeldLock
-from cogx_runs.tracking.run import RunState
+from cogx_runs.tracking.liveness import HeldLock, is_alive
+from cogx_runs.tracking.lost import lost_for_good
+from cogx_runs.tracking.run import RunState, TrackedRun
 from cogx_runs.tracking.spool import ClaimRecord, EndedRecord, LatentsRecord, SpooledRun
 from cogx_runs.tracking.store import NO_SERIES, RunStore, Series
-from cogx_runs.tracking.uri import tracking_uri, without_password
+from cogx_runs.tracking.uri import sqlite_path, tracking_uri, without_password
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,9 @@ class Delivered:
     """The run's name."""
     run_id: str
     state: RunState
-    """FINISHED or FAILED, KILLED where only its latents were whole."""
+    """FINISHED or FAILED, KILLED where only its latents were whole; of a cell that has another run, that one's."""
     is_new: bool = True
-    """Whether its cell had no finished run yet; one that had is not written a second time."""
+    """Whether its cell had no run of another process meanwhile; one that had is not written a second time."""
 
 
 class Delivery:
@@ -89,15 +90,29 @@ class Delivery:
             run.remove()
             return None
         if not claim.is_created or self._store.state(claim.run_id) is not RunState.RUNNING:
-            finished = self._store.finished_run(claim.experiment_id, claim.output_hash)
-            if finished is not None:  # made, or delivered half way, by another process
+            taken = self._taken_over(claim)
+            if taken is not None:
+                if not taken.state.is_finished:
+                    self._latents(run)
                 run.remove()
-                return Delivered(claim.name, finished, RunState.FINISHED, is_new=False)
+                return Delivered(claim.name, taken.run_id, taken.state, is_new=False)
         run_id = self._created(run, claim)
         self._latents(run)
         state = self._end(run, run_id)
         run.remove()
         return Delivered(claim.name, run_id, state)
+
+    def _taken_over(self, claim: ClaimRecord) -> TrackedRun | None:
+        """The run that has an entry's cell in the place of its own: finished, also by this entry's delivery half way,
+        or open, of a process that took the entry's for dead."""
+        runs = list(self._store.runs_with_output(claim.experiment_id, claim.output_hash))
+        is_open = (
+            run for run in runs
+            if run.state is RunState.RUNNING and is_alive(run.tags)
+            and claim.run_id not in {run.run_id, run.tags.get(tags.PROCESS_CELL)}
+        )  # fmt: skip
+        whole = (run for run in runs if run.state.is_finished and not lost_for_good(run))
+        return next(whole, next(is_open, None))
 
     def _latents(self, run: SpooledRun) -> None:
         """Writes the latents of a run, unless they are written."""
@@ -178,9 +193,14 @@ def waiting_for_others(uri: str | None = None) -> Counter[str]:
 
 
 def _is_for(run: SpooledRun, store: RunStore) -> bool:
-    """Whether an entry is this store's, or nobody's since nothing of it is whole."""
+    """Whether an entry is this store's, also from before its folder was moved, or nobody's since nothing of it is
+    whole."""
     claim = run.claim
-    return claim is None or not run.is_dear or claim.uri == without_password(store.uri)
+    if claim is None or not run.is_dear or claim.uri == without_password(store.uri):
+        return True
+    before = sqlite_path(claim.uri)
+    is_moved = before is not None and sqlite_path(store.uri) is not None and not before.exists()
+    return is_moved and claim.is_created and store.has_run(claim.run_id)
 
 
 def _now_ms() -> int:

@@ -74,9 +74,14 @@ def temporary_folder(directory: Path | None = None) -> Iterator[Path]:
 
 def remove_temporary_folders(directory: Path) -> None:
     """Removes the temporary folders of processes of this host that are gone."""
-    for folder in directory.glob(f"{_temporary()}*"):
-        if not is_held(folder.name.removeprefix(_temporary())):
-            shutil.rmtree(folder, ignore_errors=True)
+    for folder in abandoned_folders(directory):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def abandoned_folders(directory: Path) -> list[Path]:
+    """Lists the temporary folders of processes of this host that are gone."""
+    folders = sorted(directory.glob(f"{_temporary()}*"))
+    return [folder for folder in folders if not is_held(folder.name.removeprefix(_temporary()))]
 
 
 def _temporary() -> str:

@@ -7,6 +7,7 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+from cogx_runs.credentials import without_credentials
 from cogx_runs.system.hardware import Device, device_id, device_name, gpu
 from cogx_runs.tracking.tags import ENV
 
@@ -22,7 +23,7 @@ def provenance(device: Device) -> dict[str, str]:
         "host": socket.gethostname(),
         "device_name": device_name(device),
         "device_id": device_id(device),
-        "command_line": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command_line": without_credentials(" ".join([Path(sys.argv[0]).name, *sys.argv[1:]])),
         **{package.replace("-", "_"): _version(package) for package in PACKAGES},
         **_git(Path(__file__).parent),
     }

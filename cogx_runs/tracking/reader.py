@@ -1,28 +1,46 @@
 """Reads the runs of an MLflow tracking store: lists, finds and downloads them."""
 
-import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import mlflow.artifacts
-from filelock import FileLock
-from mlflow.entities import Experiment, Run, ViewType
+from mlflow.entities import Experiment, LifecycleStage, Run, ViewType
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
 from cogx_runs.definitions.spec import RunSpec
-from cogx_runs.errors import CogxError, StoreError, StoreUnavailableError, did_you_mean, first_line
-from cogx_runs.system.disk import cache_directory
+from cogx_runs.errors import CogxError, DamagedArtifactError, StoreError, StoreUnavailableError, did_you_mean
 from cogx_runs.tracking import columns, tags
-from cogx_runs.tracking.client import call_store, open_client
-from cogx_runs.tracking.run import RunState, TrackedRun
-from cogx_runs.tracking.uri import SQLITE, is_server, sqlite_path, tracking_uri, without_password
+from cogx_runs.tracking.client import call_store
+from cogx_runs.tracking.digests import Digest, damage, read_digests
+from cogx_runs.tracking.liveness import host
+from cogx_runs.tracking.locations import path_of
+from cogx_runs.tracking.lost import has_latents, lost_for_good
+from cogx_runs.tracking.opening import open_store, store_lock
+from cogx_runs.tracking.run import Claimable, RunState, TrackedRun
+from cogx_runs.tracking.uri import sqlite_path, tracking_uri
 
+_QUIET = {
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # there would be one for every file
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # of each run that ends, with the password of the address
+}
 CELLS = f"{columns.quoted(columns.tag_column(tags.KIND))} = '{tags.CELL_KIND}'"
 """MLflow's filter for the runs of cells, which leaves out reports."""
 PAGE = 1000
+
+
+@dataclass(frozen=True)
+class RecordedRun:
+    """A run as the store has it, also one that was deleted there."""
+
+    run: TrackedRun
+    location: str
+    """The place of its artifacts."""
+    is_deleted: bool
+    """Whether it was deleted in MLflow, and not yet for good."""
 
 
 class RunReader:
@@ -33,19 +51,15 @@ class RunReader:
 
         Raises CogxError where it cannot be reached or opened.
         """
-        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # there would be one for every file
+        for name, value in _QUIET.items():
+            os.environ.setdefault(name, value)
         self.uri = tracking_uri(uri)
-        self.lock = FileLock(_lock_file(self.uri))
+        self._host = host()
+        self.lock = store_lock(self.uri)
         """Held by one process of this host at a time, while it claims a run or creates an experiment."""
-        try:
-            if is_server(self.uri):
-                urlopen(f"{self.uri.rstrip('/')}/health", timeout=10).close()  # MLflow would retry for minutes
-            with self.lock:
-                _create_sqlite(sqlite_path(self.uri))
-                self._client = open_client(self.uri)
-                self._client.search_experiments(max_results=1)
-        except OSError as error:
-            raise StoreUnavailableError(f"tracking store {without_password(self.uri)}: {first_line(error)}") from error
+        opened = open_store(self.uri, self.lock)
+        self._client = opened.client
+        self._locations = opened.locations
 
     def experiment_id(self, name: str) -> str:
         """Looks up the id of an experiment. Raises CogxError with the nearest name where there is none."""
@@ -58,9 +72,17 @@ class RunReader:
         """Lists the names of all experiments but MLflow's default one."""
         return [name for name in self._names().values() if name != "Default"]
 
+    def deleted_experiments(self) -> dict[str, str]:
+        """Reads the ids of the experiments that were deleted in MLflow and not yet for good, by their names."""
+        return {found.name: found.experiment_id for found in self._experiments(ViewType.DELETED_ONLY)}
+
     def experiment_tags(self, experiment_id: str) -> dict[str, str]:
         """Reads the tags of an experiment."""
         return dict(self._client.get_experiment(experiment_id).tags)
+
+    def artifact_folder(self, experiment_id: str) -> Path | None:
+        """Finds the folder of an experiment's artifacts; None where they are not on this machine's disks."""
+        return path_of(str(self._client.get_experiment(experiment_id).artifact_location))
 
     def created_ms(self, experiment_id: str) -> int:
         """Reads the creation time of an experiment, in ms since 1970."""
@@ -97,32 +119,61 @@ class RunReader:
                 columns.START_TIME: run.start_time_ms,
                 **{columns.param_column(key): value for key, value in run.params.items()},
                 **{columns.metric_column(key): value for key, value in run.metrics.items()},
-                **{columns.tag_column(key): value for key, value in run.tags.items() if key.startswith(tags.PREFIX)},
+                **{columns.tag_column(key): value for key, value in run.tags.items() if _is_shown(key)},
             }
 
     def history(self) -> list[TrackedRun]:
         """Reads every run of the store, newest first."""
         return list(self.runs())
 
+    def recorded(self) -> Iterator[RecordedRun]:
+        """Reads all runs of all experiments, of any kind, deleted ones too."""
+        names = {found.experiment_id: found.name for found in self._experiments(ViewType.ALL)}
+        for run in self._search(list(names), "", ViewType.ALL):
+            location = self._locations.runs.get(run.info.run_id, run.info.artifact_uri)
+            is_deleted = run.info.lifecycle_stage == LifecycleStage.DELETED
+            yield RecordedRun(self._tracked_run(run, names[run.info.experiment_id]), location, is_deleted)
+
+    def locations(self) -> dict[str, str]:
+        """Reads where the artifacts of each sweep's experiment are, also of a deleted one, by its name."""
+        found = (experiment for experiment in self._experiments(ViewType.ALL) if tags.SWEEP_FILE in experiment.tags)
+        return {
+            experiment.name: self._locations.experiments.get(experiment.experiment_id, experiment.artifact_location)
+            for experiment in found
+        }
+
+    def begun_ms(self) -> int:
+        """Reads when the store's first experiment was created, in ms since 1970."""
+        return min(int(experiment.creation_time) for experiment in self._experiments(ViewType.ALL))
+
     def find_finished(self, output_hash: str) -> TrackedRun | None:
-        """Finds a finished run of any experiment with this output hash; a generated one before a
+        """Finds a finished run of any experiment with this output hash that has its files; a generated one before a
         reused one."""
         query = f"{CELLS} and attributes.status = '{RunState.FINISHED}' and {_tag(tags.OUTPUT_HASH)} = '{output_hash}'"
-        return min(self._tracked(self._names(), query), key=lambda run: run.is_copy, default=None)
+        whole = (run for run in self._tracked(self._names(), query) if not lost_for_good(run))
+        return min(whole, key=lambda run: (not has_latents(run), run.is_copy), default=None)
 
-    def runs_of_cell(self, experiment_id: str, spec: RunSpec) -> Iterator[TrackedRun]:
+    def runs_of_cell(self, experiment_id: str, spec: Claimable) -> Iterator[TrackedRun]:
         """Reads the runs of a cell in its sweep's experiment, newest first."""
         return self._tracked({experiment_id: spec.sweep}, _of_cell(spec.output_hash))
 
-    def finished_run(self, experiment_id: str, output_hash: str) -> str | None:
-        """Finds the id of a cell's finished run in an experiment; None where it has none."""
-        query = f"{_of_cell(output_hash)} and attributes.status = '{RunState.FINISHED}'"
-        found = next(self._search([experiment_id], query), None)
-        return None if found is None else str(found.info.run_id)
+    def runs_with_output(self, experiment_id: str, output_hash: str) -> Iterator[TrackedRun]:
+        """Reads the runs of an experiment with this output hash, newest first; the experiment's name is not read."""
+        return self._tracked({experiment_id: ""}, _of_cell(output_hash))
 
     def state(self, run_id: str) -> RunState:
         """Reads the state of a run."""
         return RunState(self._client.get_run(run_id).info.status)
+
+    def has_run(self, run_id: str) -> bool:
+        """Checks whether the store has a run with this id."""
+        try:
+            self.state(run_id)
+        except StoreUnavailableError:
+            raise
+        except StoreError:
+            return False
+        return True
 
     def run_of_entry(self, experiment_id: str, cell_id: str) -> str | None:
         """Finds the id of the run that was created for an entry of the spool; None where there is none."""
@@ -142,38 +193,53 @@ class RunReader:
         found = self.runs_of_cell(experiment_id, spec)
         return min(found, key=lambda run: (not run.state.is_finished, -run.start_time_ms), default=None)
 
-    def find_latents(self, signature: str) -> TrackedRun | None:
-        """Finds a run of any experiment that keeps the latents of this signature, in any state; preferably the one
-        that denoised them."""
+    def find_latents(self, signature: str) -> list[TrackedRun]:
+        """Finds the runs of any experiment that keep the latents of this signature, in any state; the one that denoised
+        them first."""
         kept = f"{_tag(tags.LATENTS)} = '{tags.LATENTS_KEPT}'"
         found = list(self._tracked(self._names(), f"{CELLS} and {_tag(tags.SIGNATURE)} = '{signature}' and {kept}"))
-        return found[-1] if found else None
+        return [run for run in reversed(found) if has_latents(run)]
 
     def download(self, run_id: str, artifact: str, folder: Path) -> Path:
-        """Copies an artifact, or with `""` all of them, into `folder`. Raises CogxError where it cannot be read."""
-        copy = partial(
-            mlflow.artifacts.download_artifacts,
-            run_id=run_id,
-            artifact_path=artifact,
-            dst_path=str(folder),
-            tracking_uri=self.uri,
-        )
+        """Copies an artifact, or with `""` all of them, into `folder`.
+
+        Raises StoreError where it cannot be read, DamagedArtifactError where it is not what was logged; the copy is
+        removed then.
+        """
+        moved = self._locations.runs.get(run_id)
+        if moved is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            copy = partial(LocalArtifactRepository(moved).download_artifacts, artifact, str(folder))
+        else:
+            copy = partial(
+                mlflow.artifacts.download_artifacts,
+                run_id=run_id,
+                artifact_path=artifact,
+                dst_path=str(folder),
+                tracking_uri=self.uri,
+            )
         try:
-            path = call_store(self.uri, copy)
+            logged = read_digests(self._client.get_run(run_id).data.tags.get(tags.DIGESTS, "{}"))
+            path = Path(call_store(self.uri, copy))
         except StoreUnavailableError:
             raise
         except StoreError as error:
             raise StoreError(f"run {run_id}: artifact {artifact or 'folder'} cannot be read: {error}") from error
-        return Path(path)
+        for name, expected in logged.items():
+            if name == artifact:
+                _check(run_id, name, path, expected)
+            elif not artifact or name.startswith(f"{artifact}/"):
+                _check(run_id, name, path / name.removeprefix(f"{artifact}/"), expected)
+        return path
 
     def _names(self) -> dict[str, str]:
         """Reads the name of each experiment, by its id."""
         return {experiment.experiment_id: experiment.name for experiment in self._experiments()}
 
-    def _experiments(self) -> Iterator[Experiment]:
+    def _experiments(self, view: int = ViewType.ACTIVE_ONLY) -> Iterator[Experiment]:
         token = None
         while True:
-            page = self._client.search_experiments(max_results=PAGE, page_token=token)
+            page = self._client.search_experiments(view, max_results=PAGE, page_token=token)
             yield from page
             token = page.token
             if not token:
@@ -182,18 +248,46 @@ class RunReader:
     def _tracked(self, names: Mapping[str, str], query: str) -> Iterator[TrackedRun]:
         """Reads the runs of these experiments, given by id with their names, that the query finds, newest first."""
         for run in self._search(list(names), query):
-            yield _tracked_run(run, names[run.info.experiment_id])
+            yield self._tracked_run(run, names[run.info.experiment_id])
 
-    def _search(self, experiment_ids: Sequence[str], query: str) -> Iterator[Run]:
+    def _tracked_run(self, run: Run, experiment: str) -> TrackedRun:
+        return TrackedRun(
+            run_id=run.info.run_id,
+            name=run.info.run_name,
+            experiment=experiment,
+            experiment_id=run.info.experiment_id,
+            state=RunState(run.info.status),
+            start_time_ms=run.info.start_time,
+            params=run.data.params,
+            metrics={key: value for key, value in run.data.metrics.items() if not is_series(key)},
+            series=tuple(key for key in run.data.metrics if is_series(key)),
+            tags=run.data.tags,
+            artifact_folder=self._artifact_folder(run),
+        )
+
+    def _artifact_folder(self, run: Run) -> str | None:
+        """Finds the folder of a run's artifacts. A path that another host wrote into a shared store is one of its own
+        disks."""
+        is_seen = sqlite_path(self.uri) is not None or run.data.tags.get(tags.PROCESS_HOST) == self._host
+        folder = path_of(self._locations.runs.get(run.info.run_id, run.info.artifact_uri)) if is_seen else None
+        return None if folder is None else str(folder)
+
+    def _search(self, experiment_ids: Sequence[str], query: str, view: int = ViewType.ACTIVE_ONLY) -> Iterator[Run]:
         token = None
         while experiment_ids:
-            page = self._client.search_runs(
-                list(experiment_ids), query, ViewType.ACTIVE_ONLY, max_results=PAGE, page_token=token
-            )
+            page = self._client.search_runs(list(experiment_ids), query, view, max_results=PAGE, page_token=token)
             yield from page
             token = page.token
             if not token:
                 return
+
+
+def _check(run_id: str, name: str, file: Path, expected: Digest) -> None:
+    """Raises DamagedArtifactError, and removes the copy, where a file is not what was logged."""
+    what = damage(file, expected)
+    if what is not None:
+        file.unlink(missing_ok=True)
+        raise DamagedArtifactError(f"run {run_id}: artifact {name} cannot be read: it is {what}")
 
 
 def _tag(key: str) -> str:
@@ -204,45 +298,10 @@ def _of_cell(output_hash: str) -> str:
     return f"{CELLS} and {_tag(tags.OUTPUT_HASH)} = '{output_hash}'"
 
 
+def _is_shown(tag: str) -> bool:
+    return tag.startswith(tags.PREFIX) and tag != tags.DIGESTS
+
+
 def is_series(metric: str) -> bool:
     """Checks whether a metric has a value for each frame or step; MLflow's listing has only the last of them."""
     return metric.startswith("by_")
-
-
-def _tracked_run(run: Run, experiment: str) -> TrackedRun:
-    return TrackedRun(
-        run_id=run.info.run_id,
-        name=run.info.run_name,
-        experiment=experiment,
-        experiment_id=run.info.experiment_id,
-        state=RunState(run.info.status),
-        start_time_ms=run.info.start_time,
-        params=run.data.params,
-        metrics={key: value for key, value in run.data.metrics.items() if not is_series(key)},
-        series=tuple(key for key in run.data.metrics if is_series(key)),
-        tags=run.data.tags,
-    )
-
-
-def _create_sqlite(path: Path | None) -> None:
-    """Creates MLflow's tables where there is no file yet: in a second file first, so that a crash leaves no incomplete
-    store."""
-    if path is None or path.exists():
-        return
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    try:  # MLflow would retry for minutes
-        unfinished.unlink(missing_ok=True)
-        unfinished.touch()
-    except OSError as error:
-        raise CogxError(
-            f"{path.parent}: cannot be written ({error.strerror}); work in another folder, or set MLFLOW_TRACKING_URI"
-        ) from error
-    open_client(f"{SQLITE}{unfinished}").search_experiments(max_results=1)
-    unfinished.replace(path)
-
-
-def _lock_file(uri: str) -> Path:
-    """Returns the path of the lock that all processes of this host share for one store."""
-    path = cache_directory() / "locks" / f"{hashlib.sha256(uri.encode()).hexdigest()[:16]}.lock"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path

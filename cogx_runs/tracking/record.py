@@ -94,9 +94,7 @@ def failure_tags(error: Exception) -> dict[str, str]:
 
 def command(spec: RunSpec) -> str:
     """Writes the command line that reproduces this cell, with nothing left to a default."""
-    parts = ["cogx-runs", "generate", spec.prompt]
-    if " " not in spec.prompt:
-        parts.append("--as-text")
+    parts = [] if " " in spec.prompt else ["--as-text"]
     names = {
         "model": spec.model if spec.model in NAMES else spec.model_source,
         "revision": spec.model_revision if spec.model in HUB_MODELS else None,
@@ -107,9 +105,11 @@ def command(spec: RunSpec) -> str:
         if ROLES[name].is_stated:
             parts += [f"--{short_name(name)}", write_exact(value) if isinstance(value, float) else str(value)]
         elif value != field.default:
-            others += ["--set", f"{name}={json.dumps(value)}"]
+            others += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
     parts += ["--device", spec.device, *others]
-    return shlex.join(parts)
+    if spec.prompt.startswith("-"):  # else taken for an option
+        return shlex.join(["cogx-runs", "generate", *parts, "--", spec.prompt])
+    return shlex.join(["cogx-runs", "generate", spec.prompt, *parts])
 
 
 def write_definition(spec: RunSpec, folder: Path) -> None:

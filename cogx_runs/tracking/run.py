@@ -1,15 +1,15 @@
 """A tracked run as a record, the same for planning, dashboard, report and rescoring."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache, cached_property
-from typing import Any, get_type_hints
+from typing import Any, Protocol, get_type_hints
 
 from cogx_runs.definitions.parameters import Parameters
 from cogx_runs.definitions.spec import OUTPUT_FIELDS, RunSpec
 from cogx_runs.tracking import tags
+from cogx_runs.tracking.digests import Digest, read_digests
 
 
 class RunState(StrEnum):
@@ -32,6 +32,21 @@ class RunState(StrEnum):
         return self in {RunState.FINISHED, RunState.FAILED}
 
 
+class Claimable(Protocol):
+    """What a run is claimed for: a cell, or a video that is imported."""
+
+    @property
+    def sweep(self) -> str: ...
+    @property
+    def run_name(self) -> str: ...
+    @property
+    def signature(self) -> str: ...
+    @property
+    def output_hash(self) -> str: ...
+    @property
+    def prompt(self) -> str: ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrackedRun:
     """One run of a cell as recorded in the tracking store."""
@@ -50,6 +65,8 @@ class TrackedRun:
     series: tuple[str, ...] = ()
     """Names of the metrics that have a value for each step or frame."""
     tags: Mapping[str, str] = field(default_factory=dict)
+    artifact_folder: str | None = None
+    """Folder of its artifacts; None where they are not on disks that this process sees."""
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -100,6 +117,11 @@ class TrackedRun:
         return self.tags.get(tags.REUSED_FROM, self.tags.get(tags.LATENTS_FROM))
 
     @property
+    def imported_from(self) -> str | None:
+        """Name of the file that another program made; None for a cell of a sweep."""
+        return self.tags.get(tags.IMPORTED_FROM)
+
+    @property
     def beside(self) -> str | None:
         """Other work on the device at the same time; None where the run had the device to itself."""
         return self.tags.get(tags.BESIDE)
@@ -112,8 +134,12 @@ class TrackedRun:
     @cached_property
     def definitions(self) -> dict[str, str]:
         """Definition by which each metric was measured: version, CLIP, reference."""
-        found: dict[str, str] = json.loads(self.tags.get(tags.DEFINITIONS, "{}"))
-        return found
+        return tags.texts_tag(self.tags, tags.DEFINITIONS)
+
+    @cached_property
+    def digests(self) -> dict[str, Digest]:
+        """Size and SHA-256 of each artifact; empty for a run of an earlier version."""
+        return read_digests(self.tags.get(tags.DIGESTS, "{}"))
 
     @property
     def degenerate(self) -> str | None:

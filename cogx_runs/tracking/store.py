@@ -1,28 +1,51 @@
 """Runs of an MLflow tracking store, written. The only writer of it."""
 
 import json
-import os
+import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from mlflow.entities import Metric, Param, RunTag
+from mlflow.tracking import _get_store
 
 from cogx_runs.definitions.ranges import Direction, OptunaSearch
 from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.errors import CogxError, StoreError
 from cogx_runs.metrics.registry import aim, cards
-from cogx_runs.tracking.client import MLFLOW
+from cogx_runs.tracking import artifacts as artifact_names
+from cogx_runs.tracking.client import MLFLOW, call_store
+from cogx_runs.tracking.digests import Digest, digest, digests, read_digests, write_digests
+from cogx_runs.tracking.experiments import was_deleted
+from cogx_runs.tracking.locations import Locations, check_location, location_of, path_of, set_right
+from cogx_runs.tracking.lost import read_damaged
 from cogx_runs.tracking.reader import CELLS, RunReader
-from cogx_runs.tracking.run import RunState
-from cogx_runs.tracking.tags import AXES, KIND, LATENTS, LATENTS_KEPT, OBJECTIVES, QUESTION, REPORT_KIND, SWEEP_FILE
+from cogx_runs.tracking.run import RunState, TrackedRun
+from cogx_runs.tracking.sqlite_file import ARTIFACTS, is_writable
+from cogx_runs.tracking.tags import (
+    AXES,
+    DAMAGED,
+    DIGESTS,
+    KIND,
+    LATENTS,
+    LATENTS_KEPT,
+    LOST,
+    OBJECTIVES,
+    PROCESS_SEEN,
+    QUESTION,
+    REPORT_KIND,
+    SWEEP_FILE,
+    texts_tag,
+)
 from cogx_runs.tracking.uri import sqlite_path
 
 TAG_LIMIT = 7900
 """Characters of a tag; MLflow refuses more than 8,000."""
+REASON_LIMIT = 200
+"""Characters of what is wrong with one of a run's artifacts, of which there are some 20."""
 EXPERIMENT_TAG_LIMIT = 19000
 NUMBER = "number"
 """The kind of an axis of numbers; any other kind is `word`."""
@@ -37,10 +60,10 @@ class RunStore(RunReader):
     """The runs of one MLflow tracking store, created, described, ended and amended."""
 
     def check_writable(self) -> None:
-        """Raises CogxError where a SQLite store can only be read."""
+        """Raises StoreError where a SQLite store can only be read."""
         path = sqlite_path(self.uri)
-        if path is not None and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
-            raise CogxError(f"{path}: cannot be written; work in another folder, or set MLFLOW_TRACKING_URI")
+        if path is not None and not is_writable(path):
+            raise StoreError(f"{path}: cannot be written; work in another folder, or set MLFLOW_TRACKING_URI")
 
     def open_experiment(self, sweep: Sweep) -> str:
         """Opens the sweep's experiment, or creates it, and returns its id. Raises CogxError for a deleted one.
@@ -58,17 +81,24 @@ class RunStore(RunReader):
         with self.lock:
             found = self._client.get_experiment_by_name(sweep.name)
             if found is None:
-                return str(self._client.create_experiment(sweep.name, tags=tags))
+                return self._create_experiment(sweep.name, tags)
         if found.lifecycle_stage != "active":
-            raise CogxError(
-                f"experiment {sweep.name!r} was deleted in MLflow; restore it "
-                f"(`mlflow experiments restore -x {found.experiment_id}`) or give the sweep another name"
-            )
-        before = json.loads(found.tags.get(AXES, "{}"))
+            raise CogxError(was_deleted(sweep.name, found.experiment_id))
+        check_location(sweep.name, found.artifact_location, sqlite_path(self.uri))
+        before = texts_tag(found.tags, AXES)
         kept = self._differing([axis for axis in before if axis not in axes], found.experiment_id)
         tags[AXES] = json.dumps(axes | {axis: before[axis] for axis in kept})
         self.tag_experiment(found.experiment_id, tags)
         return str(found.experiment_id)
+
+    def _create_experiment(self, name: str, tags: Mapping[str, str]) -> str:
+        """Creates an experiment whose artifacts are in the working folder, whatever its path looks like."""
+        experiment_id = str(self._client.create_experiment(name, tags=dict(tags)))
+        path = sqlite_path(self.uri)
+        place = Path(ARTIFACTS).absolute() / experiment_id
+        if path is not None and path_of(str(place)) != place:  # MLflow takes a % in a folder's name for an escape
+            MLFLOW.call(partial(set_right, path, Locations({experiment_id: location_of(place)})))
+        return experiment_id
 
     def _differing(self, axes: Sequence[str], experiment_id: str) -> list[str]:
         """Those of the axes that the experiment's runs have several values of."""
@@ -93,6 +123,10 @@ class RunStore(RunReader):
         """Writes what is known of an open run from the beginning, so that it stands in its place among the others."""
         self._log(run_id, metrics, {}, params)
 
+    def seen(self, run_id: str, clock_ms: int) -> None:
+        """Writes a sign of life of an open run."""
+        self._client.set_tag(run_id, PROCESS_SEEN, str(clock_ms))
+
     def log_step(self, run_id: str, done: int) -> None:
         """Logs how many denoising steps an open run has done."""
         self._client.log_metric(run_id, "current_step", done)
@@ -109,7 +143,8 @@ class RunStore(RunReader):
         """Writes the latents of a run, then what is known of them, as of `at_ms` (ms since 1970), by default of this
         moment."""
         self._client.log_artifact(run_id, str(file))
-        self._log(run_id, metrics, {**tags, LATENTS: LATENTS_KEPT}, series=series, at_ms=at_ms)
+        about = {**tags, LATENTS: LATENTS_KEPT, DIGESTS: write_digests({file.name: digest(file)})}
+        self._log(run_id, metrics, about, series=series, at_ms=at_ms)
 
     def finish(
         self,
@@ -127,8 +162,26 @@ class RunStore(RunReader):
         It ended at `at_ms` (ms since 1970), by default at this moment; written twice, nothing of it is there twice.
         """
         self._client.log_artifacts(run_id, str(artifacts))
-        self._log(run_id, metrics, tags, params, series, at_ms)
+        present = self._client.get_run(run_id).data
+        latents = {name: found for name, found in _digests(present.tags).items() if name == artifact_names.LATENTS}
+        written = digests(artifacts)
+        about = {**tags, DIGESTS: write_digests(latents | written)}
+        new_params = {name: value for name, value in params.items() if name not in present.params}
+        self._log(run_id, metrics, about, new_params, series, at_ms)
+        self._unmark(run_id, present.tags, written)
         self._client.set_terminated(run_id, status.value, end_time=at_ms)
+
+    def reopen(self, run: TrackedRun, tags: Mapping[str, str]) -> None:
+        """Opens a finished run again, with these tags, to have its files made anew."""
+        if run.artifact_folder is not None:  # their names are others each time
+            shutil.rmtree(Path(run.artifact_folder) / artifact_names.IMAGES, ignore_errors=True)
+        self._log(run.run_id, {}, tags)
+        self._client.update_run(run.run_id, status=RunState.RUNNING.value)
+
+    def give_up(self, run_id: str, lost: Sequence[str]) -> None:
+        """Ends a finished run whose files are lost as KILLED: its cell counts as not made."""
+        self._log(run_id, {}, {LOST: ", ".join(lost)})
+        self._client.set_terminated(run_id, RunState.KILLED.value)
 
     def kill(self, run_id: str) -> None:
         """Ends a run as KILLED, unless it has ended, by a call of another thread at the last moment too."""
@@ -149,12 +202,35 @@ class RunStore(RunReader):
     ) -> None:
         """Adds values, and a folder's files, to a run that has ended, without touching its times; removes tags that no
         longer hold."""
-        if artifacts is not None:
-            self._client.log_artifacts(run_id, str(artifacts))
-        self._log(run_id, metrics, tags, series=series)
         present = self._client.get_run(run_id).data.tags
+        if artifacts is not None:
+            known, written = _digests(present), digests(artifacts)
+            if known.keys() & written.keys():  # whoever reads them meanwhile, or after a crash, takes them as they are
+                others = {name: found for name, found in known.items() if name not in written}
+                self._client.set_tag(run_id, DIGESTS, write_digests(others))
+            self._client.log_artifacts(run_id, str(artifacts))
+            if known:
+                tags = {**tags, DIGESTS: write_digests(known | written)}
+            self._unmark(run_id, present, written)
+        self._log(run_id, metrics, tags, series=series)
         for key in set(remove) & set(present):
             self._client.delete_tag(run_id, key)
+
+    def _unmark(self, run_id: str, present: Mapping[str, str], written: Collection[str]) -> None:
+        """Takes the mark of damage off artifacts that were written anew."""
+        damaged = read_damaged(present)
+        left = {name: what for name, what in damaged.items() if name not in written}
+        if left != damaged:
+            self.mark_damaged(run_id, left)
+
+    def mark_damaged(self, run_id: str, damaged: Mapping[str, str]) -> None:
+        """Marks artifacts of a run as damaged, each with what is wrong with it, and no others: a plan counts them as
+        lost."""
+        if damaged:
+            short = {name: what[:REASON_LIMIT] for name, what in damaged.items()}
+            self._client.set_tag(run_id, DAMAGED, json.dumps(short))
+        elif DAMAGED in self._client.get_run(run_id).data.tags:
+            self._client.delete_tag(run_id, DAMAGED)
 
     def _log(
         self,
@@ -176,23 +252,34 @@ class RunStore(RunReader):
             tags=[RunTag(key, value[:TAG_LIMIT]) for key, value in tags.items()],
         )
 
+    def remove_run_for_good(self, run_id: str) -> None:
+        """Removes a run that was deleted in MLflow, as `mlflow gc` does; its artifacts stay."""
+        call_store(self.uri, partial(_get_store(self.uri)._hard_delete_run, run_id))
+
+    def remove_experiment_for_good(self, experiment_id: str) -> None:
+        """Removes an experiment that was deleted in MLflow, and has no run any more, as `mlflow gc` does."""
+        call_store(self.uri, partial(_get_store(self.uri)._hard_delete_experiment, experiment_id))
+
     def keep_report(self, experiment_id: str, page: Path) -> str:
         """Keeps a report's page with an experiment, in the place of the one before. Returns the id of the run of the
         kind `report` that holds it, which no query for cells finds.
 
-        Raises CogxError where MLflow cannot keep it.
+        Raises StoreError where MLflow cannot keep it.
         """
+        self.check_writable()
         with self.lock:
             run_id = self.find_report(experiment_id)
             if run_id is None:
                 run_id = self.create_run(experiment_id, "report", {KIND: REPORT_KIND})
         try:
             self._client.log_artifact(run_id, str(page))
-        except StoreError as error:
-            raise StoreError(f"{page}: written, but MLflow cannot keep it: {error}") from error
         finally:
             self._client.set_terminated(run_id, RunState.FINISHED.value)
         return run_id
+
+
+def _digests(present: Mapping[str, str]) -> dict[str, Digest]:
+    return read_digests(present.get(DIGESTS, "{}"))
 
 
 def _kind(values: Sequence[Any]) -> str:

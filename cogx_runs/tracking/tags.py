@@ -1,5 +1,9 @@
 """The tags of tracked runs and of experiments, each spelled once."""
 
+import json
+from collections.abc import Mapping
+from typing import Any
+
 PREFIX = "cogx."
 KIND = "cogx.kind"
 """Content of a run: CELL_KIND or REPORT_KIND."""
@@ -22,6 +26,8 @@ PROCESS_LOCK = "cogx.process.lock"
 """Name of the lock that the process holds for as long as it has claimed runs."""
 PROCESS_CELL = "cogx.process.cell"
 """Identity of a run that its process gave it, by which a run is found whose creation was not answered."""
+PROCESS_SEEN = "cogx.process.seen"
+"""When the process last gave a sign of life, in ms since 1970 by its host's clock."""
 ENV = "cogx.env."
 """Prefix of the tags of provenance: versions, device, commit."""
 DEVICE_NAME = "cogx.env.device_name"
@@ -31,6 +37,13 @@ DEVICE_ID = "cogx.env.device_id"
 MODEL = "cogx.env.model"
 """`SOURCE@REVISION` of the model."""
 MODEL_WEIGHTS_SHA256 = "cogx.env.model_weights_sha256"
+
+DIGESTS = "cogx.artifacts"
+"""JSON: size in bytes and SHA-256 of each artifact; left out of tables."""
+DAMAGED = "cogx.damaged"
+"""JSON: the artifacts that `verify` found wrong, each with what is wrong with it."""
+LOST = "cogx.lost"
+"""The artifacts for whose loss a finished run was ended as KILLED, to be made anew."""
 
 NOISE_SHA256 = "cogx.noise_sha256"
 """SHA-256 of the initial noise."""
@@ -45,6 +58,8 @@ LATENTS_FROM = "cogx.latents_from"
 """The run whose stored latents were decoded."""
 REUSED_FROM = "cogx.reused_from"
 """The run that this one is a copy of."""
+IMPORTED_FROM, IMPORTED_SHA256 = "cogx.imported_from", "cogx.imported_sha256"
+"""Name and SHA-256 of the file that another program made; on imported runs alone."""
 BESIDE = "cogx.beside"
 """Other work on the device at the same time; absent where the run had the device to itself."""
 FINISHED_BESIDE = "cogx.finished_beside"
@@ -93,6 +108,25 @@ MLFLOW_VIEW = "mlflow.sharedViewState."
 """Prefix of an experiment's shared views."""
 
 
+OF_ITS_MP4 = "frames of its mp4"
+"""Value of the condition `decoded_as` of an imported video's metrics: no latents are known."""
+
+
 def metric_tag(metric: str, name: str) -> str:
     """Names the tag of a condition of a metric's value, such as `missing` or `decoded_as`."""
     return f"{PREFIX}{metric}.{name}"
+
+
+def json_tag(tags: Mapping[str, str], key: str) -> dict[str, Any]:
+    """Reads a tag that holds a JSON object; empty where it is absent, or holds anything else, as after an edit by
+    hand."""
+    try:
+        found = json.loads(tags.get(key, "{}"))
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def texts_tag(tags: Mapping[str, str], key: str) -> dict[str, str]:
+    """Reads a tag that holds a JSON object of texts, as `json_tag` does; other values are left out."""
+    return {name: value for name, value in json_tag(tags, key).items() if isinstance(value, str)}

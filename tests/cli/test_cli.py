@@ -21,8 +21,8 @@ from tests.support.runs import make_run
 from tests.support.specs import SPEC
 
 CONTRACT = [
-    "init", "plan", "sweep", "threshold", "generate", "promote", "runs", "rescore", "report", "export", "deliver", "ui",
-    "doctor",
+    "init", "plan", "sweep", "threshold", "generate", "promote", "runs", "rescore", "report", "export", "verify",
+    "deliver", "gc", "import", "ui", "doctor",
 ]  # fmt: skip
 
 

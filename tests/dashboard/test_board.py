@@ -100,7 +100,7 @@ def test_the_description_asks_the_question_and_lists_the_results_in_the_order_of
     assert rows[0] == "|  | guidance_scale | CLIP score |  |"
     assert [row.split(" | ")[1:3] for row in rows[2:]] == [["1", "21.00"], ["6", ""], ["12", "32.00"]]
     assert "images%2Fa%2Bb.webp" in rows[2]
-    assert f"running [run](/#/experiments/{experiment}/runs/{open_run}?workflowType=machine_learning)" in rows[3]
+    assert f"running [run](#/experiments/{experiment}/runs/{open_run}?workflowType=machine_learning)" in rows[3]
 
 
 def test_a_description_of_many_runs_is_within_mlflows_limit_and_says_how_many_it_leaves_out(
@@ -143,7 +143,7 @@ def test_where_models_are_compared_the_view_shows_all_of_them(store: RunStore, t
     refresh(store, "exp")
 
     assert state(experiment, "cogx")["searchFilter"] == "tags.`cogx.kind` = 'run'"
-    assert note(experiment).count("](/#/experiments") == 4  # two views, two runs
+    assert note(experiment).count("](#/experiments") == 4  # two views, two runs
 
 
 def test_a_search_has_its_objectives_its_trials_and_a_view_of_the_best_of_them(store: RunStore, tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ def test_promoted_runs_stand_with_what_they_were_made_from(store: RunStore, tmp_
     promoted = state(experiment, "cogx-promoted")
     assert promoted["searchFilter"] == f"tags.`cogx.kind` = 'run' and attributes.run_id IN ('{few}', '{many}')"
     assert promoted["selectedColumns"][-2:] == ["tags.`cogx.promoted_by`", "tags.`cogx.promoted_rank`"]
-    run = f"/#/experiments/{experiment}/runs/{few}?workflowType=machine_learning"
+    run = f"#/experiments/{experiment}/runs/{few}?workflowType=machine_learning"
     assert rf"promoted from [guidance=6 panda]({run}): 1 of 2 by clip\_score |" in note(experiment)
 
 

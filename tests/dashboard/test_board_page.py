@@ -149,7 +149,7 @@ def test_several_sweeps_open_the_comparison(page: Page, address: str, store: str
     known = RunStore(store)
     server = address.partition("/#/")[0]
 
-    page.goto(server + comparison([known.experiment_id(name) for name in SWEEPS]))
+    page.goto(f"{server}/" + comparison([known.experiment_id(name) for name in SWEEPS]))
 
     expect(page.get_by_text("guidance=12 panda_guitar").first).to_be_visible()
     expect(page.get_by_text("hostile").first).to_be_visible()

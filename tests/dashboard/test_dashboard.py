@@ -28,8 +28,12 @@ VIEW = "&compareRunsMode=CHART&viewStateShareKey=cogx"
 
 
 def test_ui_prints_the_address_of_the_sweeps_runs_and_ctrl_c_leaves_nothing_behind(
-    project: Path, tmp_path: Path
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    odd = project / "100%25 a%20b?c#d" / "study"
+    odd.parent.mkdir()
+    shutil.copytree(project, odd, ignore=shutil.ignore_patterns(odd.parent.name))
+    monkeypatch.chdir(odd)
     store = RunStore()
     experiment = store.open_experiment(SWEEP)
     run_id = claim(store, experiment, SPEC)
@@ -75,7 +79,7 @@ def test_a_server_that_cannot_start_is_one_clear_line(project: Path) -> None:
 def test_a_store_that_is_a_server_is_pointed_at_and_not_started_again() -> None:
     with serve(page("7"), uri="http://tracking.example:5000/") as server:
         assert server.process is None
-        assert server.address == f"http://tracking.example:5000{page('7')}"
+        assert server.address == f"http://tracking.example:5000/{page('7')}"
 
 
 def test_a_sweep_that_was_not_run_is_told_before_a_server_is_started(project: Path) -> None:

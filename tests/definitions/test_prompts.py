@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from cogx_runs.definitions import shipped
+from cogx_runs.definitions.mistakes import Given
 from cogx_runs.definitions.prompts import Prompt, PromptLibrary
 from cogx_runs.errors import CogxError, InputError, Mistake
 from cogx_runs.models.cards import OPENAI_CLIP
@@ -77,8 +78,8 @@ def test_prompts_come_in_the_order_in_which_they_are_named_and_all_in_that_of_th
     cat = Prompt("cat", "A cat.", str(folder / "cat.txt"))
     dog = Prompt("dog", "A dog.", str(folder / "dog.txt"))
 
-    assert library.select(["dog", "cat"], "here") == [dog, cat]
-    assert library.select(None, "here") == [cat, dog]
+    assert library.select(["dog", "cat"], str) == [dog, cat]
+    assert library.select(None, str) == [cat, dog]
 
 
 def test_every_wrong_prompt_of_a_selection_is_told_with_its_place_and_the_nearest_name(folder: Path) -> None:
@@ -86,7 +87,7 @@ def test_every_wrong_prompt_of_a_selection_is_told_with_its_place_and_the_neares
     (folder / "old.txt").write_bytes(b"Caf" + "é".encode("latin-1"))
 
     with pytest.raises(InputError) as caught:
-        PromptLibrary.find(folder).select(["catt", "dog", "void", "old", "zzz"], "s.yaml:prompts")
+        PromptLibrary.find(folder).select(["catt", "dog", "void", "old", "zzz"], Given("s.yaml").at)
 
     assert caught.value.mistakes == (
         Mistake("s.yaml:prompts.0", f"no prompt 'catt' in {folder}; did you mean 'cat'?"),
@@ -100,7 +101,7 @@ def test_a_wrong_file_among_all_prompts_is_told_at_the_word_all(folder: Path) ->
     (folder / "void.txt").touch()
 
     with pytest.raises(InputError) as caught:
-        PromptLibrary.find(folder).select(None, "s.yaml:prompts")
+        PromptLibrary.find(folder).select(None, Given("s.yaml").at)
 
     assert caught.value.mistakes == (
         Mistake("s.yaml:prompts", f"{folder / 'void.txt'}: is empty; write the prompt into it"),
@@ -143,4 +144,4 @@ def test_a_prompt_given_on_the_command_line_stands_beside_those_of_the_folder(fo
     given = Prompt("a_fox", "A fox.", "(command line)")
     library = PromptLibrary(folder, given)
 
-    assert library.select(["a_fox", "cat"], "here") == [given, Prompt("cat", "A cat.", str(folder / "cat.txt"))]
+    assert library.select(["a_fox", "cat"], str) == [given, Prompt("cat", "A cat.", str(folder / "cat.txt"))]

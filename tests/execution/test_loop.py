@@ -87,7 +87,7 @@ def test_a_cell_that_another_holder_has_is_done_once_that_has_finished_it(plan: 
     worker, notes = FakeWorker(store), Notes()
     with Claims(store) as claims:
         spec = plan.runs[0].spec
-        run_id, cell_id = claims.claim(store.open_experiment(plan.sweeps[0]), spec, {}) or ("", "")
+        run_id, cell_id, _ = claims.claim(store.open_experiment(plan.sweeps[0]), spec, {}) or ("", "", False)
         finished_there = threading.Timer(0.5, worker.end, [ClaimedCell(spec, run_id, claims.holder, cell_id)])
         finished_there.start()
         with LocalExecutor(worker=lambda *_: worker) as executor:

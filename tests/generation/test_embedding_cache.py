@@ -6,10 +6,11 @@ from pathlib import Path
 
 import torch
 
-from cogx_runs.generation.embedding_cache import ABANDONED_S, EmbeddingCache
+from cogx_runs.generation.embedding_cache import EmbeddingCache
 from cogx_runs.generation.text import TextEncoding
 from cogx_runs.models.cards import resolve_model
 from cogx_runs.progress import SilentProgress
+from cogx_runs.system.whole_file import written_whole
 from tests.support.pipelines import make_spec
 from tests.support.running import Phases
 
@@ -60,15 +61,14 @@ def test_what_is_within_the_limit_stays_and_an_empty_cache_is_one() -> None:
     assert names(cache) == {"a", "b", "c"}
 
 
-def test_a_file_that_another_process_writes_stays_and_one_that_a_dead_process_left_goes() -> None:
+def test_a_file_that_is_being_written_stays_and_one_that_a_dead_process_left_goes_at_the_next_start() -> None:
     cache = EmbeddingCache(limit_bytes=0)
-    written, left = keep(cache, "written.part", "left.part")
-    os.utime(written)
-    assert time.time() - left.stat().st_mtime > ABANDONED_S
-
-    cache.shrink(needed=())
-
-    assert names(cache) == {"written.part"}
+    keep(cache, "left.part", "a")
+    with written_whole(cache.folder / "b") as part:
+        TextEncoding(cache=cache).expect([])
+        assert names(cache) == {"a", part.name}
+        cache.shrink(needed=())
+        assert names(cache) == {part.name}
 
 
 def test_a_file_that_vanishes_while_the_folder_is_read_is_no_error() -> None:
@@ -111,3 +111,20 @@ def test_an_embedding_that_another_process_removes_is_at_hand_or_encoded_again(t
     assert names(cache) != set()
     assert torch.equal(texts.of(spec).prompt, begun)
     assert [line for line in said.phases if line.startswith("encoding")] == ["encoding 1 text"] * 2
+
+
+def test_an_embedding_that_was_damaged_is_told_and_encoded_again(tiny_model: Path) -> None:
+    spec, card = make_spec(tiny_model, guidance_scale=1), resolve_model(str(tiny_model))
+    cache, said = EmbeddingCache(), Phases()
+    TextEncoding(cache=cache).encode_missing(card, [spec], said)
+    (kept,) = cache.folder.iterdir()
+    whole = kept.read_bytes()
+    reshaped = whole.replace(b"[1,226,32]", b"[226,1,32]")
+    assert reshaped != whole
+    for damaged in (b"", whole[:-1], whole[:-400] + bytes([1] * 400), reshaped):
+        kept.write_bytes(damaged)
+        TextEncoding(cache=cache).encode_missing(card, [spec], said)
+        assert kept.read_bytes() == whole
+    TextEncoding(cache=cache).encode_missing(card, [spec], said)
+
+    assert said.notes == [f"1 kept embedding of {tiny_model} is damaged; encoded again"] * 4

@@ -15,6 +15,7 @@ from transformers import T5Config, T5EncoderModel
 from cogx_runs.errors import CogxError
 from cogx_runs.models.cards import HUB_MODELS, ModelCard, resolve_model
 from cogx_runs.models.weights import weights_sha256
+from cogx_runs.system.disk import cache_directory
 
 WEIGHTS = "transformer/diffusion_pytorch_model.safetensors"
 
@@ -127,6 +128,7 @@ def test_the_card_of_a_folder_is_read_from_its_configs(
         transformer_parameters=card.transformer_parameters,
         text_encoder_parameters=card.text_encoder_parameters,
         vae_parameters=card.vae_parameters,
+        vae_channels=8,
     )
     assert card.is_local
     assert not resolve_model("2b").is_local
@@ -342,8 +344,18 @@ def test_the_hash_of_the_weights_is_kept_in_the_users_cache(
     digest = weights_sha256(tiny_model)
 
     kept = [path for path in (tmp_path / "elsewhere").rglob("*") if path.is_file()]
-    assert [path.read_text(encoding="ascii") for path in kept] == [digest]
+    assert [path.read_text(encoding="ascii").partition("\n")[0] for path in kept] == [digest]
     assert kept[0].parent == tmp_path / "elsewhere" / "cogx-runs" / "weights_sha256"
+
+
+def test_a_kept_hash_that_was_damaged_is_taken_anew(tiny_model: Path) -> None:
+    digest = weights_sha256(tiny_model)
+    (kept,) = (cache_directory() / "weights_sha256").iterdir()
+    content = kept.read_text(encoding="ascii")
+    for damaged in ("", digest, content.replace(content[5], "0" if content[5] != "0" else "1", 1), "\n" * 129):
+        kept.write_text(damaged, encoding="ascii")
+        assert weights_sha256(tiny_model) == digest
+        assert kept.read_text(encoding="ascii") == content
 
 
 def test_a_model_without_its_tokenizer_is_refused(model: Path) -> None:

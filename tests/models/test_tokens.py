@@ -141,10 +141,44 @@ def test_t5_tokens_are_as_many_where_there_is_only_the_sentencepiece_model_as_in
     assert (count.tokens, count.limit, count.exact) == (len(tokenizer(text).input_ids), 226, True)
 
 
-def test_t5_tokens_are_estimated_from_the_words_where_the_tokenizer_is_not_here() -> None:
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("", 1),
+        ("one two three four", 9),
+        ("supercalifragilistic", 11),
+        ("apandaplaystheguitarinabambooforest" * 20, 351),
+        ("一只熊猫在竹林里弹吉他" * 30, 331),
+        ("12:30, 5!", 9),
+    ],
+)
+def test_t5_tokens_are_estimated_from_above_where_the_tokenizer_is_not_here(text: str, tokens: int) -> None:
     card = replace(HUB_MODELS["2b"], source="nobody/nothing")
 
-    assert count_t5_tokens("one two three four", card) == TokenCount(7, 226, exact=False)
+    count = count_t5_tokens(text, card)
+
+    assert (count.tokens, count.limit, count.exact) == (tokens, 226, False)
+
+
+def test_words_without_a_token_are_found_by_the_sentencepiece_model_too(tiny_model: Path, tmp_path: Path) -> None:
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    card, text = resolve_model(str(model)), "A panda 一只熊猫 plays."
+    by_json = count_t5_tokens(text, card)
+    (model / "tokenizer" / "tokenizer.json").unlink()
+    by_model = count_t5_tokens(text, card)
+
+    assert by_json.unknown_words == by_model.unknown_words == ("一只熊猫",)
+    assert by_json.tokens == by_model.tokens
+
+
+def test_a_tokenizer_that_changes_on_the_disk_is_read_again(tiny_model: Path, tmp_path: Path) -> None:
+    model = shutil.copytree(tiny_model, tmp_path / "model")
+    path, card = model / "tokenizer" / "tokenizer.json", resolve_model(str(model))
+    word_level(["a"]).save(str(path))
+    before = count_t5_tokens("a panda", card).unknown_words
+    word_level(["a", "panda"]).save(str(path))
+
+    assert (before, count_t5_tokens("a panda", card).unknown_words) == (("panda",), ())
 
 
 def test_a_word_level_tokenizer_names_the_words_that_it_does_not_know(tiny_model: Path, tmp_path: Path) -> None:

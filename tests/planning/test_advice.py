@@ -195,3 +195,38 @@ def test_finished_cells_that_lack_metrics_alone_are_to_be_rescored_first() -> No
     assert advised(history[3:]) == []
     (single,) = advised(history[:1])
     assert single.message.startswith("1 finished cell lacks clip_score (version 2, measured by 1), motion; run ")
+
+
+def test_a_size_that_h264_has_no_videos_of_is_an_error() -> None:
+    found = [advice.message for advice in advice_on(height=16400, width=16) if "H.264" in advice.message]
+
+    assert found == ["height 16400 is above 16384, which H.264 has no videos of; use 480"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"num_train_timesteps": 40}, "50 steps are more than the 40 timesteps of toy; use fewer"),
+        ({"has_fixed_size": True}, "toy makes videos of height 64 alone; use 64"),
+    ],
+)
+def test_what_a_model_cannot_make_is_an_error(changes: dict[str, Any], expected: str) -> None:
+    sweep = make_sweep(height=48, model="toy")
+    library = PromptLibrary(Path("nowhere"), Prompt("p", "a panda", "(test)"))
+    cells = resolve_cells([sweep], library, "cpu", {})
+    cards = {key: replace(card, **changes) for key, card in cells.cards.items()}
+
+    found = advise(replace(cells, cards=cards), [sweep])
+
+    assert [advice.message for advice in found if advice.level == "error"] == [expected]
+
+
+def test_an_odd_size_is_an_error_for_a_model_that_could_make_it() -> None:
+    sweep = make_sweep(height=47, model="toy")
+    library = PromptLibrary(Path("nowhere"), Prompt("p", "a panda", "(test)"))
+    cells = resolve_cells([sweep], library, "cpu", {})
+    cards = {key: replace(card, size_multiple=1) for key, card in cells.cards.items()}
+
+    assert [advice.message for advice in advise(replace(cells, cards=cards), [sweep]) if advice.level == "error"] == [
+        "height 47 is odd, which H.264 has no videos of; use 64"
+    ]

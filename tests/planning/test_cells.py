@@ -1,5 +1,6 @@
 """Which cells sweeps resolve to."""
 
+import time
 import tracemalloc
 from collections.abc import Mapping
 from pathlib import Path
@@ -127,6 +128,33 @@ def test_a_grid_too_large_to_draw_from_is_refused() -> None:
         resolve(make_sweep(axes, "random", random=RandomDraw(count=4)))
 
     assert caught.value.mistakes == (Mistake("exp.yaml:axes", "a grid of 1.0e+20 cells is too large to draw from"),)
+
+
+def test_a_plan_of_more_than_a_hundred_thousand_cells_is_refused_before_any_is_made() -> None:
+    many = make_sweep({"seed": tuple(range(1000)), "guidance_scale": tuple(range(101))})
+    half = make_sweep({"seed": tuple(range(60_000))}, "one_at_a_time")
+    begun = time.process_time()
+
+    with pytest.raises(InputError) as one:
+        resolve(many)
+    with pytest.raises(InputError) as two:
+        resolve(half, half.model_copy(update={"name": "other", "file": "other.yaml"}))
+
+    rest = "and 100,000 are the most of one plan; take fewer values or prompts"
+    assert one.value.mistakes == (Mistake("exp.yaml:axes", f"makes 101,000 cells, {rest}"),)
+    assert two.value.mistakes == (Mistake("other.yaml:axes", f"makes 60,000 cells more, in all 120,000, {rest}"),)
+    assert time.process_time() - begun < 0.5
+
+
+def test_models_that_are_not_there_are_told_at_once_whatever_their_number() -> None:
+    begun = time.process_time()
+
+    with pytest.raises(InputError) as caught:
+        resolve(make_sweep({"model": tuple(f"m{number}" for number in range(5000))}))
+
+    assert len(caught.value.mistakes) == 101
+    assert caught.value.mistakes[-1] == Mistake("(input)", "only the first 100 mistakes are listed; mend these first")
+    assert time.process_time() - begun < 1
 
 
 def test_a_random_draw_of_all_is_the_whole_grid() -> None:

@@ -118,3 +118,33 @@ def test_compiled_blocks_whose_layers_move_are_an_error(compiled: dict[str, Any]
         "placement sequential moves the layers inside a compiled block; use resident or group"
     ]
     assert advice_on(device="cuda", placement="group", **compiled) == []
+
+
+def errors(**given: Any) -> list[str]:
+    return [f"{found.where}: {found.message}" for found in advice_on(**given) if found.level == "error"]
+
+
+def test_a_size_that_no_memory_of_the_machine_suffices_for_is_an_error(plug_in: PlugIn) -> None:
+    plug_in(FakeGpu(total_gib=24, free_gib=1))
+
+    assert errors(device="cuda", height=4096, width=4096) == [
+        "exp.yaml:base.height: 2b needs 82.3 GiB of VRAM while denoising and there are 24.0 for 49 frames of "
+        "4096x4096 in float16; use 480x720"
+    ]
+    assert errors(device="cuda", height=960, width=1440) == []
+    (error,) = errors(device="cuda", vae_tiling=False, height=960, width=1440)
+    assert error.endswith("while decoding and there are 24.0 for 49 frames of 960x1440 in float16; "
+                          "use 480x720 or vae_tiling: true")  # fmt: skip
+
+
+def test_a_size_that_the_host_cannot_hold_is_an_error_on_a_cpu() -> None:
+    (error,) = errors(height=16000, width=16000)
+
+    assert "GiB of host memory while denoising and there are " in error
+    assert error.endswith(" for 49 frames of 16000x16000 in float32; use 480x720")
+
+
+def test_the_models_own_size_may_be_planned_on_any_machine(plug_in: PlugIn) -> None:
+    plug_in(FakeGpu(total_gib=2, free_gib=1))
+
+    assert errors(device="cuda", model="5b") == []

@@ -63,9 +63,17 @@ def test_a_prompt_beyond_the_models_text_length_is_a_warning_where_its_tokenizer
     assert warning == Advice(
         "warning",
         "exp.yaml:prompts.p",
-        "has 227 T5 tokens (an estimate: the model's tokenizer is not on this machine); "
+        "has up to 228 T5 tokens (an upper estimate: the model's tokenizer is not on this machine); "
         "2b reads the first 226; shorten it",
     )
+
+
+def test_a_chinese_prompt_has_no_tokens_of_t5_also_where_its_tokenizer_is_not_here() -> None:
+    found = advice_on("一只熊猫 plays ギター", source="nobody/nothing")
+
+    assert [(advice.level, advice.message) for advice in found] == [
+        ("warning", "2b has no token for ギター, 一只熊猫; use other words")
+    ]
 
 
 def test_a_negative_prompt_beyond_the_text_length_is_told_once_and_at_its_own_place(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,25 @@ def test_a_failed_cell_shows_its_error_and_a_reused_one_says_so(store: RunStore,
     assert "<code>ValueError: 3 &lt; 4 &amp; so</code>" in page
     assert "second line" not in page
     assert len(re.findall(r'class="badge"[^>]*>reused<', page)) == 2
+
+
+def test_a_report_is_written_also_where_the_store_takes_nothing_and_says_so(store: RunStore, tmp_path: Path) -> None:
+    make_run(store, SMALL)
+    with closing(sqlite3.connect("mlflow.db")) as database:
+        database.execute("CREATE TRIGGER t BEFORE INSERT ON runs BEGIN SELECT RAISE(ABORT, 'read only'); END")
+
+    result = CliRunner().invoke(cli, ["report", "exp", "-o", str(tmp_path / "out")])
+
+    assert (result.exit_code, result.stdout) == (0, f"{tmp_path}/out/report.html\n")
+    assert result.stderr.splitlines()[-1].startswith(f"not kept in MLflow: tracking store {store.uri}: ")
+    assert (tmp_path / "out" / "report.html").is_file()
+
+
+def test_a_report_on_nothing_leaves_no_folder(store: RunStore, tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli, ["report", "nothing", "-o", str(tmp_path / "out")])
+
+    assert result.exit_code == 2
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_search_shows_its_trials_the_best_first_and_each_video_once(store: RunStore, tmp_path: Path) -> None:
@@ -142,15 +163,22 @@ def test_mlflow_keeps_one_page_an_experiment_with_stills_where_the_videos_are_fi
     assert "<video" not in kept
 
 
-def test_a_video_that_is_gone_from_the_store_is_said_and_stops_nothing(store: RunStore, tmp_path: Path) -> None:
-    runs = make_axis(store, "guidance_scale", [1.0, 6.0])
+def test_a_video_that_is_gone_or_damaged_is_said_and_stops_nothing(store: RunStore, tmp_path: Path) -> None:
+    runs = make_axis(store, "guidance_scale", [1.0, 6.0, 9.0])
     folder = Path(MlflowClient(tracking_uri()).get_run(runs[0]).info.artifact_uri)
     (folder / "video.mp4").unlink()
+    damaged = Path(MlflowClient(tracking_uri()).get_run(runs[1]).info.artifact_uri, "video.mp4")
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
 
     written = write_report(["exp"], tmp_path / "out", log=False)
 
+    page = written.page.read_text(encoding="utf-8")
     assert written.videos == 1
-    assert "its video is missing from the store" in written.page.read_text(encoding="utf-8")
+    assert "its video is missing from the store" in page
+    assert "its video is damaged" in page
+    assert written.missing == (
+        "guidance=1 panda: its video is missing from the store", "guidance=6 panda: its video is damaged",
+    )  # fmt: skip
 
 
 def test_an_axis_of_words_and_what_the_sweep_is_for_are_shown(store: RunStore, tmp_path: Path) -> None:

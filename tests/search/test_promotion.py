@@ -174,13 +174,14 @@ def test_a_candidate_that_cannot_be_reproduced_is_refused_and_another_device_is_
     store = RunStore()
     for candidate in planned.choice.candidates:
         config = read_config(store, candidate) | {"model_revision": "old"}
-        Path("config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
-        store._client.log_artifact(candidate.run_id, "config.yaml")
+        Path("changed").mkdir(exist_ok=True)
+        Path("changed/config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+        store.amend(candidate.run_id, {}, {}, artifacts=Path("changed"))
     with pytest.raises(CogxError, match="fox .*: cannot be reproduced: model_revision was old and is now "):
         plan_promotion("exp", by="clip_score", steps=4, device="cpu")
-    Path("config.yaml").write_text("prompt: A fox.\n", encoding="utf-8")
+    Path("changed/config.yaml").write_text("prompt: A fox.\n", encoding="utf-8")
     for run_id in candidates["run_id"]:
-        store._client.log_artifact(run_id, "config.yaml")
+        store.amend(run_id, {}, {}, artifacts=Path("changed"))
     with pytest.raises(
         CogxError, match="cannot be reproduced: its config.yaml has no clip_model, dtype, height, model, "
     ):

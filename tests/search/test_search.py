@@ -8,6 +8,7 @@ import pytest
 
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.search.optuna.forecast import advise_search
+from cogx_runs.search.optuna.proposals import CompletedTrial, propose
 from tests.support.searches import AXES, FakeStore, KilledError, Make, measured, run, trial_rows
 
 
@@ -185,3 +186,18 @@ def test_ranges_give_whole_stepped_and_logarithmic_numbers(make: Make) -> None:
         assert parameters["guidance_scale"] in {round(1 + index / 10, 1) for index in range(11)}
         assert len(str(parameters["video_quality"])) <= 5
         assert isinstance(parameters["fps"], int)
+
+
+def test_a_space_too_large_to_list_is_drawn_from_where_optuna_only_repeats(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cogx_runs.search.optuna.proposals.ATTEMPTS", 0)
+    axes = {"fps": {"low": 1, "high": 120}, "num_inference_steps": {"low": 1, "high": 1000}, "guidance_scale": [1, 6]}
+    sweep = make(axes).sweep
+    tried = [CompletedTrial({"fps": 1, "num_inference_steps": 1, "guidance_scale": 6.0}, (1.0,))]
+
+    first, again = (propose(sweep, ["maximize"], tried) for _ in range(2))
+
+    assert first == again
+    assert first is not None
+    assert (first.keys(), first in [trial.parameters for trial in tried]) == (axes.keys(), False)

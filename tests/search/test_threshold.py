@@ -1,6 +1,7 @@
 """The search for the smallest step count: on made-up runs in a real store, and for real."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -192,7 +193,7 @@ def test_input_that_makes_a_search_worthless_is_one_line_before_anything_runs(
     with pytest.raises(CogxError) as error:
         find_threshold("found.yaml", executor=runs, **options)
 
-    assert str(error.value).startswith(message)
+    assert re.sub(r":\d+: ", ":", str(error.value)).startswith(message)  # the line in which it stands aside
     assert len(str(error.value).splitlines()) == 1
     assert runs.rounds == []
 

@@ -92,10 +92,14 @@ class Notes(SilentProgress):
 
 
 class Phases(SilentProgress):
-    """Keeps the phases."""
+    """Keeps the phases and the notes."""
 
     def __init__(self) -> None:
         self.phases: list[str] = []
+        self.notes: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
 
     def phase(self, name: str) -> None:
         self.phases.append(name)

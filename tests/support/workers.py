@@ -60,6 +60,7 @@ class FakeWorker:
             (RunState.FAILED, OutcomeStatus.FAILED) if failed else (RunState.FINISHED, OutcomeStatus.FINISHED)
         )
         with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "video.mp4").write_bytes(b"video")
             self._store.finish(cell.run_id, Path(folder), {}, {"clip_score": 30.0}, {}, status=state)
         self.events.append(f"ended {cell.spec.seed}")
         return Outcome(cell.spec, status, cell.run_id)

@@ -90,7 +90,7 @@ def test_latents_alone_are_kept_with_a_run_that_is_ended_as_killed(store: RunSto
 
     run = only_run(store)
     assert (run.state, run.tags["cogx.latents"]) == (RunState.KILLED, "kept")
-    assert store.find_latents(SPEC.signature) == run
+    assert store.find_latents(SPEC.signature) == [run]
 
 
 def test_an_entry_without_anything_whole_is_removed_and_creates_no_run(store: RunStore) -> None:
@@ -110,6 +110,34 @@ def test_a_cell_that_another_process_has_finished_meanwhile_is_not_written_a_sec
     assert left_behind() == []
 
 
+def test_a_late_holder_whose_cell_another_process_has_taken_over_writes_no_second_run(
+    store: RunStore,
+) -> None:
+    late = leave(store, end=False)
+    with Claims(store) as claims:
+        taken = claims.claim(store.open_experiment(SWEEP), SPEC, {})  # ends the run of the late one as KILLED
+        assert taken is not None
+
+        run_id = Delivery(store).end(late, {"seed": 42}, {"clip_score": 30.0}, {})
+
+        assert run_id == taken.run_id
+        assert [run.state for run in store.runs()] == [RunState.RUNNING, RunState.KILLED]
+        assert [run.state for run in store.find_latents(SPEC.signature)] == [RunState.KILLED]
+
+
+def test_a_run_that_was_created_but_not_answered_is_ended_by_its_own_holder_not_taken_for_another_ones(
+    store: RunStore,
+) -> None:
+    with Claims(AwayStore()) as claims:
+        claim = claims.claim(store.open_experiment(SWEEP), SPEC, {})
+        assert claim is not None
+        assert not claim.is_created
+
+        Delivery(store).end(spooled_run(claims.holder, claim.cell_id), {"seed": 42}, {"clip_score": 30.0}, {})
+
+    assert only_run(store).state is RunState.FINISHED
+
+
 def test_what_a_living_process_has_in_the_spool_is_left_to_it(store: RunStore) -> None:
     with Claims(store) as claims:
         claim = claims.claim(store.open_experiment(SWEEP), SPEC, {})
@@ -117,6 +145,17 @@ def test_what_a_living_process_has_in_the_spool_is_left_to_it(store: RunStore) -
 
         assert list(deliver_left_behind(store)) == []
         assert spooled_run(claims.holder, claim.cell_id).claim is not None
+
+
+def test_what_waits_for_a_store_whose_folder_was_moved_goes_to_where_it_is(
+    store: RunStore, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave(AwayStore(), end=False)
+    project.rename(tmp_path / "moved")
+    monkeypatch.chdir(tmp_path / "moved")
+
+    assert [delivered.state for delivered in deliver()] == [RunState.KILLED]
+    assert left_behind() == []
 
 
 def test_what_waits_for_another_store_stays_and_is_told(store: RunStore, tmp_path: Path) -> None:

@@ -99,24 +99,6 @@ def test_an_unknown_experiment_is_answered_with_the_nearest_name(store: RunStore
         store.experiment_id("expp")
 
 
-def test_a_folder_and_a_cache_that_cannot_be_written_are_each_one_line_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # /proc refuses new files even to root, whom os.access would let write anywhere.
-    with pytest.raises(CogxError, match=r"^/proc: cannot be written \([^\n]*\); work in another folder, or set MLFLOW"):
-        RunStore("sqlite:////proc/mlflow.db")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nope")
-    with pytest.raises(CogxError, match=r"^/proc/nope/cogx-runs: cannot be created \([^\n]*\); set XDG_CACHE_HOME to"):
-        RunStore(f"sqlite:///{tmp_path}/mlflow.db")
-
-
-def test_a_store_that_is_no_database_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "mlflow.db").write_text("not a database, but long enough to be looked at" * 100)
-
-    with pytest.raises(CogxError, match=r"^tracking store sqlite:///.*mlflow.db: [^\n]*not a database[^\n]*$"):
-        RunStore(f"sqlite:///{tmp_path}/mlflow.db")
-
-
 def test_an_experiment_beyond_the_first_page_is_found_by_id_and_by_name(store: RunStore) -> None:
     experiment = store.open_experiment(SWEEP)
     run_id = claim(store, experiment, SPEC)
@@ -171,13 +153,12 @@ def test_of_several_finished_runs_the_generated_one_is_found_not_the_reused(stor
 def test_latents_are_found_once_they_are_whole_however_their_run_ends(store: RunStore, tmp_path: Path) -> None:
     made = claim(store, store.open_experiment(SWEEP), SPEC)
     (tmp_path / "latents.safetensors").write_bytes(b"latents")
-    assert store.find_latents(SPEC.signature) is None
+    assert store.find_latents(SPEC.signature) == []
 
     store.keep_latents(made, tmp_path / "latents.safetensors", {"denoise_s": 2.0}, {"cogx.noise_sha256": "ab"})
     store.kill(made)
 
-    found = store.find_latents(SPEC.signature)
-    assert found is not None
+    (found,) = store.find_latents(SPEC.signature)
     assert (found.run_id, found.state, found.metrics) == (made, "KILLED", {"denoise_s": 2.0})
     assert store.download(made, "latents.safetensors", tmp_path / "copy").read_bytes() == b"latents"
 
@@ -198,8 +179,3 @@ def _create_later(count: int) -> None:
 def _info(run_id: str) -> RunInfo:
     """What MLflow itself has of a run."""
     return MlflowClient(tracking_uri()).get_run(run_id).info
-
-
-def test_a_database_without_its_driver_is_one_line() -> None:
-    with pytest.raises(CogxError, match=r"^tracking store mysql://[^\n]*: No module named 'MySQLdb'$"):
-        RunStore("mysql://user@host/database")

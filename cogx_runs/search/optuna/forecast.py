@@ -28,19 +28,19 @@ def advise_search(search: Search) -> list[Advice]:
                 more = f"; {len(same)} of the {count} values are like this: give the range a `step`, or list values"
                 found = {item: None for item in found if item not in same}
                 found[replace(same[0], message=same[0].message + more)] = None
-    where = f"{search.sweep.file}:optuna"
+    at = search.sweep.at
     if search.budget < search.settings.trials:
         message = f"is more than the {search.budget} configurations of the space; all of them are run"
-        found[Advice("note", f"{where}.trials", message)] = None
+        found[Advice("note", at("optuna.trials"), message)] = None
     if search.budget <= search.settings.startup_trials:
         message = (
             f"all {search.budget} trials are drawn at random: Optuna learns after {search.settings.startup_trials}"
         )
-        found[Advice("note", f"{where}.startup_trials", message)] = None
+        found[Advice("note", at("optuna.startup_trials"), message)] = None
     on_cpu = any(run.spec.device == "cpu" for run in search.value_cells.runs)
     for index, metric in enumerate(search.settings.objectives):
         if on_cpu and metric.startswith("peak_vram"):
-            found[Advice("error", f"{where}.objectives.{index}", f"{metric} is not measured on a CPU")] = None
+            found[Advice("error", at(f"optuna.objectives.{index}"), f"{metric} is not measured on a CPU")] = None
     return list(found)
 
 
@@ -59,7 +59,7 @@ def forecast(search: Search, trials: Sequence[Trial]) -> tuple[Advice, int]:
         seconds = _seconds_a_cell(trials)
         if seconds is not None:
             message += f", about {whole_seconds(seconds * cells * to_come)} s if they take what those known take"
-    return Advice("note", f"{search.sweep.file}:optuna.trials", message), to_come * cells
+    return Advice("note", search.sweep.at("optuna.trials"), message), to_come * cells
 
 
 def add_search(plan: Plan, search: Search, history: Sequence[TrackedRun], retry_failed: bool = False) -> Plan:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from cogx_runs.definitions.limits import MOST_CELLS
 from cogx_runs.definitions.ranges import Direction, Range
 from cogx_runs.definitions.sweep import Sweep
 
@@ -67,10 +68,15 @@ def propose(
             return parameters
     if size(sweep) == math.inf:
         return None  # every value that four digits distinguish was tried
+    draw = random.Random(_seed(sweep.optuna.seed, len(completed), ATTEMPTS))
+    while size(sweep) > MOST_CELLS:  # too many to list, and far more than were tried
+        parameters = {axis.name: draw.choice(axis.values or ()) for axis in axes}
+        if parameters not in tried:
+            return parameters
     combinations = itertools.product(*(axis.values or () for axis in axes))
     everything = (dict(zip(sweep.axes, combination, strict=True)) for combination in combinations)
     left = [parameters for parameters in everything if parameters not in tried]
-    return random.Random(_seed(sweep.optuna.seed, len(completed), ATTEMPTS)).choice(left)
+    return draw.choice(left)
 
 
 def size(sweep: Sweep) -> float:

@@ -14,6 +14,7 @@ from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
 from cogx_runs.execution.executor import Executor
 from cogx_runs.execution.outcomes import Outcome, OutcomeStatus, known_outcome
+from cogx_runs.formatting import shortened
 from cogx_runs.metrics.registry import aim, card_of, cards_of_every_cell
 from cogx_runs.planning.actions import Action, Decision
 from cogx_runs.planning.plan import Estimate, Plan, PlannedRun
@@ -22,7 +23,7 @@ from cogx_runs.progress import Progress
 from cogx_runs.search.optuna.proposals import CompletedTrial, propose, size, values_of
 from cogx_runs.search.optuna.trial import Trial, TrialState
 from cogx_runs.tracking.run import TrackedRun
-from cogx_runs.tracking.tags import TRIAL, TRIAL_PARAMETERS, TRIAL_SEARCH
+from cogx_runs.tracking.tags import TRIAL, TRIAL_PARAMETERS, TRIAL_SEARCH, json_tag
 
 
 class Search:
@@ -167,11 +168,8 @@ class Search:
         """Reads the parameters of a trial from its runs; None where it has none."""
         wanted = {TRIAL: str(number), TRIAL_SEARCH: self.key}
         runs = [run for run in history if run.experiment == self.sweep.name and wanted.items() <= run.tags.items()]
-        if not runs:
-            return None
-        first = min(runs, key=lambda run: (run.start_time_ms, run.run_id))
-        found: dict[str, Any] = json.loads(first.tags[TRIAL_PARAMETERS])
-        return found
+        in_order = sorted(runs, key=lambda run: (run.start_time_ms, run.run_id))
+        return next((found for run in in_order if (found := json_tag(run.tags, TRIAL_PARAMETERS))), None)
 
     def _sweep_of(self, axes: Mapping[str, tuple[Any, ...]]) -> Sweep:
         """Builds the grid of these values, around the search's base."""
@@ -212,9 +210,9 @@ def directions(sweep: Sweep) -> tuple[Direction, ...]:
     given, mistakes, found = sweep.optuna.directions, [], []
     usable = cards_of_every_cell()
     for index, name in enumerate(sweep.optuna.objectives):
-        card, where = usable.get(name), f"{sweep.file}:optuna.objectives.{index}"
+        card, where = usable.get(name), sweep.at(f"optuna.objectives.{index}")
         if card is None:
-            wrong = f"no metric {name!r}" if card_of(name) is None else f"not every cell of a sweep has {name}"
+            wrong = f"no metric {shortened(name)}" if card_of(name) is None else f"not every cell of a sweep has {name}"
             mistakes.append(Mistake(where, f"{wrong}; {did_you_mean(name, usable)}"))
         elif card.direction is None and given is None:
             mistakes.append(Mistake(where, f"{name} is better in neither direction; name them in `optuna.directions`"))

@@ -1,7 +1,8 @@
 """The plan of a promotion: the best candidates at few steps, and their cells at more."""
 
-import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from cogx_runs.analysis.frame import load_runs
 from cogx_runs.analysis.promotion.choice import Choice, choose, direction_to_choose_by
@@ -21,10 +22,11 @@ from cogx_runs.search.promotion.configuration import (
     read_config,
 )
 from cogx_runs.search.promotion.lineage import lineage
+from cogx_runs.tracking.columns import tag_column
 from cogx_runs.tracking.experiments import experiments_of
 from cogx_runs.tracking.liveness import temporary_folder
 from cogx_runs.tracking.reader import RunReader
-from cogx_runs.tracking.tags import AXES, QUESTION, SWEEP_FILE
+from cogx_runs.tracking.tags import AXES, IMPORTED_FROM, QUESTION, SWEEP_FILE, texts_tag
 from cogx_runs.tracking.uri import require_store
 
 
@@ -50,6 +52,7 @@ def plan_promotion(
     device: str = "auto",
     max_vram: float | None = None,
     retry_failed: bool = False,
+    take_over: bool = False,
     tracking_uri: str | None = None,
 ) -> PlannedPromotion:
     """Chooses the `top` best candidates of each prompt of an experiment, or of a sweep file's, and plans them at
@@ -71,28 +74,30 @@ def plan_promotion(
         raise CogxError(f"{sweep}: names {len(experiments)} experiments, {', '.join(experiments)}; promote one of them")
     (experiment,) = experiments
     frame = load_runs(experiment, tracking_uri=tracking_uri)
+    if (imported := tag_column(IMPORTED_FROM)) in frame.columns:
+        frame = frame[frame[imported].isna()]  # nobody can make them again
     choice = choose(frame, by, steps, from_steps=from_steps, top=top)
     if check is not None:
         direction_to_choose_by(frame, check, "--check")
         if check == by:
             raise CogxError(f"--check {check}: is the metric that chooses; name another")
-    plan = _plan(store, experiment, choice, device=device, max_vram=max_vram, retry_failed=retry_failed)
+    conditions = partial(
+        Conditions, device=device, retry_failed=retry_failed, max_vram_gib=max_vram, take_over=take_over
+    )
+    plan = _plan(store, experiment, choice, conditions)
     return PlannedPromotion(experiment, choice, check or metric_to_check_by(frame, choice), plan)
 
 
-def _plan(
-    store: RunReader, experiment: str, choice: Choice, *, device: str, max_vram: float | None, retry_failed: bool
-) -> Plan:
+def _plan(store: RunReader, experiment: str, choice: Choice, conditions: Callable[[PromptLibrary], Conditions]) -> Plan:
     """Plans the chosen candidates at the final step count as one sweep, with their lineage in tags."""
     configs = {one.run_id: read_config(store, one) for one in choice.promoted}
     tags = store.experiment_tags(store.experiment_id(experiment))
-    axes = list(dict.fromkeys([*json.loads(tags.get(AXES, "{}")), STEPS]))
+    axes = list(dict.fromkeys([*texts_tag(tags, AXES), STEPS]))
     cells = [final_cell(experiment, configs[one.run_id], choice.steps, axes) for one in choice.promoted]
     with temporary_folder() as folder:  # the library's own texts may have changed since
         for config in configs.values():
             (folder / f"{config['prompt_name']}.txt").write_text(config["prompt"], encoding="utf-8")
-        conditions = Conditions(PromptLibrary.find(folder), device, retry_failed, max_vram)
-        planned = Planner(conditions, store.uri).plan(cells)
+        planned = Planner(conditions(PromptLibrary.find(folder)), store.uri).plan(cells)
     runs = []
     for run in planned.runs:
         candidate = next((one for one in choice.promoted if is_final_of(run.spec, configs[one.run_id])), None)
@@ -106,7 +111,7 @@ def _plan(
         prompts=tuple(dict.fromkeys(one.prompt for one in choice.promoted)),
         base=cells[0].base,
         axes={axis: tuple(dict.fromkeys(value for cell in cells for value in cell.axes[axis])) for axis in axes},
-        vary="zip",
+        vary="grid",
     )
     return replace(planned, sweeps=(whole,), runs=tuple(runs), advice=_advice(planned, choice))
 

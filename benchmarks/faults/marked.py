@@ -1,0 +1,117 @@
+"""`cogx-runs` with its phases marked in a file, for who injects a fault into one of them.
+
+    FAULTS_MARKS=marks FAULTS_HOLD=denoising:2 python -m benchmarks.faults.marked sweep sweep.yaml
+
+Each phase is a line when it begins, and the line `between` when it ends. With FAULTS_HOLD the process waits at the
+beginning of the second denoising until the file `marks.go` is there. Nothing else of it is changed.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import wraps
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+from typing import Any
+
+START, BETWEEN, HELD = "start", "between", "held"
+ENCODING, DENOISING, DECODING, WRITING, SCORING, LOGGING = (
+    "encoding text", "denoising", "decoding", "writing mp4", "scoring", "logging",
+)  # fmt: skip
+PHASES = (START, ENCODING, DENOISING, DECODING, WRITING, SCORING, LOGGING)
+MARKS, HOLD = "FAULTS_MARKS", "FAULTS_HOLD"
+HOLDS_AT_MOST_S = 300
+_WORK = {
+    "cogx_runs.generation.text": {"TextEncoding._encode": ENCODING},
+    "cogx_runs.generation.generate": {"denoise": DENOISING, "decode": DECODING},
+    "cogx_runs.video": {"write_mp4": WRITING},
+    "cogx_runs.metrics.scoring": {"Scorer.score": SCORING},
+    "cogx_runs.tracking.delivery": {"Delivery.keep_latents": LOGGING, "Delivery.end": LOGGING},
+}
+"""The function that does the work of each phase, by its module."""
+
+
+class _Marks:
+    """The file of marks."""
+
+    def __init__(self, path: str, hold: str) -> None:
+        self._path = path
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        self._held, _, number = hold.partition(":")
+        self._left = int(number or 1)
+
+    def begin(self, phase: str) -> None:
+        self.write(phase)
+        if phase != self._held:
+            return
+        self._left -= 1
+        if self._left == 0:
+            self.write(HELD)
+            ends = time.monotonic() + HOLDS_AT_MOST_S
+            while not os.path.exists(f"{self._path}.go") and time.monotonic() < ends:  # noqa: PTH110
+                time.sleep(0.01)
+
+    def write(self, line: str) -> None:
+        os.write(self._file, f"{line}\n".encode())
+
+
+def _marked(marks: _Marks, phase: str, work: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(work)
+    def marked(*arguments: Any, **options: Any) -> Any:
+        marks.begin(phase)
+        try:
+            return work(*arguments, **options)
+        finally:
+            marks.write(BETWEEN)
+
+    return marked
+
+
+class _MarkingFinder(MetaPathFinder):
+    """Marks the work of a module when that is imported, so that the process starts as it does without marks."""
+
+    def __init__(self, marks: _Marks) -> None:
+        self._marks = marks
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname not in _WORK:
+            return None
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is not None and spec.loader is not None:
+            spec.loader = _MarkingLoader(spec.loader, self._marks, _WORK[fullname])
+        return spec
+
+
+class _MarkingLoader(Loader):
+    def __init__(self, loader: Loader, marks: _Marks, work: dict[str, str]) -> None:
+        self._loader = loader
+        self._marks = marks
+        self._work = work
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        self._loader.exec_module(module)
+        for name, phase in self._work.items():
+            owner, _, function = name.rpartition(".")
+            holder = getattr(module, owner) if owner else module
+            setattr(holder, function, _marked(self._marks, phase, getattr(holder, function)))
+
+
+def main() -> None:
+    marks = _Marks(os.environ[MARKS], os.environ.get(HOLD, ""))
+    marks.write(START)
+    sys.meta_path.insert(0, _MarkingFinder(marks))
+    from cogx_runs.cli import main as command_line
+
+    sys.argv[0] = "cogx-runs"
+    command_line()
+
+
+if __name__ == "__main__":
+    main()

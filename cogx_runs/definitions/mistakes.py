@@ -1,0 +1,87 @@
+"""Pydantic's errors as mistakes in the user's words: place, what is wrong, what to write instead."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from cogx_runs.definitions.document import Node
+from cogx_runs.definitions.parameters import OLD_NAMES, Parameters
+from cogx_runs.definitions.ranges import Range
+from cogx_runs.definitions.scalars import must_be_text
+from cogx_runs.errors import MOST_MISTAKES, Mistake, Place, did_you_mean
+from cogx_runs.formatting import shortened
+
+A_LIST, A_RANGE, ALL, NAMES = "a list of values", "a range", "the word all", "a list of names"
+"""The types of a value between which its own type chooses; pydantic puts them into its paths."""
+
+
+class Source(Protocol):
+    """Where values come from: a `Document`, or what was given in Python or on the command line."""
+
+    def at(self, path: str) -> Place:
+        """Returns the place of a dotted path."""
+
+    def find(self, path: str) -> Node | None:
+        """Finds the value at a dotted path as it is written; None where that is not known."""
+
+
+class Given:
+    """Values that are no file's."""
+
+    def __init__(self, name: str) -> None:
+        """Takes the name that stands for a file in places."""
+        self._name = name
+
+    def at(self, path: str) -> Place:
+        """Returns the place of a dotted path."""
+        return Place(self._name, path)
+
+    def find(self, path: str) -> Node | None:  # noqa: ARG002 (the signature is that of a source)
+        """Returns None: values that are given are not written anywhere."""
+        return None
+
+
+def mistakes_of(
+    error: ValidationError, source: Source, models: Mapping[str, type[BaseModel]], prefix: str = ""
+) -> list[Mistake]:
+    """Converts a pydantic error: one mistake a place, with the nearest valid name for an unknown key.
+
+    `models` are those of the dotted paths with keys, the whole at the empty path; `prefix` leads to what was checked.
+    """
+    found: dict[str, str] = {}
+    for detail in error.errors(include_url=False, include_context=False)[: MOST_MISTAKES + 1]:
+        parts = [str(part) for part in detail["loc"] if part not in (A_LIST, A_RANGE, ALL, NAMES)]
+        dotted = ".".join([prefix, *parts] if prefix else parts)
+        if detail["type"] == "extra_forbidden":
+            parent = ".".join(parts[:-1])
+            known = models.get(parent) or (Range if parent.startswith("axes.") else models[""])
+            message = f"unknown key; {nearest_key(parts[-1], known)}"
+        else:
+            message = clause(detail, source.find(dotted))
+        found.setdefault(dotted, message)
+    return [Mistake(source.at(dotted), message) for dotted, message in found.items()]
+
+
+def nearest_key(name: str, model: type[BaseModel]) -> str:
+    """Suggests the key of `model` that was meant, also by its name in the scripts that preceded this tool."""
+    if model is Parameters and name in OLD_NAMES:
+        return f"did you mean {OLD_NAMES[name]!r}?"
+    return did_you_mean(name, model.model_fields)
+
+
+def clause(detail: ErrorDetails, node: Node | None) -> str:
+    """Describes one of pydantic's errors as a clause; `node` is the value as it is written, where that is known."""
+    kind, message, value = detail["type"], detail["msg"], detail["input"]
+    if kind == "missing":
+        return "is required"
+    if kind == "value_error":
+        return message.removeprefix("Value error, ")
+    if kind == "string_pattern_mismatch":
+        return "must be letters, digits, '.', '_' and '-', beginning with a letter or digit"
+    if kind == "string_type" and not isinstance(value, list | dict):
+        return must_be_text(value, str(value) if node is None else node.written)
+    if kind == "bool_type":
+        return f"must be true or false (got {shortened(value)})"
+    return f"{message} (got {shortened(value)})"
