@@ -104,11 +104,13 @@ def _video_problem(file: Path, run: TrackedRun) -> str | None:
     except CogxError:
         return "cannot be decoded"
     asked = run.config
+    # An imported video's rate is whatever its maker chose, and its parameter a whole number.
+    fps = facts.fps if run.imported_from is None else max(1, round(facts.fps))
     pairs = {
         "frames": (facts.num_frames, asked.get("num_frames", facts.num_frames)),
         "high": (facts.height, asked.get("height", facts.height)),
         "wide": (facts.width, asked.get("width", facts.width)),
-        "frames a second": (round(facts.fps, 2), float(asked.get("fps", facts.fps))),
+        "frames a second": (round(fps, 2), float(asked.get("fps", facts.fps))),
     }
     wrong = [f"{found:g} {name}, not {right:g}" for name, (found, right) in pairs.items() if abs(found - right) > 0.01]
     return "; ".join(wrong) or None

@@ -79,8 +79,9 @@ def _probe_encoder() -> None:
 
 
 def read_mp4(path: Path) -> Frames:
-    """Reads the frames of a video file. Raises CogxError where it cannot be decoded."""
-    reader = imageio_ffmpeg.read_frames(str(path), pix_fmt="rgb24")
+    """Reads the frames of a video file, each once, however long it is shown. Raises CogxError where it cannot be
+    decoded."""
+    reader = imageio_ffmpeg.read_frames(str(path), pix_fmt="rgb24", output_params=["-fps_mode", "passthrough"])
     try:
         width, height = next(reader)["size"]
         frames = [np.frombuffer(frame, dtype=np.uint8).reshape(height, width, 3) for frame in reader]

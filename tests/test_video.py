@@ -1,7 +1,9 @@
 """Video: frames to H.264 and contact sheet, and back, by the real ffmpeg."""
 
 import struct
+import subprocess
 from pathlib import Path
+from subprocess import DEVNULL
 
 import imageio_ffmpeg
 import numpy as np
@@ -213,3 +215,12 @@ def test_a_video_is_examined_by_decoding_all_of_it(tmp_path: Path) -> None:
     assert examine_video(path) == VideoFacts(17, 48, 48, 12.0)
     with pytest.raises(CogxError, match="is no whole video that ffmpeg can read"):
         examine_video(cut(path))
+
+
+def test_a_frame_that_is_shown_for_longer_is_read_once(tmp_path: Path) -> None:
+    path = tmp_path / "uneven.mp4"
+    source = ["-f", "lavfi", "-i", "testsrc=size=32x32:rate=8:duration=2", "-vf", "select='not(mod(n,3))'"]
+    ffmpeg = imageio_ffmpeg.get_ffmpeg_exe()
+    subprocess.run([ffmpeg, "-v", "error", *source, "-fps_mode", "vfr", str(path)], check=True, stdin=DEVNULL)
+
+    assert examine_video(path).num_frames == len(read_mp4(path)) == 6

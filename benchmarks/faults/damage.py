@@ -8,6 +8,7 @@ from pathlib import Path
 from benchmarks.faults.bench import Bench
 from benchmarks.faults.marked import DENOISING
 from benchmarks.faults.study import SWEEP, Study, Tally
+from cogx_runs.tracking.artifacts import LATENTS
 
 CELLS = 2
 OTHER_FPS = 12
@@ -35,7 +36,8 @@ def remove(path: Path) -> None:
 
 
 def damage_artifacts(bench: Bench, harm: Callable[[Path], None]) -> Tally:
-    """Harms each artifact of one cell in turn; then `verify` must tell it, and the same sweep mend it."""
+    """Harms each artifact of one cell in turn; then `verify` must tell it, and the same sweep mend it, latents aside:
+    a cell whose video is whole is left finished without them."""
     tally = Tally()
     reference = bench.reference(CELLS)
     study = bench.study(f"artifacts-{harm.__name__}", CELLS)
@@ -47,7 +49,7 @@ def damage_artifacts(bench: Bench, harm: Callable[[Path], None]) -> Tally:
             notes.append(f"{artifact}: verify exits with {told.process.returncode}: {told.told.strip()[-100:]}")
         notes += [f"{artifact}: {wrong}" for wrong in study.finish()]
         after = study.start("verify", "sweep.yaml")
-        if after.end() != 0:
+        if after.end() != (artifact == LATENTS):
             notes.append(f"{artifact}: not mended: {after.told.strip()[-200:]}")
         found = study.check(reference)
         found.injected = 1

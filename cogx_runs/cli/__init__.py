@@ -17,6 +17,7 @@ import click
 from cogx_runs.cli.deliver import deliver
 from cogx_runs.cli.gc import gc
 from cogx_runs.cli.importing import import_videos
+from cogx_runs.cli.json_output import print_mistakes
 from cogx_runs.cli.options import refuse_repeats
 from cogx_runs.cli.plans import generate, plan, promote, sweep
 from cogx_runs.cli.report import report
@@ -26,7 +27,7 @@ from cogx_runs.cli.terminal import echo
 from cogx_runs.cli.threshold import threshold
 from cogx_runs.cli.verify import verify
 from cogx_runs.credentials import without_credentials
-from cogx_runs.errors import CogxError, InputError
+from cogx_runs.errors import CogxError, InputError, Mistake
 from cogx_runs.formatting import cut
 from cogx_runs.system.signals import install
 
@@ -46,9 +47,12 @@ class _Group(click.Group):
         return name, command, rest
 
     def invoke(self, ctx: click.Context) -> Any:
+        as_json = "--json" in ctx.args
         try:
             return super().invoke(ctx)
         except click.ClickException as error:
+            if as_json:
+                print_mistakes([Mistake("(command line)", error.format_message())])
             said = StringIO()
             error.show(said)
             for line in said.getvalue().splitlines():

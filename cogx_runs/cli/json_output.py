@@ -2,18 +2,19 @@
 
 import math
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cogx_runs.cli.terminal import echo
+
+if TYPE_CHECKING:
+    from cogx_runs.errors import Mistake
 
 
 @contextmanager
 def errors_as_json(as_json: bool) -> Iterator[None]:
     """Prints bad input, with `--json`, as an object with the `advice` of a plan, and exits with 2."""
-    from dataclasses import asdict
-
     from cogx_runs.errors import CogxError, InputError, Mistake
 
     try:
@@ -22,8 +23,15 @@ def errors_as_json(as_json: bool) -> Iterator[None]:
         if not as_json:
             raise
         mistakes = error.mistakes if isinstance(error, InputError) else [Mistake("(input)", str(error))]
-        print_json({"runs": [], "advice": [{"level": "error", **asdict(mistake)} for mistake in mistakes]})
+        print_mistakes(mistakes)
         sys.exit(2)
+
+
+def print_mistakes(mistakes: "Sequence[Mistake]") -> None:
+    """Prints mistakes of the input as an object with the `advice` of a plan."""
+    from dataclasses import asdict
+
+    print_json({"runs": [], "advice": [{"level": "error", **asdict(mistake)} for mistake in mistakes]})
 
 
 def print_json(content: Any) -> None:

@@ -34,6 +34,16 @@ def test_the_commands_are_those_of_the_contract_that_exist_so_far() -> None:
     assert sorted(cli.commands) == sorted(CONTRACT)
 
 
+@pytest.mark.parametrize("option", [["--seed", "1", "--seed", "2"], ["--no-such"], ["--seed"]])
+def test_a_mistake_in_the_options_is_an_object_with_json_too(option: list[str]) -> None:
+    result = invoke("plan", "seed", "--json", *option)
+
+    content = json.loads(result.stdout)
+    assert (result.exit_code, content["runs"], len(content["advice"])) == (2, [], 1)
+    assert content["advice"][0]["level"] == "error"
+    assert "--seed" in content["advice"][0]["message"] or "--no-such" in content["advice"][0]["message"]
+
+
 @pytest.mark.parametrize("name", CONTRACT)
 def test_each_command_and_each_of_its_options_has_help(name: str) -> None:
     command = cli.commands[name]

@@ -33,7 +33,7 @@ def config(*arguments: str) -> dict[str, object]:
         ("scheduler=dpm", "dpm"),
         ("scheduler=null", "ddim"),
         ("video_quality=1e0", 1.0),
-        ("vae_tiling=false", False),
+        ("vae_slicing=false", False),
         ("height=null", 480),
     ],
 )

@@ -1,6 +1,5 @@
 """Values of a sweep file: each is what YAML 1.2 says, or is refused with its line and what to write instead."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -131,10 +130,8 @@ def test_a_range_has_ends_and_at_most_a_hundred_thousand_values(tmp_path: Path, 
     ],
     ids=["prompts", "one seed", "no seeds", "long texts"],
 )
-def test_many_mistakes_are_told_soon_and_shortly(tmp_path: Path, text: str) -> None:
-    begun = time.process_time()
+def test_many_mistakes_are_told_shortly(tmp_path: Path, text: str) -> None:
     lines = told(tmp_path, text)
 
-    assert time.process_time() - begun < 2  # a third of it, on an idle machine
     assert len(lines) <= 101
     assert max(map(len, lines)) < 600

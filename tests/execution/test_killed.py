@@ -16,7 +16,7 @@ import yaml
 from cogx_runs.tracking.run import RunState
 from cogx_runs.tracking.spool import spool_directory
 from cogx_runs.tracking.store import RunStore
-from tests.support.processes import ended, start, told_by
+from tests.support.processes import Death, ended, start, told_by
 
 
 @pytest.fixture
@@ -70,25 +70,30 @@ def statuses() -> Counter[tuple[str, str]]:
     return Counter((run.name.removeprefix("steps=").split()[0], run.state) for run in RunStore().runs())
 
 
+LATENTS, END_OF_A_RUN = ("before", "log_artifact", 1), ("before", "log_artifacts", 1)
+
+
+@pytest.mark.parametrize(
+    ("deaths", "hit"),
+    [
+        ([LATENTS, END_OF_A_RUN], "2"),
+        pytest.param(
+            [END_OF_A_RUN, END_OF_A_RUN, ("after", "set_terminated", 1), LATENTS, END_OF_A_RUN],
+            "250",
+            marks=pytest.mark.slow,
+        ),
+    ],
+    ids=["latents and end", "the same end twice, its last write, and the other cell"],
+)
 def test_a_sweep_killed_between_any_two_writes_ends_with_each_cell_finished_once_and_denoises_none_again(
-    sweep_file: Path,
+    sweep_file: Path, deaths: list[Death], hit: str
 ) -> None:
-    end_of_a_run = ("before", "log_artifacts", 1)
-    deaths = [
-        end_of_a_run,
-        end_of_a_run,  # of the same, which is delivered
-        ("after", "set_terminated", 1),
-        ("before", "log_artifact", 1),  # latents of the second cell
-        end_of_a_run,
-        None,
-    ]
+    codes = [ended(start("sweep", sweep_file.name, dies=death)) for death in [*deaths, None]]
 
-    codes = [ended(start("sweep", sweep_file.name, dies=death)) for death in deaths]
-
-    assert codes == [*[-signal.SIGKILL] * 5, 0]
-    assert statuses() == {("2", "FINISHED"): 1, ("250", "KILLED"): 1, ("250", "FINISHED"): 1}
+    assert codes == [*[-signal.SIGKILL] * len(deaths), 0]
+    assert statuses() == {("2", "FINISHED"): 1, ("250", "FINISHED"): 1, (hit, "KILLED"): 1}
     runs = {(run.name.split()[0], run.state): run for run in RunStore().runs()}
-    killed, finished = runs["steps=250", RunState.KILLED], runs["steps=250", RunState.FINISHED]
+    killed, finished = runs[f"steps={hit}", RunState.KILLED], runs[f"steps={hit}", RunState.FINISHED]
     assert finished.tags["cogx.latents_from"] == killed.run_id
     assert (killed.tags["cogx.latents"], finished.metrics["denoise_s"]) == ("kept", killed.metrics["denoise_s"])
     assert not any(spool_directory().iterdir())

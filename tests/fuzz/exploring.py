@@ -15,7 +15,8 @@ from cogx_runs.cli import cli
 from tests.fuzz.command_lines import FIRST, PLANNING, STORED
 from tests.fuzz.sweep_files import BOMBS, FILES
 
-SLOWEST_S = 2.0
+HANGS_S = 30.0
+"""Processor time beyond which nobody waits, on a busy machine too."""
 LONGEST_LINE = 3000
 
 
@@ -44,7 +45,7 @@ def invoke(arguments: Sequence[str], explored: Explored) -> None:
     assert "\x1b" not in result.output
     assert "Traceback" not in result.output
     assert result.exit_code == 0 or max(map(len, _messages(result))) < LONGEST_LINE
-    assert took < SLOWEST_S, f"{took:.1f} s"
+    assert took < HANGS_S, f"{took:.1f} s"
     explored.codes[result.exit_code] = explored.codes.get(result.exit_code, 0) + 1
     explored.slowest_s = max(explored.slowest_s, took)
 

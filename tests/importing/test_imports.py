@@ -18,6 +18,7 @@ from cogx_runs.planning.cost import CostModel
 from cogx_runs.tracking.reader import RunReader
 from cogx_runs.tracking.run import RunState
 from cogx_runs.tracking.spool import spool_directory
+from cogx_runs.verify import verify_runs
 from tests.support.foreign_videos import cut, write_video
 from tests.support.specs import SPEC
 
@@ -207,3 +208,15 @@ def test_export_writes_imported_videos_under_the_names_they_had(folder: Path, ta
     assert {path.name: path.read_bytes() for path in videos} == {
         path.name: path.read_bytes() for path in folder.iterdir()
     }
+
+
+def test_an_imported_video_is_verified_by_its_bytes_and_frames_whatever_its_rate(folder: Path, take: Any) -> None:
+    write_video(folder / "panda_gs12.mp4", seed=12, fps=12.5)
+    run_ids = {one.file.name: one.run_id for one in take(folder)}
+    stored = next(Path("mlruns").rglob(f"{run_ids['panda_gs1.mp4']}/artifacts/video.mp4"))
+    cut(stored)
+
+    problems = {one.run_id: dict(one.problems) for one in verify_runs("old_cfg")}
+
+    assert [problems[run_ids[name]] for name in ("panda_gs6.mp4", "panda_gs12.mp4")] == [{}, {}]
+    assert problems[run_ids["panda_gs1.mp4"]].keys() == {"video.mp4"}

@@ -19,7 +19,8 @@ from cogx_runs.progress import SilentProgress
 from tests.support.advice import make_sweep
 from tests.support.damage import Damage, damaged, damages
 
-MOST_S = 2.0
+HANGS_S = 30.0
+"""Processor time beyond which nobody waits, on a busy machine too."""
 _ANY: dict[str, Any] = {
     "deadline": None, "database": None, "derandomize": True, "print_blob": False,
     "suppress_health_check": list(HealthCheck), "phases": [Phase.generate],
@@ -38,7 +39,7 @@ def plan(model: Path) -> ResolvedCells:
 
 def refused(model: Path) -> str:
     """What planning says of a folder in one line, in time; empty where it takes it."""
-    began = time.monotonic()
+    began = time.process_time()
     try:
         plan(model)
         said = ""
@@ -46,7 +47,7 @@ def refused(model: Path) -> str:
         said = str(error)
         assert said.splitlines() == [said]
         assert len(said) < 1000
-    assert time.monotonic() - began < MOST_S
+    assert time.process_time() - began < HANGS_S
     return said
 
 
