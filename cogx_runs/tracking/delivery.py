@@ -1,14 +1,17 @@
 """Brings what is in the spool to the tracking store: each run once, however often it is tried."""
 
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from cogx_runs.errors import StoreError, StoreUnavailableError
 from cogx_runs.tracking import spool, tags
+from cogx_runs.tracking.digests import digest, digests
 from cogx_runs.tracking.liveness import HeldLock, is_alive
 from cogx_runs.tracking.lost import lost_for_good
 from cogx_runs.tracking.run import RunState, TrackedRun
@@ -50,7 +53,9 @@ class Delivery:
     ) -> None:
         """Records that a run's latents are whole, without asking the store for anything. Raises OSError where the spool
         cannot be written."""
-        run.keep_latents(LatentsRecord(denoised_ms=_now_ms(), metrics=metrics, tags=about, series=series))
+        _sync(run.latents_file)
+        found = digest(run.latents_file)
+        run.keep_latents(LatentsRecord(denoised_ms=_now_ms(), digest=found, metrics=metrics, tags=about, series=series))
 
     def keep_latents(
         self, run: SpooledRun, metrics: Mapping[str, float], about: Mapping[str, str], series: Series = NO_SERIES
@@ -78,8 +83,18 @@ class Delivery:
         Raises OSError where the spool cannot be written, StoreError where the store refuses.
         """
         texts = {name: str(value) for name, value in params.items()}
+        for file in filter(Path.is_file, run.files.rglob("*")):
+            _sync(file)
         run.end(
-            EndedRecord(status=status, ended_ms=_now_ms(), params=texts, metrics=metrics, tags=about, series=series)
+            EndedRecord(
+                status=status,
+                ended_ms=_now_ms(),
+                digests=digests(run.files),
+                params=texts,
+                metrics=metrics,
+                tags=about,
+                series=series,
+            )
         )
         try:
             delivered = self.deliver(run)
@@ -190,15 +205,21 @@ def _deliver_as(holder: str, store: RunStore) -> Iterator[Delivered]:
 
 
 def _delivered(delivery: Delivery, run: SpooledRun) -> Delivered | None:
-    """Delivers an entry; one that the store refuses holds up no other."""
+    """Delivers an entry; one that the store refuses holds up no other. What was damaged in the spool is not
+    delivered: its cell is made again from what is whole."""
+    name = run.cell_id if run.claim is None else run.claim.name
     try:
-        return delivery.deliver(run)
+        damaged = run.drop_damaged()
+        delivered = delivery.deliver(run)
     except StoreUnavailableError:
         raise
     except StoreError as error:
-        name = run.cell_id if run.claim is None else run.claim.name
         why = f"{error}; it stays in {run.folder}, which can be removed to give it up"
         return Delivered(name, "", RunState.KILLED, is_new=False, refused=why)
+    if damaged:
+        why = f"damaged in the spool: {', '.join(damaged)}; it is made again"
+        return Delivered(name, "", RunState.KILLED, is_new=False, refused=why)
+    return delivered
 
 
 @contextmanager
@@ -229,6 +250,12 @@ def _is_for(run: SpooledRun, store: RunStore) -> bool:
     before = sqlite_path(claim.uri)
     is_moved = before is not None and sqlite_path(store.uri) is not None and not before.exists()
     return is_moved and claim.is_created and store.has_run(claim.run_id)
+
+
+def _sync(file: Path) -> None:
+    """Has a file's bytes on the disk before a record says that they are."""
+    with file.open("rb") as opened:
+        os.fsync(opened.fileno())
 
 
 def _now_ms() -> int:
