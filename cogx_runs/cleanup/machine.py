@@ -17,8 +17,8 @@ from cogx_runs.system.whole_file import PART, is_being_written
 from cogx_runs.tracking.liveness import abandoned_folders
 from cogx_runs.tracking.spool import left_behind
 
-_UNNAMED = "cogx-runs-*"
-"""Temporary folders of versions that did not name the process in them."""
+_UNNAMED = re.compile(r"cogx-runs-[a-z0-9_]{8}")
+"""Names of the temporary folders of versions that did not name the process in them."""
 _LIBRARY = "libtorch"
 """The library that a process has loaded if it made one of those."""
 
@@ -33,8 +33,9 @@ def machine_garbage(unseen_s: float = UNSEEN_S) -> Iterator[Garbage]:
     for folder in abandoned_folders(temporary):
         yield of_path(Kind.TEMPORARY, folder)
     begun = min(_oldest_start(), time.time() - unseen_s)
-    for folder in sorted(temporary.glob(_UNNAMED)):
-        if folder.is_dir() and _is_own(folder) and _newest(folder) < begun:
+    for folder in sorted(temporary.glob("cogx-runs-*")):
+        is_ours = _UNNAMED.fullmatch(folder.name) and folder.is_dir() and _is_own(folder) and not _is_study(folder)
+        if is_ours and _newest(folder) < begun:
             yield of_path(Kind.TEMPORARY, folder)
     for file in _half_files(unseen_s):
         yield of_path(Kind.PARTIAL, file)
@@ -60,6 +61,11 @@ def _has_library(process: psutil.Process) -> bool:
         return any(_LIBRARY in loaded.path for loaded in process.memory_maps())
     except psutil.AccessDenied:
         return True
+
+
+def _is_study(folder: Path) -> bool:
+    """Whether a folder is one in which a user works, by a name like that of a temporary one."""
+    return (folder / "mlruns").exists() or any(folder.glob("*.db"))
 
 
 def _newest(folder: Path) -> float:

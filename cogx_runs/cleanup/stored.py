@@ -2,7 +2,7 @@
 
 import re
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ _REFERENCES = (tags.REUSED_FROM, tags.LATENTS_FROM, tags.PROMOTED_FROM)
 """Tags by which a run names another one."""
 _OURS = {artifacts.VIDEO, artifacts.LATENTS, artifacts.CONFIG, artifacts.TRACEBACK, artifacts.REPORT}
 """Artifacts by which a folder is known as a run's of this tool."""
+_MAGIC = b"SQLite format 3\0"
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -37,7 +38,7 @@ def store_garbage(store: RunStore) -> Iterator[Garbage]:
     runs = list(store.recorded())
     yield from _deleted(store, runs)
     yield from _partial(store, runs)
-    yield from _orphaned(store, folders)
+    yield from _orphaned(store, folders, {found.run.run_id for found in runs})
 
 
 def _deleted(store: RunStore, runs: Sequence[RecordedRun]) -> Iterator[Garbage]:
@@ -88,14 +89,14 @@ def _partial(store: RunStore, runs: Sequence[RecordedRun]) -> Iterator[Garbage]:
             yield of_path(Kind.PARTIAL, file)
 
 
-def _orphaned(store: RunStore, folders: Sequence[tuple[Path, str]]) -> Iterator[Garbage]:
-    """Finds artifacts of runs that no store of this folder knows."""
+def _orphaned(store: RunStore, folders: Sequence[tuple[Path, str]], own: Collection[str]) -> Iterator[Garbage]:
+    """Finds artifacts of runs that neither the store, whose run ids are `own`, nor a database beside it knows."""
     path = sqlite_path(store.uri)
     if path is None or not folders:
         return
-    known: set[str] = set()
+    known = set(own)
     for beside in sorted({path.parent, path.resolve().parent, *(folder.parents[2] for folder, _ in folders)}):
-        for file in sorted(beside.glob("*.db")):
+        for file in filter(_is_database, sorted(beside.iterdir())):
             try:
                 known |= _run_ids(file)
             except sqlite3.DatabaseError:  # whose the artifacts are cannot be told
@@ -130,6 +131,14 @@ def _is_of(folder: Path, experiment: str) -> bool:
     except (ValueError, yaml.YAMLError):
         return False
     return isinstance(made, dict) and made.get("sweep") == experiment
+
+
+def _is_database(file: Path) -> bool:
+    """Whether a file is one of SQLite, whatever it is called, or is called as one."""
+    if not file.is_file():
+        return False
+    with file.open("rb") as reading:
+        return file.suffix == ".db" or reading.read(len(_MAGIC)) == _MAGIC
 
 
 def _run_ids(file: Path) -> set[str]:

@@ -1,5 +1,7 @@
 """The command deliver, and what the commands that run cells deliver before they plan."""
 
+import sys
+
 import click
 
 from cogx_runs.cli.json_output import errors_as_json, print_json
@@ -12,7 +14,7 @@ from cogx_runs.cli.terminal import echo
 def deliver(as_json: bool) -> None:
     """Bring to the tracking store what is kept in the spool, since the store did not answer or a process was killed.
 
-    `sweep` and `generate` do the same when they start.
+    `sweep` and `generate` do the same when they start. Exits with 1 where the store refuses something; that is kept.
     """
     from dataclasses import asdict
 
@@ -21,15 +23,20 @@ def deliver(as_json: bool) -> None:
 
     with errors_as_json(as_json):
         delivered = deliver_runs()
+    refused = [run for run in delivered if run.refused is not None]
     if as_json:
         print_json([asdict(run) for run in delivered])
-        return
+        sys.exit(1 if refused else 0)
     for run in delivered:
-        echo(f"{run.name}: {run.state}, run {run.run_id}")
+        if run.refused is None:
+            echo(f"{run.name}: {run.state}, run {run.run_id}")
+    for run in refused:
+        echo(run.told, err=True)
     if not delivered:
         echo("nothing waits for this tracking store")
     for address, count in waiting_for_others().items():
         echo(f"{count} more for {address}: set MLFLOW_TRACKING_URI to it", err=True)
+    sys.exit(1 if refused else 0)
 
 
 def deliver_first() -> None:
@@ -37,4 +44,4 @@ def deliver_first() -> None:
     from cogx_runs.api import deliver as deliver_runs
 
     for run in deliver_runs():
-        echo(f"note: delivered {run.name}, which an earlier process left in the spool", err=True)
+        echo(f"note: {run.told}", err=True)

@@ -114,7 +114,7 @@ class CellLoop:
         folders = map(self._store.artifact_folder, experiments.values())
         self._artifact_folders = [folder for folder in folders if folder is not None]
         for delivered in deliver_left_behind(self._store):
-            self._progress.note(f"Delivered {delivered.name}, which an earlier process left in the spool")
+            self._progress.note(delivered.told)
         stale = self._claims.end_stale_runs(list(experiments.values()))
         if stale:
             self._progress.note(f"Marked {stale} run{'s' * (stale > 1)} of a crashed process as KILLED")

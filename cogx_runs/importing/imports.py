@@ -30,6 +30,7 @@ from cogx_runs.system.disk import check_disk, state_directory
 from cogx_runs.tracking import artifacts, tags
 from cogx_runs.tracking.claims import Claims
 from cogx_runs.tracking.delivery import Delivery, deliver_left_behind, telling_what_is_kept
+from cogx_runs.tracking.lost import lost_for_good
 from cogx_runs.tracking.record import (
     degenerate_tags,
     frame_series,
@@ -218,11 +219,12 @@ class _Importer:
 
 
 def _known(store: RunStore, experiment: str) -> dict[str, TrackedRun]:
-    """The imported runs of an experiment that are finished, by the SHA-256 of their files."""
+    """The imported runs of an experiment that are finished and have their files, by the SHA-256 of what came in."""
     if experiment not in store.experiment_names():
         return {}
     runs = store.runs([experiment], finished_only=True)
-    return {sha256: run for run in runs if (sha256 := run.tags.get(tags.IMPORTED_SHA256)) is not None}
+    whole = (run for run in runs if not lost_for_good(run))
+    return {sha256: run for run in whole if (sha256 := run.tags.get(tags.IMPORTED_SHA256)) is not None}
 
 
 def _check_known(videos: Sequence[Candidate], known: Mapping[str, TrackedRun]) -> None:

@@ -1,14 +1,17 @@
 """Brings what is in the spool to the tracking store: each run once, however often it is tried."""
 
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from cogx_runs.errors import StoreError, StoreUnavailableError
 from cogx_runs.tracking import spool, tags
+from cogx_runs.tracking.digests import digest, digests
 from cogx_runs.tracking.liveness import HeldLock, is_alive
 from cogx_runs.tracking.lost import lost_for_good
 from cogx_runs.tracking.run import RunState, TrackedRun
@@ -28,6 +31,15 @@ class Delivered:
     """FINISHED or FAILED, KILLED where only its latents were whole; of a cell that has another run, that one's."""
     is_new: bool = True
     """Whether its cell had no run of another process meanwhile; one that had is not written a second time."""
+    refused: str | None = None
+    """Why the store does not take it; it stays in the spool then."""
+
+    @property
+    def told(self) -> str:
+        """What became of it, in one sentence."""
+        if self.refused is not None:
+            return f"{self.name}, which an earlier process left in the spool, is not delivered: {self.refused}"
+        return f"delivered {self.name}, which an earlier process left in the spool"
 
 
 class Delivery:
@@ -41,7 +53,9 @@ class Delivery:
     ) -> None:
         """Records that a run's latents are whole, without asking the store for anything. Raises OSError where the spool
         cannot be written."""
-        run.keep_latents(LatentsRecord(denoised_ms=_now_ms(), metrics=metrics, tags=about, series=series))
+        _sync(run.latents_file)
+        found = digest(run.latents_file)
+        run.keep_latents(LatentsRecord(denoised_ms=_now_ms(), digest=found, metrics=metrics, tags=about, series=series))
 
     def keep_latents(
         self, run: SpooledRun, metrics: Mapping[str, float], about: Mapping[str, str], series: Series = NO_SERIES
@@ -69,8 +83,18 @@ class Delivery:
         Raises OSError where the spool cannot be written, StoreError where the store refuses.
         """
         texts = {name: str(value) for name, value in params.items()}
+        for file in filter(Path.is_file, run.files.rglob("*")):
+            _sync(file)
         run.end(
-            EndedRecord(status=status, ended_ms=_now_ms(), params=texts, metrics=metrics, tags=about, series=series)
+            EndedRecord(
+                status=status,
+                ended_ms=_now_ms(),
+                digests=digests(run.files),
+                params=texts,
+                metrics=metrics,
+                tags=about,
+                series=series,
+            )
         )
         try:
             delivered = self.deliver(run)
@@ -93,7 +117,7 @@ class Delivery:
             taken = self._taken_over(claim)
             if taken is not None:
                 if not taken.state.is_finished:
-                    self._latents(run)
+                    self._give_latents(run, claim)
                 run.remove()
                 return Delivered(claim.name, taken.run_id, taken.state, is_new=False)
         run_id = self._created(run, claim)
@@ -101,6 +125,12 @@ class Delivery:
         state = self._end(run, run_id)
         run.remove()
         return Delivered(claim.name, run_id, state)
+
+    def _give_latents(self, run: SpooledRun, claim: ClaimRecord) -> None:
+        """Writes the latents of a run that is not to be ended itself."""
+        if run.latents is not None:
+            self._latents(run)
+            self._store.kill(self._created(run, run.claim or claim))
 
     def _taken_over(self, claim: ClaimRecord) -> TrackedRun | None:
         """The run that has an entry's cell in the place of its own: finished, also by this entry's delivery half way,
@@ -131,6 +161,7 @@ class Delivery:
             return claim.run_id
         run_id = self._store.run_of_entry(claim.experiment_id, run.cell_id)
         if run_id is None:
+            self._store.require_experiment(claim.experiment_id, claim.tags[tags.SWEEP])
             about = {**claim.tags, tags.PROCESS_CELL: run.cell_id}
             run_id = self._store.create_run(claim.experiment_id, claim.name, about, claim.started_ms)
         run.created_as(run_id)
@@ -166,11 +197,29 @@ def _deliver_as(holder: str, store: RunStore) -> Iterator[Delivered]:
     try:
         for run in spool.left_behind():
             taken = run.taken_by(holder) if _is_for(run, store) else None
-            delivered = None if taken is None else delivery.deliver(taken)
-            if delivered is not None and delivered.is_new:
+            delivered = None if taken is None else _delivered(delivery, taken)
+            if delivered is not None and (delivered.is_new or delivered.refused is not None):
                 yield delivered
     finally:
         spool.remove_holder(holder)
+
+
+def _delivered(delivery: Delivery, run: SpooledRun) -> Delivered | None:
+    """Delivers an entry; one that the store refuses holds up no other. What was damaged in the spool is not
+    delivered: its cell is made again from what is whole."""
+    name = run.cell_id if run.claim is None else run.claim.name
+    try:
+        damaged = run.drop_damaged()
+        delivered = delivery.deliver(run)
+    except StoreUnavailableError:
+        raise
+    except StoreError as error:
+        why = f"{error}; it stays in {run.folder}, which can be removed to give it up"
+        return Delivered(name, "", RunState.KILLED, is_new=False, refused=why)
+    if damaged:
+        why = f"damaged in the spool: {', '.join(damaged)}; it is made again"
+        return Delivered(name, "", RunState.KILLED, is_new=False, refused=why)
+    return delivered
 
 
 @contextmanager
@@ -201,6 +250,12 @@ def _is_for(run: SpooledRun, store: RunStore) -> bool:
     before = sqlite_path(claim.uri)
     is_moved = before is not None and sqlite_path(store.uri) is not None and not before.exists()
     return is_moved and claim.is_created and store.has_run(claim.run_id)
+
+
+def _sync(file: Path) -> None:
+    """Has a file's bytes on the disk before a record says that they are."""
+    with file.open("rb") as opened:
+        os.fsync(opened.fileno())
 
 
 def _now_ms() -> int:

@@ -162,8 +162,17 @@ class RunReader:
         return self._tracked({experiment_id: ""}, _of_cell(output_hash))
 
     def state(self, run_id: str) -> RunState:
-        """Reads the state of a run."""
-        return RunState(self._client.get_run(run_id).info.status)
+        """Reads the state of a run. Raises StoreError for one that was deleted."""
+        found = self._client.get_run(run_id).info
+        if found.lifecycle_stage == LifecycleStage.DELETED:
+            raise StoreError(f"run {run_id} was deleted in MLflow; `mlflow runs restore --run-id {run_id}` restores it")
+        return RunState(found.status)
+
+    def require_experiment(self, experiment_id: str, name: str) -> None:
+        """Raises StoreError where an experiment of this id has another name, as in a store that was begun anew."""
+        found = self._client.get_experiment(experiment_id).name
+        if found != name:
+            raise StoreError(f"experiment {experiment_id} is {found!r} here, not {name!r}: this is another store")
 
     def has_run(self, run_id: str) -> bool:
         """Checks whether the store has a run with this id."""

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from cogx_runs.system.disk import folder_gib, state_directory, write_atomically
 from cogx_runs.tracking import artifacts
+from cogx_runs.tracking.digests import Digest, damage
 from cogx_runs.tracking.liveness import host, is_held
 from cogx_runs.tracking.run import RunState
 
@@ -51,6 +52,8 @@ class LatentsRecord(_Record):
 
     denoised_ms: int
     """Milliseconds since 1970."""
+    digest: Digest
+    """What the file of the latents was when it was written."""
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
     series: Mapping[str, Sequence[float]]
@@ -62,6 +65,8 @@ class EndedRecord(_Record):
     status: RunState
     ended_ms: int
     """Milliseconds since 1970."""
+    digests: Mapping[str, Digest]
+    """What the files were when they were written, by their names."""
     params: Mapping[str, str]
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
@@ -125,6 +130,28 @@ class SpooledRun:
         """What the run has come to; None while it is at work, and where its process died at it."""
         return _read(EndedRecord, self.folder / _ENDED)
 
+    def drop_damaged(self) -> list[str]:
+        """Drops the records whose files are no more what they were. Returns the names of those files."""
+        latents, ended = self.latents, self.ended
+        damaged = []
+        if latents is not None and damage(self.latents_file, latents.digest) is not None:
+            damaged.append(artifacts.LATENTS)
+            (self.folder / _LATENTS).unlink()
+        of_end = [] if ended is None else [
+            name for name, logged in ended.digests.items() if damage(self.files / name, logged) is not None
+        ]  # fmt: skip
+        if of_end:
+            (self.folder / _ENDED).unlink()
+        return damaged + of_end
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether its records, as far as they are there, can be read."""
+        try:
+            return (self.claim, self.latents, self.ended) is not None
+        except (OSError, ValueError):
+            return False
+
     @property
     def is_dear(self) -> bool:
         """Whether it holds something whole that the store does not have."""
@@ -166,8 +193,9 @@ def spooled_run(holder: str, cell_id: str) -> SpooledRun:
 
 
 def entries(holder: str) -> list[SpooledRun]:
-    """Lists the entries of one holder, in the order of their beginning."""
-    return sorted((SpooledRun(folder) for folder in _folders(holder_folder(holder))), key=_began)
+    """Lists the entries of one holder, in the order of their beginning; one that cannot be read is left alone."""
+    found = (SpooledRun(folder) for folder in _folders(holder_folder(holder)))
+    return sorted((run for run in found if run.is_readable), key=_began)
 
 
 def left_behind() -> list[SpooledRun]:
@@ -218,5 +246,5 @@ def _folders(folder: Path) -> list[Path]:
 def _read(kind: type[_R], file: Path) -> _R | None:
     try:
         return kind.model_validate_json(file.read_bytes())
-    except (FileNotFoundError, ValueError):
+    except FileNotFoundError:
         return None

@@ -33,23 +33,26 @@ def made_long_ago(path: Path, content: bytes = b"half") -> Path:
 
 
 def test_an_unnamed_temporary_folder_that_is_older_than_any_process_that_could_use_it_goes(temporary: Path) -> None:
-    old = made_long_ago(temporary / "cogx-runs-abc" / "latents.safetensors").parent
-    written = made_long_ago(temporary / "cogx-runs-def" / "latents.safetensors").parent
+    old = made_long_ago(temporary / "cogx-runs-abc_1234" / "latents.safetensors").parent
+    written = made_long_ago(temporary / "cogx-runs-def_1234" / "latents.safetensors").parent
     os.utime(written / "latents.safetensors")
-    (temporary / "cogx-runs-new").mkdir()
+    (temporary / "cogx-runs-new_1234").mkdir()
     made_long_ago(temporary / "other-tool" / "file")
+    made_long_ago(temporary / "cogx-runs-demo" / "notes.txt")
+    made_long_ago(temporary / "cogx-runs-study_01" / "mlflow.db")
 
     (garbage,) = machine_garbage()
 
     assert (garbage.what, garbage.kind.value, garbage.size_bytes) == (str(old), "temporary", 4)
     assert garbage.removed().is_removed
-    assert sorted(path.name for path in temporary.iterdir()) == ["cogx-runs-def", "cogx-runs-new", "other-tool"]
+    left = ["cogx-runs-def_1234", "cogx-runs-demo", "cogx-runs-new_1234", "cogx-runs-study_01", "other-tool"]
+    assert sorted(path.name for path in temporary.iterdir()) == left
 
 
 def test_an_unnamed_folder_that_is_younger_than_a_living_process_with_a_model_stays(temporary: Path) -> None:
     import torch  # noqa: F401 (loads its library into this process)
 
-    (temporary / "cogx-runs-abc").mkdir()
+    (temporary / "cogx-runs-abc_1234").mkdir()
     time.sleep(0.01)
 
     assert list(machine_garbage(unseen_s=0)) == []

@@ -65,6 +65,17 @@ def test_a_store_whose_runs_are_all_there_has_nothing_to_remove(store: RunStore,
     assert (folder_of(latents) / "artifacts" / "latents.safetensors").exists()
 
 
+def test_a_store_of_any_name_knows_its_own_artifacts(
+    store: RunStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = finished(store, tmp_path, 1)
+    Path("mlflow.db").rename("runs.sqlite")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{Path('runs.sqlite').absolute()}")
+
+    assert found(remove=True) == []
+    assert (folder_of(kept) / "artifacts" / "video.mp4").exists()
+
+
 def test_a_deleted_run_is_shown_first_and_removed_with_its_artifacts_when_asked(
     store: RunStore, tmp_path: Path
 ) -> None:

@@ -56,4 +56,4 @@ def test_the_whole_study_ends_and_its_scores_are_those_of_a_trained_model(projec
 
     assert [outcome.status for outcome in outcomes].count(OutcomeStatus.FINISHED) == 16
     assert [outcome.status for outcome in outcomes].count(OutcomeStatus.REUSED) == 4
-    assert load_runs("baseline")["metrics.clip_score"].min() > 50
+    assert load_runs("baseline")["metrics.clip_score"].min() > 20

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -101,44 +102,62 @@ def test_open_clip_loads_the_toy_clip_from_its_folder() -> None:
 def test_the_toy_clip_scores_a_blurred_drawing_lower_than_the_drawing() -> None:
     from torch.nn.functional import avg_pool2d
 
-    from cogx_runs.toy.train.captions import plain_prompt
+    from cogx_runs.toy.train.captions import plain_caption
     from cogx_runs.toy.train.data import draw_set
     from cogx_runs.toy.train.reading import Reader
 
     cpu = torch.device("cpu")
     drawn = draw_set(16, 9, 900, cpu)
-    captions = [plain_prompt(scene) for scene in drawn.scenes]
+    captions = [plain_caption(scene).text for scene in drawn.scenes]
     sharp = drawn.frames[:, 4]
     blurred = avg_pool2d(sharp.float(), 3, 1, 1, count_include_pad=False).round().to(torch.uint8)
     reader = Reader(toy.clip_dir(), cpu)
 
     before, after = (torch.tensor(reader.scores(images[:, None], captions)) for images in (sharp, blurred))
 
-    assert (before > 60).all()
+    assert (before > 30).all()
     assert (after < before).all()
-    assert (before - after).mean() > 10
+    assert (before - after).mean() > 3
 
 
-def test_the_table_of_the_document_is_the_evaluation_of_the_weights() -> None:
-    evaluation = json.loads((toy.WEIGHTS_DIR / "evaluation.json").read_text("utf-8"))
+@pytest.fixture(scope="module")
+def evaluation() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((toy.WEIGHTS_DIR / "evaluation.json").read_text("utf-8"))
+    return found
+
+
+def test_the_table_of_the_document_is_the_evaluation_of_the_weights(evaluation: dict[str, Any]) -> None:
     document = (ROOT / "docs" / "toy.md").read_text("utf-8")
 
     _, _, rest = document.partition("| steps | guidance | CLIP score |")
     rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in rest.split("\n\n")[0].splitlines()[2:]]
 
-    gains = evaluation["clip_score_gain"]
     expected = []
     for setting in evaluation["settings"]:
-        steps, guidance = setting["num_inference_steps"], setting["guidance_scale"]
-        gain = gains.get(f"steps {steps} guidance {guidance:g} over the default")
+        found = setting.get("difference")
         expected.append(
             [
-                f"{steps}",
-                f"{guidance:g}",
+                f"{setting['num_inference_steps']}",
+                f"{setting['guidance_scale']:g}",
                 f"{setting['clip_score']:.1f}",
-                "{mean:+.1f} ({low:+.1f} to {high:+.1f})".format(**gain) if gain else "",
+                "{mean:+.1f} ({low:+.1f} to {high:+.1f})".format(**found) if found else "",
+                f"{found['prompts_worse_by_margin']} of 9" if found else "",
                 *(f"{setting[name]:.0%}" for name in ("subject", "place", "colour")),
+                f"{setting['motion']:.1f}",
                 f"{setting['seed_difference']:.1f}",
             ]
         )
     assert rows == expected
+
+
+def test_a_study_of_the_toy_tells_the_story_of_a_real_one(evaluation: dict[str, Any]) -> None:
+    settings = {(row["num_inference_steps"], row["guidance_scale"]): row for row in evaluation["settings"]}
+    best = settings[50, 6.0]
+
+    assert settings[50, 1.0]["difference"]["high"] < 0
+    assert settings[50, 1.0]["difference"]["prompts_worse_by_margin"] >= 6
+    assert settings[5, 6.0]["difference"]["high"] < settings[10, 6.0]["difference"]["mean"]
+    assert settings[10, 6.0]["difference"]["high"] < 0
+    assert settings[25, 6.0]["difference"]["low"] > -1
+    assert min(best["subject"], best["place"], best["colour"]) >= 0.9
+    assert all(drawn["clip_score"] > best["clip_score"] for drawn in evaluation["ceilings"].values())

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
-from cogx_runs.toy.train.captions import caption, shipped_prompts, vocabulary, words_of
-from cogx_runs.toy.train.job import DrawingJob, attributes_of, draw
+from cogx_runs.toy.train.captions import caption, plain_caption, shipped_prompts, vocabulary, words_of
+from cogx_runs.toy.train.job import WORDINGS, DrawingJob, attributes_of, draw
+from cogx_runs.toy.train.moving import draw_clip
 from cogx_runs.toy.train.world import (
     COLOURS,
     HELD_OUT,
+    MOTIONS,
     PLACE_NAMES,
     SCENES_OF_PROMPTS,
     SUBJECT_NAMES,
+    THINGS,
     Scene,
-    draw_clip,
+    Things,
+    mistaken,
     sample_scene,
     scene_of_prompt,
     scene_rng,
@@ -46,6 +53,64 @@ def test_frames_are_painted_from_background_to_subject() -> None:
     assert frames.shape == (2, 3, 64, 64)
     red, green, blue = (frames[0, c].int() for c in range(3))
     assert ((red > 150) & (green < 80) & (blue < 80)).float().mean() > 0.05
+
+
+@pytest.mark.parametrize("kind", THINGS)
+def test_things_are_painted_in_their_colour_and_more_where_they_are_more(kind: str) -> None:
+    from cogx_runs.toy.train.raster import rasterise
+
+    def purple(things: Things | None) -> float:
+        scene = Scene("penguin", "bamboo", "white", "crosses", things)
+        red, green, blue = rasterise(draw_clip(scene, 1, scene_rng(4)))[0].int()
+        share: torch.Tensor = ((blue > 170) & (green < 100) & (red > 100) & (red < 180)).float().mean()
+        return share.item()
+
+    none, one, three = (purple(things) for things in (None, Things(kind, "purple", 1), Things(kind, "purple", 3)))
+
+    assert none == 0
+    assert one > 0.01
+    assert three > 2.2 * one
+
+
+@pytest.mark.parametrize("motion", MOTIONS)
+def test_every_motion_moves_the_subject(motion: str) -> None:
+    from cogx_runs.toy.train.raster import rasterise
+
+    frames = rasterise(draw_clip(Scene("rabbit", "moon", "red", motion), 25, scene_rng(5)))
+
+    assert frames.float().diff(dim=0).abs().mean() > 1.5
+
+
+def test_a_careless_caption_is_wrong_in_parts_and_a_right_one_beside_it_is_not() -> None:
+    _, scenes, captions = draw(DrawingJob(1, 0, 200, 1, False, mistakes=0.45))
+
+    wrong = []
+    for scene, told in zip(scenes, captions, strict=True):
+        shown = attributes_of(scene)
+        mistakes = [any(a not in (-1, b) for a, b in zip(attributes_of(c), shown, strict=True)) for c in told]
+        assert not any(mistakes[:WORDINGS])
+        wrong.append(np.mean(mistakes[WORDINGS:]))
+    assert 0.2 < np.mean(wrong) < 0.5
+
+
+def test_mistakes_show_no_held_out_pair_and_at_rate_0_change_nothing() -> None:
+    for index in range(300):
+        rng = scene_rng(9, index)
+        said = sample_scene(rng)
+        shown = mistaken(said, rng, 0.5)
+        assert (shown.subject, shown.place) not in HELD_OUT
+        assert mistaken(said, rng, 0.0) == said
+
+
+def test_a_plain_caption_says_all_but_the_motion() -> None:
+    scene = Scene("cat", "moon", "pink", "jumps", Things("ball", "orange", 1))
+
+    said = plain_caption(scene)
+
+    assert said.text == "A pink cat typing on a keyboard on the moon with an orange ball."
+    assert attributes_of(said) == attributes_of(scene)
+    several = plain_caption(replace(scene, things=Things("ball", "red", 3)))
+    assert several.text.endswith("with three red balls.")
 
 
 def test_two_seeds_draw_two_pictures_of_one_scene() -> None:

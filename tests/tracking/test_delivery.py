@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 
 from cogx_runs import deliver
 from cogx_runs.errors import StoreUnavailableError
 from cogx_runs.tracking.claims import Claims
 from cogx_runs.tracking.delivery import Delivery, deliver_left_behind, waiting_for_others
+from cogx_runs.tracking.digests import digest
 from cogx_runs.tracking.run import RunState, TrackedRun
-from cogx_runs.tracking.spool import SpooledRun, left_behind, spooled_run
+from cogx_runs.tracking.spool import LatentsRecord, SpooledRun, left_behind, spooled_run
 from cogx_runs.tracking.store import RunStore
 from tests.support.tracked import SPEC, SWEEP
 
@@ -166,3 +168,53 @@ def test_what_waits_for_another_store_stays_and_is_told(store: RunStore, tmp_pat
     assert waiting_for_others(other) == {store.uri: 1}
     assert len(deliver()) == 1
     assert waiting_for_others(other) == {}
+
+
+def test_an_entry_that_the_store_refuses_is_told_and_holds_up_no_other(store: RunStore) -> None:
+    deleted = leave(store, end=False, seed=1)
+    deleted.keep_latents(
+        LatentsRecord(denoised_ms=1, digest=digest(deleted.latents_file), metrics={}, tags={}, series={})
+    )
+    (deleted.folder / "latents.logged").unlink()
+    MlflowClient().delete_run(only_run(store).run_id)
+    leave(AwayStore(), seed=2)
+
+    refused, delivered = deliver()
+
+    assert "was deleted in MLflow" in str(refused.refused)
+    assert (refused.is_new, delivered.state) == (False, RunState.FINISHED)
+    assert len(left_behind()) == 1
+
+
+def test_nothing_is_delivered_into_another_store_that_was_begun_at_the_same_address(store: RunStore) -> None:
+    class NotCreated(RunStore):
+        def create_run(self, *_: Any, **__: Any) -> str:
+            raise AWAY
+
+    leave(NotCreated())
+    MlflowClient().rename_experiment(store.experiment_id("exp"), "another")
+
+    (refused,) = deliver()
+
+    assert "is 'another' here, not 'exp'" in str(refused.refused)
+    assert list(store.runs()) == []
+
+
+def test_an_entry_that_cannot_be_read_is_left_alone(store: RunStore) -> None:
+    damaged = leave(AwayStore())
+    (damaged.folder / "ended.json").write_text("{", encoding="utf-8")
+
+    assert deliver() == []
+    assert (damaged.files / "video.mp4").is_file()
+
+
+def test_what_was_damaged_in_the_spool_is_told_and_never_delivered(store: RunStore) -> None:
+    left = leave(AwayStore())
+    (left.files / "video.mp4").write_bytes(b"VIDEO")
+
+    (told,) = deliver()
+
+    assert told.refused == "damaged in the spool: video.mp4; it is made again"
+    assert [run.state for run in store.runs()] == [RunState.KILLED]
+    assert [run.state for run in store.find_latents(SPEC.signature)] == [RunState.KILLED], "its latents are whole"
+    assert left_behind() == []

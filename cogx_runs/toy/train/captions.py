@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from cogx_runs.toy.train import phrases
-from cogx_runs.toy.train.world import COLOURS, SCENES_OF_PROMPTS, Scene
+from cogx_runs.toy.train.world import COLOURS, SCENES_OF_PROMPTS, Scene, Things
 
 _PACKAGE = Path(__file__).resolve().parents[2]
 PROMPTS_DIR = next(
@@ -27,9 +27,11 @@ class Caption:
     """A wording and what it says of the scene; None where it is silent."""
 
     text: str
-    subject: str | None
-    place: str | None
-    colour: str | None
+    subject: str | None = None
+    place: str | None = None
+    colour: str | None = None
+    motion: str | None = None
+    things: Things | None = None
 
 
 @cache
@@ -47,6 +49,7 @@ def vocabulary() -> list[str]:
     """Lists all words that any caption can hold, sorted."""
     texts = list(shipped_prompts().values()) + list(phrases.STYLES) + list(COLOURS)
     texts += [name for names in SYNONYMS.values() for name in names]
+    texts += [*phrases.COUNT, *(text.replace("{t}", "") for text in phrases.BESIDE)]
     for table in (
         phrases.WITH_COLOUR,
         phrases.PLAIN,
@@ -54,6 +57,7 @@ def vocabulary() -> list[str]:
         phrases.MOTION,
         phrases.SUBJECT_DETAIL,
         phrases.PLACE_DETAIL,
+        phrases.THING,
     ):
         texts += [text.replace("{c}", "") for options in table.values() for text in options]
     return sorted({word for text in texts for word in words_of(text)})
@@ -72,23 +76,35 @@ def _pick(options: tuple[str, ...], rng: np.random.Generator) -> str:
 def _shipped(scene: Scene) -> str | None:
     for name, (subject, place, colour, motion) in SCENES_OF_PROMPTS.items():
         same = (subject, place, motion) == (scene.subject, scene.place, scene.motion)
-        if same and colour in (None, scene.colour):
+        if same and colour in (None, scene.colour) and not scene.things:
             return name
     return None
+
+
+def things_words(things: Things, colour: str) -> str:
+    """Words things with their count and the given name of their colour."""
+    one, several = phrases.THING[things.kind]
+    if things.count > 1:
+        return f"{phrases.COUNT[things.count - 1]} {colour} {several}"
+    return f"{'an' if colour[0] in 'aeiou' else 'a'} {colour} {one}"
 
 
 def caption(scene: Scene, rng: np.random.Generator) -> Caption:
     """Draws one wording of the scene; of a shipped prompt's scene, often that prompt itself.
 
-    Of the other wordings a fifth name the subject alone and a tenth the place alone.
+    Of the other wordings some name the subject, the place or the things alone.
     """
     shipped = _shipped(scene)
-    if shipped and rng.random() < 0.4:
+    if shipped and rng.random() < 0.5:
         colour = SCENES_OF_PROMPTS[shipped][2]
-        return Caption(shipped_prompts()[shipped], scene.subject, scene.place, colour)
+        return Caption(shipped_prompts()[shipped], scene.subject, scene.place, colour, scene.motion)
 
     kind = rng.random()
-    with_place, with_subject = kind >= 0.20, kind >= 0.30 or kind < 0.20
+    with_place, with_subject = kind >= 0.15, kind >= 0.25 or kind < 0.15
+    said = rng.random() < 0.85 and scene.things
+    things = things_words(scene.things, colour_word(scene.things.colour, rng)) if scene.things and said else ""
+    if things and rng.random() < 0.12:
+        return Caption(f"{things[:1].upper()}{things[1:]}.", things=scene.things)
     colour = scene.colour if with_subject and rng.random() < 0.85 else None
     subject = place = ""
     if with_subject and colour:
@@ -99,6 +115,10 @@ def caption(scene: Scene, rng: np.random.Generator) -> Caption:
         subject = _pick(phrases.PLAIN[scene.subject], rng)
     if with_place:
         place = _pick(phrases.PLACE[scene.place], rng)
+    if things:
+        beside = _pick(phrases.BESIDE, rng).replace("{t}", things)
+        place = f"{place} {beside}".strip() if rng.random() < 0.5 or not subject else place
+        subject = f"{subject} {beside}" if beside not in place else subject
 
     if rng.random() < 0.15:
         parts = [", ".join(p for p in (place, subject) if p)]
@@ -122,11 +142,15 @@ def caption(scene: Scene, rng: np.random.Generator) -> Caption:
         scene.subject if with_subject else None,
         scene.place if with_place else None,
         colour,
+        scene.motion if motion else None,
+        scene.things if things else None,
     )
 
 
-def plain_prompt(scene: Scene) -> str:
-    """Words the scene in the plainest full way, which the held-out pairs are asked with."""
+def plain_caption(scene: Scene) -> Caption:
+    """Words the scene in the plainest full way, but for its motion."""
     subject = phrases.WITH_COLOUR[scene.subject][0].replace("{c}", scene.colour)
-    text = f"{subject} {phrases.PLACE[scene.place][0]}."
-    return text[:1].upper() + text[1:]
+    text = f"{subject} {phrases.PLACE[scene.place][0]}"
+    if scene.things:
+        text += f" with {things_words(scene.things, scene.things.colour)}"
+    return Caption(f"{text[:1].upper()}{text[1:]}.", scene.subject, scene.place, scene.colour, things=scene.things)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from cogx_runs.toy.train.captions import Caption
-from cogx_runs.toy.train.job import WORDINGS, DrawingJob, attributes_of, draw
+from cogx_runs.toy.train.job import ATTRIBUTES, DrawingJob, attributes_of, draw
 from cogx_runs.toy.train.raster import FRAME_PIXELS, rasterise
 from cogx_runs.toy.train.tokenizer import TEXT_TOKENS, encode
 from cogx_runs.toy.train.world import Scene
@@ -26,11 +26,11 @@ class ClipSet:
     frames: torch.Tensor
     """uint8 (N, T, 3, 64, 64)."""
     attributes: torch.Tensor
-    """int64 (N, 3): index of subject, place and colour."""
+    """int64 (N, ATTRIBUTES): what each clip shows."""
     tokens: torch.Tensor
-    """int64 (N, WORDINGS, TEXT_TOKENS)."""
+    """int64 (N, W, TEXT_TOKENS): `WORDINGS` right captions, then, where mistakes are made, as many careless ones."""
     stated: torch.Tensor
-    """int64 (N, WORDINGS, 3): what each caption names, `UNSAID` where it is silent."""
+    """int64 (N, W, ATTRIBUTES): what each caption names, `UNSAID` where it is silent."""
     scenes: tuple[Scene, ...]
     """The scene of each clip."""
 
@@ -53,10 +53,11 @@ def draw_set(
     pool: multiprocessing.pool.Pool | None = None,
     held_out: bool = False,
     start: int = 0,
+    mistakes: float = 0.0,
 ) -> ClipSet:
-    """Draws clips `start` to `start + count` of set `seed`; clip i depends on `seed` and i alone."""
+    """Draws clips `start` to `start + count` of set `seed`; clip i depends on `seed`, i and `mistakes` alone."""
     starts = range(0, count, CHUNK)
-    jobs = [DrawingJob(seed, start + s, min(CHUNK, count - s), frames, held_out) for s in starts]
+    jobs = [DrawingJob(seed, start + s, min(CHUNK, count - s), frames, held_out, mistakes) for s in starts]
     painted = torch.empty((count, frames, 3, FRAME_PIXELS, FRAME_PIXELS), dtype=torch.uint8, device=device)
     scenes: list[Scene] = []
     captions: list[Caption] = []
@@ -67,8 +68,9 @@ def draw_set(
         painted[row : row + job.count] = images.view(job.count, frames, *images.shape[1:])
         scenes += some
         captions += [c for row in wordings for c in row]
-    tokens = encode([c.text for c in captions]).view(count, WORDINGS, TEXT_TOKENS)
-    stated = torch.tensor([attributes_of(c) for c in captions]).view(count, WORDINGS, 3)
+    wordings_each = len(captions) // count
+    tokens = encode([c.text for c in captions]).view(count, wordings_each, TEXT_TOKENS)
+    stated = torch.tensor([attributes_of(c) for c in captions]).view(count, wordings_each, len(ATTRIBUTES))
     attributes = torch.tensor([attributes_of(s) for s in scenes])
     return ClipSet(painted, attributes.to(device), tokens.to(device), stated.to(device), tuple(scenes))
 

@@ -12,6 +12,7 @@ from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler, CogVideoXT
 from torch import nn
 
 from cogx_runs.toy.train.data import ClipSet
+from cogx_runs.toy.train.job import WORDINGS
 from cogx_runs.toy.train.loop import Batch, Budget, Log, Recipe, fit, rank
 from cogx_runs.toy.train.text import TEXT_WIDTH, build_text_encoder, lose_words
 from cogx_runs.toy.train.tokenizer import TEXT_TOKENS, encode
@@ -21,8 +22,8 @@ LONGEST = 49
 """Frames of the longest clip."""
 NO_CAPTION = 0.1
 """Share of captions emptied, so that guidance has an unconditional model to lean on."""
-WRONG_CAPTION = 0.2
-"""Share of clips shown under another clip's caption, as pictures from the web often are; guidance mends it."""
+WRONG_CAPTION = 0.1
+"""Share of clips shown under another clip's caption while mistakes are learned, as pictures from the web often are."""
 WEIGHT_LIMIT = 20.0
 
 
@@ -76,7 +77,7 @@ class LatentSet:
     latents: torch.Tensor
     """bfloat16 on a GPU, else float32 (N, t, channels, 16, 16)."""
     tokens: torch.Tensor
-    """int64 (N, WORDINGS, TEXT_TOKENS)."""
+    """int64 (N, W, TEXT_TOKENS), as those of the clips."""
 
 
 def encode_set(vae: AutoencoderKLCogVideoX, clips: ClipSet) -> LatentSet:
@@ -91,6 +92,8 @@ class Denoiser(nn.Module):
 
     def __init__(self, latent_channels: int, snr_shift_scale: float, layers: int = 7) -> None:
         super().__init__()
+        self.wrong_caption = 0.0
+        """Share of clips that take their neighbour's caption."""
         self.alphas: torch.Tensor
         self.no_text: torch.Tensor
         self.text_encoder = build_text_encoder()
@@ -105,14 +108,14 @@ class Denoiser(nn.Module):
     def forward(self, latents: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         """Computes the mean loss of clean latents (B, t, channels, h, w) and token ids (B, TEXT_TOKENS).
 
-        A share `WRONG_CAPTION` of the clips takes its neighbour's caption, then a share `NO_CAPTION`
+        A share `wrong_caption` of the clips takes its neighbour's caption, then a share `NO_CAPTION`
         of the captions is emptied, and the others lose a few words.
 
         The squared error of the predicted clean latents, weighted by 1 / (1 - alpha-bar) clipped
         at `WEIGHT_LIMIT`; written in v, of which that error is sqrt(1 - alpha-bar) times.
         """
         batch, device = len(latents), latents.device
-        wrong = torch.rand(batch, 1, device=device) < WRONG_CAPTION
+        wrong = torch.rand(batch, 1, device=device) < self.wrong_caption
         tokens = torch.where(wrong, tokens.roll(1, 0), tokens)
         drop = torch.rand(batch, 1, device=device) < NO_CAPTION
         tokens = torch.where(drop, self.no_text, lose_words(tokens))
@@ -139,10 +142,17 @@ def train_diffusion(
     log: Log,
     checkpoint: Path | None = None,
     report_every: int = 200,
+    mistakes: bool = False,
+    peak_lr: float = 1e-3,
 ) -> list[float]:
-    """Trains in place on clip sets of several lengths; set i is drawn with `shares[i]`, `batches[i]` a step."""
+    """Trains in place on clip sets of several lengths; set i is drawn with `shares[i]`, `batches[i]` a step.
+
+    With the right captions; or, with `mistakes`, with the careless ones, some of them of another clip.
+    """
     device = sets[0].latents.device
     denoiser.train()
+    denoiser.wrong_caption = WRONG_CAPTION if mistakes else 0.0
+    first = WORDINGS if mistakes else 0
     rng = np.random.default_rng(0)
     generator = torch.Generator(device).manual_seed(rank())
 
@@ -151,16 +161,16 @@ def train_diffusion(
         which = step if step < len(sets) else int(rng.choice(len(sets), p=shares))
         chosen, size = sets[which], batches[which]
         rows = torch.randint(len(chosen.latents), (size,), device=device, generator=generator)
-        words = torch.randint(chosen.tokens.shape[1], (size,), device=device, generator=generator)
+        words = torch.randint(first, first + WORDINGS, (size,), device=device, generator=generator)
         return chosen.latents[rows], chosen.tokens[rows, words]
 
     losses = fit(
-        "diffusion",
+        "mistakes" if mistakes else "diffusion",
         denoiser,
         denoiser,
         next_batch,
         budget,
-        Recipe(peak_lr=1e-3, average_decay=0.999, together=True),
+        Recipe(peak_lr=peak_lr, average_decay=0.999, together=True),
         log,
         checkpoint,
         report_every,

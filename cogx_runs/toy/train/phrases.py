@@ -66,6 +66,27 @@ WITH_COLOUR: dict[str, tuple[str, ...]] = {
         "a huge {c} whale with a giant splash",
         "a giant {c} whale spouting water",
     ),
+    "robot": (
+        "a {c} robot beating a drum",
+        "a {c} robot with a drum",
+        "a boxy {c} robot plays the drum",
+        "a {c} robot",
+        "a friendly {c} robot drums",
+    ),
+    "rabbit": (
+        "a rabbit in a {c} vest eating a carrot",
+        "a rabbit in a {c} vest",
+        "a gray rabbit wearing a {c} vest nibbles a carrot",
+        "a rabbit with a {c} vest and a carrot",
+        "a hungry rabbit in a {c} vest",
+    ),
+    "penguin": (
+        "a penguin with a {c} scarf",
+        "a penguin in a {c} scarf flaps its wings",
+        "a small penguin wearing a {c} scarf",
+        "a happy penguin with a {c} scarf",
+        "a penguin in a warm {c} scarf",
+    ),
 }
 """Ways to name a subject and its colour."""
 
@@ -87,6 +108,9 @@ PLAIN: dict[str, tuple[str, ...]] = {
     "retriever": ("a dog runs", "a retriever dog with its tongue out", "a dog"),
     "cars": ("flying cars", "two flying cars speeding", "futuristic flying cars"),
     "whale": ("a huge whale", "a whale breaches", "a whale"),
+    "robot": ("a robot beating a drum", "a boxy robot", "a robot"),
+    "rabbit": ("a rabbit eating a carrot", "a gray rabbit", "a rabbit"),
+    "penguin": ("a penguin in a scarf", "a small penguin flaps its wings", "a penguin"),
 }
 """Ways to name a subject alone."""
 
@@ -152,8 +176,20 @@ MOTION: dict[str, tuple[str, ...]] = {
     "acts": ("", "", "it stays in place", "moving gently on the spot"),
     "jumps": ("", "jumping", "it jumps up and down", "it jumps high and lands softly"),
     "crosses": ("", "moving across the frame", "it moves from side to side", "speeding past"),
+    "approaches": ("", "coming closer", "it comes closer and goes back", "it comes up to the camera"),
 }
 """Ways to name a motion; an empty one leaves it unsaid."""
+
+THING: dict[str, tuple[str, str]] = {
+    "balloon": ("balloon", "balloons"),
+    "ball": ("ball", "balls"),
+    "flower": ("flower", "flowers"),
+}
+"""One and several of what may be beside the subject."""
+
+COUNT = ("one", "two", "three")
+BESIDE = ("with {t}", "beside {t}", "next to {t}", "and {t}")
+"""Ways to add things, `{t}`, to a scene."""
 
 SUBJECT_DETAIL: dict[str, tuple[str, ...]] = {
     "panda": (
@@ -171,6 +207,9 @@ SUBJECT_DETAIL: dict[str, tuple[str, ...]] = {
     "retriever": ("ears flying and tongue out", "it keeps running"),
     "cars": ("smooth aerial camera", "they speed past"),
     "whale": ("water streaming from its body", "it falls back with a giant splash"),
+    "robot": ("its arms swing to the rhythm", "its eyes glow"),
+    "rabbit": ("its ears up", "it chews fast"),
+    "penguin": ("it waves its wings", "its wings flap"),
 }
 """What a caption may add about a subject."""
 

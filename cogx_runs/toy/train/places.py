@@ -85,7 +85,7 @@ def moon(d: Drawing, rng: Rng, drift: Floats) -> None:
     d.box(-0.1, -0.1, 1.1, 1.1, (10, 10, 20))
     for _ in range(4):
         d.ellipse(rng.uniform(0, 1) + drift, rng.uniform(0.02, 0.55), 0.018, 0.018, (240, 240, 230))
-    x = (rng.uniform(0.12, 0.24) if rng.random() < 0.5 else rng.uniform(0.76, 0.88)) + drift
+    x = rng.uniform(0.12, 0.22) + drift
     y = rng.uniform(0.14, 0.22)
     d.ellipse(x, y, 0.13, 0.13, (54, 124, 226))
     d.ellipse(x - 0.04, y - 0.03, 0.055, 0.045, (84, 180, 96))

@@ -1,8 +1,7 @@
-"""What the toy CLIP reads in frames: subject, place and colour, and the CLIP score."""
+"""What the toy CLIP reads in frames: subject, place, colour and things, and the CLIP score."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import open_clip
@@ -10,25 +9,10 @@ import torch
 from torch import nn
 
 from cogx_runs.toy.train import phrases
+from cogx_runs.toy.train.captions import things_words
 from cogx_runs.toy.train.clip import MEAN, STD
-from cogx_runs.toy.train.job import UNSAID
-from cogx_runs.toy.train.world import COLOURS, PLACE_NAMES, SUBJECT_NAMES
-
-
-@dataclass(frozen=True)
-class Accuracy:
-    """Shares read rightly, 0 to 1."""
-
-    subject: float
-    """Among the nine subjects."""
-    place: float
-    """Among the nine places."""
-    colour: float
-    """Among the colours, of the cases whose colour is named; subject and colour read together."""
-
-    def rounded(self) -> dict[str, float]:
-        """Rounds the shares as JSON takes them."""
-        return {k: round(v, 4) for k, v in vars(self).items()}
+from cogx_runs.toy.train.job import ATTRIBUTES, UNSAID
+from cogx_runs.toy.train.world import COLOURS, MOST_THINGS, PLACE_NAMES, SUBJECT_NAMES, THINGS, Things
 
 
 class Reader:
@@ -42,6 +26,8 @@ class Reader:
         self._device = device
         self._subjects = self._classes([phrases.PLAIN[s] for s in SUBJECT_NAMES])
         self._places = self._classes([phrases.PLACE[p] for p in PLACE_NAMES])
+        things = (Things(kind, c, n + 1) for kind in THINGS for c in COLOURS for n in range(MOST_THINGS))
+        self._things = self._classes([(f"{things_words(t, t.colour)}.",) for t in things])
         self._coloured = self._classes(
             [
                 tuple(text.replace("{c}", colour) for text in phrases.WITH_COLOUR[subject][:3])
@@ -80,21 +66,32 @@ class Reader:
         return [100 * c for c in cosines.tolist()]
 
     def read(self, videos: torch.Tensor) -> torch.Tensor:
-        """Reads the indices of subject, place and colour in each video (N, T, 3, 64, 64): (N, 3)."""
+        """Reads the indices of `ATTRIBUTES` in each video (N, T, 3, 64, 64): (N, 6).
+
+        Colour is read together with the subject; things, their colour and count together, and always some.
+        """
         features = self.images(videos.flatten(0, 1)).view(len(videos), videos.shape[1], -1)
         features = features.mean(1)
+        things = (features @ self._things.T).argmax(1)
         return torch.stack(
             [
                 (features @ self._subjects.T).argmax(1),
                 (features @ self._places.T).argmax(1),
                 (features @ self._coloured.T).argmax(1) % len(COLOURS),
+                things // (len(COLOURS) * MOST_THINGS),
+                things // MOST_THINGS % len(COLOURS),
+                things % MOST_THINGS,
             ],
             dim=1,
         ).cpu()
 
-    def accuracy(self, videos: torch.Tensor, truth: torch.Tensor) -> Accuracy:
-        """Measures the shares read rightly of videos (N, T, 3, 64, 64), truth (N, 3) with `UNSAID` left out."""
+    def accuracy(self, videos: torch.Tensor, truth: torch.Tensor) -> dict[str, float]:
+        """Measures the shares read rightly of videos (N, T, 3, 64, 64), truth (N, 6), by attribute.
+
+        `UNSAID` is left out, and an attribute that is said of no video.
+        """
         truth = truth.cpu()
-        right, counts = self.read(videos) == truth, truth != UNSAID
-        shares = (right & counts).sum(0) / counts.sum(0).clamp_min(1)
-        return Accuracy(*shares.tolist())
+        right, counted = self.read(videos) == truth, truth != UNSAID
+        shares = (right & counted).sum(0) / counted.sum(0).clamp_min(1)
+        named = zip(ATTRIBUTES, shares.tolist(), counted.any(0).tolist(), strict=True)
+        return {name: round(share, 4) for name, share, said in named if said}

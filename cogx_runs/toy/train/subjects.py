@@ -1,4 +1,4 @@
-"""The nine subjects, each drawn feet at (0, 0) and about one unit tall, facing right.
+"""The twelve subjects, each drawn feet at (0, 0) and about one unit tall, facing right.
 
 `paint` is the colour that captions may name; everything else of a subject keeps its own.
 `beat` swings between -1 and 1 with the subject's own action (strumming, typing, waving...).
@@ -26,8 +26,8 @@ def panda(d: Drawing, paint: Colour, beat: Floats) -> None:
     d.ellipse(sway, -0.72, 0.28, 0.24, SNOW)
     d.ellipse(-0.11 + sway, -0.74, 0.08, 0.095, DARK)
     d.ellipse(0.11 + sway, -0.74, 0.08, 0.095, DARK)
-    d.ellipse(-0.10 + sway, -0.75, 0.028, 0.028, SNOW)
-    d.ellipse(0.12 + sway, -0.75, 0.028, 0.028, SNOW)
+    d.ellipse(-0.09 + sway, -0.75, 0.042, 0.045, SNOW)
+    d.ellipse(0.13 + sway, -0.75, 0.042, 0.045, SNOW)
     d.ellipse(sway, -0.61, 0.05, 0.035, DARK)
     d.stroke(0.05, -0.30, 0.58, -0.50, 0.07, (120, 76, 40))
     d.stroke(0.55, -0.49, 0.62, -0.52, 0.11, (80, 50, 30))
@@ -49,8 +49,8 @@ def cat(d: Drawing, paint: Colour, beat: Floats) -> None:
         d.quad([(0.23 * side, -0.96), (0.11 * side, -0.86), (0.23 * side, -0.80)], (245, 170, 170))
     d.ellipse(0, -0.72, 0.28, 0.22, paint)
     for side in (-1, 1):
-        d.ellipse(0.12 * side, -0.75, 0.075, 0.085, (215, 245, 160))
-        d.ellipse(0.12 * side, -0.75, 0.03, 0.075, DARK)
+        d.ellipse(0.125 * side, -0.75, 0.085, 0.095, (215, 245, 160))
+        d.ellipse(0.125 * side, -0.75, 0.045, 0.08, DARK)
     d.ellipse(0, -0.61, 0.11, 0.075, SNOW)
     d.ellipse(0, -0.65, 0.04, 0.028, (230, 110, 120))
     d.quad([(-0.42, -0.17), (0.42, -0.17), (0.50, 0.0), (-0.50, 0.0)], (196, 200, 208))
@@ -69,15 +69,16 @@ def samurai(d: Drawing, paint: Colour, beat: Floats) -> None:
     d.quad([(-0.23, -0.76), (0.23, -0.76), (0.18, -0.42), (-0.18, -0.42)], paint)
     d.stroke(-0.18, -0.46, 0.18, -0.46, 0.06, (240, 205, 90))
     d.stroke(-0.26, -0.68, -0.34, -0.44, 0.12, plate)
-    d.ellipse(0, -0.86, 0.13, 0.12, SKIN)
-    d.stroke(-0.06, -0.86, -0.03, -0.86, 0.04, DARK)
-    d.stroke(0.05, -0.86, 0.08, -0.86, 0.04, DARK)
-    d.quad([(-0.14, -0.99), (0.14, -0.99), (0.24, -0.86), (-0.24, -0.86)], plate)
+    d.ellipse(0, -0.85, 0.16, 0.14, SKIN)
+    for side in (-1, 1):
+        d.ellipse(0.06 * side, -0.82, 0.034, 0.034, DARK)
+    d.quad([(-0.14, -1.01), (0.14, -1.01), (0.26, -0.89), (-0.26, -0.89)], plate)
     d.ellipse(0, -0.99, 0.15, 0.09, plate)
     d.stroke(0, -0.99, -0.19, -1.17, 0.05, (250, 210, 80))
     d.stroke(0, -0.99, 0.19, -1.17, 0.05, (250, 210, 80))
     lift = 0.14 * beat
-    d.stroke(0.36, -0.50 - lift, 0.72, -1.00 - 1.2 * lift, 0.055, (225, 232, 240))
+    d.stroke(0.36, -0.50 - lift, 0.72, -1.00 - 1.2 * lift, 0.11, (70, 80, 100))
+    d.stroke(0.36, -0.50 - lift, 0.72, -1.00 - 1.2 * lift, 0.06, (240, 246, 252))
     d.stroke(0.32, -0.44 - lift, 0.37, -0.52 - lift, 0.08, DARK)
     d.stroke(0.24, -0.68, 0.33, -0.48 - lift, 0.12, plate)
     for side in (-1, 1):
@@ -112,10 +113,10 @@ def footballer(d: Drawing, paint: Colour, beat: Floats) -> None:
     d.stroke(-0.32, -0.42, -0.26, -0.34, 0.09, SKIN)
     d.quad([(-0.25, -0.70), (0.25, -0.70), (0.20, -0.36), (-0.20, -0.36)], paint)
     d.box(-0.045, -0.66, 0.045, -0.38, SNOW)
-    d.ellipse(0, -0.86, 0.17, 0.175, SKIN)
-    d.ellipse(0, -0.97, 0.175, 0.09, (44, 28, 20))
-    d.stroke(-0.06, -0.87, -0.055, -0.87, 0.04, DARK)
-    d.stroke(0.06, -0.87, 0.065, -0.87, 0.04, DARK)
+    d.ellipse(0, -0.86, 0.19, 0.185, SKIN)
+    d.ellipse(0, -0.99, 0.19, 0.085, (44, 28, 20))
+    for side in (-1, 1):
+        d.ellipse(0.07 * side, -0.86, 0.034, 0.036, DARK)
     bite = 0.035 * beat
     d.stroke(0.22, -0.64, 0.36, -0.56 - bite, 0.13, paint)
     d.quad(
@@ -141,7 +142,7 @@ def person(d: Drawing, paint: Colour, beat: Floats) -> None:
     d.ellipse(0, -0.64, 0.235, 0.27, SKIN)
     d.ellipse(0, -0.89, 0.22, 0.11, hair)
     for side in (-1, 1):
-        d.ellipse(0.095 * side, -0.69, 0.035, 0.045, DARK)
+        d.ellipse(0.10 * side, -0.69, 0.042, 0.052, DARK)
         d.ellipse(0.15 * side, -0.58, 0.05, 0.035, (238, 150, 130))
     bite = 0.03 * beat
     d.stroke(-0.19, -0.42 - bite, 0.19, -0.42 - bite, 0.10, (214, 158, 84))
@@ -161,13 +162,13 @@ def retriever(d: Drawing, paint: Colour, beat: Floats) -> None:
     d.ellipse(-0.02, -0.44, 0.38, 0.20, paint)
     for x, swing in ((-0.28, -0.13), (0.26, 0.13)):
         d.stroke(x, -0.32, x + swing * beat, -0.04, 0.11, paint)
-    d.stroke(0.26, -0.52, 0.38, -0.72, 0.22, paint)
-    d.ellipse(0.55, -0.60, 0.05, 0.10, (236, 92, 110))
-    d.ellipse(0.40, -0.78, 0.18, 0.17, paint)
-    d.ellipse(0.55, -0.72, 0.13, 0.085, shade(paint, 1.25))
-    d.ellipse(0.66, -0.75, 0.045, 0.04, DARK)
-    d.ellipse(0.45, -0.82, 0.035, 0.04, DARK)
-    d.ellipse(0.29, -0.74, 0.075, 0.16, coat, angle=0.35)
+    d.stroke(0.24, -0.50, 0.34, -0.64, 0.24, paint)
+    d.ellipse(0.50, -0.50, 0.05, 0.10, (236, 92, 110))
+    d.ellipse(0.36, -0.70, 0.22, 0.20, paint)
+    d.ellipse(0.52, -0.62, 0.14, 0.095, shade(paint, 1.25))
+    d.ellipse(0.63, -0.66, 0.05, 0.045, DARK)
+    d.ellipse(0.42, -0.76, 0.042, 0.048, DARK)
+    d.ellipse(0.22, -0.64, 0.085, 0.18, coat, angle=0.3)
 
 
 def cars(d: Drawing, paint: Colour, beat: Floats) -> None:
@@ -195,8 +196,64 @@ def whale(d: Drawing, paint: Colour, beat: Floats) -> None:
     d.ellipse(0.06, -0.36, 0.46, 0.30, paint)
     d.ellipse(0.14, -0.19, 0.36, 0.125, (226, 234, 240))
     d.ellipse(0.02, -0.14, 0.07, 0.16, fin, angle=0.7)
-    d.ellipse(0.34, -0.42, 0.05, 0.055, SNOW)
-    d.ellipse(0.35, -0.42, 0.028, 0.035, DARK)
+    d.ellipse(0.33, -0.42, 0.065, 0.07, SNOW)
+    d.ellipse(0.345, -0.42, 0.042, 0.048, DARK)
+
+
+def robot(d: Drawing, paint: Colour, beat: Floats) -> None:
+    """Draws a boxy robot that beats a drum."""
+    steel: Colour = (150, 158, 172)
+    for side in (-1, 1):
+        d.box(0.14 * side - 0.06, -0.20, 0.14 * side + 0.06, -0.02, steel)
+        d.ellipse(0.14 * side, -0.03, 0.11, 0.05, DARK)
+    d.box(-0.25, -0.62, 0.25, -0.18, paint)
+    d.stroke(0, -0.98, 0, -1.08, 0.04, steel)
+    d.ellipse(0, -1.10, 0.05, 0.05, (255, 90, 70))
+    d.box(-0.22, -0.98, 0.22, -0.66, steel)
+    for side in (-1, 1):
+        d.ellipse(0.10 * side, -0.84, 0.065, 0.07, (120, 240, 250))
+        d.ellipse(0.10 * side, -0.84, 0.03, 0.035, DARK)
+    d.stroke(-0.09, -0.72, 0.09, -0.72, 0.035, DARK)
+    d.box(-0.20, -0.36, 0.20, -0.18, (150, 92, 52))
+    d.ellipse(0, -0.36, 0.20, 0.06, (250, 240, 214))
+    d.stroke(-0.28, -0.56, -0.12, -0.46 + 0.10 * beat, 0.10, steel)
+    d.stroke(0.28, -0.56, 0.12, -0.46 - 0.10 * beat, 0.10, steel)
+
+
+def rabbit(d: Drawing, paint: Colour, beat: Floats) -> None:
+    """Draws a grey rabbit in a vest that nibbles a carrot."""
+    fur: Colour = (168, 160, 160)
+    for side in (-1, 1):
+        d.ellipse(0.13 * side, -1.00, 0.075, 0.20, fur, angle=0.18 * side)
+        d.ellipse(0.13 * side, -0.99, 0.035, 0.14, (240, 176, 184), angle=0.18 * side)
+        d.ellipse(0.17 * side, -0.05, 0.14, 0.06, fur)
+    d.ellipse(0, -0.30, 0.25, 0.27, fur)
+    d.quad([(-0.20, -0.52), (0.20, -0.52), (0.26, -0.16), (-0.26, -0.16)], paint)
+    d.ellipse(0, -0.69, 0.23, 0.19, fur)
+    for side in (-1, 1):
+        d.ellipse(0.10 * side, -0.73, 0.042, 0.052, DARK)
+    d.ellipse(0, -0.64, 0.045, 0.03, (236, 130, 140))
+    nibble = 0.05 * beat
+    d.quad([(0.05, -0.55 - nibble), (0.32, -0.38 - nibble), (0.24, -0.28 - nibble)], (244, 134, 28))
+    d.stroke(0.30, -0.32 - nibble, 0.40, -0.26 - nibble, 0.07, (60, 160, 60))
+    for side in (-1, 1):
+        d.ellipse(0.20 * side, -0.40 - nibble, 0.075, 0.075, fur)
+
+
+def penguin(d: Drawing, paint: Colour, beat: Floats) -> None:
+    """Draws a penguin in a scarf that flaps its wings."""
+    for side in (-1, 1):
+        d.ellipse(0.13 * side, -0.04, 0.13, 0.055, (246, 160, 50))
+        d.stroke(0.22 * side, -0.56, 0.38 * side, -0.34 - 0.14 * beat, 0.12, (38, 44, 66))
+    d.ellipse(0, -0.40, 0.28, 0.38, (38, 44, 66))
+    d.ellipse(0, -0.34, 0.20, 0.29, SNOW)
+    d.ellipse(0, -0.80, 0.23, 0.22, (38, 44, 66))
+    for side in (-1, 1):
+        d.ellipse(0.09 * side, -0.82, 0.085, 0.10, SNOW)
+        d.ellipse(0.09 * side, -0.82, 0.04, 0.05, DARK)
+    d.quad([(-0.07, -0.75), (0.07, -0.75), (0, -0.65)], (246, 160, 50))
+    d.stroke(-0.20, -0.60, 0.20, -0.60, 0.12, paint)
+    d.stroke(0.15, -0.58, 0.18, -0.36, 0.11, paint)
 
 
 SUBJECTS: dict[str, Callable[[Drawing, Colour, Floats], None]] = {
@@ -209,5 +266,8 @@ SUBJECTS: dict[str, Callable[[Drawing, Colour, Floats], None]] = {
     "retriever": retriever,
     "cars": cars,
     "whale": whale,
+    "robot": robot,
+    "rabbit": rabbit,
+    "penguin": penguin,
 }
-"""The subjects by name, in the order of the shipped prompts' scenes."""
+"""The subjects by name: nine in the order of the shipped prompts' scenes, then those that no shipped prompt names."""

@@ -6,28 +6,23 @@ updates still guessed the subject from the place. A few seconds of naming mend t
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import torch
 from torch import nn
 from torch.nn import functional
 from transformers import T5Config, T5EncoderModel
 
 from cogx_runs.toy.train.captions import caption
-from cogx_runs.toy.train.job import UNSAID, attributes_of
+from cogx_runs.toy.train.job import CHOICES, UNSAID, attributes_of
 from cogx_runs.toy.train.loop import Batch, Budget, Log, Recipe, fit
 from cogx_runs.toy.train.tokenizer import END, PAD, TEXT_TOKENS, UNKNOWN, build_tokenizer, encode
-from cogx_runs.toy.train.world import (
-    COLOURS,
-    MOTIONS,
-    PLACE_NAMES,
-    SUBJECT_NAMES,
-    sample_scene,
-    scene_rng,
-)
+from cogx_runs.toy.train.world import MOTIONS, sample_scene, scene_rng
 
 TEXT_WIDTH = 128
 NO_WORD = 0.02
 """Share of words made unknown, so that an unknown word does no harm."""
-CHOICES = (len(SUBJECT_NAMES), len(PLACE_NAMES), len(COLOURS))
 
 
 def build_text_encoder() -> T5EncoderModel:
@@ -53,6 +48,22 @@ def lose_words(tokens: torch.Tensor) -> torch.Tensor:
     return torch.where(lost, UNKNOWN, tokens)
 
 
+def taken_over(folder: Path) -> T5EncoderModel:
+    """Loads the encoder of a pipeline folder; words that its tokenizer lacks get vectors to be learned."""
+    known = json.loads((folder / "tokenizer" / "tokenizer.json").read_text("utf-8"))["model"]["vocab"]
+    state = T5EncoderModel.from_pretrained(folder / "text_encoder", dtype=torch.float32).state_dict()
+    encoder = build_text_encoder()
+    for name, fresh in encoder.state_dict().items():
+        if fresh.shape != state[name].shape:
+            rows = fresh.clone()
+            for word, row in build_tokenizer().get_vocab().items():
+                if word in known:
+                    rows[row] = state[name][known[word]]
+            state[name] = rows
+    encoder.load_state_dict(state)
+    return encoder
+
+
 class Schooling(nn.Module):
     """The encoder with one linear head an attribute and one for motion, on its mean output."""
 
@@ -63,7 +74,7 @@ class Schooling(nn.Module):
         self.heads = nn.ModuleList(nn.Linear(TEXT_WIDTH, n + 1) for n in (*CHOICES, len(MOTIONS)))
 
     def forward(self, tokens: torch.Tensor, stated: torch.Tensor) -> torch.Tensor:
-        """Computes the mean cross-entropy; token ids (B, TEXT_TOKENS), stated (B, 4) with -1 for unsaid."""
+        """Computes the mean cross-entropy; token ids (B, TEXT_TOKENS), stated (B, 7) with -1 for unsaid."""
         output = self.encoder(lose_words(tokens))[0].float()
         losses = []
         for column, (head, silent) in enumerate(zip(self.heads, (*CHOICES, len(MOTIONS)), strict=True)):
@@ -76,11 +87,6 @@ class Schooling(nn.Module):
         return torch.stack(losses).sum()
 
 
-def _said_motion(text: str, motion: str) -> int:
-    said = ("jump", "moves from side", "moving across", "speeding past")
-    return MOTIONS.index(motion) if any(words in text.lower() for words in said) else UNSAID
-
-
 def train_text_encoder(
     count: int,
     seed: int,
@@ -91,14 +97,15 @@ def train_text_encoder(
     report_every: int = 200,
 ) -> tuple[T5EncoderModel, list[float]]:
     """Schools a new encoder on `count` captions; returns it and the losses."""
-    captions, motions = [], []
+    captions, stated_rows = [], []
     for index in range(count):
         rng = scene_rng(seed, index)
         scene = sample_scene(rng)
         captions.append(caption(scene, rng))
-        motions.append(_said_motion(captions[-1].text, scene.motion))
+        motion = captions[-1].motion
+        stated_rows.append([*attributes_of(captions[-1]), MOTIONS.index(motion) if motion else UNSAID])
     tokens = encode([c.text for c in captions]).to(device)
-    stated = torch.tensor([[*attributes_of(c), m] for c, m in zip(captions, motions, strict=True)]).to(device)
+    stated = torch.tensor(stated_rows).to(device)
     school = Schooling(build_text_encoder()).to(device).train()
     generator = torch.Generator(device).manual_seed(0)
 

@@ -6,7 +6,7 @@ import multiprocessing.pool
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -15,72 +15,15 @@ from transformers import T5EncoderModel
 
 from cogx_runs.toy.train.clip import save_clip, train_clip
 from cogx_runs.toy.train.data import ClipSet, draw_set, drawing_pool
-from cogx_runs.toy.train.diffusion import Denoiser, encode_set, train_diffusion
-from cogx_runs.toy.train.evaluate import Effort, evaluate
+from cogx_runs.toy.train.diffusion import Denoiser, LatentSet, encode_set, train_diffusion
+from cogx_runs.toy.train.evaluate import evaluate
 from cogx_runs.toy.train.export import save_pipeline, write_manifest
-from cogx_runs.toy.train.loop import Budget, Log, processes, rank
-from cogx_runs.toy.train.text import train_text_encoder
+from cogx_runs.toy.train.loop import Log, processes, rank
+from cogx_runs.toy.train.settings import Settings
+from cogx_runs.toy.train.text import taken_over, train_text_encoder
 from cogx_runs.toy.train.vae import FRAMES, build_vae, reconstruction_psnr, train_vae
 
-STAGES = ("vae", "text", "clip", "diffusion", "export", "evaluate")
-
-
-@dataclass(frozen=True)
-class ClipKind:
-    """Clips of one length in the diffusion stage."""
-
-    frames: int
-    count: int
-    share: float
-    """How often a batch is of this length."""
-    batch: int
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Everything that the weights depend on, beside the code."""
-
-    latent_channels: int = 16
-    snr_shift_scale: float = 3.0
-    layers: int = 7
-    vae_clips: int = 12_000
-    vae_batch: int = 8
-    vae: Budget = field(default=Budget(24_000, 180))
-    captions: int = 30_000
-    text_batch: int = 256
-    text: Budget = field(default=Budget(1_500))
-    clip_clips: int = 24_000
-    clip_frames: int = 5
-    clip_batch: int = 512
-    clip: Budget = field(default=Budget(6_000, 120))
-    kinds: tuple[ClipKind, ...] = (
-        ClipKind(17, 28_000, 0.40, 64),
-        ClipKind(25, 8_000, 0.20, 48),
-        ClipKind(49, 12_000, 0.30, 24),
-        ClipKind(9, 6_000, 0.10, 96),
-    )
-    diffusion: Budget = field(default=Budget(24_000, 250))
-    effort: Effort = field(default=Effort())
-    seed: int = 0
-
-
-QUICK = Settings(
-    layers=7,
-    vae_clips=8,
-    vae_batch=2,
-    vae=Budget(6),
-    captions=200,
-    text_batch=16,
-    text=Budget(10),
-    clip_clips=64,
-    clip_frames=2,
-    clip_batch=32,
-    clip=Budget(10),
-    kinds=(ClipKind(9, 16, 0.5, 4), ClipKind(17, 8, 0.5, 2)),
-    diffusion=Budget(12),
-    effort=Effort(seeds=(42, 7), guidances=(1.0, 6.0, 12.0), steps=(2, 5, 10, 25, 50), frames=9, drawings=8),
-)
-"""Tiny settings that pass through every stage on a CPU in a minute or two; the weights are bad."""
+STAGES = ("text", "clip", "vae", "diffusion", "export", "evaluate")
 
 
 @dataclass(frozen=True)
@@ -125,10 +68,12 @@ class Run:
         vae.save_pretrained(self.out / "vae.part")
         (self.out / "vae.part").replace(self.out / "vae")
 
-    def _share(self, count: int, frames: int, seed: int, pool: multiprocessing.pool.Pool | None) -> ClipSet:
+    def _share(
+        self, count: int, frames: int, seed: int, pool: multiprocessing.pool.Pool | None, mistakes: float = 0.0
+    ) -> ClipSet:
         """This process's part of a set of `count` clips."""
         part = count // processes()
-        return draw_set(part, frames, seed, self.device, pool, start=part * rank())
+        return draw_set(part, frames, seed, self.device, pool, start=part * rank(), mistakes=mistakes)
 
     def text(self) -> None:
         """Schools the text encoder into `text_encoder/`."""
@@ -151,7 +96,10 @@ class Run:
         """Trains the schooled text encoder and a new transformer, or both of `start`, into `denoiser.pt`."""
         s = self.settings
         with drawing_pool(self.workers) as pool:
-            drawn = [self._share(kind.count, kind.frames, s.seed + 10 + n, pool) for n, kind in enumerate(s.kinds)]
+            drawn = [
+                self._share(kind.count, kind.frames, s.seed + 10 + n, pool, s.mistakes)
+                for n, kind in enumerate(s.kinds)
+            ]
         self.log("diffusion", drawn=sum(kind.count for kind in s.kinds))
         limit = time.perf_counter() + self.patience_s
         text_encoder = (self.start or self.out) / "text_encoder"
@@ -163,28 +111,41 @@ class Run:
         del drawn, vae
         self.log("diffusion", encoded=sum(kind.count for kind in s.kinds))
         denoiser = Denoiser(s.latent_channels, s.snr_shift_scale, s.layers)
-        denoiser.text_encoder = T5EncoderModel.from_pretrained(text_encoder, dtype=torch.float32)
-        if self.start:
+        if self.start is None:
+            denoiser.text_encoder = T5EncoderModel.from_pretrained(text_encoder, dtype=torch.float32)
+        else:
+            denoiser.text_encoder = taken_over(self.start)
             denoiser.transformer.load_state_dict(
                 CogVideoXTransformer3DModel.from_pretrained(
                     self.start / "transformer", dtype=torch.float32
                 ).state_dict()
             )
         denoiser = denoiser.to(self.device)
+        self._denoise(denoiser, sets, self.out / "right.pt", mistakes=False)
+        self._denoise(denoiser, sets, self.out / "denoiser.pt", mistakes=True)
+
+    def _denoise(self, denoiser: Denoiser, sets: list[LatentSet], result: Path, mistakes: bool) -> None:
+        """Trains with right captions or with careless ones, or loads `result` where that is done."""
+        s = self.settings
+        if result.exists():
+            denoiser.load_state_dict(torch.load(result, map_location=self.device))
+            return
         torch.manual_seed(s.seed + rank())
         train_diffusion(
             denoiser,
             sets,
-            [k.share for k in s.kinds],
+            [k.later_share if mistakes else k.share for k in s.kinds],
             [k.batch for k in s.kinds],
-            s.diffusion,
+            s.learn_mistakes if mistakes else s.diffusion,
             self.log,
-            self.out / "diffusion.ckpt",
+            result.with_suffix(".ckpt"),
+            mistakes=mistakes,
+            peak_lr=7e-4 if mistakes else 1e-3,
         )
         if rank() > 0:
             return
-        torch.save(denoiser.state_dict(), self.out / "denoiser.part")
-        (self.out / "denoiser.part").replace(self.out / "denoiser.pt")
+        torch.save(denoiser.state_dict(), result.with_suffix(".part"))
+        result.with_suffix(".part").replace(result)
 
     def export(self) -> None:
         """Writes `weights/cogvideox/` and the manifest."""
@@ -200,8 +161,8 @@ class Run:
     def evaluate(self) -> None:
         """Measures the exported weights into `evaluation/`."""
         results = evaluate(self.weights, self.out / "evaluation", self.device, self.settings.effort)
-        shown = {k: v for k, v in results.items() if k not in ("clip_scores", "settings")}
-        self.log("evaluate", **shown)
+        long = ("clip_scores", "settings", "held_out_cases", "things_cases")
+        self.log("evaluate", **{k: v for k, v in results.items() if k not in long})
 
 
 RESULTS = {
@@ -250,13 +211,3 @@ def train(
             continue
         torch.manual_seed(settings.seed)
         actions[stage]()
-
-
-def with_limits(settings: Settings, vae_s: float, clip_s: float, diffusion_s: float) -> Settings:
-    """Copies the settings with other limits of wall-clock seconds for the three trainings."""
-    return replace(
-        settings,
-        vae=replace(settings.vae, seconds=vae_s),
-        clip=replace(settings.clip, seconds=clip_s),
-        diffusion=replace(settings.diffusion, seconds=diffusion_s),
-    )

@@ -96,14 +96,19 @@ def encode(vae: AutoencoderKLCogVideoX, frames: torch.Tensor, batch: int = 64) -
 
 
 @torch.no_grad()
+def reconstruct(vae: AutoencoderKLCogVideoX, frames: torch.Tensor) -> torch.Tensor:
+    """Encodes and decodes uint8 frames (N, T, 3, H, W)."""
+    output = vae.decode(encode(vae, frames).transpose(1, 2)).sample.clamp(-1, 1)
+    decoded: torch.Tensor = ((output + 1) * 127.5).round().to(torch.uint8).transpose(1, 2)
+    return decoded
+
+
+@torch.no_grad()
 def reconstruction_psnr(vae: AutoencoderKLCogVideoX, frames: torch.Tensor, batch: int = 16) -> float:
     """Measures the mean PSNR (dB, over clips) of uint8 frames (N, T, 3, H, W) through encoder and decoder."""
     values: list[float] = []
     for i in range(0, len(frames), batch):
         part = frames[i : i + batch]
-        latents = encode(vae, part).transpose(1, 2)
-        output = vae.decode(latents).sample.clamp(-1, 1)
-        output = ((output + 1) * 127.5).round()
-        error = (output - part.transpose(1, 2).float()).square().mean(dim=(1, 2, 3, 4))
+        error = (reconstruct(vae, part).float() - part.float()).square().mean(dim=(1, 2, 3, 4))
         values += [10 * math.log10(255**2 / max(e, 1e-9)) for e in error.tolist()]
     return sum(values) / len(values)
