@@ -1,0 +1,54 @@
+"""The bench of docs/reliability.md: its rows, its document, and the marks by which faults find their phase."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.faults.__main__ import DOCUMENT, chosen, written_into
+from benchmarks.faults.marked import DECODING, DENOISING, ENCODING, LOGGING, SCORING, START, WRITING
+from benchmarks.faults.rows import HEADER, all_rows
+from benchmarks.faults.study import Models, Study, Tally
+
+
+def test_each_row_has_a_name_of_its_own_and_is_chosen_by_how_it_begins() -> None:
+    names = [row.name for row in all_rows()]
+
+    assert len(set(names)) == len(names)
+    assert [row.name for row in chosen(["server", "runners-2"])] == [
+        "server-never", "server-again", "server-silent", "runners-2",
+    ]  # fmt: skip
+    assert [row.name for row in chosen([])] == names
+
+
+def test_rows_are_put_into_the_document_in_order_and_others_stay() -> None:
+    kills, *_, runners = all_rows()
+    tally = Tally(injected=105, cells=12, once=12, decoded=12, right=11)
+
+    first = written_into("# Title\n<!-- faults -->\n<!-- end -->\nrest\n", {runners.name: runners.written(tally)})
+    both = written_into(first, {kills.name: kills.written(tally)})
+
+    head, _, rest = both.partition("<!-- faults -->\n")
+    assert (head, rest.partition("<!-- end -->")[2]) == ("# Title\n", "\nrest\n")
+    lines = rest.partition("\n<!-- end -->")[0].splitlines()
+    assert [line.split(" | ")[0] for line in lines[2:]] == [f"| {kills.fault}", f"| {runners.fault}"]
+    assert lines[2].endswith("| 105 | 12 | 12 | 12 | 11 | 0 | 0 | 0 | `make faults ONLY=kills` |")
+    assert {line.count(" | ") for line in lines[2:]} == {len(HEADER) - 1}
+    assert "<!-- faults -->\n| fault |" in DOCUMENT.read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_a_real_command_marks_each_of_its_phases_and_waits_at_the_one_that_is_held(
+    tmp_path: Path, tiny_model: Path, tiny_clip: Path
+) -> None:
+    study = Study(tmp_path / "study", Models(tiny_model, tiny_clip), cells=2)
+
+    command = study.sweep(hold=f"{DECODING}:2")
+
+    assert command.is_held()
+    assert command.marks[0] == START
+    assert command.phase == "held"
+    assert {ENCODING, DENOISING, DECODING, WRITING, SCORING, LOGGING} <= set(command.marks)
+    assert command.marks.count(DECODING) == 2
+    command.go_on()
+    assert command.end() == 0
+    assert study.check() == Tally(cells=2, once=2, decoded=2, right=2)
