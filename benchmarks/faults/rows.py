@@ -46,9 +46,9 @@ _OUTAGES: dict[How, str] = {
 }
 _BEHIND = (("server", "tracking server", False), ("postgres", "PostgreSQL behind the server", True))
 _HARMS = (
-    (damage.flip, "a byte of {} changed"),
-    (damage.cut, "{} cut in half"),
-    (damage.remove, "{} removed"),
+    (damage.flip, "a byte changed"),
+    (damage.cut, "cut in half"),
+    (damage.remove, "removed"),
 )
 _PLACES = {
     "project": "`mlflow.db` and `mlruns/`",
@@ -72,9 +72,9 @@ def all_rows() -> tuple[Row, ...]:
     for harm, words in _HARMS:
         name = harm.__name__
         inject = partial(damage.damage_artifacts, harm=harm)
-        rows.append(Row(f"artifacts-{name}", f"each artifact: {words.format('it')}".replace(" it ", " "), inject))
+        rows.append(Row(f"artifacts-{name}", f"each artifact: {words}", inject))
         read = partial(damage.damage_before_reading, harm=harm)
-        rows.append(Row(f"read-{name}", f"{words.format('latents, embeddings')} before they are read", read))
+        rows.append(Row(f"read-{name}", f"latents, embeddings, before they are read: {words}", read))
     rows += [
         Row(f"folder-{how}", f"the study's folder {how}", partial(damage.move_store, how=how))
         for how in ("moved", "copied")

@@ -15,7 +15,8 @@ from cogx_runs.cli.terminal import echo
 def verify(sweep: str | None, as_json: bool) -> None:
     """Read every artifact of the finished runs of SWEEP, or of all, and list what is gone or damaged.
 
-    What is found is marked, and the next sweep makes it again. The exit code is 1 if anything is not right.
+    What is found is marked. The next sweep makes a video again; latents alone it leaves, since their video is whole.
+    The exit code is 1 if anything is not right.
     """
     from dataclasses import asdict
 

@@ -132,7 +132,9 @@ class Worker:
         """
         try:
             return work()
-        except StoreError:
+        except StoreError as error:
+            if is_disk_full(error):
+                raise StoreError(DISK_FULL) from error
             raise
         except Exception as error:
             if is_disk_full(error):
