@@ -5,7 +5,7 @@ import sys
 import threading
 from pathlib import Path
 
-from benchmarks.faults.study import ROOT, Models, Reference, Study
+from benchmarks.faults.study import ROOT, Models, Reference, Study, Tally
 from benchmarks.random_model import save_random_clip, save_random_model
 
 
@@ -33,6 +33,16 @@ class Bench:
             if options and not self._references[cells].knows(fps):
                 self._references[cells].make(*options, fps=fps)
             return self._references[cells]
+
+    def concluded(self, study: Study, name: str, tally: Tally, notes: list[str]) -> Tally:
+        """Completes the tally of one fault with what else was noted, tells it, and removes the study where all is
+        right."""
+        tally.injected = 1
+        tally.notes = [f"{name}: {note}" for note in [*notes, *tally.notes]]
+        self.tell(f"{name}: right: {tally.is_right} {tally.notes}")
+        if tally.is_right:
+            self.remove(study)
+        return tally
 
     def remove(self, study: Study) -> None:
         """Removes the folder of a study in which all is right."""

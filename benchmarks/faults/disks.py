@@ -46,12 +46,7 @@ def _fill(bench: Bench, place: str, phase: str) -> Tally:
     finally:
         # Lazily: MLflow keeps the connection of this process's check to `mlflow.db` open.
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
-    tally.injected = 1
-    tally.notes = [f"{name}: {note}" for note in [*notes, *tally.notes]]
-    bench.tell(f"{name}: right: {tally.is_right} {tally.notes}")
-    if tally.is_right:
-        bench.remove(study)
-    return tally
+    return bench.concluded(study, name, tally, notes)
 
 
 def _sweep_through(study: Study, disk: Path, phase: str) -> list[str]:

@@ -41,12 +41,7 @@ def _lose(bench: Bench, phase: str, how: How, with_postgres: bool) -> Tally:
         study = bench.study(name, CELLS, server.url if with_postgres else server.url_with_login)
         notes = _sweep_through(study, lost, phase, how)
         tally = study.check(bench.reference(CELLS))
-    tally.injected = 1
-    tally.notes = [f"{name}: {note}" for note in [*notes, *tally.notes]]
-    bench.tell(f"{name}: right: {tally.is_right} {tally.notes}")
-    if tally.is_right:
-        bench.remove(study)
-    return tally
+    return bench.concluded(study, name, tally, notes)
 
 
 def _sweep_through(study: Study, lost: MlflowServer | Postgres, phase: str, how: How) -> list[str]:

@@ -46,7 +46,7 @@ def _deleted(store: RunStore, runs: Sequence[RecordedRun]) -> Iterator[Garbage]:
     named = {run.tags.get(tag) for run in finished for tag in _REFERENCES}
     kept = set()
     for found in runs:
-        is_at_work = found.run.state is RunState.RUNNING and not _is_dead(found.run)
+        is_at_work = found.run.state is RunState.RUNNING and is_alive(found.run.tags)
         if not found.is_deleted or is_at_work or found.run.run_id in named or tags.KIND not in found.run.tags:
             kept.add(found.run.experiment_id)
             continue

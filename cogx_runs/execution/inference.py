@@ -99,7 +99,11 @@ class InferenceStage:
         measured["encode_text_s"] = text_s
         if text_peak is not None and text_peak.vram_gib is not None:
             measured["peak_vram_text_gib"] = text_peak.vram_gib
-        kept = self._keep(cell, denoised, measured, about, neighbour, progress)
+        kept = self._keeping.submit(
+            self._write_latents, cell, denoised, dict(measured), dict(about), neighbour, progress
+        )
+        if spec.device == "cpu":  # which the writing would take from the decoding
+            wait([kept])
         try:
             decoded, decoded_at = self._decode_warm(card, spec.replace(placement=placement), denoised.latents, progress)
         except BaseException:
@@ -151,23 +155,6 @@ class InferenceStage:
             about[tags.STEPPED_DOWN] = f"{spec.placement} to {placement}: out of the GPU's memory"
         return about
 
-    def _keep(
-        self,
-        cell: ClaimedCell,
-        denoised: Denoised,
-        metrics: Mapping[str, float],
-        about: Mapping[str, str],
-        neighbour: str | None,
-        progress: Progress,
-    ) -> Future[dict[str, str]]:
-        """Keeps new latents while the GPU decodes; on a CPU in turn, which would take its time from the decoding."""
-        kept = self._keeping.submit(
-            self._write_latents, cell, denoised, dict(metrics), dict(about), neighbour, progress
-        )
-        if cell.spec.device == "cpu":
-            wait([kept])
-        return kept
-
     def _write_latents(
         self,
         cell: ClaimedCell,
@@ -190,7 +177,7 @@ class InferenceStage:
         if neighbour is not None and neighbour != _UNKNOWN:
             device = self._session.provenance(spec.device)[tags.DEVICE_NAME]
             progress.note(f"{spec.run_name}: {neighbour} used {device} meanwhile; the timings are not its own")
-        self._delivery.keep_latents(cell.spooled, metrics, {**about, **found}, series)
+        self._delivery.keep_latents(cell.spooled, {**about, **found})
         return found
 
     def _from_kept(self, cell: ClaimedCell, card: ModelCard, progress: Progress) -> GeneratedVideo | None:

@@ -46,23 +46,23 @@ def is_disk_full(error: BaseException | None) -> bool:
 def cache_directory() -> Path:
     """Finds, or creates, the user's folder for files that can be recreated. Raises CogxError where it cannot be
     created."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "cogx-runs"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CogxError(f"{folder}: cannot be created ({error.strerror}); {ANOTHER_CACHE}") from error
-    return folder
+    return _user_folder("XDG_CACHE_HOME", ".cache")
 
 
 def state_directory() -> Path:
     """Finds, or creates, the user's folder for files that outlive a process and cannot be recreated. Raises CogxError
     where it cannot be created."""
-    folder = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "cogx-runs"
+    return _user_folder("XDG_STATE_HOME", ".local/state")
+
+
+def _user_folder(variable: str, usual: str) -> Path:
+    """The folder of this tool where an environment variable says, else at its usual place in the user's home."""
+    folder = Path(os.environ.get(variable) or Path.home() / usual) / "cogx-runs"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CogxError(
-            f"{folder}: cannot be created ({error.strerror}); set XDG_STATE_HOME to a writable folder"
+            f"{folder}: cannot be created ({error.strerror}); set {variable} to a writable folder"
         ) from error
     return folder
 

@@ -1,7 +1,6 @@
 """Which cells are somebody's to run: claimed by a process that holds a lock for as long as it is at them."""
 
 import tempfile
-import time
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -16,7 +15,7 @@ from cogx_runs.tracking.liveness import HeldLock, is_alive, is_of_this_host, rem
 from cogx_runs.tracking.lost import has_whole_latents, lost_for_good
 from cogx_runs.tracking.reader import RunReader
 from cogx_runs.tracking.run import Claimable, RunState, TrackedRun
-from cogx_runs.tracking.signs import Life, Signs
+from cogx_runs.tracking.signs import Life, Signs, now_ms
 from cogx_runs.tracking.spool import ClaimRecord
 from cogx_runs.tracking.store import TAG_LIMIT, RunStore
 from cogx_runs.tracking.uri import without_password
@@ -83,7 +82,7 @@ class Claims:
         Where the store does not answer, the entry alone is created: the run follows when that is delivered.
         """
         cell_id = uuid.uuid4().hex
-        started_ms = time.time_ns() // 1_000_000
+        started_ms = now_ms()
         about = {
             **about,
             **self._held.tags,

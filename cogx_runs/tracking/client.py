@@ -210,11 +210,12 @@ class _Away:
         if uri not in self._until:
             return
         until, message = self._until[uri]
-        if time.monotonic() < until or not answers(uri, PROBE_S):
-            if time.monotonic() >= until:
-                self._until[uri] = (time.monotonic() + RETRY_S, message)
-            raise StoreUnavailableError(message)
-        self._until.pop(uri, None)
+        if time.monotonic() >= until:
+            if answers(uri, PROBE_S):
+                self._until.pop(uri, None)
+                return
+            self._until[uri] = (time.monotonic() + RETRY_S, message)
+        raise StoreUnavailableError(message)
 
 
 _AWAY = _Away()

@@ -1,7 +1,6 @@
 """Brings what is in the spool to the tracking store: each run once, however often it is tried."""
 
 import os
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -15,6 +14,7 @@ from cogx_runs.tracking.digests import digest, digests
 from cogx_runs.tracking.liveness import HeldLock, is_alive
 from cogx_runs.tracking.lost import lost_for_good
 from cogx_runs.tracking.run import RunState, TrackedRun
+from cogx_runs.tracking.signs import now_ms
 from cogx_runs.tracking.spool import ClaimRecord, EndedRecord, LatentsRecord, SpooledRun
 from cogx_runs.tracking.store import NO_SERIES, RunStore, Series
 from cogx_runs.tracking.uri import sqlite_path, tracking_uri, without_password
@@ -55,16 +55,16 @@ class Delivery:
         cannot be written."""
         _sync(run.latents_file)
         found = digest(run.latents_file)
-        run.keep_latents(LatentsRecord(denoised_ms=_now_ms(), digest=found, metrics=metrics, tags=about, series=series))
+        run.keep_latents(LatentsRecord(denoised_ms=now_ms(), digest=found, metrics=metrics, tags=about, series=series))
 
-    def keep_latents(
-        self, run: SpooledRun, metrics: Mapping[str, float], about: Mapping[str, str], series: Series = NO_SERIES
-    ) -> None:
-        """Records that a run's latents are whole, and writes them; where the store does not answer, the entry waits.
+    def keep_latents(self, run: SpooledRun, about: Mapping[str, str]) -> None:
+        """Gives the latents in the spool these tags, and writes them; where the store does not answer, the entry waits.
 
         Raises OSError where the spool cannot be written, StoreError where the store refuses.
         """
-        self.spool_latents(run, metrics, about, series)
+        latents = run.latents
+        assert latents is not None, "latents are spooled first"
+        run.keep_latents(latents.model_copy(update={"tags": about}))
         with suppress(StoreUnavailableError):
             self._latents(run)
 
@@ -88,7 +88,7 @@ class Delivery:
         run.end(
             EndedRecord(
                 status=status,
-                ended_ms=_now_ms(),
+                ended_ms=now_ms(),
                 digests=digests(run.files),
                 params=texts,
                 metrics=metrics,
@@ -117,20 +117,20 @@ class Delivery:
             taken = self._taken_over(claim)
             if taken is not None:
                 if not taken.state.is_finished:
-                    self._give_latents(run, claim)
+                    self._give_latents(run)
                 run.remove()
                 return Delivered(claim.name, taken.run_id, taken.state, is_new=False)
-        run_id = self._created(run, claim)
         self._latents(run)
+        run_id = self._created(run)
         state = self._end(run, run_id)
         run.remove()
         return Delivered(claim.name, run_id, state)
 
-    def _give_latents(self, run: SpooledRun, claim: ClaimRecord) -> None:
+    def _give_latents(self, run: SpooledRun) -> None:
         """Writes the latents of a run that is not to be ended itself."""
         if run.latents is not None:
             self._latents(run)
-            self._store.kill(self._created(run, run.claim or claim))
+            self._store.kill(self._created(run))
 
     def _taken_over(self, claim: ClaimRecord) -> TrackedRun | None:
         """The run that has an entry's cell in the place of its own: finished, also by this entry's delivery half way,
@@ -146,17 +146,19 @@ class Delivery:
 
     def _latents(self, run: SpooledRun) -> None:
         """Writes the latents of a run, unless they are written."""
-        claim, latents = run.claim, run.latents
-        if claim is not None and latents is not None:
-            run_id = self._created(run, claim)
+        latents = run.latents
+        if latents is not None:
+            run_id = self._created(run)
             self._store.keep_latents(
                 run_id, run.latents_file, latents.metrics, latents.tags, latents.series, latents.denoised_ms
             )
             run.latents_logged()
 
-    def _created(self, run: SpooledRun, claim: ClaimRecord) -> str:
+    def _created(self, run: SpooledRun) -> str:
         """The id of an entry's run in the store. It is created where it is not there; also where its creation was
         written but not answered, it is one."""
+        claim = run.claim
+        assert claim is not None, "an entry that is delivered has its claim"
         if claim.is_created:
             return claim.run_id
         run_id = self._store.run_of_entry(claim.experiment_id, run.cell_id)
@@ -186,22 +188,19 @@ def deliver_left_behind(store: RunStore) -> Iterator[Delivered]:
 
     Raises StoreUnavailableError where the store does not answer; the rest is kept then.
     """
-    if not spool.left_behind():
+    runs = spool.left_behind()
+    if not runs:
         return
-    with HeldLock() as own:
-        yield from _deliver_as(own.name, store)
-
-
-def _deliver_as(holder: str, store: RunStore) -> Iterator[Delivered]:
     delivery = Delivery(store)
-    try:
-        for run in spool.left_behind():
-            taken = run.taken_by(holder) if _is_for(run, store) else None
-            delivered = None if taken is None else _delivered(delivery, taken)
-            if delivered is not None and (delivered.is_new or delivered.refused is not None):
-                yield delivered
-    finally:
-        spool.remove_holder(holder)
+    with HeldLock() as own:
+        try:
+            for run in runs:
+                taken = run.taken_by(own.name) if _is_for(run, store) else None
+                delivered = None if taken is None else _delivered(delivery, taken)
+                if delivered is not None and (delivered.is_new or delivered.refused is not None):
+                    yield delivered
+        finally:
+            spool.remove_holder(own.name)
 
 
 def _delivered(delivery: Delivery, run: SpooledRun) -> Delivered | None:
@@ -256,7 +255,3 @@ def _sync(file: Path) -> None:
     """Has a file's bytes on the disk before a record says that they are."""
     with file.open("rb") as opened:
         os.fsync(opened.fileno())
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import time
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -24,6 +23,7 @@ from cogx_runs.tracking.locations import Locations, check_location, location_of,
 from cogx_runs.tracking.lost import read_damaged
 from cogx_runs.tracking.reader import CELLS, RunReader
 from cogx_runs.tracking.run import RunState, TrackedRun
+from cogx_runs.tracking.signs import now_ms
 from cogx_runs.tracking.sqlite_file import ARTIFACTS, is_writable
 from cogx_runs.tracking.tags import (
     AXES,
@@ -241,7 +241,7 @@ class RunStore(RunReader):
         series: Series = NO_SERIES,
         at_ms: int | None = None,
     ) -> None:
-        now = time.time_ns() // 1_000_000 if at_ms is None else at_ms
+        now = now_ms() if at_ms is None else at_ms
         points = [Metric(key, value, now, step) for key, values in series.items() for step, value in enumerate(values)]
         for start in range(0, len(points), BATCH):
             self._client.log_batch(run_id, metrics=points[start : start + BATCH])

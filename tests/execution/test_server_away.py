@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.faults.services import MlflowServer
 from cogx_runs import deliver, load_runs
 from cogx_runs.dashboard.pictures import write_pictures
 from cogx_runs.errors import StoreUnavailableError
@@ -19,12 +20,11 @@ from cogx_runs.tracking import client
 from cogx_runs.tracking.spool import left_behind, spool_directory
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.video import write_mp4
-from tests.support.killable_server import KillableServer
 from tests.support.running import Notes, outcomes, run
 
 
 @pytest.fixture
-def server(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KillableServer]:
+def server(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MlflowServer]:
     """The tracking server of this test, whose patience is short."""
     folder = tmp_path / "server"
     folder.mkdir()
@@ -32,13 +32,13 @@ def server(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(waiting, "GRACE_S", 0.0)
     monkeypatch.setattr(client, "RETRY_S", 0.2)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with KillableServer(folder) as server:
+    with MlflowServer(folder) as server:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
         yield server
 
 
 @pytest.fixture
-def cells(server: KillableServer, plan: Plan) -> Plan:
+def cells(server: MlflowServer, plan: Plan) -> Plan:
     """Two cells, planned while the server was there."""
     return replace(plan, runs=plan.runs[:2])
 
@@ -73,7 +73,7 @@ def assert_each_cell_is_whole_once(folder: Path) -> None:
 
 
 def test_cells_go_on_while_the_server_is_away_and_are_delivered_when_it_is_back(
-    server: KillableServer, cells: Plan, tmp_path: Path
+    server: MlflowServer, cells: Plan, tmp_path: Path
 ) -> None:
     gone = once(server.kill, denoise, before=True)
     with pytest.raises(
@@ -104,7 +104,7 @@ def test_cells_go_on_while_the_server_is_away_and_are_delivered_when_it_is_back(
     ],
 )
 def test_a_server_that_comes_back_during_the_sweep_gets_all_of_it(
-    server: KillableServer, cells: Plan, tmp_path: Path, phase: str, work: Callable[..., Any], before: bool
+    server: MlflowServer, cells: Plan, tmp_path: Path, phase: str, work: Callable[..., Any], before: bool
 ) -> None:
     parts: dict[str, Any] = {
         phase: once(server.kill, work, before=before),
@@ -124,7 +124,7 @@ def test_a_server_that_comes_back_during_the_sweep_gets_all_of_it(
 
 
 @pytest.mark.slow
-def test_a_server_that_swallows_all_holds_nobody_up_after_ctrl_c(server: KillableServer, cells: Plan) -> None:
+def test_a_server_that_swallows_all_holds_nobody_up_after_ctrl_c(server: MlflowServer, cells: Plan) -> None:
     def interrupt(*_: Any) -> Any:
         raise KeyboardInterrupt
 

@@ -50,7 +50,8 @@ def leave(store: RunStore, *, latents: bool = True, end: bool = True, seed: int 
         delivery = Delivery(store)
         if latents:
             run.latents_file.write_bytes(b"latents")
-            delivery.keep_latents(run, {"denoise_s": 2.0}, {"cogx.text": "cache"}, {"by_step.latent_std": [1.0, 0.5]})
+            delivery.spool_latents(run, {"denoise_s": 2.0}, {}, {"by_step.latent_std": [1.0, 0.5]})
+            delivery.keep_latents(run, {"cogx.text": "cache"})
         if end:
             (run.files / "video.mp4").write_bytes(b"video")
             about = {"mlflow.note.content": f"![](/get-artifact?run_uuid={claim.run_id})"}
