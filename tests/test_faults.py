@@ -1,5 +1,6 @@
 """The bench of docs/reliability.md: its rows, its document, and the marks by which faults find their phase."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -51,4 +52,18 @@ def test_a_real_command_marks_each_of_its_phases_and_waits_at_the_one_that_is_he
     assert command.marks.count(DECODING) == 2
     command.go_on()
     assert command.end() == 0
+    assert study.check() == Tally(cells=2, once=2, decoded=2, right=2)
+
+
+@pytest.mark.slow
+def test_a_real_command_kills_itself_while_the_phase_lasts_and_not_after_it(
+    tmp_path: Path, tiny_model: Path, tiny_clip: Path
+) -> None:
+    study = Study(tmp_path / "study", Models(tiny_model, tiny_clip), cells=2)
+
+    command = study.sweep(kill=f"{DENOISING}:2:0.001")
+
+    assert command.end() == -signal.SIGKILL
+    assert command.marks.count(DENOISING) == 2
+    assert study.sweep(kill=f"{SCORING}:1:60").end() == 0
     assert study.check() == Tally(cells=2, once=2, decoded=2, right=2)

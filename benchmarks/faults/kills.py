@@ -1,19 +1,20 @@
 """Kills: SIGKILL in every phase, at least PER_PHASE in each."""
 
 import random
+import signal
 import threading
-import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 from benchmarks.faults.bench import Bench
 from benchmarks.faults.marked import ENCODING, PHASES, START
-from benchmarks.faults.study import Command, Study, Tally
+from benchmarks.faults.study import Study, Tally
 
 PER_PHASE = 15
 CELLS = 6
 """Cells of a study; when they are finished, the next study begins."""
 PARALLEL = 2
+LASTING_S = 0.1
 MOST = 3 * PER_PHASE * len(PHASES)
 
 
@@ -25,8 +26,8 @@ class Kills:
         self._per_phase = per_phase
         self._landed: Counter[str] = Counter()
         self._aimed: Counter[str] = Counter()
-        self._lasting: dict[str, float] = {START: 5.0}
-        """Seconds that each phase took when it was last seen to its end."""
+        self._lasting = dict.fromkeys(PHASES, LASTING_S) | {START: 5.0}
+        """Seconds that each phase takes about, learned from the kills."""
         self._choosing = threading.Lock()
         self._random = random.Random(1)
 
@@ -71,31 +72,28 @@ class Kills:
         while (target := self._target()) is not None:
             if target == ENCODING:
                 study.forget_embeddings()
-            command = study.sweep()
-            phase = self._kill(command, target)
-            if phase is not None:
+            share, number = self._moment()
+            command = study.sweep(kill=f"{target}:{number}:{share * self._lasting[target]:.4f}")
+            code = command.end()
+            self._learn(target, share, landed=code == -signal.SIGKILL, seen=command.marks.count(target) >= number)
+            if code == -signal.SIGKILL:
                 kills += 1
-                with self._choosing:
-                    self._landed[phase] += 1
-            elif command.process.returncode == 0:
+            elif code == 0:
                 return kills, []
             else:
-                return kills, [f"exit code {command.process.returncode}: {command.told.strip()[-200:]}"]
+                return kills, [f"exit code {code}: {command.told.strip()[-200:]}"]
         return kills, study.finish()
 
-    def _kill(self, command: Command, target: str) -> str | None:
-        """Kills a command at a random moment of the phase; None where it ends before."""
+    def _moment(self) -> tuple[float, int]:
         with self._choosing:
-            share, number = self._random.random(), self._random.choice((1, 1, 2))
-        if target != START and not command.waits_for(target, number):
-            return None
-        begun = time.monotonic()
-        time.sleep(share * self._lasting.get(target, 0.1))
-        if command.process.poll() is not None:
-            return None
-        phase = command.kill()
-        if phase != target:  # it was over before: the next one comes sooner
-            self._lasting[target] = (time.monotonic() - begun) * 0.8
-        elif share > 0.5:
-            self._lasting[target] = max(self._lasting.get(target, 0.1), (time.monotonic() - begun) * 1.2)
-        return phase
+            return self._random.random(), self._random.choice((1, 1, 2))
+
+    def _learn(self, phase: str, share: float, *, landed: bool, seen: bool) -> None:
+        """Counts a kill, and finds how long the phase lasts, so that the moments spread over all of it."""
+        with self._choosing:
+            if landed:
+                self._landed[phase] += 1
+                if share > 0.5:
+                    self._lasting[phase] *= 1.2
+            elif seen:  # it was over before
+                self._lasting[phase] *= 0.7

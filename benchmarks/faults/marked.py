@@ -3,11 +3,14 @@
     FAULTS_MARKS=marks FAULTS_HOLD=denoising:2 python -m benchmarks.faults.marked sweep sweep.yaml
 
 Each phase is a line when it begins, and the line `between` when it ends. With FAULTS_HOLD the process waits at the
-beginning of the second denoising until the file `marks.go` is there. Nothing else of it is changed.
+beginning of the second denoising until the file `marks.go` is there. With FAULTS_KILL=denoising:2:0.04 it sends itself
+SIGKILL 0.04 s after the second denoising has begun, if that has not ended by then. Nothing else of it is changed.
 """
 
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import wraps
@@ -21,7 +24,7 @@ ENCODING, DENOISING, DECODING, WRITING, SCORING, LOGGING = (
     "encoding text", "denoising", "decoding", "writing mp4", "scoring", "logging",
 )  # fmt: skip
 PHASES = (START, ENCODING, DENOISING, DECODING, WRITING, SCORING, LOGGING)
-MARKS, HOLD = "FAULTS_MARKS", "FAULTS_HOLD"
+MARKS, HOLD, KILL = "FAULTS_MARKS", "FAULTS_HOLD", "FAULTS_KILL"
 HOLDS_AT_MOST_S = 300
 _WORK = {
     "cogx_runs.generation.text": {"TextEncoding._encode": ENCODING},
@@ -33,16 +36,43 @@ _WORK = {
 """The function that does the work of each phase, by its module."""
 
 
+class _Kill:
+    """The end of the process by SIGKILL, so many seconds after a phase has begun for the N-th time, while it lasts."""
+
+    def __init__(self, described: str) -> None:
+        self._phase, number, seconds = described.split(":") if described else ("", "0", "0")
+        self._left = int(number)
+        self._timer = threading.Timer(float(seconds), self._kill)
+        self._timer.daemon = True
+
+    def begin(self, phase: str) -> None:
+        if phase == self._phase:
+            self._left -= 1
+            if self._left == 0:
+                self._timer.start()
+
+    def end(self, phase: str) -> None:
+        if phase == self._phase and self._left == 0:
+            self._timer.cancel()
+
+    @staticmethod
+    def _kill() -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 class _Marks:
     """The file of marks."""
 
-    def __init__(self, path: str, hold: str) -> None:
+    def __init__(self, path: str, hold: str, kill: _Kill) -> None:
         self._path = path
+        self._kill = kill
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self._held, _, number = hold.partition(":")
         self._left = int(number or 1)
 
     def begin(self, phase: str) -> None:
+        self._kill.end(START)
+        self._kill.begin(phase)
         self.write(phase)
         if phase != self._held:
             return
@@ -52,6 +82,10 @@ class _Marks:
             ends = time.monotonic() + HOLDS_AT_MOST_S
             while not os.path.exists(f"{self._path}.go") and time.monotonic() < ends:  # noqa: PTH110
                 time.sleep(0.01)
+
+    def end(self, phase: str) -> None:
+        self._kill.end(phase)
+        self.write(BETWEEN)
 
     def write(self, line: str) -> None:
         os.write(self._file, f"{line}\n".encode())
@@ -64,7 +98,7 @@ def _marked(marks: _Marks, phase: str, work: Callable[..., Any]) -> Callable[...
         try:
             return work(*arguments, **options)
         finally:
-            marks.write(BETWEEN)
+            marks.end(phase)
 
     return marked
 
@@ -104,7 +138,9 @@ class _MarkingLoader(Loader):
 
 
 def main() -> None:
-    marks = _Marks(os.environ[MARKS], os.environ.get(HOLD, ""))
+    kill = _Kill(os.environ.get(KILL, ""))
+    kill.begin(START)
+    marks = _Marks(os.environ[MARKS], os.environ.get(HOLD, ""), kill)
     marks.write(START)
     sys.meta_path.insert(0, _MarkingFinder(marks))
     from cogx_runs.cli import main as command_line

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from benchmarks.faults.marked import HELD, HOLD, MARKS
+from benchmarks.faults.marked import HELD, HOLD, KILL, MARKS
 from cogx_runs.errors import CogxError
 from cogx_runs.tracking.artifacts import LATENTS, VIDEO
 from cogx_runs.tracking.reader import RunReader
@@ -167,24 +167,27 @@ class Study:
             own |= {"MLFLOW_TRACKING_URI": self._uri, **PATIENCE}
         return {**os.environ, **own}
 
-    def start(self, *arguments: str, hold: str = "") -> Command:
-        """Starts `cogx-runs` in the project; `hold` is the phase that it waits at, as `denoising:2`."""
+    def start(self, *arguments: str, hold: str = "", kill: str = "") -> Command:
+        """Starts `cogx-runs` in the project.
+
+        `hold` is the phase that it waits at, as `denoising:2`; `kill` where it kills itself, as `denoising:2:0.04`.
+        """
         self._commands += 1
         marks, log = (self.logs / f"{self._commands:03}.{name}" for name in ("marks", "log"))
         with log.open("wb") as writing:
             process = subprocess.Popen(
                 [sys.executable, "-m", "benchmarks.faults.marked", *arguments],
                 cwd=self.project,
-                env={**self.environment, MARKS: str(marks), HOLD: hold},
+                env={**self.environment, MARKS: str(marks), HOLD: hold, KILL: kill},
                 stdin=subprocess.DEVNULL,
                 stdout=writing,
                 stderr=subprocess.STDOUT,
             )
         return Command(process, marks, log)
 
-    def sweep(self, *options: str, hold: str = "") -> Command:
+    def sweep(self, *options: str, hold: str = "", kill: str = "") -> Command:
         """Starts the sweep, or goes on with it."""
-        return self.start("sweep", "sweep.yaml", "--device", "cpu", *options, hold=hold)
+        return self.start("sweep", "sweep.yaml", "--device", "cpu", *options, hold=hold, kill=kill)
 
     def finish(self, *options: str, tries: int = 3) -> list[str]:
         """Runs the same command until it succeeds. Returns what is wrong with that."""
