@@ -45,7 +45,7 @@ check: setup ## Lint, layout, types, and that the generated docs are current
 	$(BIN)/cog --check $(GENERATED)
 
 test: setup ## The default suite
-	$(BIN)/pytest --numprocesses 2 --dist worksteal
+	$(BIN)/pytest --numprocesses 3 --dist worksteal
 
 test-slow: setup ## What takes longer than the default suite allows
 	$(BIN)/pytest -m slow

@@ -111,6 +111,7 @@ def test_an_interrupted_sweep_ends_its_run_as_killed_and_keeps_what_is_finished(
     assert statuses() == {("2", "FINISHED"): 1, ("250", "KILLED"): 1}
 
 
+@pytest.mark.slow
 def test_a_cell_of_a_process_that_dies_is_made_by_the_other_that_waits_for_it(sweep_file: Path) -> None:
     first = start_long_cell(sweep_file)
     _send(first, signal.SIGSTOP)
@@ -129,6 +130,7 @@ def _send(process: BaseProcess, sent: signal.Signals) -> None:
     os.kill(process.pid, sent)
 
 
+@pytest.mark.slow
 def test_two_different_sweeps_at_once_make_a_cell_that_they_share_once_and_say_that_they_ran_together(
     sweep_file: Path,
 ) -> None:
