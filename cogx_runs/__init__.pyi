@@ -13,6 +13,7 @@ from .errors import CogxError, InputError
 from .export import export_runs
 from .importing.imports import import_videos
 from .report.folder import write_report
+from .report.votes import merge_votes
 from .rescore.rescoring import rescore_runs
 from .search.promotion.finals import promote
 from .search.threshold import find_threshold
@@ -36,6 +37,7 @@ __all__ = [
     "init",
     "interactions",
     "load_runs",
+    "merge_votes",
     "open_dashboard",
     "plan_sweeps",
     "promote",

@@ -26,6 +26,7 @@ from cogx_runs.cli.setup import doctor, init
 from cogx_runs.cli.terminal import echo
 from cogx_runs.cli.threshold import threshold
 from cogx_runs.cli.verify import verify
+from cogx_runs.cli.votes import votes
 from cogx_runs.credentials import without_credentials
 from cogx_runs.errors import CogxError, InputError, Mistake
 from cogx_runs.formatting import cut
@@ -90,7 +91,7 @@ _QUIET = {
 }
 
 _MAKING = (init, plan, sweep, threshold, generate, promote, import_videos)
-_MADE = (runs, rescore, report, export, verify, deliver, gc)
+_MADE = (runs, rescore, report, votes, export, verify, deliver, gc)
 for _command in (*_MAKING, *_MADE, ui, doctor):
     cli.add_command(_command)
 

@@ -82,6 +82,10 @@ def take_settings(option: str, pairs: Sequence[str]) -> dict[str, Any]:
 
 def refuse_repeats(command: click.Command, context: click.Context, arguments: Sequence[str]) -> None:
     """Raises UsageError for an option that is given twice and takes one value: click would take the last."""
+    if isinstance(command, click.Group) and arguments and arguments[0] in command.commands:
+        inner = command.commands[arguments[0]]
+        refuse_repeats(inner, click.Context(inner, parent=context, info_name=arguments[0]), arguments[1:])
+        return
     _, _, given = command.make_parser(context).parse_args(list(arguments))
     options = [parameter for parameter in given if isinstance(parameter, click.Option) and not parameter.multiple]
     for option, times in Counter(options).items():

@@ -7,6 +7,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from cogx_runs.analysis.effects import Effect, Margin
+from cogx_runs.analysis.preferences import MetricAgreement
 from cogx_runs.analysis.promotion.chosen import without_chosen
 from cogx_runs.analysis.seeds import SeedSpread
 from cogx_runs.definitions.ranges import Direction
@@ -16,7 +17,7 @@ from cogx_runs.report.environments import Environment, definitions_of, environme
 from cogx_runs.report.grids import Grid, grids_of
 from cogx_runs.report.overview import Overview, overview_of
 from cogx_runs.report.plots import plot, plot_effects, plot_trials
-from cogx_runs.report.quantities import PLOTTED
+from cogx_runs.report.quantities import COMPARED, PLOTTED
 from cogx_runs.report.sentences import (
     about_chosen,
     about_constant,
@@ -27,7 +28,7 @@ from cogx_runs.report.sentences import (
     warnings_about,
 )
 from cogx_runs.report.trials import Trials, trials_of
-from cogx_runs.report.votes import Tally, Vote, tally
+from cogx_runs.report.votes import Tally, Vote, agreements, tally
 from cogx_runs.tracking.run import TrackedRun
 
 
@@ -47,6 +48,8 @@ class GridContent:
     forests: tuple[Markup, ...]
     """Plots of the effects."""
     tallies: tuple[Tally, ...]
+    agreements: tuple[MetricAgreement, ...]
+    """How well metrics agree with the votes, the best first."""
 
     @property
     def has_intervals(self) -> bool:
@@ -192,4 +195,5 @@ def _grid_content(key: str, grid: Grid, comparisons: Comparisons, votes: Sequenc
         tuple(drawn for drawn in plots if drawn is not None),
         tuple(drawn for drawn in forests if drawn is not None),
         tuple(tally(grid, votes)) if len(grid.values) > 1 else (),
+        tuple(agreements(grid, votes, COMPARED)),
     )

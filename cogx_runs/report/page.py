@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from cogx_runs.analysis.preferences import MetricAgreement, Preference
 from cogx_runs.analysis.wording import degenerate_counts, yardstick
 from cogx_runs.formatting import signed, write_value
 from cogx_runs.metrics.card import MetricCard
@@ -55,6 +56,8 @@ def render_page(content: Content, media: Media) -> str:
     templates.filters["signed"] = partial(signed, digits=".2f")
     templates.filters["interval"] = _interval
     templates.filters["breakable"] = _breakable
+    templates.filters["preferred"] = _preferred
+    templates.filters["agreed"] = _agreed
     script = (PARTS / "page.js").read_text(encoding="utf-8")
     embeds = media.embedded and media.stills is None
     return templates.get_template("page.html.j2").render(
@@ -89,6 +92,23 @@ def _interval(quantity: MetricCard, low: float, high: float) -> str:
     return (
         f"{quantity.write(low, signed=True).removesuffix(f' {quantity.unit}')} to {quantity.write(high, signed=True)}"
     )
+
+
+def _preferred(preference: Preference) -> str:
+    """Writes how often a value is preferred to the baseline: `63% (41% to 84%), p 0.031`; empty where nobody voted."""
+    if preference.share is None:
+        return ""
+    p = "" if preference.p is None else f", p {_p(preference.p)}"
+    return f"{preference.share:.0%}{_range(preference.low, preference.high)}{p}"
+
+
+def _agreed(agreement: MetricAgreement) -> str:
+    """Writes how often a metric agrees with the votes: `78% (64% to 92%)`."""
+    return f"{agreement.share:.0%}{_range(agreement.low, agreement.high)}"
+
+
+def _range(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f" ({low:.0%} to {high:.0%})"
 
 
 def _p(value: float) -> str:

@@ -9,9 +9,12 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
 
+from cogx_runs.analysis.preferences import Choice, MetricAgreement, Preference, metric_agreement, preferences
 from cogx_runs.errors import CogxError
 from cogx_runs.formatting import write_value
+from cogx_runs.metrics.card import MetricCard
 from cogx_runs.report.grids import Grid
+from cogx_runs.system.disk import write_atomically
 from cogx_runs.tracking.artifacts import REPORT
 
 _EMBEDDED = re.compile(rb'<script type="application/json" id="votes">(.*?)</script>', re.DOTALL)
@@ -58,6 +61,22 @@ class Tally:
     wins: int
     losses: int
     ties: int
+    preference: Preference
+    """How it fares against the baseline, by prompt."""
+
+
+@dataclass(frozen=True)
+class MergedVotes:
+    """What was merged into one page."""
+
+    page: Path
+    pages: int
+    votes: int
+    voters: int
+    pairs: int
+    """Pairs of videos with a vote."""
+    repeated: int
+    """Votes left out, as there is a later one of the same voter on the same pair, or the same one in two pages."""
 
 
 def report_id(experiments: Iterable[str]) -> str:
@@ -75,30 +94,117 @@ def votes_in(directory: Path, identity: str) -> list[Vote]:
         ballot = _ballot_of(page)
         if ballot is not None and (page.name == REPORT or ballot.report == identity):
             votes += ballot.votes
+    return _last_of_each(votes)
+
+
+def merge_votes(pages: Sequence[Path], output: Path) -> MergedVotes:
+    """Writes a copy of the first page with the votes of all: pages of one report, as voters have saved them.
+
+    A folder stands for the reports in it. Of one voter's votes on a pair the last counts. Raises CogxError for no page,
+    for a page that is no report or one of other experiments, and for votes that cannot be read; nothing is written
+    then.
+    """
+    found = [page for given in pages for page in _reports_of(given)]
+    if not found:
+        raise CogxError("no page to merge; name the pages that voters saved, or a folder of them")
+    ballots = [_ballot_in(page) for page in found]
+    for page, ballot in zip(found, ballots, strict=True):
+        if ballot.report != ballots[0].report:
+            raise CogxError(f"{page}: a report on other experiments than {found[0]}; merge the pages of one report")
+    votes = _last_of_each(vote for ballot in ballots for vote in ballot.votes)
+    merged = Ballot(report=ballots[0].report, votes=votes).model_dump_json().encode()
+    content = _EMBEDDED.sub(lambda match: match.group(0).replace(match.group(1), merged), _bytes_of(found[0]), count=1)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(output, content.decode())
+    except OSError as error:
+        raise CogxError(f"{output}: cannot be written ({error.strerror}); name another with -o") from error
+    return MergedVotes(
+        output,
+        len(found),
+        len(votes),
+        len({vote.voter for vote in votes}),
+        len({(vote.a, vote.b) for vote in votes}),
+        sum(len(ballot.votes) for ballot in ballots) - len(votes),
+    )
+
+
+def choices_of(grid: Grid, votes: Sequence[Vote]) -> list[Choice]:
+    """Selects the votes on pairs of videos that differ along the grid's axis alone."""
+    choices = []
+    for row in grid.rows:
+        columns = {cell.signature: column for column, cell in enumerate(row.cells) if cell is not None}
+        choices += [
+            Choice(
+                row.prompt_name,
+                vote.voter,
+                columns[vote.a],
+                columns[vote.b],
+                None if vote.winner is None else columns[vote.winner],
+                (vote.a, vote.b),
+            )
+            for vote in votes
+            if vote.a in columns and vote.b in columns
+        ]
+    return choices
+
+
+def tally(grid: Grid, votes: Sequence[Vote]) -> list[Tally]:
+    """Counts the votes on pairs of videos that differ along the grid's axis alone, by value, and compares each value
+    with the baseline."""
+    choices = choices_of(grid, votes)
+    compared = preferences(choices, len(grid.values), grid.baseline)
+    found = []
+    for column, (value, preference) in enumerate(zip(grid.values, compared, strict=True)):
+        winners = [choice.winner for choice in choices if column in {choice.first, choice.second}]
+        wins, ties = winners.count(column), winners.count(None)
+        found.append(Tally(write_value(value), wins, len(winners) - wins - ties, ties, preference))
+    return found
+
+
+def agreements(grid: Grid, votes: Sequence[Vote], metrics: Sequence[MetricCard]) -> list[MetricAgreement]:
+    """Measures how well each metric agrees with the votes along the grid's axis, the best first."""
+    choices = choices_of(grid, votes)
+    found = []
+    for card in metrics:
+        if card.direction is not None:
+            scores = {cell.signature: cell.metrics[card.name] for cell in grid.cells if card.name in cell.metrics}
+            higher = card.direction == "higher"
+            found.append(metric_agreement(choices, card.name, scores, higher_is_better=higher))
+    return sorted((one for one in found if one is not None), key=lambda one: -one.share)
+
+
+def _last_of_each(votes: Iterable[Vote]) -> list[Vote]:
+    """Selects each voter's last vote on each pair."""
     last = {(vote.voter, vote.a, vote.b): vote for vote in sorted(votes, key=lambda vote: vote.at)}
     return list(last.values())
 
 
-def tally(grid: Grid, votes: Sequence[Vote]) -> list[Tally]:
-    """Counts the votes on pairs of videos that differ along the grid's axis alone, by value."""
-    counts = {column: [0, 0, 0] for column in range(len(grid.values))}
-    for row in grid.rows:
-        columns = {cell.signature: column for column, cell in enumerate(row.cells) if cell is not None}
-        for vote in votes:
-            if vote.a in columns and vote.b in columns:
-                for side in (vote.a, vote.b):
-                    counts[columns[side]][2 if vote.winner is None else 0 if vote.winner == side else 1] += 1
-    return [Tally(write_value(grid.values[column]), *found) for column, found in counts.items()]
+def _reports_of(given: Path) -> list[Path]:
+    if not given.is_dir():
+        return [given]
+    return [page for page in sorted(given.glob("*.html")) if _ballot_of(page) is not None]
 
 
-def _ballot_of(page: Path) -> Ballot | None:
-    """Reads the votes of a page; None for a page that is no report."""
+def _ballot_in(page: Path) -> Ballot:
+    ballot = _ballot_of(page)
+    if ballot is None:
+        raise CogxError(f"{page}: no report of cogx-runs; name the pages that voters saved")
+    return ballot
+
+
+def _bytes_of(page: Path) -> bytes:
     try:
-        found = _EMBEDDED.search(page.read_bytes())
+        return page.read_bytes()
     except OSError as error:
         raise CogxError(
             f"{page}: cannot be read ({error.strerror}) and may hold votes; make it readable or move it away"
         ) from error
+
+
+def _ballot_of(page: Path) -> Ballot | None:
+    """Reads the votes of a page; None for a page that is no report."""
+    found = _EMBEDDED.search(_bytes_of(page))
     if found is None:
         return None
     try:

@@ -169,7 +169,7 @@ def test_a_vote_hides_what_is_voted_on_until_it_is_cast_by_keyboard_and_outlives
     assert votes_of(page) == [vote]
     value = chosen.split()[1]
     row = page.locator("table[data-tally] tbody tr", has=page.locator(f"th:text-is('{value}')"))
-    assert row.locator("td").all_inner_texts() == ["1", "0", "0"]
+    assert row.locator("td[data-count]").all_inner_texts() == ["1", "0", "0"]
     page.locator("#vote-start").press("Enter")
     assert page.locator("#vote-status").inner_text() == "You have voted on all pairs of this choice."
 
@@ -187,7 +187,7 @@ def test_a_page_saved_with_votes_holds_them_elsewhere_and_the_next_report_counts
     errors: list[str] = []
     elsewhere.on("console", lambda line: errors.append(line.text))
     elsewhere.goto(f"file://{saved}")
-    cells = elsewhere.locator("table[data-tally] tbody td")
+    cells = elsewhere.locator("table[data-tally] td[data-count]")
     assert cells.all_inner_texts() == ONE_TIE
     until(elsewhere, f"{SHOWN}.length > 1 && {SHOWN}.every(v => v.readyState >= 2)")
     assert not elsewhere.locator("#vote-stage").is_visible()
@@ -198,7 +198,7 @@ def test_a_page_saved_with_votes_holds_them_elsewhere_and_the_next_report_counts
     assert write_report(["exp", "many"], tmp_path / "out", log=False).votes == 1
     page.evaluate("localStorage.clear()")
     page.reload()
-    assert page.locator("table[data-tally] tbody td").all_inner_texts() == ONE_TIE
+    assert page.locator("table[data-tally] td[data-count]").all_inner_texts() == ONE_TIE
 
 
 def test_videos_beside_the_page_play_from_their_files(

@@ -10,7 +10,7 @@ import pytest
 from cogx_runs.errors import CogxError
 from cogx_runs.report.cells import cells_of
 from cogx_runs.report.folder import write_report
-from cogx_runs.report.votes import report_id, tally, votes_in
+from cogx_runs.report.votes import merge_votes, report_id, tally, votes_in
 from cogx_runs.tracking.run import TrackedRun
 from cogx_runs.tracking.store import RunStore
 from tests.support.reports import cell, grid_of
@@ -57,6 +57,38 @@ def test_votes_of_all_pages_of_this_report_are_gathered_and_a_voter_counts_once_
     assert sorted((one.voter, one.winner) for one in found) == [("ann", None), ("bob", "1a")]
 
 
+def test_pages_of_several_voters_are_merged_into_one(tmp_path: Path) -> None:
+    ann = {"a": "1a", "b": "2b", "winner": "1a", "voter": "ann", "at": "2026-01-01T00:00:00.000Z"}
+    later = ann | {"winner": "2b", "at": "2026-01-02T00:00:00.000Z"}
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "saved" / "ann.html").write_text(ballot([ann], "same"))
+    (tmp_path / "saved" / "bob.html").write_text(ballot([ann | {"voter": "bob"}, later], "same"))
+    (tmp_path / "saved" / "notes.html").write_text("<p>Hello</p>")
+    output = tmp_path / "new" / "all.html"
+
+    merged = merge_votes([tmp_path / "saved", tmp_path / "saved" / "ann.html"], output)
+
+    assert (merged.pages, merged.votes, merged.voters, merged.pairs, merged.repeated) == (3, 2, 2, 1, 2)
+    assert sorted((one.voter, one.winner) for one in votes_in(output.parent, "same")) == [("ann", "2b"), ("bob", "1a")]
+
+
+@pytest.mark.parametrize(
+    ("page", "told"),
+    [
+        (ballot([], "other"), "a report on other experiments than"),
+        ("<p>Hello</p>", "no report of cogx-runs"),
+        (ballot([{"a": "2b"}], "same"), "its votes cannot be read"),
+    ],
+)
+def test_what_cannot_be_merged_is_told_and_nothing_is_written(tmp_path: Path, page: str, told: str) -> None:
+    (tmp_path / "first.html").write_text(ballot([], "same"))
+    (tmp_path / "second.html").write_text(page)
+
+    with pytest.raises(CogxError, match=f"second.html: {told}"):
+        merge_votes([tmp_path / "first.html", tmp_path / "second.html"], tmp_path / "merged.html")
+    assert not (tmp_path / "merged.html").exists()
+
+
 def test_votes_that_cannot_be_read_stop_the_report_so_that_none_are_lost(store: RunStore, tmp_path: Path) -> None:
     make_axis(store, "guidance_scale", [1.0, 6.0])
     (tmp_path / "report.html").write_text(ballot([{"a": "2b", "b": "1a"}], "x"))
@@ -78,6 +110,7 @@ def test_a_new_report_in_the_same_folder_keeps_the_votes_and_prints_them(store: 
 
     assert (first.votes, second.votes) == (1, 1)
     rows = re.findall(
-        r'<tr><th scope="row">(.*?)</th><td>(\d)</td><td>(\d)</td><td>(\d)</td></tr>', second.page.read_text()
+        r'<tr><th scope="row">(.*?)</th>' + 3 * r"<td data-count>(\d)</td>" + "<td>(.*?)</td></tr>",
+        second.page.read_text(),
     )
-    assert rows == [("1", "0", "1", "0"), ("6", "1", "0", "0")]
+    assert rows == [("1", "0", "1", "0", "25%"), ("6", "1", "0", "0", "")]

@@ -247,7 +247,7 @@
         }
       }
       table.querySelectorAll("tbody tr").forEach((line, column) => {
-        line.querySelectorAll("td").forEach((cell, place) => { cell.textContent = String(counts[column][place]); });
+        line.querySelectorAll("td[data-count]").forEach((cell, place) => { cell.textContent = String(counts[column][place]); });
       });
     }
   }
