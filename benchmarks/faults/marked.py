@@ -71,9 +71,9 @@ class _Marks:
         self._left = int(number or 1)
 
     def begin(self, phase: str) -> None:
+        self.write(phase)
         self._kill.end(START)
         self._kill.begin(phase)
-        self.write(phase)
         if phase != self._held:
             return
         self._left -= 1

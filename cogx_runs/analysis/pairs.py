@@ -12,6 +12,7 @@ from cogx_runs.analysis.strata import NEVER_MIXED, card_column, check_not_mixed,
 from cogx_runs.definitions.role import Compared, names_where
 from cogx_runs.definitions.spec import FILE_FIELDS, PARAM_FIELDS, PIXEL_FIELDS, ROLES, SCORE_FIELDS
 from cogx_runs.errors import CogxError, did_you_mean
+from cogx_runs.formatting import shortened
 from cogx_runs.metrics.card import Dependence
 from cogx_runs.metrics.registry import depends_on, is_of_machine
 from cogx_runs.tracking.columns import PARAMS, metric_column, param_column, tag_column
@@ -111,7 +112,7 @@ def check_axis(axis: str) -> None:
         )
     if axis in _NEVER_COMPARED:
         raise CogxError(f"{axis}: runs that differ in it are not compared; filter to one and compare along an axis")
-    raise CogxError(f"no axis {axis!r}; {did_you_mean(axis, AXES)}")
+    raise CogxError(f"no axis {shortened(axis)}; {did_you_mean(axis, AXES)}")
 
 
 def largest_machine(cells: pd.DataFrame) -> pd.DataFrame:
@@ -211,4 +212,6 @@ def _column(cells: pd.DataFrame, name: str) -> "pd.Series[Any]":
 def _check_columns(frame: pd.DataFrame, columns: Sequence[str]) -> None:
     for name in columns:
         if name not in frame.columns:
-            raise CogxError(f"no column {name!r} among these runs; {did_you_mean(name, map(str, frame.columns))}")
+            raise CogxError(
+                f"no column {shortened(name)} among these runs; {did_you_mean(name, map(str, frame.columns))}"
+            )

@@ -72,11 +72,12 @@ class _Rounds:
 
 def _counts(ladder: str) -> list[int]:
     from cogx_runs.errors import InputError
+    from cogx_runs.formatting import cut
 
     try:
         return [int(count) for count in ladder.split(",")]
     except ValueError as error:
-        raise InputError.single(f"--ladder {ladder}", "write it as 5,10,25,50") from error
+        raise InputError.single(f"--ladder {cut(ladder)}", "write it as 5,10,25,50") from error
 
 
 def _as_dict(search: "ThresholdSearch") -> dict[str, Any]:

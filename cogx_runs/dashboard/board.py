@@ -14,6 +14,7 @@ from cogx_runs.dashboard.server import comparison, running
 from cogx_runs.dashboard.view import MARKS, TABLE, RunFilter, ViewContent, chosen_key, page, view_tags
 from cogx_runs.definitions.ranges import Direction
 from cogx_runs.errors import CogxError, StoreError, StoreUnavailableError, did_you_mean, first_line
+from cogx_runs.formatting import shortened
 from cogx_runs.tracking.artifacts import REPORT
 from cogx_runs.tracking.columns import axis_metric
 from cogx_runs.tracking.run import TrackedRun
@@ -74,7 +75,7 @@ def refresh(store: RunStore, name: str, only: RunFilter = RunFilter(), cells: in
     prompts = tuple(sorted(_values(runs, "prompt_name")))
     for asked, known, noun in ((only.model, models, "model"), (only.prompt, prompts, "prompt")):
         if asked is not None and asked not in known:
-            raise CogxError(f"{name} has no run of {noun} {asked!r}; {did_you_mean(asked, known)}")
+            raise CogxError(f"{name} has no run of {noun} {shortened(asked)}; {did_you_mean(asked, known)}")
     by_prompt = [RunFilter(prompt=prompt) for prompt in prompts] if len(prompts) > 1 else []
     views = [*(RunFilter(model=model) for model in models[1:] if "model" not in axes), *by_prompt]
     shown = ViewContent(

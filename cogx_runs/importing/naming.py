@@ -8,6 +8,7 @@ from typing import get_args
 from cogx_runs.definitions.parameters import OLD_NAMES, SWEPT, Parameters
 from cogx_runs.definitions.spec import ROLES, short_name
 from cogx_runs.errors import InputError, did_you_mean
+from cogx_runs.formatting import cut
 
 PROMPT, ANYTHING = "prompt", "_"
 """Fields of a pattern that are no parameters: the prompt's name, and what is not read."""
@@ -50,13 +51,13 @@ def name_pattern(pattern: str) -> ReadName:
     try:
         parsed = list(Formatter().parse(pattern.removesuffix(".mp4")))
     except ValueError as error:
-        raise InputError.single(f"{_PATTERN} {pattern}", f"{error}; write fields as {{prompt}}") from error
+        raise InputError.single(f"{_PATTERN} {cut(pattern)}", f"{error}; write fields as {{prompt}}") from error
     for literal, field, form, conversion in parsed:
         parts.append(re.escape(literal))
         if field is not None:
             parts.append(_expression(pattern, field, fields, bool(form or conversion)))
     if not fields:
-        raise InputError.single(f"{_PATTERN} {pattern}", "names no field; write it as {prompt}_gs{guidance_scale}")
+        raise InputError.single(f"{_PATTERN} {cut(pattern)}", "names no field; write it as {prompt}_gs{guidance_scale}")
     expression = re.compile("".join(parts))
 
     def read(stem: str) -> dict[str, str] | None:
@@ -68,7 +69,7 @@ def name_pattern(pattern: str) -> ReadName:
 
 def _expression(pattern: str, field: str, fields: list[str], is_formatted: bool) -> str:
     """Writes the group of a field, and adds the field to `fields`. Raises InputError for one that is not valid."""
-    where = f"{_PATTERN} {pattern}"
+    where = f"{_PATTERN} {cut(pattern)}"
     if is_formatted:
         raise InputError.single(where, f"the field {field} has a format; write it as {{{field}}}")
     if field == ANYTHING:

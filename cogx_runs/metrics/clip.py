@@ -17,6 +17,7 @@ from PIL import Image
 from transformers.initialization import no_init_weights
 
 from cogx_runs.errors import CogxError, WeightsUnavailableError, did_you_mean, first_line
+from cogx_runs.formatting import cut, shortened
 from cogx_runs.metrics.vbench_pixels import vbench_pixels
 from cogx_runs.models import hub
 from cogx_runs.models.cards import clip_folder
@@ -104,7 +105,7 @@ def _locate(clip_model: str) -> _Located:
     tags = open_clip.list_pretrained_tags_by_model(architecture)
     if weights not in tags:
         raise CogxError(
-            f"--clip-model {clip_model}: {weights!r} is no file and no weights of {architecture}; "
+            f"--clip-model {cut(clip_model)}: {shortened(weights)} is no file and no weights of {architecture}; "
             f"{did_you_mean(weights, tags)}"
         )
     repository = str(open_clip.get_pretrained_cfg(architecture, weights).get("hf_hub", "")).rstrip("/")

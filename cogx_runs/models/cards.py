@@ -6,6 +6,7 @@ from pathlib import Path
 from cogx_runs import toy
 from cogx_runs.definitions.parameters import Dtype, Scheduler
 from cogx_runs.errors import CogxError, did_you_mean
+from cogx_runs.formatting import shortened
 from cogx_runs.models.folder import ModelFolder
 from cogx_runs.models.weights import folder_revision
 
@@ -124,7 +125,9 @@ def resolve_model(name: str, revision: str | None = None) -> ModelCard:
             return replace(card, revision=revision or card.revision)
     folder = toy.pipeline_dir() if name == "toy" else _folder(name)
     if folder is None:
-        raise CogxError(f"no model {name!r}: neither a known name nor a folder here; {did_you_mean(name, NAMES)}")
+        raise CogxError(
+            f"no model {shortened(name)}: neither a known name nor a folder here; {did_you_mean(name, NAMES)}"
+        )
     if revision is not None:
         raise CogxError(f"{name}: has no revisions to choose from; leave `revision` out")
     card = _read_folder(name, folder)

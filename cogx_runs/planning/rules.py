@@ -8,6 +8,7 @@ from cogx_runs.definitions.parameters import MATCHED
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.errors import CogxError, InputError, did_you_mean
+from cogx_runs.formatting import shortened
 from cogx_runs.models.cards import ModelCard, clip_folder
 from cogx_runs.models.clip_folder import check_clip_folder
 from cogx_runs.models.schedule import is_schedule_exact, right_step_counts, schedule_faults
@@ -130,7 +131,7 @@ def _clip_model(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator[Advic
         return
     known = clip_architectures()
     if architecture not in known:
-        mistake = f"no such folder or architecture: {architecture!r}; {did_you_mean(architecture, known)}"
+        mistake = f"no such folder or architecture: {shortened(architecture)}; {did_you_mean(architecture, known)}"
         yield Advice("error", sweep.where("clip_model"), mistake)
     elif not colon:
         yield Advice("error", sweep.where("clip_model"), f"names no weights; write it as {architecture}:openai")
@@ -141,7 +142,7 @@ def _revision(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
         yield Advice(
             "warning",
             sweep.where("revision"),
-            f"{spec.model_revision!r} may later point to other weights; name a commit",
+            f"{shortened(spec.model_revision)} may later point to other weights; name a commit",
         )
 
 

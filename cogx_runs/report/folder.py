@@ -9,7 +9,7 @@ from cogx_runs.analysis.frame import load_runs
 from cogx_runs.dashboard.board import show
 from cogx_runs.dashboard.view import RunFilter
 from cogx_runs.errors import CogxError, StoreError, did_you_mean, first_line
-from cogx_runs.formatting import write_value
+from cogx_runs.formatting import cut, shortened, write_value
 from cogx_runs.report.cells import CONFIG, cells_of
 from cogx_runs.report.clips import EMBED_LIMIT_MB, are_embedded, collect_clips, error_of, still_of, write_videos
 from cogx_runs.report.comparisons import QUANTITIES, SEED
@@ -145,7 +145,9 @@ def _check_baselines(baselines: Mapping[str, str], experiments: Sequence[Experim
         if axis == SEED:
             raise CogxError(f"--baseline {axis}={text}: seeds are random draws, and none is compared with another")
         if axis not in axes:
-            raise CogxError(f"--baseline {axis}={text}: these sweeps have no axis {axis!r}; {did_you_mean(axis, axes)}")
+            raise CogxError(
+                f"--baseline {cut(axis)}={cut(text)}: these sweeps have no such axis; {did_you_mean(axis, axes)}"
+            )
         if not any(is_written(text, value) for value in axes[axis]):
             valid = ", ".join(dict.fromkeys(write_value(value) for value in axes[axis]))
             raise CogxError(f"--baseline {axis}={text}: not among the axis's values; valid: {valid}")
@@ -154,7 +156,9 @@ def _check_baselines(baselines: Mapping[str, str], experiments: Sequence[Experim
 def _check_margins(margins: Mapping[str, Margin | None]) -> None:
     for metric in margins:
         if metric not in QUANTITIES:
-            raise CogxError(f"margin of {metric!r}: reports do not compare it; {did_you_mean(metric, QUANTITIES)}")
+            raise CogxError(
+                f"margin of {shortened(metric)}: reports do not compare it; {did_you_mean(metric, QUANTITIES)}"
+            )
 
 
 def _media(store: RunStore, cells: Sequence[TrackedRun], scratch: Path, limit_mb: float) -> Media:

@@ -13,6 +13,7 @@ from cogx_runs.definitions.role import names_where
 from cogx_runs.definitions.spec import PIXEL_FIELDS, ROLES, output_hash
 from cogx_runs.definitions.sweep import parameters_of
 from cogx_runs.errors import InputError
+from cogx_runs.formatting import cut
 from cogx_runs.metrics import clip_score
 from cogx_runs.metrics.failure import Attempt, attempt
 from cogx_runs.metrics.metric import Comparison, Metric
@@ -60,7 +61,7 @@ def reference_values(values: Mapping[str, Any]) -> dict[str, Any]:
     for name in values:
         if name not in PIXEL_FIELDS or name in _OTHER_SHAPES:
             valid = ", ".join(sorted(set(PIXEL_FIELDS) & set(Parameters.model_fields) - _OTHER_SHAPES))
-            raise InputError.single(f"--reference {name}", f"videos are not compared across it; valid: {valid}")
+            raise InputError.single(f"--reference {cut(name)}", f"videos are not compared across it; valid: {valid}")
     return {name: getattr(parameters, name) for name in values}
 
 

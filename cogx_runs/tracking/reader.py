@@ -13,6 +13,7 @@ from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import CogxError, DamagedArtifactError, StoreError, StoreUnavailableError, did_you_mean
+from cogx_runs.formatting import shortened
 from cogx_runs.tracking import columns, tags
 from cogx_runs.tracking.client import call_store
 from cogx_runs.tracking.digests import Digest, damage, read_digests
@@ -65,7 +66,9 @@ class RunReader:
         """Looks up the id of an experiment. Raises CogxError with the nearest name where there is none."""
         found = self._client.get_experiment_by_name(name)
         if found is None:
-            raise CogxError(f"no experiment {name!r} in {self.uri}; {did_you_mean(name, self.experiment_names())}")
+            raise CogxError(
+                f"no experiment {shortened(name)} in {self.uri}; {did_you_mean(name, self.experiment_names())}"
+            )
         return str(found.experiment_id)
 
     def experiment_names(self) -> list[str]:

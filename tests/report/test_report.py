@@ -196,7 +196,7 @@ def test_an_axis_of_words_and_what_the_sweep_is_for_are_shown(store: RunStore, t
         (["expp", "-o", "out"], r"no such sweep file|did you mean 'exp'\?"),
         (["failed", "-o", "out"], r"^Error: failed: has no finished run to report on$"),
         (["exp", "-o", "file"], r"^Error: file: is a file; name a folder$"),
-        (["exp", "-o", "out", "--baseline", "guidance_scal=1"], r"have no axis .*; did you mean 'guidance_scale'\?$"),
+        (["exp", "-o", "out", "--baseline", "guidance_scal=1"], r"have no such axis; did you mean 'guidance_scale'\?$"),
         (["exp", "-o", "out", "--baseline", "guidance_scale=2"], r"not among the axis's values; valid: 1, 6$"),
         (["exp", "-o", "out", "--baseline", "guidance_scale"], r"write it as KEY=VALUE$"),
         (["exp", "-o", "out", "--margin", "clip_scor=1"], r"reports do not compare it; did you mean 'clip_score'\?$"),

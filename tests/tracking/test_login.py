@@ -123,7 +123,9 @@ def test_a_failed_cell_leaves_no_credential_anywhere(
     def fail(*_: Any) -> Any:
         raise RuntimeError(f"401 for {uri} with {TOKEN}")
 
-    ended = outcomes(plan_sweeps(["seed.yaml"], device="cpu"), notes, denoise=fail)
+    ended = outcomes(
+        plan_sweeps(["seed.yaml"], device="cpu", overrides={"num_inference_steps": 3}), notes, denoise=fail
+    )
 
     assert [outcome.status for outcome in ended] == ["failed", "failed"]
     assert [outcome.error for outcome in ended] == [f"401 for {under_path} with ***"] * 2
