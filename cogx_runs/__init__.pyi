@@ -18,6 +18,7 @@ from .rescore.rescoring import rescore_runs
 from .search.promotion.finals import promote
 from .search.threshold import find_threshold
 from .verify import verify_runs
+from .video_sets import compare_sets
 
 __all__ = [
     "CogxError",
@@ -25,6 +26,7 @@ __all__ = [
     "Margin",
     "best_trials",
     "collect_garbage",
+    "compare_sets",
     "deliver",
     "effects",
     "effects_frame",

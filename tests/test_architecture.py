@@ -22,13 +22,24 @@ LEVELS = (
     {"planning", "analysis"},
     {"dashboard"},
     {"execution"},
-    {"search", "rescore", "export", "doctor", "report", "verify", "cleanup", "importing"},
+    {"search", "rescore", "export", "doctor", "report", "verify", "video_sets", "cleanup", "importing"},
     {"api"},
     {"cli"},
 )
 """The rooms of docs/architecture.md, from the ground; each may import those of lower levels, and none of its own."""
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
-AT_THE_ROOT = {"credentials", "errors", "formatting", "progress", "video", "export", "doctor", "verify", "api"}
+AT_THE_ROOT = {
+    "credentials",
+    "errors",
+    "formatting",
+    "progress",
+    "video",
+    "export",
+    "doctor",
+    "verify",
+    "video_sets",
+    "api",
+}
 """The modules that are no folder, beside the package itself."""
 HIDDEN = {
     "diffusers": {"generation", "toy.train"},

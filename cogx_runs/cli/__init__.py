@@ -53,7 +53,7 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except click.ClickException as error:
             if as_json:
-                print_mistakes([Mistake("(command line)", error.format_message())])
+                print_mistakes([Mistake("(command line)", cut(error.format_message()))])
             said = StringIO()
             error.show(said)
             for line in said.getvalue().splitlines():

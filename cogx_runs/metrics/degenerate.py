@@ -47,7 +47,10 @@ class Finding:
     threshold: float
 
     def __str__(self) -> str:
-        return f"{self.quantity} {self.value:.3f}, below {self.threshold:g}"
+        value = f"{self.value:.3f}"
+        if float(value) >= self.threshold:  # rounded up to it
+            value = f"{self.value:.3g}" if float(f"{self.value:.3g}") < self.threshold else repr(self.value)
+        return f"{self.quantity} {value}, below {self.threshold:g}"
 
 
 @dataclass(frozen=True)
