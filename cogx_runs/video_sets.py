@@ -45,7 +45,8 @@ def compare_sets(
     if len(repeated):
         one = repeated.iloc[0]
         raise CogxError(
-            f"{axis}: several runs of {one[_PAIR[0]]}, seed {one[_PAIR[1]]:g} at {write_value(one[column])}; filter the other axes"
+            f"{axis}: several runs of {one[_PAIR[0]]}, seed {one[_PAIR[1]]:g} at {write_value(one[column])}; "
+            "filter the other axes"
         )
     by_value = {value: runs[runs[column] == value].set_index(_PAIR)[RUN_ID] for value in values_of(runs, axis)}
     pairs = {
