@@ -33,6 +33,7 @@ _MARKS: dict[Verdict, tuple[str, str, bool]] = {
     "lower": ("o", COLOURS[3], True),
     "equivalent": ("s", COLOURS[7], True),
     "inconclusive": ("o", COLOURS[7], False),
+    "refused": ("x", COLOURS[7], False),
     "one prompt": ("x", COLOURS[7], False),
 }
 """Marker, colour, and whether it is filled, by verdict."""
