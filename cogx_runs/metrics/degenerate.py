@@ -47,10 +47,7 @@ class Finding:
     threshold: float
 
     def __str__(self) -> str:
-        digits = 3
-        while float(f"{self.value:.{digits}f}") >= self.threshold > self.value:  # rounded it would not be below
-            digits += 1
-        return f"{self.quantity} {self.value:.{digits}f}, below {self.threshold:g}"
+        return f"{self.quantity} {self.value:.3f}, below {self.threshold:g}"
 
 
 @dataclass(frozen=True)
