@@ -1,8 +1,8 @@
-"""How often each kind of interval for a mean covers it, and how often verdicts are wrong or reached, by simulation.
+"""How often each kind of interval for a mean covers it, by simulation.
 
     python benchmarks/interval_coverage.py --prompts 9 --seed 20240613
 
-prints the tables of docs/statistics.md.
+prints a table of docs/statistics.md.
 """
 
 import argparse
@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from scipy import special
 
-from cogx_runs.analysis.intervals import MAX_PROMPTS, mean_intervals
-from cogx_runs.analysis.verdict import judge, more_prompts
+from cogx_runs.analysis.intervals import mean_intervals
+from cogx_runs.analysis.signflips import SignFlips
 
 Array = np.ndarray
 RESAMPLES = 1999
@@ -36,6 +36,11 @@ def draws(rng: np.random.Generator, shape: tuple[int, ...]) -> Iterator[tuple[st
 
 def student(values: Array, rng: np.random.Generator) -> tuple[Array, Array]:  # noqa: ARG001 - one signature for all
     return mean_intervals(values, 0.95)
+
+
+def sign_flips(values: Array, rng: np.random.Generator) -> tuple[Array, Array]:  # noqa: ARG001
+    """The means that the sign-flip test does not reject: Hartigan (1969)."""
+    return SignFlips(values.shape[1]).interval(values, 0.95)
 
 
 def percentile(values: Array, rng: np.random.Generator) -> tuple[Array, Array]:
@@ -93,6 +98,7 @@ def _resampled(values: Array, rng: np.random.Generator) -> tuple[Array, Array]:
 
 
 METHODS: dict[str, Callable[[Array, np.random.Generator], tuple[Array, Array]]] = {
+    "sign flips": sign_flips,
     "t": student,
     "Johnson's t": johnson,
     "percentile": percentile,
@@ -114,65 +120,10 @@ def coverage(prompts: int, replications: int, seed: int) -> Iterator[tuple[str, 
         yield name, found
 
 
-def false_verdicts(prompts: int, families: int, seed: int) -> Iterator[tuple[str, list[float]]]:
-    """Of families of six values against one baseline, without effect: the share with any verdict of a difference;
-    the same without correction; and, per comparison at a true change of exactly the margin, called equivalent."""
-    rng = np.random.default_rng(seed)
-    kinds = [name for name, _ in draws(rng, (1, 1))]
-    scores = dict(draws(rng, (families, 7, prompts)))
-    for kind in kinds:
-        false = uncorrected = equivalent = 0
-        spread = float((scores[kind][:, 1] - scores[kind][:, 0]).std())
-        for family in scores[kind]:
-            differences = list(family[1:] - family[0])
-            found = judge(differences, [None] * 6)
-            false += any(one.verdict != "inconclusive" for one in found)
-            uncorrected += any(one.p is not None and one.p <= 0.05 for one in found)
-            margin = 2 * spread
-            at_margin = judge([values + margin for values in differences], [margin] * 6)
-            equivalent += any(one.verdict == "equivalent" for one in at_margin)
-        yield kind, [false / families, uncorrected / families, equivalent / families]
-
-
-def power(replications: int, seed: int) -> Iterator[tuple[str, int, float]]:
-    """Of comparisons inconclusive at nine prompts: the new prompts stated, from the mean and spread seen, and the
-    share settled by them alone were these the true ones."""
-    rng = np.random.default_rng(seed)
-    pilot = rng.normal(size=9)
-    pilot = (pilot - pilot.mean()) / pilot.std(ddof=1)
-    for mean, margin in ((0.7, None), (0.6, None), (0.4, None), (0.2, None), (0.0, 0.6), (0.1, 0.6), (0.2, 0.6)):
-        (judged,) = judge([pilot + mean], [margin])
-        more = more_prompts(judged, pilot + mean)
-        if more is None:
-            continue
-        values = rng.normal(mean, 1, (replications, more))
-        settled = sum(judge([row], [margin])[0].verdict != "inconclusive" for row in values)
-        yield f"mean {mean:g}, margin {margin}", more, settled / replications
-
-
-def added(prompts: int, replications: int, seed: int) -> Iterator[tuple[float, Array, float]]:
-    """What becomes of comparisons inconclusive at `prompts` once new prompts are there, by true mean: an array of the
-    number stated, whether that many settle it alone, and whether those of them that make up that number with the first
-    ones settle it together with these; and the share to which no number is stated."""
-    rng = np.random.default_rng(seed)
-    for mean in (0.0, 0.25, 0.5, 0.75):
-        rows, inconclusive = [], 0
-        for pilot in rng.normal(mean, 1, (replications, prompts)):
-            (one,) = judge([pilot], [None])
-            inconclusive += one.verdict == "inconclusive"
-            more = more_prompts(one, pilot)
-            if more is not None:
-                new = rng.normal(mean, 1, more)
-                samples = (new, np.concatenate([pilot, new[: more - prompts]]))
-                rows.append([more, *(judge([sample], [None])[0].verdict != "inconclusive" for sample in samples)])
-        yield mean, np.array(rows, dtype=float), 1 - len(rows) / inconclusive
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prompts", type=int, default=9)
     parser.add_argument("--replications", type=int, default=20000)
-    parser.add_argument("--families", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=20240613)
     arguments = parser.parse_args()
 
@@ -184,28 +135,6 @@ def main() -> None:
     for name, found in coverage(arguments.prompts, arguments.replications, arguments.seed):
         cells = [f"{100 * share:.1f} ({width:.2f})" for share, width in found.values()]
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
-
-    families = arguments.families
-    print(f"\nFamilies of six comparisons at {arguments.prompts} prompts, {families} each, in percent, "
-          f"±{196 * (0.05 * 0.95 / families) ** 0.5:.1f}\n")  # fmt: skip
-    print("| scores | a false difference | the same, not corrected | a change of the margin called equivalent |")
-    print("|---|---|---|---|")
-    for name, shares in false_verdicts(arguments.prompts, families, arguments.seed):
-        print(f"| {name} | {' | '.join(f'{100 * share:.1f}' for share in shares)} |", flush=True)
-
-    print("\n| seen at nine prompts, in spreads | new prompts stated | settled by them alone, percent |\n|---|---|---|")
-    for name, prompts, share in power(families, arguments.seed):
-        print(f"| {name} | {prompts} | {100 * share:.1f} |", flush=True)
-
-    print(f"\n| true mean, in spreads | new prompts stated, quartiles | none stated (above {MAX_PROMPTS}), percent | "
-          "settled by them alone, percent | settled together with the first, percent | the same where 30 or fewer are "
-          "stated, alone | together |")  # fmt: skip
-    print("|---|---|---|---|---|---|---|")
-    for mean, rows, none in added(arguments.prompts, families, arguments.seed):
-        quartiles = ", ".join(f"{count:.0f}" for count in np.quantile(rows[:, 0], [0.25, 0.5, 0.75]))
-        few = rows[rows[:, 0] <= 30]
-        settled = " | ".join(f"{100 * share:.1f}" for share in (*rows[:, 1:].mean(axis=0), *few[:, 1:].mean(axis=0)))
-        print(f"| {mean:g} | {quartiles} | {100 * none:.0f} | {settled} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How often the search for the smallest step count is right, and what it costs, on simulated curves of quality.
 
-    python benchmarks/threshold_accuracy.py --prompts 9 --seeds 5 --seed 20240613
+    python benchmarks/threshold_accuracy.py --seeds 5 --seed 20240613
 
 prints the tables of docs/statistics.md.
 """
@@ -8,9 +8,12 @@ prints the tables of docs/statistics.md.
 import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from cogx_runs.analysis.intervals import ALPHA, mean_intervals
+from cogx_runs.analysis.shares import MAY_CHANGE
 from cogx_runs.analysis.threshold import LADDER, Threshold, judge_threshold
 
 MARGIN = 1.0
@@ -29,6 +32,7 @@ CURVES: dict[str, Curve] = {
     "all below 50 at the margin": lambda steps: np.where(steps < 50, -1.0, 0.0),
     "at the margin below 25": lambda steps: np.where(steps < 25, -1.0, 0.0),
     "just beyond the margin below 15": lambda steps: np.where(steps < 15, -1.1, 0.0),
+    "a dip of 1.5 margins at 20": lambda steps: np.where(steps == 20, -1.5, np.where(steps < 8, -2.0, 0.0)),
 }
 
 
@@ -67,21 +71,38 @@ def scores(
 
 
 def search(
-    all_counts: Mapping[int, np.ndarray], known: tuple[int, ...] = (), seeds: int = 1
+    all_counts: Mapping[int, np.ndarray], known: tuple[int, ...] = (), seeds: int = 1, may_lose: float = MAY_CHANGE
 ) -> tuple[Threshold, tuple[int, ...]]:
     """The settled search of a curve, and the counts that it measured beside the `known` ones, in that order."""
     order = known
     while True:
         measured = {count: all_counts[count] for count in order}
-        threshold = judge_threshold(measured, LADDER, margin=MARGIN, better="higher", metric="clip_score", seeds=seeds)
+        threshold = judge_threshold(
+            measured, LADDER, margin=MARGIN, better="higher", metric="clip_score", seeds=seeds, may_lose=may_lose
+        )
         if threshold.next_count is None:
             return threshold, order[len(known) :]
         order = (*order, threshold.next_count)
 
 
+def bisection(all_counts: Mapping[int, np.ndarray]) -> int:
+    """The answer of the search before this one: Student's bound of the middle of what is left, each at 5% by the number
+    of its looks."""
+    counts = LADDER[:-1]
+    level = ALPHA / len(counts).bit_length()
+    shown, not_shown = len(counts), -1
+    while shown - not_shown > 1:
+        middle = (not_shown + shown + 1) // 2
+        values = all_counts[counts[middle]]
+        passes = mean_intervals(values, 1 - 2 * level)[0] > -MARGIN
+        shown, not_shown = (middle, not_shown) if passes else (shown, middle)
+    return LADDER[shown]
+
+
 def truth(curve: Curve) -> int:
-    """The smallest count that is truly within the margin."""
-    return next(count for count in LADDER if float(curve(np.array(float(count)))) > -MARGIN + 1e-9)
+    """The smallest count that is truly within the margin, with all above it."""
+    beyond = [count for count in LADDER if float(curve(np.array(float(count)))) <= -MARGIN + 1e-9]
+    return LADDER[LADDER.index(beyond[-1]) + 1] if beyond else LADDER[0]
 
 
 @dataclass(frozen=True)
@@ -97,6 +118,9 @@ class Accuracy:
     most_new: int
     """Counts measured, at most."""
     mean_new: float
+    before_right: float
+    """The true threshold was found by the bisection before."""
+    before_wrong: float
 
 
 def accuracy(
@@ -109,58 +133,57 @@ def accuracy(
     rng: np.random.Generator,
     known: tuple[int, ...] = (),
     share: Share = SHARES["alike"],
+    may_lose: float = MAY_CHANGE,
 ) -> Accuracy:
     """What becomes of `replications` searches."""
     true = LADDER.index(truth(curve))
-    places, new = [], []
+    places, new, earlier = [], [], []
     for _ in range(replications):
-        threshold, measured = search(scores(curve, noise, prompts, seeds, rng, share), known, seeds)
+        made = scores(curve, noise, prompts, seeds, rng, share)
+        threshold, measured = search(made, known, seeds, may_lose)
         places.append(LADDER.index(threshold.found))
         new.append(len(measured))
-    found = np.array(places)
+        earlier.append(LADDER.index(bisection(made)))
+    found, before = np.array(places), np.array(earlier)
     return Accuracy(
         float((found == true).mean()),
         float(((found == true) | (found == true + 1)).mean()),
         float((found < true).mean()),
         max(new),
         float(np.mean(new)),
+        float((before == true).mean()),
+        float((before < true).mean()),
     )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--prompts", type=int, default=9)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--replications", type=int, default=4000)
+    parser.add_argument("--replications", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=20240613)
     arguments = parser.parse_args()
     rng = np.random.default_rng(arguments.seed)
-    print(f"{arguments.prompts} prompts, {arguments.seeds} seeds, a ladder of {len(LADDER)}, margin 1; "
-          f"{arguments.replications} searches each, so ±{196 * (0.05 * 0.95 / arguments.replications) ** 0.5:.1f} "
-          "at 5 percent\n")  # fmt: skip
-    print("| curve | true threshold | noise | found, percent | found or the next above | an inferior count given | "
-          "counts measured, mean (most) |\n|---|---|---|---|---|---|---|")  # fmt: skip
+    common: dict[str, Any] = {"seeds": arguments.seeds, "replications": arguments.replications, "rng": rng}
+    headers = ("curve", "true threshold", "noise", "found, percent: 9 prompts, any may lose", "bisection before",
+               "14 prompts, a fifth may lose", "an inferior count given: 9 prompts", "bisection before", "14 prompts",
+               "counts measured, mean (most)")  # fmt: skip
+    print(f"| {' | '.join(headers)} |\n{'|---' * len(headers)}|")
     for name, curve in CURVES.items():
         for level, noise in NOISES.items():
-            got = accuracy(curve, noise, prompts=arguments.prompts, seeds=arguments.seeds,
-                           replications=arguments.replications, rng=rng)  # fmt: skip
-            print(f"| {name} | {truth(curve)} | {level} | {100 * got.right:.0f} | {100 * got.within_one:.0f} | "
-                  f"{100 * got.wrong:.1f} | {got.mean_new:.1f} ({got.most_new}) |", flush=True)  # fmt: skip
-    print("\n| already measured, all below 50 at the margin, middle noise | an inferior count given, percent | "
-          "counts measured, mean (most) |\n|---|---|---|")  # fmt: skip
-    for known in ((5,), (20,), (40,), (10, 25), (5, 8, 10, 20, 25, 40), LADDER[:-1]):
-        got = accuracy(CURVES["all below 50 at the margin"], NOISES["middle"], prompts=arguments.prompts,
-                       seeds=arguments.seeds, replications=arguments.replications, rng=rng, known=known)  # fmt: skip
-        print(f"| {', '.join(map(str, known))} | {100 * got.wrong:.1f} | {got.mean_new:.1f} ({got.most_new}) |",
-              flush=True)  # fmt: skip
-    print(
-        "\n| how prompts lose, all below 50 at the margin on average, middle noise | an inferior count given, percent |"
-    )
-    print("|---|---|")
+            nine = accuracy(curve, noise, prompts=9, may_lose=0.999, **common)
+            more = accuracy(curve, noise, prompts=14, **common)
+            shares = (nine.right, nine.before_right, more.right, nine.wrong, nine.before_wrong, more.wrong)
+            written = [f"{100 * share:.0f}" for share in shares[:3]] + [f"{100 * share:.1f}" for share in shares[3:]]
+            print(f"| {name} | {truth(curve)} | {level} | {' | '.join(written)} | {nine.mean_new:.1f} "
+                  f"({nine.most_new}) |", flush=True)  # fmt: skip
+    print("\n| how prompts lose, all below 50 at the margin on average, middle noise | prompts | an inferior count "
+          "given, percent | by bisection and the mean alone, as before |\n|---|---|---|---|")  # fmt: skip
     for name, share in SHARES.items():
-        got = accuracy(CURVES["all below 50 at the margin"], NOISES["middle"], prompts=arguments.prompts,
-                       seeds=arguments.seeds, replications=arguments.replications, rng=rng, share=share)  # fmt: skip
-        print(f"| {name} | {100 * got.wrong:.1f} |", flush=True)
+        for prompts in (14, 20):
+            got = accuracy(
+                CURVES["all below 50 at the margin"], NOISES["middle"], prompts=prompts, share=share, **common
+            )
+            print(f"| {name} | {prompts} | {100 * got.wrong:.1f} | {100 * got.before_wrong:.1f} |", flush=True)
 
 
 if __name__ == "__main__":

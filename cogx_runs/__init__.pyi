@@ -1,8 +1,10 @@
+from .analysis.best import best_values
 from .analysis.correlations import rank_correlations
-from .analysis.effects import Margin, effects, effects_frame, rank_parameters
+from .analysis.effects import Margin, effects, effects_frame
 from .analysis.frame import load_runs
 from .analysis.interactions import interactions
 from .analysis.promotion.chosen import without_chosen
+from .analysis.ranking import rank_parameters
 from .analysis.seeds import seed_spreads
 from .analysis.timing import fit_time
 from .api import best_trials, deliver, generate, open_dashboard, plan_sweeps, run_sweeps
@@ -25,6 +27,7 @@ __all__ = [
     "InputError",
     "Margin",
     "best_trials",
+    "best_values",
     "collect_garbage",
     "compare_sets",
     "deliver",

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cogx_runs.analysis.effects import Margin, baseline_of, margin_of
+from cogx_runs.analysis.effects import Margin, baseline_of, family_of, margin_of
 from cogx_runs.analysis.pairs import check_axis, finished_cells, largest_machine, values_of
 from cogx_runs.analysis.strata import check_not_mixed, strata_of
-from cogx_runs.analysis.verdict import Judgement, judge, more_prompts
+from cogx_runs.analysis.verdict import Differences, Family, Judgement, judge_families, more_prompts
 from cogx_runs.tracking.columns import metric_column, param_column
 
 
@@ -38,6 +38,31 @@ class Interaction(Judgement):
     """As in an Effect."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Square:
+    """Two values of two axes against both baselines, before they are judged."""
+
+    axes: tuple[str, str]
+    values: tuple[Any, Any]
+    baselines: tuple[Any, Any]
+    metric: str
+    kind: str
+    """As in a Contrast."""
+    cells: pd.DataFrame
+    """A row a square of four cells, with its prompt."""
+
+    @property
+    def family(self) -> Family:
+        """An interaction is never primary."""
+        return family_of(self.metric, None)
+
+    @property
+    def by_prompt(self) -> "pd.Series[float]":
+        """The difference of differences of each prompt."""
+        cells = self.cells
+        return (cells[0] - cells[1] - cells[2] + cells[3]).astype(float).groupby(cells["prompt"]).mean()
+
+
 def interactions(
     frame: pd.DataFrame,
     axis_a: str,
@@ -49,43 +74,71 @@ def interactions(
     apart: bool = False,
     among: pd.DataFrame | None = None,
 ) -> list[Interaction]:
-    """Estimates the interaction at every two values that are not the baselines, corrected as one family.
+    """Estimates the interaction at every two values that are not the baselines; they are exploratory, as one family.
 
     Two values have no interaction where no prompt has the four cells. `apart` and `among` are as for `effects`, and
     CogxError is raised as there.
     """
+    found = squares(frame, axis_a, axis_b, metric, baselines, apart=apart, among=among)
+    judgements = judge_families([(square_differences(one, margins or {}), one.family) for one in found])
+    return [interaction_of(one, judgement) for one, judgement in zip(found, judgements, strict=True)]
+
+
+def squares(
+    frame: pd.DataFrame,
+    axis_a: str,
+    axis_b: str,
+    metric: str,
+    baselines: Mapping[str, Any] | None = None,
+    *,
+    apart: bool = False,
+    among: pd.DataFrame | None = None,
+) -> list[Square]:
+    """Collects the cells of each interaction, as `interactions` does, and judges nothing."""
     axes = (axis_a, axis_b)
     for axis in axes:
         check_axis(axis)
     chosen = {axis: baseline_of(frame, axis, baselines or {}) for axis in axes}
-    squares = {
-        (kind, *values): whole
-        for kind, runs in (strata_of(frame, (metric,), axes, among) if apart else [("", frame)])
-        for values, whole in _squares(runs, chosen, metric).items()
-    }
-    differences = {
-        key: (whole[0] - whole[1] - whole[2] + whole[3]).astype(float).groupby(whole["prompt"]).mean().to_numpy()
-        for key, whole in squares.items()
-    }
-    bounds = [margin_of(metric, float(whole[3].mean()), margins or {}) for whole in squares.values()]
-    judgements = judge(list(differences.values()), bounds)
     return [
-        Interaction(
-            **asdict(judgement),
-            axis_a=axis_a,
-            value_a=value_a,
-            baseline_a=chosen[axis_a],
-            axis_b=axis_b,
-            value_b=value_b,
-            baseline_b=chosen[axis_b],
+        Square(
+            axes=axes,
+            values=values,
+            baselines=(chosen[axis_a], chosen[axis_b]),
             metric=metric,
             kind=kind,
-            squares=len(squares[kind, value_a, value_b]),
-            degenerate=int(squares[kind, value_a, value_b]["degenerate"].sum()),
-            more_prompts=more_prompts(judgement, np.asarray(differences[kind, value_a, value_b])),
+            cells=cells,
         )
-        for (kind, value_a, value_b), judgement in zip(squares, judgements, strict=True)
+        for kind, runs in (strata_of(frame, (metric,), axes, among) if apart else [("", frame)])
+        for values, cells in _squares(runs, chosen, metric).items()
     ]
+
+
+def square_differences(found: Square, margins: Mapping[str, Margin | None]) -> Differences:
+    """Returns a square's differences, to be judged."""
+    by_prompt = found.by_prompt
+    return Differences(
+        values=np.asarray(by_prompt, dtype=float),
+        prompts=tuple(map(str, by_prompt.index)),
+        margin=margin_of(found.metric, float(found.cells[3].mean()), margins),
+    )
+
+
+def interaction_of(found: Square, judgement: Judgement) -> Interaction:
+    """Makes a square's interaction of its judgement."""
+    return Interaction(
+        **asdict(judgement),
+        axis_a=found.axes[0],
+        value_a=found.values[0],
+        baseline_a=found.baselines[0],
+        axis_b=found.axes[1],
+        value_b=found.values[1],
+        baseline_b=found.baselines[1],
+        metric=found.metric,
+        kind=found.kind,
+        squares=len(found.cells),
+        degenerate=int(found.cells["degenerate"].sum()),
+        more_prompts=more_prompts(judgement, found.by_prompt.to_numpy()),
+    )
 
 
 def _squares(frame: pd.DataFrame, baselines: Mapping[str, Any], metric: str) -> dict[tuple[Any, Any], pd.DataFrame]:

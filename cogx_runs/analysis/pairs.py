@@ -1,5 +1,6 @@
 """Pairs of cells that differ along one axis alone; each cell is counted once."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from cogx_runs.definitions.spec import FILE_FIELDS, PARAM_FIELDS, PIXEL_FIELDS, 
 from cogx_runs.errors import CogxError, did_you_mean
 from cogx_runs.formatting import shortened
 from cogx_runs.metrics.card import Dependence
+from cogx_runs.metrics.measured import WALL_TIME
 from cogx_runs.metrics.registry import depends_on, is_of_machine
 from cogx_runs.tracking.columns import PARAMS, metric_column, param_column, tag_column
 from cogx_runs.tracking.run import RunState
@@ -27,15 +29,26 @@ _NEVER_COMPARED = names_where(ROLES, lambda role: role.compared is Compared.NEVE
 _MACHINE = (tag_column(DEVICE_NAME), param_column("placement"))
 _BESIDE = tag_column(BESIDE)
 _COPIED = (tag_column(REUSED_FROM), tag_column(LATENTS_FROM))
-_ADDED = ("prompt", "seed", "machine", "setting", "context", "is_degenerate")
+_ADDED = ("prompt", "seed", "machine", "setting", "context", "is_degenerate", "device")
+_TEXT_TIME = metric_column("encode_text_s")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class PromptDifferences:
+    """The differences of one prompt, a value for each seed, averaged over the other settings."""
+
+    prompt: str
+    by_seed: npt.NDArray[np.float64]
+    mean: float
+    """Mean over the prompt's pairs."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Pairs:
     """Differences of a metric between two values of an axis."""
 
-    by_prompt: npt.NDArray[np.float64]
-    """Mean difference of each prompt over its seeds and other settings, in the prompts' order; may be empty."""
+    each: tuple[PromptDifferences, ...]
+    """Each prompt's differences, in the prompts' order; empty where no pair is left."""
     baseline_mean: float
     """Mean over prompts at the baseline; NaN without pairs."""
     pairs: int
@@ -46,8 +59,20 @@ class Pairs:
     """Degenerate videos of the pairs at the value, which count like any other."""
     degenerate_baseline: int
     """Degenerate videos of the pairs at the baseline."""
-    left_out: int
-    """Pairs left out, as measured on another device or in another placement, or timed while another sweep ran."""
+    lost: tuple[tuple[str, int], ...]
+    """Pairs that both values have runs for and that are not compared, by reason, the most frequent first."""
+    across_devices: int
+    """Pairs whose two videos come from different devices, which differ a little for that alone."""
+
+    @property
+    def by_prompt(self) -> npt.NDArray[np.float64]:
+        """The mean difference of each prompt over its seeds and other settings."""
+        return np.array([one.mean for one in self.each])
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """The names of the prompts."""
+        return tuple(one.prompt for one in self.each)
 
 
 def finished_cells(frame: pd.DataFrame, metrics: Sequence[str], axes: Sequence[str] = ()) -> pd.DataFrame:
@@ -55,42 +80,46 @@ def finished_cells(frame: pd.DataFrame, metrics: Sequence[str], axes: Sequence[s
     than a copy.
 
     `frame` is as `load_runs` returns it. Where a metric depends on the machine, a cell counts once a machine, and runs
-    timed while another sweep ran are left out of times. Added are `prompt`, `seed`, `machine`, `setting` (all else that
-    the metrics depend on, `axes` and seed aside), `context` (prompt, seed and setting, which a pair must share) and
-    `is_degenerate`. Raises CogxError for a column that is not there.
+    timed while another sweep ran are left out of times. `wall_time_s` is without text encoding, which only the first
+    run of a text pays for. Added are `prompt`, `seed`, `machine`, `setting` (all else that
+    the metrics depend on, `axes` and seed aside), `context` (prompt, seed and setting, which a pair must share),
+    `is_degenerate` and `device`. Raises CogxError for a column that is not there.
     """
     return _counted_once(_keyed(frame, metrics, axes), metrics, axes)
 
 
 def pair_cells(
-    frame: pd.DataFrame, axis: str, values: Sequence[Any], baseline: Any, metric: str
+    frame: pd.DataFrame,
+    axis: str,
+    values: Sequence[Any],
+    baseline: Any,
+    metric: str,
+    *,
+    among: pd.DataFrame | None = None,
 ) -> list[tuple[Any, Pairs]]:
     """Pairs cells that differ in `axis` alone and averages their differences of `metric` at each value less at
-    `baseline`. A value without pairs is left out.
+    `baseline`. A value without pairs, also without lost ones, is left out.
 
-    Metrics of the machine are compared within one device and placement, those of most prompts. Raises CogxError for
-    an axis along which runs cannot be compared, and where pairs of several models, CLIPs, sizes or precisions would be
-    averaged.
+    Metrics of the machine are compared within one device and placement, those of most prompts. Pairs are lost where a
+    run of `among` (by default `frame`) shows that they were to be there. Raises CogxError for an axis along which runs
+    cannot be compared, and where pairs of several models, CLIPs, sizes or precisions would be averaged.
     """
     check_axis(axis)
-    keyed = _keyed(frame, (metric,), (axis,))
-    cells = _counted_once(keyed, (metric,), (axis,))
+    cells = _counted_once(_keyed(frame, (metric,), (axis,)), (metric,), (axis,))
     name = metric_column(metric)
     strata = [column for name in NEVER_MIXED if (column := param_column(name)) in cells.columns]
-    cells = cells[list(dict.fromkeys([param_column(axis), *strata, card_column(metric), name, *_ADDED]))]
-    base = cells.loc[_is(cells, axis, baseline), ["context", "machine", name, "is_degenerate"]]
-    base = base.rename(columns={name: "base", "is_degenerate": "base_is_degenerate"})
-    wherever = set(keyed.loc[_is(keyed, axis, baseline), "context"])
+    cells = cells[list(dict.fromkeys([param_column(axis), *strata, card_column(metric), name, "plan", *_ADDED]))]
+    base = cells.loc[_is(cells, axis, baseline), ["context", "machine", name, "is_degenerate", "device"]]
+    base = base.rename(columns={name: "base", "is_degenerate": "base_is_degenerate", "device": "base_device"})
+    planned = _planned(frame if among is None else among, cells, axis, metric)
     found = []
     for value in values:
         pairs = cells[_is(cells, axis, value)].merge(base, on=["context", "machine"])
         check_not_mixed(pairs, (metric,), f"{metric} over {axis}", (axis,))
         pairs = largest_machine(pairs)
-        if len(pairs):
-            everywhere = len(pairs)
-            if is_of_machine(metric):
-                everywhere = len(wherever & set(keyed.loc[_is(keyed, axis, value), "context"]))
-            found.append((value, _differences(pairs, name, everywhere - len(pairs))))
+        lost = _lost(planned, axis, value, baseline, set(pairs["plan"]))
+        if len(pairs) or lost:
+            found.append((value, _differences(pairs, name, lost)))
     return found
 
 
@@ -129,11 +158,10 @@ def _keyed(frame: pd.DataFrame, metrics: Sequence[str], axes: Sequence[str]) -> 
     _check_columns(frame, ["status", tag_column(SIGNATURE), param_column("prompt_name"), *columns])
     counted = [param_column(name) for name in PIXEL_FIELDS if name in PARAM_FIELDS and name != "seed"]
     extra = _also_matters(metrics, axes)
-    needed = {tag_column(PROMPT), tag_column(SIGNATURE), *_COPIED, _BESIDE, DEGENERATE_COLUMN, *_MACHINE, *extra}
-    wanted = {*needed, *columns}
-    kept = [name for name in frame.columns if name in wanted or name.startswith(PARAMS) or "." not in name]
     counts = (frame["status"] == RunState.FINISHED) & frame[columns].notna().all(axis=1)
-    cells = with_cards(frame[counts], metrics)[list(dict.fromkeys([*kept, *map(card_column, metrics)]))]
+    kept = _kept(frame, columns, extra)
+    cells = _without_text(with_cards(frame[counts], metrics), columns)
+    cells = cells[list(dict.fromkeys([*kept, *map(card_column, metrics)]))]
     of_machine = any(is_of_machine(metric) for metric in metrics)
     setting = _keys(cells, [name for name in [*counted, *extra] if name.removeprefix(PARAMS) not in axes])
     seed = _keys(cells, () if "seed" in axes else (param_column("seed"),))
@@ -144,8 +172,85 @@ def _keyed(frame: pd.DataFrame, metrics: Sequence[str], axes: Sequence[str]) -> 
         machine=_keys(cells, _MACHINE if of_machine else ()),
         setting=setting,
         context=pd.Series(list(zip(text, seed, setting, strict=True)), index=cells.index, dtype=object),
+        plan=_plans(cells, metrics, axes),
         is_degenerate=_column(cells, DEGENERATE_COLUMN).notna(),
+        device=_column(cells, _MACHINE[0]),
     )
+
+
+def _kept(frame: pd.DataFrame, columns: Sequence[str], extra: Sequence[str]) -> list[str]:
+    """Lists the columns that pairing needs."""
+    needed = {tag_column(PROMPT), tag_column(SIGNATURE), *_COPIED, _BESIDE, DEGENERATE_COLUMN, *_MACHINE, *extra}
+    wanted = {*needed, *columns}
+    return [name for name in frame.columns if name in wanted or name.startswith(PARAMS) or "." not in name]
+
+
+def _without_text(cells: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Takes text encoding out of wall times: the run that a text was encoded for paid for all that use it."""
+    name = metric_column(WALL_TIME.name)
+    if name not in columns or _TEXT_TIME not in cells.columns:
+        return cells
+    return cells.assign(**{name: cells[name] - cells[_TEXT_TIME].fillna(0.0)})
+
+
+def _plans(cells: pd.DataFrame, metrics: Sequence[str], axes: Sequence[str]) -> "pd.Series[Any]":
+    """Identifies what was to be measured: the context, whatever a metric's definition and its CLIP."""
+    names = [name for name in (*PIXEL_FIELDS, "prompt_name") if name in PARAM_FIELDS and name not in axes]
+    if any(Dependence.FILE in depends_on(metric) for metric in metrics):
+        names += [name for name in FILE_FIELDS if name not in axes]
+    return _keys(cells, [*map(param_column, names), tag_column(PROMPT)])
+
+
+def _planned(runs: pd.DataFrame, cells: pd.DataFrame, axis: str, metric: str) -> pd.DataFrame:
+    """Collects the runs, whatever became of them, that are of the same stratum as `cells` but for the metric's
+    definition and its CLIP, each with its `plan`."""
+    alike = [
+        column
+        for name in NEVER_MIXED
+        if name not in {axis, *SCORE_FIELDS} and (column := param_column(name)) in cells.columns
+    ]
+    known = set(_keys(cells, alike))
+    column = metric_column(metric)
+    runs = runs[[key in known for key in _keys(runs, alike)]]
+    runs = with_cards(runs, (metric,))
+    is_timed = Dependence.TIME in depends_on(metric)
+    clips = _keys(runs, [param_column(name) for name in SCORE_FIELDS] if is_of_the_clip(metric) else ())
+    return pd.DataFrame({
+        param_column(axis): runs[param_column(axis)],
+        "plan": _plans(runs, (metric,), (axis,)),
+        "failed": runs["status"] == RunState.FAILED,
+        "finished": runs["status"] == RunState.FINISHED,
+        "measured": _column(runs, column).notna(),
+        "alone": _column(runs, _BESIDE).isna() if is_timed else True,
+        "definition": _column(runs, card_column(metric)).astype(str),
+        "clip": clips,
+    })  # fmt: skip
+
+
+def _lost(planned: pd.DataFrame, axis: str, value: Any, baseline: Any, paired: set[Any]) -> tuple[tuple[str, int], ...]:
+    """Counts the pairs of which both cells have runs and that are not among those compared, by reason."""
+    sides = [planned[_is(planned, axis, side) & ~planned["plan"].isin(paired)] for side in (value, baseline)]
+    both = set(sides[0]["plan"]) & set(sides[1]["plan"])
+    groups = [dict(list(side[side["plan"].isin(both)].groupby("plan", sort=False))) for side in sides]
+    reasons = Counter(_reason(*(group[plan] for group in groups)) for plan in groups[0])
+    return tuple(reasons.most_common())
+
+
+def _reason(there: pd.DataFrame, here: pd.DataFrame) -> str:
+    """States why the runs of two cells make no pair."""
+    finished = [side[side["finished"]] for side in (there, here)]
+    for runs, side in zip(finished, (there, here), strict=True):
+        if runs.empty:
+            return "failed" if side["failed"].any() else "not finished"
+    if not all(runs["measured"].any() for runs in finished):
+        return "not measured"
+    measured = [runs[runs["measured"]] for runs in finished]
+    if not all(runs["alone"].any() for runs in measured):
+        return "timed beside other work"
+    for column, reason in (("definition", "another definition"), ("clip", "another CLIP")):
+        if set(measured[0][column]).isdisjoint(measured[1][column]):
+            return reason
+    return "another device or placement"
 
 
 def _counted_once(keyed: pd.DataFrame, metrics: Sequence[str], axes: Sequence[str]) -> pd.DataFrame:
@@ -162,19 +267,30 @@ def _counted_once(keyed: pd.DataFrame, metrics: Sequence[str], axes: Sequence[st
     return cells.sort_values(order, kind="stable").drop_duplicates("identity").drop(columns=["identity", "copied"])
 
 
-def _differences(pairs: pd.DataFrame, name: str, left_out: int) -> Pairs:
+def _differences(pairs: pd.DataFrame, name: str, lost: tuple[tuple[str, int], ...]) -> Pairs:
     after, before = (pairs[column].to_numpy(dtype=float) for column in (name, "base"))
-    means = pd.DataFrame({"prompt": pairs["prompt"], "difference": after - before, "base": before})
-    by_prompt = means.groupby("prompt", sort=True).mean()
+    means = pd.DataFrame({
+        "prompt": pairs["prompt"], "seed": pairs["seed"], "difference": after - before, "base": before,
+    })  # fmt: skip
+    groups = [(str(prompt), group) for prompt, group in means.groupby("prompt", sort=True)]
+    different = pairs["device"].fillna("") != pairs["base_device"].fillna("")
     return Pairs(
-        by_prompt["difference"].to_numpy(dtype=float),
-        float(by_prompt["base"].mean()),
-        len(pairs),
-        pairs["seed"].nunique(),
-        pairs["setting"].nunique(),
+        each=tuple(
+            PromptDifferences(
+                prompt=prompt,
+                by_seed=group.groupby("seed", sort=True)["difference"].mean().to_numpy(dtype=float),
+                mean=float(group["difference"].mean()),
+            )
+            for prompt, group in groups
+        ),
+        baseline_mean=float(np.mean([group["base"].mean() for _, group in groups])) if groups else float("nan"),
+        pairs=len(pairs),
+        seeds=pairs["seed"].nunique(),
+        settings=pairs["setting"].nunique(),
         degenerate=int(pairs["is_degenerate"].sum()),
         degenerate_baseline=int(pairs["base_is_degenerate"].sum()),
-        left_out=left_out,
+        lost=lost,
+        across_devices=int(different.sum()),
     )
 
 

@@ -1,28 +1,26 @@
-"""The smallest count of a ladder that is not inferior to its largest, the reference, by a margin: by bisection.
+"""The smallest count of a ladder that is not inferior to its largest, the reference, by a margin.
 
-A count is shown not inferior where the interval of its mean difference from the reference over prompts lies wholly on
-the good side of the margin, inferior where it lies wholly beyond it; else it is inconclusive, and counts as not shown.
+A count is shown not inferior where two things hold. The mean difference from the reference over prompts lies on the
+good side of the margin, by one-sided sign flips at 5%; and so few prompts lose more than the margin that at most a
+given share of all prompts does, at 95%. It is inferior where the interval lies wholly beyond the margin; else it is
+inconclusive, and counts as not shown.
 
-Quality is assumed not to fall as the count grows. The counts that are measured already narrow the bracket first: from
-the reference downwards, until one is not shown. Then the middle of the bracket, the upper one of two, is measured,
-until nothing lies between the smallest count shown and the largest one not shown below it.
-
-A wrong answer needs a false proof. Until one has happened, a truly inferior count is met only on the path of a search
-that is always right: the largest inferior one of those measured before, and one at each upward move after it, at most
-`looks(n)` in all for n counts below the reference. Each test is therefore held to 5% / `looks(n)`, one-sided
-(Bonferroni): 1.25% for the four looks of the default ladder. So at most 5% of searches give an inferior count, as far
-as t intervals are right, whatever was measured before, and however often the search was stopped and resumed.
-benchmarks/threshold_accuracy.py checks it in simulation.
+Counts are tested from the reference downwards until one is not shown, each at the full 5%: a fixed sequence (Maurer,
+Hothorn and Lehmacher 1995). An inferior count can only be given where the first inferior one that is met is shown
+falsely, which happens in at most 5% of searches, whatever the curve: nothing is taken for granted between counts, and a
+dip is not jumped. The count that is not shown is the only one that is measured in vain.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import numpy.typing as npt
 
-from cogx_runs.analysis.intervals import Sample
-from cogx_runs.analysis.verdict import ALPHA
+from cogx_runs.analysis.intervals import ALPHA, Floats
+from cogx_runs.analysis.shares import MAY_CHANGE, prompts_for, upper_share
+from cogx_runs.analysis.signflips import SignFlips
 from cogx_runs.errors import CogxError
 from cogx_runs.formatting import count, signed
 from cogx_runs.metrics.card import Direction
@@ -36,6 +34,10 @@ too."""
 PointVerdict = Literal["not inferior", "inferior", "inconclusive"]
 
 
+FEWEST = 5
+"""Fewest prompts of which a one-sided p can be below 5%."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ThresholdPoint:
     """A measured count, against the reference."""
@@ -44,8 +46,17 @@ class ThresholdPoint:
     mean: float
     """Mean difference from the reference over prompts, in the metric's unit."""
     low: float
-    """Lower end of the interval that the verdict rests on, both ends at the search's `alpha`."""
+    """Lower end of the 90% sign-flip interval, each of whose ends is a one-sided bound at 5%."""
     high: float
+    losing: int
+    """Prompts that lose more than the margin."""
+    may_lose: float
+    """95% upper bound of the share of prompts that lose more than the margin."""
+    mean_margin: float
+    """The smallest margin at which the mean alone would pass; 0 where any would."""
+    margin: float | None
+    """The smallest margin at which the count would be shown not inferior; None where the prompts are too few for
+    any."""
     prompts: int
     """Prompts: the sampling units."""
     seeds: int
@@ -61,19 +72,27 @@ class Threshold:
     better: Direction
     margin: float
     """The largest loss that still counts as not inferior, in the metric's unit."""
+    may_lose: float
+    """The largest share of prompts that may lose more."""
     reference: int
-    alpha: float
-    """One-sided level of each count's test."""
     found: int
-    """The smallest count shown not inferior, with all that were measured above it; the reference where none is."""
+    """The smallest count shown not inferior, with all counts of the ladder above it; the reference where none is."""
     not_shown: int | None
-    """The largest count below `found` that is measured and not shown; None where none is measured there."""
+    """The count below `found` that is measured and not shown; None where it is not measured, or `found` is the last."""
     next_count: int | None
     """The count to be measured next; None when the search is settled."""
     curve: tuple[ThresholdPoint, ...]
     """Every measured count below the reference, in order."""
     out_of_order: tuple[int, ...]
-    """Counts shown not inferior below one that is not: against the assumption, or by chance."""
+    """Counts that would be shown below one that is not: beyond a dip, or by chance."""
+    answers: tuple[tuple[int, float], ...]
+    """Each count of the ladder that was measured with all counts above it, in falling order, with the smallest margin
+    at which the answer would be it or a smaller one."""
+
+    @property
+    def alpha(self) -> float:
+        """One-sided level of each count's test."""
+        return ALPHA
 
     @property
     def settled(self) -> bool:
@@ -85,9 +104,9 @@ class Threshold:
         return next((point for point in self.curve if point.count == count), None)
 
 
-def looks(candidates: int) -> int:
-    """Computes how many of so many candidate counts bisection measures at most."""
-    return candidates.bit_length()
+def prompts_needed(may_lose: float) -> int:
+    """Computes how few prompts, none of which loses, can show a count not inferior."""
+    return max(FEWEST, prompts_for(0, may_lose))
 
 
 def check_ladder(ladder: Sequence[int], reference: int, where: str) -> tuple[int, ...]:
@@ -114,42 +133,35 @@ def judge_threshold(
     better: Direction,
     metric: str,
     seeds: int,
+    may_lose: float = MAY_CHANGE,
 ) -> Threshold:
     """Judges the counts measured so far, and chooses the next one.
 
     `differences` has one value a prompt for each measured count: the metric there less at the reference, averaged over
-    `seeds`. `ladder` is as `check_ladder` returns it, its last count the reference. Raises CogxError for a single
-    prompt, which has no interval.
+    `seeds`. `ladder` is as `check_ladder` returns it, its last count the reference. At most `may_lose` of all prompts
+    may lose more than the margin. Raises CogxError for a single prompt, of which nothing can be concluded.
     """
-    counts = ladder[:-1]
-    alpha = ALPHA / looks(len(counts))
+    falling = ladder[-2::-1]
     points = {
-        count: _point(count, Sample.of(differences[count]), alpha, margin, better, seeds)
-        for count in counts
+        count: _point(count, np.asarray(differences[count], dtype=float), margin, may_lose, better, seeds)
+        for count in falling
         if count in differences
     }
-    shown, not_shown = len(counts), -1
-    for place in reversed(range(len(counts))):
-        if counts[place] in points:
-            if points[counts[place]].verdict != "not inferior":
-                not_shown = place
-                break
-            shown = place
+    shown = [count for count, point in points.items() if point.verdict == "not inferior"]
+    unbroken = next((place for place, count in enumerate(falling) if count not in shown), len(falling))
+    stop = falling[unbroken] if unbroken < len(falling) else None
     return Threshold(
         metric=metric,
         better=better,
         margin=margin,
+        may_lose=may_lose,
         reference=ladder[-1],
-        alpha=alpha,
-        found=ladder[shown],
-        not_shown=counts[not_shown] if not_shown >= 0 else None,
-        next_count=counts[(not_shown + shown + 1) // 2] if shown - not_shown > 1 else None,
-        curve=tuple(points.values()),
-        out_of_order=tuple(
-            count
-            for count in counts[: max(not_shown, 0)]
-            if count in points and points[count].verdict == "not inferior"
-        ),
+        found=falling[unbroken - 1] if unbroken else ladder[-1],
+        not_shown=stop if stop in points else None,
+        next_count=None if stop in points else stop,
+        curve=tuple(points[count] for count in sorted(points)),
+        out_of_order=tuple(sorted(count for count in shown if stop is not None and count < stop)),
+        answers=_answers(falling, points),
     )
 
 
@@ -162,39 +174,110 @@ def threshold_sentence(threshold: Threshold) -> str:
         sentences = [f"No step count below {t.reference} is shown {compared}."]
     else:
         sentences = [
-            f"{t.found} is the smallest step count shown {compared}: {signed(point.mean)} on average "
-            f"({_interval(point, t)}; {count(point.prompts, 'prompt')}, {count(point.seeds, 'seed')})."
+            f"{t.found} is the smallest step count shown {compared}, with all counts above it: {signed(point.mean)} on "
+            f"average ({_interval(point)}; {count(point.prompts, 'prompt')}, {count(point.seeds, 'seed')}); "
+            f"{_losing(point)}."
         ]
     if below is not None and below.verdict == "inferior":
-        sentences.append(f"{below.count} is inferior ({signed(below.mean)}, {_interval(below, t)}).")
+        sentences.append(f"{below.count} is inferior ({signed(below.mean)}, {_interval(below)}).")
     elif below is not None:
         sentences.append(
-            f"{below.count} is inconclusive ({signed(below.mean)}, {_interval(below, t)}): more prompts may show it "
-            "not inferior."
+            f"{below.count} is inconclusive ({signed(below.mean)}, {_interval(below)}; {_losing(below)}): "
+            f"{_lacking(below, t)}."
         )
     elif t.settled:
         sentences.append("The ladder has no smaller count.")
     if t.out_of_order:
         fewer = ", ".join(map(str, t.out_of_order))
         sentences.append(
-            f"Out of order: {fewer} shown not inferior as well, below {t.not_shown}, which is not; the answer takes "
-            "quality not to fall as steps are added, and does not rest on it."
+            f"Out of order: {fewer} would be shown too, below {t.not_shown or t.next_count}, which is not; the answer "
+            "does not rest on it."
         )
     if not t.settled:
         sentences.append(f"Not settled: {t.next_count} would be measured next.")
     return " ".join(sentences)
 
 
-def _point(count: int, sample: Sample, alpha: float, margin: float, better: Direction, seeds: int) -> ThresholdPoint:
-    if sample.count < 2:
-        raise CogxError(f"{count} steps: one prompt has no interval, and nothing can be concluded; add prompts")
-    low, high = sample.interval(1 - 2 * alpha)
-    worst, best = (low, high) if better == "higher" else (-high, -low)
-    verdict: PointVerdict = "not inferior" if worst > -margin else "inferior" if best < -margin else "inconclusive"
+def answers_sentence(threshold: Threshold) -> str:
+    """Describes the answer by margin: `By margin: 40 from 0.31 on, 30 from 0.71 on.`; empty where nothing is known."""
+    parts = [f"{count} from {margin:.3g} on" for count, margin in threshold.answers]
+    return f"By margin: {', '.join(parts)}." if parts else ""
+
+
+def _answers(falling: Sequence[int], points: Mapping[int, ThresholdPoint]) -> tuple[tuple[int, float], ...]:
+    """Finds the margin from which on each count is shown with all above it; those that a smaller count has too are left
+    out."""
+    found: list[tuple[int, float]] = []
+    largest = 0.0
+    for step in falling:
+        margin = points[step].margin if step in points else None
+        if margin is None:
+            break
+        largest = max(largest, margin)
+        if found and found[-1][1] == largest:
+            found.pop()
+        found.append((step, largest))
+    return tuple(found)
+
+
+def _point(count: int, values: Floats, margin: float, may_lose: float, better: Direction, seeds: int) -> ThresholdPoint:
+    prompts = len(values)
+    if prompts < FEWEST:
+        raise CogxError(f"{count} steps: nothing can be concluded from less than {FEWEST} prompts; add prompts")
+    gains = values if better == "higher" else -values
+    low, high = (float(end) for end in SignFlips(prompts).interval(gains, 1 - 2 * ALPHA))
+    losing = int((-gains > margin).sum())
+    bound = float(upper_share(losing, prompts))
+    verdict: PointVerdict = "inconclusive"
+    if low > -margin and bound <= may_lose:
+        verdict = "not inferior"
+    elif high < -margin:
+        verdict = "inferior"
+    mean_margin = max(-low, 0.0)
+    ends = (low, high) if better == "higher" else (-high, -low)
     return ThresholdPoint(
-        count=count, mean=sample.mean, low=low, high=high, prompts=sample.count, seeds=seeds, verdict=verdict
+        count=count,
+        mean=float(values.mean()),
+        low=ends[0],
+        high=ends[1],
+        losing=losing,
+        may_lose=bound,
+        mean_margin=mean_margin,
+        margin=_smallest_margin(gains, mean_margin, may_lose),
+        prompts=prompts,
+        seeds=seeds,
+        verdict=verdict,
     )
 
 
-def _interval(point: ThresholdPoint, threshold: Threshold) -> str:
-    return f"{100 * (1 - 2 * threshold.alpha):.3g}% interval {signed(point.low)} to {signed(point.high)}"
+def _smallest_margin(gains: Floats, mean_margin: float, may_lose: float) -> float | None:
+    """Finds the smallest margin at which the mean passes and few enough prompts lose more."""
+    bounds = upper_share(np.arange(len(gains)), len(gains))
+    allowed = int((bounds <= may_lose).sum())
+    if not allowed:
+        return None
+    losses = np.sort(-gains)[::-1]
+    return max(mean_margin, float(losses[allowed - 1]))
+
+
+def _interval(point: ThresholdPoint) -> str:
+    return f"90% interval {signed(point.low)} to {signed(point.high)}"
+
+
+def _losing(point: ThresholdPoint) -> str:
+    lose = "loses" if point.losing == 1 else "lose"
+    return (
+        f"{point.losing} of {count(point.prompts, 'prompt')} {lose} more than the margin, so that up to "
+        f"{point.may_lose:.0%} of all may"
+    )
+
+
+def _lacking(point: ThresholdPoint, threshold: Threshold) -> str:
+    """Describes what an inconclusive count lacks."""
+    enough = max(FEWEST, prompts_for(point.losing, threshold.may_lose)) - point.prompts
+    if point.mean_margin < threshold.margin and enough > 0:
+        return (
+            f"the mean is within the margin, and {count(enough, 'more prompt')} would show that at most "
+            f"{threshold.may_lose:.0%} lose more, if none of them does"
+        )
+    return "more prompts may show it not inferior"

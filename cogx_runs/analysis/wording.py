@@ -1,13 +1,17 @@
 """Effects, interactions and seed spreads in plain English that claims nothing beyond the numbers."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
-from cogx_runs.analysis.effects import Effect
+from cogx_runs.analysis.best import BestValues
+from cogx_runs.analysis.effects import Contrast, Effect
 from cogx_runs.analysis.interactions import Interaction
-from cogx_runs.analysis.intervals import MAX_PROMPTS
+from cogx_runs.analysis.intervals import ALPHA, MAX_PROMPTS
 from cogx_runs.analysis.seeds import SeedSpread
-from cogx_runs.analysis.verdict import ALPHA
+from cogx_runs.analysis.sequential import Looks
+from cogx_runs.analysis.shares import MAY_CHANGE
+from cogx_runs.analysis.signflips import FEWEST
 from cogx_runs.formatting import count, write_value
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.registry import card_of, is_of_machine
@@ -21,18 +25,103 @@ def sentence(effect: Effect) -> str:
     """Describes an effect and its limits: `At guidance_scale 12 the CLIP score is 0.80 higher than at 6 (95% interval
     +0.31 to +1.29; 9 prompts, 1 seed): better.`"""
     card = _card(effect.metric)
-    if effect.low is None or effect.high is None:
+    if effect.verdict == "one prompt":
         sentences = [f"{change(effect)} ({counted(effect)}). {ONE_PROMPT}"]
     else:
-        spread = "the same difference in each" if effect.low == effect.high else _interval(effect, card)
-        sentences = [f"{change(effect)} ({spread}; {counted(effect)}): {_verdict(effect, card)}."]
+        sentences = [f"{change(effect)} ({_spread(effect, card)}; {counted(effect)}): {_verdict(effect, card)}."]
+        sentences += prompt_sentences(effect)
     if effect.settings > 1:
         sentences.append(f"Averaged over {effect.settings} settings of the other parameters.")
-    if effect.left_out:
-        sentences.append(f"{count(effect.left_out, 'pair')} left out: not measured alike.")
+    if effect.lost:
+        sentences.append(lost_sentence(effect))
+    if effect.across_devices:
+        sentences.append(
+            f"{count(effect.across_devices, 'pair')} of two devices each, whose videos differ a little for that alone."
+        )
     if counts := degenerate_counts(effect):
         sentences.append(f"Degenerate: {counts}. They count like any other.")
     return " ".join(sentences)
+
+
+def prompt_sentences(effect: Effect) -> list[str]:
+    """Describes what most prompts do: how many lose more than the margin, and the median. `2 of 9 prompts lose more
+    than 1.00 (95% interval of all such prompts 3% to 60%); the median prompt changes by -0.12 (-2.16 to +0.05).`"""
+    if effect.margin is None or effect.losing_low is None or effect.losing_high is None:
+        return []
+    card = _card(effect.metric)
+    verb = "change" if card.direction is None else "lose"
+    if effect.losing == 1:
+        verb += "s"
+    text = (
+        f"{effect.losing} of {count(effect.prompts, 'prompt')} {verb} more than {_write(effect.margin, card)} (95% "
+        f"interval of all such prompts {effect.losing_low:.0%} to {effect.losing_high:.0%})"
+    )
+    if effect.median_low is not None and effect.median_high is not None:
+        low, high = (_write(end, card, signed=True) for end in (effect.median_low, effect.median_high))
+        text += f"; the median prompt changes by {_write(effect.median, card, signed=True)} ({low} to {high})"
+    return [f"{text}."]
+
+
+def lost_sentence(found: Effect) -> str:
+    """Counts the lost pairs by reason: `5 of 9 pairs lost: 4 failed, 1 another CLIP.`"""
+    return f"{_lost(found.lost, found.pairs)}."
+
+
+def uncompared_sentence(found: Contrast) -> str:
+    """Describes a contrast of which no pair is left: `At guidance_scale 12 no CLIP score is compared with that at 6: 9
+    of 9 pairs lost: 9 another definition.`"""
+    of = f" ({found.kind})" if found.kind else ""
+    return (
+        f"At {found.axis} {write_value(found.value)}{of} no {_card(found.metric).title} is compared with that at "
+        f"{write_value(found.baseline)}: {_lost(found.pairs.lost, 0)}."
+    )
+
+
+def _lost(lost: Sequence[tuple[str, int]], kept: int) -> str:
+    reasons = ", ".join(f"{number} {reason}" for reason, number in lost)
+    number = sum(number for _, number in lost)
+    return f"{number} of {count(number + kept, 'pair')} lost: {reasons}"
+
+
+def best_sentence(found: BestValues) -> str:
+    """Describes the values that may be the best: `Of 7 values of guidance_scale 3, 5 and 6 are not shown worse than the
+    best in CLIP score (95%; 14 prompts); 5 has the best mean.`"""
+    card = _card(found.metric)
+    of = f" ({found.kind})" if found.kind else ""
+    whole = len(found.values)
+    if found.prompts < FEWEST:
+        return (
+            f"Which of {whole} values of {found.axis}{of} is the best in {card.title} cannot be told from "
+            f"{count(found.prompts, 'prompt')}: {FEWEST} are needed."
+        )
+    listed = ", ".join(write_value(value) for value in found.candidates)
+    are = "is" if len(found.candidates) == 1 else "are"
+    return (
+        f"Of {whole} values of {found.axis}{of} {listed} {are} not shown worse than the best in {card.title} (95%; "
+        f"{count(found.prompts, 'prompt')}); {write_value(found.best)} has the best mean."
+    )
+
+
+def looks_sentence(looks: Looks) -> str:
+    """Describes how the primary verdicts are kept right over the looks at them; empty for a first look."""
+    number = len(looks.prompts)
+    counts = ", ".join(map(str, looks.prompts))
+    if looks.rule == "spending":
+        left = (
+            f"this look's level is {looks.alpha:.2%}"
+            if looks.alpha
+            else "nothing is left of the 5%, so that nothing more is claimed"
+        )
+        return (
+            f"Look {number} at the primary metric, at {counts} of at most {looks.max_prompts} prompts: {left} "
+            "(Pocock), so that all looks together are wrong in at most 5%."
+        )
+    if looks.rule == "one look":
+        return ""
+    return (
+        f"Look {number} at the primary metric, at {counts} prompts, and the sweep file has no max_prompts: differences "
+        "rest on an e-value, which may be looked at at any time, and not on p."
+    )
 
 
 def degenerate_counts(effect: Effect) -> str:
@@ -74,9 +163,9 @@ def interaction_sentence(found: Interaction) -> str:
         f"{'than' if found.mean else 'as'} at {write_value(found.baseline_b)}"
     )
     prompts = count(found.prompts, "prompt")
-    if found.low is None or found.high is None:
+    if found.verdict == "one prompt":
         return f"{change_text} ({prompts}). {ONE_PROMPT}"
-    spread = "the same in each" if found.low == found.high else _interval(found, card)
+    spread = "the same in each" if found.t_low == found.t_high else _spread(found, card)
     text = f"{change_text} ({spread}; {prompts}): {_verdict(found, card)}."
     if found.degenerate and not is_of_machine(found.metric):
         text += f" {found.degenerate} of the {4 * found.squares} videos are degenerate, and count like any other."
@@ -98,8 +187,8 @@ def seed_sentences(found: SeedSpread) -> list[str]:
     ]
     if found.share_of_prompts is not None:
         sentences.append(
-            f"Of the variance of a single video's {card.title} {found.share_of_prompts:.0%} is between prompts, the "
-            "rest between seeds."
+            f"Of the variance of a single video's {card.title} {found.share_of_prompts:.0%} "
+            f"({found.share_low:.0%} to {found.share_high:.0%}) is between prompts, the rest between seeds."
         )
     if found.degenerate and not is_of_machine(found.metric):
         sentences.append(f"Degenerate: {found.degenerate} of {count(found.cells, 'video')}. They count like any other.")
@@ -125,28 +214,58 @@ def _seed_interval(found: SeedSpread, card: MetricCard) -> str:
     return f"95% interval {_write(found.low, card)} to {_write(found.high, card)}"
 
 
-def _interval(effect: Effect | Interaction, card: MetricCard) -> str:
-    """Writes the plain interval, or for equivalence the verdict's own: the plain one may reach beyond the margin."""
-    ends, confidence = (effect.low, effect.high), 1 - ALPHA
+def _spread(effect: Effect | Interaction, card: MetricCard) -> str:
+    """Writes the interval: the plain one, for equivalence the verdict's own, since the plain one may reach beyond the
+    margin, and Student's for less than six prompts."""
+    if effect.t_low == effect.t_high:
+        return "the same difference in each"
+    ends, confidence, by = (effect.low, effect.high), 1 - ALPHA, ""
     if effect.verdict == "equivalent" and effect.verdict_confidence is not None:
         ends, confidence = (effect.verdict_low, effect.verdict_high), effect.verdict_confidence
+    elif effect.low is None:
+        ends, by = (effect.t_low, effect.t_high), ", Student's"
     low, high = (_write(end, card, signed=True) for end in ends if end is not None)
-    return f"{100 * confidence:.3g}% interval {low} to {high}"
+    return f"{100 * confidence:.3g}% interval {low} to {high}{by}"
 
 
 def _verdict(effect: Effect | Interaction, card: MetricCard) -> str:
-    corrected = f", corrected for {effect.comparisons} comparisons" if effect.comparisons > 1 else ""
+    exploratory = "" if effect.family == "primary" else ", exploratory"
+    corrected = (
+        f"{exploratory}, corrected for {effect.comparisons} comparisons" if effect.comparisons > 1 else exploratory
+    )
+    if effect.verdict == "refused":
+        return "no verdict, since a third of the pairs or more is lost"
     if effect.verdict == "equivalent":
         assert effect.margin is not None, "equivalence has a margin"
+        assert effect.may_change is not None, "a margin has a share beyond it"
         differs = effect.adjusted_p is not None and effect.adjusted_p <= ALPHA
         there = "; it does differ, by less than that" if differs else ""
-        return f"equivalent within {_write(effect.margin, card)}{corrected}{there}"
+        return (
+            f"equivalent within {_write(effect.margin, card)}{corrected}{there}; up to {effect.may_change:.0%} of "
+            "prompts may still change by more"
+        )
     if effect.verdict != "inconclusive":
-        return f"{effect.verdict}{corrected}"
-    text = "inconclusive"
+        ends = (effect.verdict_low, effect.verdict_high)
+        small = ""
+        if effect.margin is not None and all(end is not None and abs(end) < effect.margin for end in ends):
+            small = f", on average by less than the margin of {_write(effect.margin, card)}"
+        return f"{effect.verdict}{corrected}{small}"
+    return f"inconclusive{_why_inconclusive(effect, corrected)}"
+
+
+def _why_inconclusive(effect: Effect | Interaction, corrected: str) -> str:
+    """Describes what an inconclusive comparison lacks."""
+    text = "" if effect.family == "primary" else ", exploratory"
     if effect.p is not None and effect.p <= ALPHA:
-        text += f"{corrected}, though this comparison alone would"
-    if effect.low == effect.high:
+        text = f"{corrected}, though this comparison alone would show a difference"
+    if effect.missing_prompts is not None and effect.prompts >= FEWEST:
+        return (
+            f"{text}; the mean is within the margin, but {effect.may_change:.0%} of prompts may still change by more: "
+            f"{count(effect.missing_prompts, 'more prompt')} would bring it to {MAY_CHANGE:.0%}, if none of them does"
+        )
+    if effect.missing_prompts is not None:
+        return f"{text}; no difference can be shown from less than {FEWEST} prompts, {effect.missing_prompts} more"
+    if effect.t_low == effect.t_high:
         return text
     if effect.more_prompts is None:
         return (

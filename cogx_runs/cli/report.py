@@ -42,6 +42,8 @@ def report(
         echo(f"{written.videos} videos are in videos/, next to the page: mail the whole folder", err=True)
     if written.not_logged is not None:
         echo(f"not kept in MLflow: {written.not_logged}", err=True)
+    if written.looks_not_kept is not None:
+        echo(f"the store does not keep that the verdicts were looked at: {written.looks_not_kept}", err=True)
     for lacking in written.missing:
         echo(f"missing: {lacking}; `cogx-runs sweep` makes it again", err=True)
     if written.votes:

@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 @click.argument("file")
 @click.option("--metric", default="clip_score", show_default=True, help="The measure of quality.")
 @click.option("--margin", type=float, help="Largest loss that does not matter, in the metric's unit; 1 for clip_score.")
+@click.option(
+    "--may-lose",
+    type=float,
+    default=0.2,
+    show_default=True,
+    metavar="SHARE",
+    help="Largest share of all prompts that may lose more; 0.2 takes 14 prompts or more.",
+)
 @click.option("--reference", type=click.IntRange(min=2), help="The count to compare with; else the base's, 50.")
 @click.option("--ladder", metavar="N,N,...", help="The counts to choose from; else the file's, else 5 to 50.")
 @cell_options
@@ -28,7 +36,7 @@ if TYPE_CHECKING:
 @take_over_option
 @json_option
 def threshold(file: str, ladder: str | None, as_json: bool, **options: Any) -> None:
-    """Find the smallest step count that is not inferior to 50 by a margin, by bisection: run few counts, each with the
+    """Find the smallest step count that is not inferior to 50 by a margin, from the largest down, each with the
     prompts and seeds of FILE.
 
     The same command continues a stopped search. Exits with 1 where cells failed and nothing is settled.
@@ -95,19 +103,22 @@ def _as_dict(search: "ThresholdSearch") -> dict[str, Any]:
 def _print_curve(search: "ThresholdSearch") -> None:
     from rich.table import Table
 
-    from cogx_runs.analysis.threshold import threshold_sentence
+    from cogx_runs.analysis.threshold import answers_sentence, threshold_sentence
     from cogx_runs.cli.consoles import stdout
     from cogx_runs.formatting import signed
 
     found = search.threshold
-    confidence = f"{100 * (1 - 2 * found.alpha):.3g}%"
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for header in ("steps", f"{found.metric} less {found.reference}'s", f"{confidence} interval"):
+    for header in ("steps", f"{found.metric} less {found.reference}'s", "90% interval", "lose more", "passes at"):
         table.add_column(header, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for point in found.curve:
         interval = f"{signed(point.low)} to {signed(point.high)}"
-        table.add_row(str(point.count), signed(point.mean), interval, point.verdict)
-    table.add_row(str(found.reference), "0", "", "reference")
+        margin = "" if point.margin is None else f"{point.margin:.3g}"
+        losing = f"{point.losing} of {point.prompts}"
+        table.add_row(str(point.count), signed(point.mean), interval, losing, margin, point.verdict)
+    table.add_row(str(found.reference), "0", "", "", "", "reference")
     stdout().print(table)
-    echo(threshold_sentence(found))
+    for sentence in (threshold_sentence(found), answers_sentence(found)):
+        if sentence:
+            echo(sentence)

@@ -18,3 +18,5 @@ LARGEST_NUMBER = 10**18
 """End of a range of numbers, on either side of zero."""
 LARGEST_SIZE = 2**16
 """Pixels of a side, and frames."""
+FEWEST_PROMPTS = 6
+"""Fewest prompts of which a difference can be shown, and so the least `max_prompts`."""

@@ -22,7 +22,7 @@ from pydantic import (
 from cogx_runs.definitions import shipped
 from cogx_runs.definitions.document import Document, nearest_line, read_document
 from cogx_runs.definitions.frozen import Frozen
-from cogx_runs.definitions.limits import DEEPEST, MOST_CELLS, MOST_FILES
+from cogx_runs.definitions.limits import DEEPEST, FEWEST_PROMPTS, LONGEST_KEY, MOST_CELLS, MOST_FILES
 from cogx_runs.definitions.mistakes import A_LIST, A_RANGE, ALL, NAMES, Given, Source, clause, mistakes_of, nearest_key
 from cogx_runs.definitions.parameters import SWEPT, Parameters
 from cogx_runs.definitions.ranges import OptunaSearch, Range, check_ranges
@@ -63,6 +63,8 @@ class _SweepFile(Frozen):
     vary: Vary = "one_at_a_time"
     random: RandomDraw | None = None
     optuna: OptunaSearch | None = None
+    primary: Text | None = Field(None, min_length=1, max_length=LONGEST_KEY)
+    max_prompts: int | None = Field(None, ge=FEWEST_PROMPTS, le=MOST_CELLS)
 
     @field_validator("prompts", mode="before")
     @classmethod
@@ -104,6 +106,10 @@ class Sweep(Frozen):
     ranges: dict[str, Range] = Field(default_factory=dict)
     """The `axes` that are ranges, which only a search has."""
     optuna: OptunaSearch | None = None
+    primary: str | None = None
+    """The metric that carries the verdicts of a report; None for the CLIP score."""
+    max_prompts: int | None = None
+    """The most prompts that will be compared, over which the error of repeated looks is kept; None where it is open."""
     overridden: frozenset[str] = frozenset()
     """Parameters of `base` that the command line sets."""
     lines: dict[str, int] = Field(default_factory=dict, repr=False)
@@ -268,6 +274,8 @@ class _Loading:
                 random=file.random,
                 ranges=ranges,
                 optuna=file.optuna,
+                primary=file.primary,
+                max_prompts=file.max_prompts,
                 overridden=frozenset(self.overrides),
                 lines=document.lines(),
             )

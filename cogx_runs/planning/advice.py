@@ -5,7 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from cogx_runs.definitions.parameters import Dtype, Placement
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.definitions.sweep import Sweep
-from cogx_runs.formatting import count
+from cogx_runs.errors import did_you_mean
+from cogx_runs.formatting import count, shortened
+from cogx_runs.metrics.registry import cards_of_every_cell
 from cogx_runs.models.memory import Budget, choose_text_placement, largest_needs, least
 from cogx_runs.planning.actions import Action
 from cogx_runs.planning.cells import ResolvedCells
@@ -33,6 +35,7 @@ def advise(cells: ResolvedCells, sweeps: Sequence[Sweep], budget: Budget | None 
             found.update(dict.fromkeys(rule(spec, cells.cards[spec.model_key], sweep)))
     for sweep in sweeps:
         found.update(dict.fromkeys(_sweep_as_a_whole(sweep)))
+        found.update(dict.fromkeys(_primary(sweep)))
     found.update(dict.fromkeys(_too_large(cells, by_name)))
     if budget is not None:
         found.update(dict.fromkeys(_memory(cells, by_name, budget)))
@@ -180,3 +183,11 @@ def _memory(cells: ResolvedCells, sweeps: Mapping[str, Sweep], budget: Budget) -
             yield Advice("warning", where, f"{placement} {shortage}")
         if text.shortage:
             yield Advice("warning", where, f"the text encoder of {card.name} {text.shortage}")
+
+
+def _primary(sweep: Sweep) -> Iterator[Advice]:
+    """Refuses a primary metric that no cell would have, with the nearest one."""
+    usable = cards_of_every_cell()
+    if sweep.primary is not None and sweep.primary not in usable:
+        message = f"no metric {shortened(sweep.primary)} of every cell; {did_you_mean(sweep.primary, usable)}"
+        yield Advice("error", sweep.at("primary"), message)

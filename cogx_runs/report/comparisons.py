@@ -6,10 +6,13 @@ from itertools import combinations
 
 import pandas as pd
 
-from cogx_runs.analysis.effects import Effect, Margin, effects
-from cogx_runs.analysis.interactions import Interaction, interactions
+from cogx_runs.analysis.best import BestValues, best_values
+from cogx_runs.analysis.effects import PRIMARY, Contrast, Effect, Margin, contrasts
+from cogx_runs.analysis.interactions import Interaction, Square, squares
+from cogx_runs.analysis.judging import judge_report
 from cogx_runs.analysis.pairs import AXES, values_of
 from cogx_runs.analysis.seeds import SeedSpread, seed_spreads
+from cogx_runs.analysis.sequential import ONE_LOOK, Looks
 from cogx_runs.formatting import write_value
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.registry import is_of_machine
@@ -36,36 +39,84 @@ class Comparisons:
     """Axes along which nothing is compared, each with the reason as a sentence."""
     seeds: tuple[SeedSpread, ...] = ()
     """Spread between seeds by metric, where the seed is an axis; seeds are draws, and have no effects."""
+    uncompared: tuple[Contrast, ...] = ()
+    """Comparisons of which every pair is lost."""
+    best: tuple[BestValues, ...] = ()
+    """The values of each axis that may be the best by the primary metric, where it has a better direction."""
 
     def along(self, axis: str | None) -> list[Effect]:
         """Selects the effects of one axis."""
         return [effect for effect in self.effects if effect.axis == axis]
 
 
-def compare(
-    runs: pd.DataFrame, grids: Sequence[Grid], margins: Mapping[str, Margin | None], among: pd.DataFrame
-) -> Comparisons:
-    """Compares an experiment's runs, as `load_runs` returns them, along the axes of its grids except the seed.
+@dataclass(frozen=True, kw_only=True)
+class Gathered:
+    """What is to be compared in an experiment, before it is judged."""
 
-    Each metric's effects are one family, those of models, CLIPs, sizes and precisions apart from each other; these
-    kinds are named by what distinguishes them within `among`.
+    contrasts: tuple[Contrast, ...] = ()
+    squares: tuple[Square, ...] = ()
+    refused: tuple[tuple[str, str], ...] = ()
+    seeds: tuple[SeedSpread, ...] = ()
+    best: tuple[BestValues, ...] = ()
+
+    @property
+    def primary_prompts(self) -> int:
+        """The most prompts of a comparison by the primary metric; 0 without one."""
+        return max((len(one.pairs.each) for one in self.contrasts if one.family == "primary"), default=0)
+
+
+def gather(runs: pd.DataFrame, grids: Sequence[Grid], among: pd.DataFrame, primary: str = PRIMARY) -> Gathered:
+    """Collects an experiment's comparisons, along the axes of its grids except the seed; `runs` are as `load_runs`
+    returns them.
+
+    Models, CLIPs, sizes and precisions are compared apart; these kinds are named by what distinguishes them within
+    `among`.
     """
     refused = {str(grid.axis): why for grid in grids if (why := _why_not(runs, grid))}
     compared = [grid for grid in grids if grid.axis not in {None, SEED, *refused}]
     chosen = {str(grid.axis): grid.baseline_value for grid in compared}
     metrics = measured(runs)
-    return Comparisons(
-        tuple(effects(runs, list(chosen), metrics, chosen, margins, apart=True, among=among)),
-        tuple(
-            interaction
+    card = QUANTITIES.get(primary)
+    has_best = card is not None and card.direction is not None and primary in metrics
+    return Gathered(
+        contrasts=tuple(contrasts(runs, list(chosen), metrics, chosen, primary=primary, apart=True, among=among)),
+        squares=tuple(
+            square
             for metric in metrics
             if metric in HEADLINES
             for axis_a, axis_b in combinations(chosen, 2)
-            for interaction in interactions(runs, axis_a, axis_b, metric, chosen, margins, apart=True, among=among)
+            for square in squares(runs, axis_a, axis_b, metric, chosen, apart=True, among=among)
         ),
-        tuple(refused.items()),
-        tuple(seed_spreads(runs, metrics, among=among)) if any(grid.axis == SEED for grid in grids) else (),
+        refused=tuple(refused.items()),
+        seeds=tuple(seed_spreads(runs, metrics, among=among)) if any(grid.axis == SEED for grid in grids) else (),
+        best=tuple(one for axis in chosen for one in best_values(runs, axis, primary, apart=True, among=among))
+        if has_best
+        else (),
     )
+
+
+def judge_gathered(
+    found: Sequence[Gathered], margins: Mapping[str, Margin | None], looks: Looks = ONE_LOOK
+) -> list[Comparisons]:
+    """Judges the comparisons of all experiments of a report together."""
+    effects, interactions = judge_report(
+        [one for each in found for one in each.contrasts],
+        [one for each in found for one in each.squares],
+        margins,
+        looks,
+    )
+    judged, squared = iter(effects), iter(interactions)
+    return [
+        Comparisons(
+            effects=tuple(next(judged) for one in each.contrasts if one.pairs.each),
+            interactions=tuple(next(squared) for _ in each.squares),
+            refused=each.refused,
+            seeds=each.seeds,
+            uncompared=tuple(one for one in each.contrasts if not one.pairs.each),
+            best=each.best,
+        )
+        for each in found
+    ]
 
 
 def measured(runs: pd.DataFrame) -> list[str]:

@@ -6,13 +6,16 @@ from dataclasses import dataclass, field, replace
 import pandas as pd
 from markupsafe import Markup
 
-from cogx_runs.analysis.effects import Effect, Margin
+from cogx_runs.analysis.effects import PRIMARY, Effect, Margin
 from cogx_runs.analysis.preferences import MetricAgreement
 from cogx_runs.analysis.promotion.chosen import without_chosen
 from cogx_runs.analysis.seeds import SeedSpread
+from cogx_runs.analysis.sequential import ONE_LOOK, Looks, strictest
+from cogx_runs.analysis.signflips import FEWEST
+from cogx_runs.analysis.wording import looks_sentence
 from cogx_runs.definitions.ranges import Direction
 from cogx_runs.metrics.card import MetricCard
-from cogx_runs.report.comparisons import SEED, Comparisons, compare, constant
+from cogx_runs.report.comparisons import SEED, Comparisons, Gathered, constant, gather, judge_gathered
 from cogx_runs.report.environments import Environment, definitions_of, environments_of
 from cogx_runs.report.grids import Grid, grids_of
 from cogx_runs.report.overview import Overview, overview_of
@@ -53,7 +56,7 @@ class GridContent:
 
     @property
     def has_intervals(self) -> bool:
-        return any(effect.low is not None for effect in self.effects)
+        return any(effect.t_low is not None for effect in self.effects)
 
     @property
     def kinds(self) -> list[str]:
@@ -97,6 +100,8 @@ class Content:
     definitions: tuple[tuple[MetricCard, tuple[str, ...]], ...]
     """Metrics with the version, CLIP and reference of their values."""
     votes: tuple[Vote, ...]
+    looks: tuple[tuple[str, Looks], ...] = ()
+    """The looks at each experiment's primary metric, this one among them; none where six prompts are missing."""
 
     @property
     def cells(self) -> list[TrackedRun]:
@@ -129,6 +134,12 @@ class Experiment:
     """All runs, as `load_runs` returns them."""
     objectives: Mapping[str, Direction] = field(default_factory=dict)
     """Objectives of its search with their directions; empty where it is no search."""
+    primary: str = PRIMARY
+    """The metric that carries its verdicts."""
+    looks: Looks = ONE_LOOK
+    """The looks at it so far."""
+    changed: tuple[str, ...] = ()
+    """What was changed since the first look, as sentences."""
 
 
 def content_of(
@@ -142,20 +153,40 @@ def content_of(
     compared = [without_chosen(found.runs) for found in experiments]
     runs = pd.concat(compared, ignore_index=True)
     chosen = sum(len(found.runs) for found in experiments) - len(runs)
-    sections = []
-    for number, (found, own) in enumerate(zip(experiments, compared, strict=True)):
-        grids = grids_of(found.name, found.cells, found.axes, baselines) if found.cells else []
-        sections.append(_section(f"s{number}", found, grids, compare(own, grids, margins, runs), votes))
+    grids = [grids_of(found.name, found.cells, found.axes, baselines) if found.cells else [] for found in experiments]
+    gathered = [
+        gather(own, own_grids, runs, found.primary)
+        for found, own, own_grids in zip(experiments, compared, grids, strict=True)
+    ]
+    looks = _looks(experiments, gathered)
+    judged_by = strictest([looked for _, looked in looks])
+    judged = judge_gathered(gathered, margins, judged_by)
+    sections = [
+        _section(f"s{number}", found, own_grids, comparisons, votes)
+        for number, (found, own_grids, comparisons) in enumerate(zip(experiments, grids, judged, strict=True))
+    ]
     cells = [cell for found in experiments for cell in found.cells]
+    about_looks = [sentence for sentence in [looks_sentence(judged_by)] if sentence]
+    changed = [sentence for found in experiments for sentence in found.changed]
     return Content(
         identity,
         tuple(sections),
         overview_of([(section.experiment, section.comparisons) for section in sections], runs),
-        (*warnings_about(cells), *about_chosen(chosen), *about_constant(constant(runs))),
+        (*about_looks, *changed, *warnings_about(cells), *about_chosen(chosen), *about_constant(constant(runs))),
         tuple(environments_of(cells)),
         tuple(definitions_of(cells)),
         tuple(votes),
+        tuple(looks),
     )
+
+
+def _looks(experiments: Sequence[Experiment], gathered: Sequence[Gathered]) -> list[tuple[str, Looks]]:
+    """Adds the look of this report to those before it, where there are the prompts for a verdict."""
+    return [
+        (found.name, found.looks.at(own.primary_prompts))
+        for found, own in zip(experiments, gathered, strict=True)
+        if own.primary_prompts >= FEWEST
+    ]
 
 
 def _section(
@@ -191,7 +222,7 @@ def _grid_content(key: str, grid: Grid, comparisons: Comparisons, votes: Sequenc
         grid,
         tuple(effects),
         spreads,
-        tuple(about_seeds(grid, spreads) if grid.axis == SEED else about_grid(grid, effects, refused)),
+        tuple(about_seeds(grid, spreads) if grid.axis == SEED else about_grid(grid, comparisons, refused)),
         tuple(drawn for drawn in plots if drawn is not None),
         tuple(drawn for drawn in forests if drawn is not None),
         tuple(tally(grid, votes)) if len(grid.values) > 1 else (),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cogx_runs.analysis.effects import Margin
 from cogx_runs.analysis.frame import load_runs
+from cogx_runs.analysis.looks import changed_since, looks_of, primary_of, with_looks
 from cogx_runs.dashboard.board import show
 from cogx_runs.dashboard.view import RunFilter
 from cogx_runs.errors import CogxError, StoreError, did_you_mean, first_line
@@ -13,7 +14,7 @@ from cogx_runs.formatting import cut, shortened, write_value
 from cogx_runs.report.cells import CONFIG, cells_of
 from cogx_runs.report.clips import EMBED_LIMIT_MB, are_embedded, collect_clips, error_of, still_of, write_videos
 from cogx_runs.report.comparisons import QUANTITIES, SEED
-from cogx_runs.report.content import Experiment, content_of
+from cogx_runs.report.content import Content, Experiment, content_of
 from cogx_runs.report.grids import is_written, values_of
 from cogx_runs.report.page import Media, render_page
 from cogx_runs.report.votes import report_id, votes_in
@@ -45,6 +46,8 @@ class Written:
     """Why MLflow does not keep the page, though it was asked to; None where it does."""
     missing: tuple[str, ...] = ()
     """What the page says of each finished cell in the place of its video: `seed=1 panda: its video is damaged`."""
+    looks_not_kept: str | None = None
+    """Why the store does not keep that the verdicts were looked at; None where it does."""
 
 
 def write_report(
@@ -92,9 +95,18 @@ def write_report(
             stills = {key: still_of(store, clip, scratch) for key, clip in media.clips.items()}
             kept = scratch / REPORT
             kept.write_text(render_page(content, replace(media, stills=stills)), encoding="utf-8")
+        looks_not_kept = _keep_looks(store, experiments, content)
         logged, not_logged = _log(store, names, kept) if log else ((), None)
     return Written(
-        written, tuple(names), len(media.clips), media.embedded, len(votes), logged, not_logged, _missing(cells, media)
+        written,
+        tuple(names),
+        len(media.clips),
+        media.embedded,
+        len(votes),
+        logged,
+        not_logged,
+        _missing(cells, media),
+        looks_not_kept,
     )
 
 
@@ -122,7 +134,32 @@ def _read(name: str, store: RunStore, tracking_uri: str | None) -> Experiment:
     tags = store.experiment_tags(store.experiment_id(name))
     objectives = json_tag(tags, OBJECTIVES)
     question = tags.get(QUESTION, "")
-    return Experiment(name, question, tuple(cells), unfinished, _axes(cells, tags), runs, objectives)
+    primary = primary_of(tags)
+    return Experiment(
+        name,
+        question,
+        tuple(cells),
+        unfinished,
+        _axes(cells, tags),
+        runs,
+        objectives,
+        primary,
+        looks_of(tags, primary),
+        tuple(changed_since(tags, primary)),
+    )
+
+
+def _keep_looks(store: RunStore, experiments: Sequence[Experiment], content: Content) -> str | None:
+    """Keeps the looks of a report with its experiments, and returns why one cannot be kept."""
+    primaries = {found.name: found.primary for found in experiments}
+    for name, looks in content.looks:
+        experiment_id = store.experiment_id(name)
+        tags = store.experiment_tags(experiment_id)
+        try:
+            store.tag_experiment(experiment_id, with_looks(tags, primaries[name], looks))
+        except StoreError as error:
+            return first_line(error)
+    return None
 
 
 def _axes(cells: Sequence[TrackedRun], tags: Mapping[str, str]) -> tuple[str, ...]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from cogx_runs.analysis.correlations import RankCorrelation, rank_correlations
-from cogx_runs.analysis.effects import ASPECTS, Effect, Ranked, rank_parameters
+from cogx_runs.analysis.effects import Effect
+from cogx_runs.analysis.ranking import ASPECTS, Ranked, rank_parameters
 from cogx_runs.analysis.seeds import SeedSpread, seed_spreads
 from cogx_runs.analysis.strata import strata_of
 from cogx_runs.analysis.timing import TimeFit, fit_time

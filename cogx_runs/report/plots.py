@@ -16,6 +16,7 @@ from cogx_runs.analysis.effects import Effect
 from cogx_runs.analysis.verdict import Verdict
 from cogx_runs.formatting import write_value
 from cogx_runs.metrics.card import MetricCard
+from cogx_runs.metrics.registry import card_of
 from cogx_runs.report.grids import Grid, Row
 from cogx_runs.report.trials import Trials, Tried
 from cogx_runs.tracking.run import TrackedRun
@@ -33,6 +34,7 @@ _MARKS: dict[Verdict, tuple[str, str, bool]] = {
     "lower": ("o", COLOURS[3], True),
     "equivalent": ("s", COLOURS[7], True),
     "inconclusive": ("o", COLOURS[7], False),
+    "refused": ("x", COLOURS[7], False),
     "one prompt": ("x", COLOURS[7], False),
 }
 """Marker, colour, and whether it is filled, by verdict."""
@@ -89,6 +91,44 @@ def plot_effects(effects: Sequence[Effect], quantity: MetricCard) -> Markup | No
         baseline = f"{found[0].axis} {write_value(found[0].baseline)}"
         axes.set_xlabel(f"change of {quantity.title} against {baseline}{unit}")
         return _svg(figure, _effects_alternative(found, quantity))
+
+
+def plot_prompts(effect: Effect) -> Markup | None:
+    """Draws each prompt's change with its interval over seeds, sorted, and the margin as a band around no change: a
+    forest plot, in which the few prompts that carry a mean are seen.
+
+    None for one prompt.
+    """
+    if effect.prompts < 2:
+        return None
+    card = card_of(effect.metric) or MetricCard(name=effect.metric, title=effect.metric, definition="", source="")
+    scale = card.scale
+    with mpl.rc_context(_STYLE):
+        figure, axes = _canvas(0.75 + 0.18 * effect.prompts)
+        axes.spines["left"].set_visible(False)
+        if effect.margin is not None:
+            axes.axvspan(-effect.margin / scale, effect.margin / scale, color=_INK, alpha=0.1, linewidth=0)
+        axes.axvline(0, color=_INK, linewidth=0.9)
+        for place, one in enumerate(reversed(effect.by_prompt)):
+            is_beyond = effect.margin is not None and abs(one.mean) > effect.margin
+            colour = COLOURS[1] if is_beyond else COLOURS[7]
+            if one.low is not None and one.high is not None:
+                axes.plot([one.low / scale, one.high / scale], [place, place], color=colour, linewidth=1.2)
+            axes.plot(one.mean / scale, place, "o", color=colour, markersize=4)
+        names = [one.prompt if len(one.prompt) <= 24 else f"{one.prompt[:23]}…" for one in reversed(effect.by_prompt)]
+        axes.set_yticks(range(effect.prompts), names, fontsize=7)
+        axes.tick_params(axis="y", length=0)
+        axes.set_ylim(-0.6, effect.prompts - 0.4)
+        compared = f"{effect.axis} {write_value(effect.value)} against {write_value(effect.baseline)}"
+        axes.set_xlabel(f"change of {card.title}, {compared}" + (f" ({card.unit})" if card.unit else ""))
+        lose = f"; {effect.losing} lose more than {card.write(effect.margin)}" if effect.margin is not None else ""
+        lowest, highest = effect.by_prompt[0], effect.by_prompt[-1]
+        return _svg(
+            figure,
+            f"Change of {card.title} of {effect.prompts} prompts, {compared}: from "
+            f"{card.write(lowest.mean, signed=True)} ({lowest.prompt}) to {card.write(highest.mean, signed=True)} "
+            f"({highest.prompt}){lose}.",
+        )
 
 
 def plot_trials(trials: Trials) -> list[Markup]:

@@ -5,15 +5,18 @@ from collections.abc import Callable, Sequence
 from cogx_runs.analysis.effects import Effect
 from cogx_runs.analysis.interactions import Interaction
 from cogx_runs.analysis.seeds import SeedSpread
+from cogx_runs.analysis.signflips import FEWEST
 from cogx_runs.analysis.timing import TimeFit
 from cogx_runs.analysis.wording import (
     ONE_PROMPT,
+    best_sentence,
     change,
     counted,
     degenerate_counts,
     interaction_sentence,
     seed_sentences,
     sentence,
+    uncompared_sentence,
 )
 from cogx_runs.definitions.parameters import is_guided
 from cogx_runs.definitions.spec import FILE_FIELDS
@@ -23,7 +26,7 @@ from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.measured import FILE_SIZE, WALL_TIME
 from cogx_runs.metrics.registry import is_of_machine
 from cogx_runs.report.cells import timed_in
-from cogx_runs.report.comparisons import HEADLINES, QUANTITIES
+from cogx_runs.report.comparisons import HEADLINES, QUANTITIES, Comparisons
 from cogx_runs.report.grids import Grid
 from cogx_runs.tracking.run import TrackedRun, is_true
 from cogx_runs.tracking.tags import TEXT, metric_tag
@@ -50,17 +53,25 @@ def about_section(cells: Sequence[TrackedRun], unfinished: int) -> str:
     return "; ".join(parts) + "."
 
 
-def about_grid(grid: Grid, effects: Sequence[Effect], refused: str | None = None) -> list[str]:
-    """Describes a grid's results: the `effects` along its axis, or the reason `refused` why there are none."""
+def about_grid(grid: Grid, comparisons: Comparisons, refused: str | None = None) -> list[str]:
+    """Describes a grid's results: the effects along its axis, or the reason `refused` why there are none."""
     if grid.axis is None:
         return _ranges(grid)
-    sentences: list[str] = []
+    effects = comparisons.along(grid.axis)
+    sentences = [
+        best_sentence(one)
+        for one in comparisons.best
+        if one.axis == grid.axis and len(one.values) > 2 and one.prompts >= FEWEST
+    ]
     if refused:
         return [refused, *_traps(grid, effects)]
     for metric in HEADLINES:
         for kind in dict.fromkeys(effect.kind for effect in effects):
             sentences += _headline([effect for effect in effects if (effect.metric, effect.kind) == (metric, kind)])
-    if effects and all(effect.low is None for effect in effects):
+    sentences += [
+        uncompared_sentence(one) for one in comparisons.uncompared if one.axis == grid.axis and one.metric in HEADLINES
+    ]
+    if effects and all(effect.verdict == "one prompt" for effect in effects):
         alone = all(effect.pairs == 1 for effect in effects)
         sentences.append(ONE_PROMPT + (" Another seed may turn every change around." if alone else ""))
     elif not effects and len(grid.values) > 1:
@@ -213,7 +224,7 @@ def _headline(effects: Sequence[Effect]) -> list[str]:
     if not effects:
         return []
     shown = effects if len(effects) <= FEW else [max(effects, key=lambda effect: abs(effect.mean))]
-    if all(effect.low is None for effect in effects):
+    if all(effect.verdict == "one prompt" for effect in effects):
         return [f"{change(effect)} ({counted(effect)})." for effect in shown] + _degenerate(effects)
     sentences = [sentence(effect) for effect in shown]
     if len(shown) < len(effects):
@@ -262,7 +273,7 @@ def _texts(grid: Grid) -> list[str]:
         return []
     return [
         f"The encoding of a text is in {texts.count('encoder')} of {len(texts)} wall times; the others took it from "
-        "the cache."
+        "the cache. Comparisons leave it out."
     ]
 
 
@@ -283,17 +294,18 @@ def _was_aborted(cell: TrackedRun | None) -> bool:
 
 
 def _left_out(grid: Grid, effects: Sequence[Effect]) -> list[str]:
-    """Counts the pairs that are not compared, for other devices or placements, or a shared device."""
+    """Counts the pairs that are not compared, by reason."""
     sentences, counts = [], []
     for metric, quantity in QUANTITIES.items():
         of_metric = [effect for effect in effects if effect.metric == metric]
-        left_out = max((effect.left_out for effect in of_metric), default=0)
-        if left_out:
-            counts.append(f"{count(left_out, 'pair')} of {quantity.title}")
+        worst = max(of_metric, key=lambda effect: effect.left_out, default=None)
+        if worst is not None and worst.lost:
+            reasons = ", ".join(f"{number} {reason}" for reason, number in worst.lost)
+            counts.append(f"{count(worst.left_out, 'pair')} of {quantity.title} ({reasons})")
         elif not of_metric and effects and is_of_machine(metric) and _has_pair(grid, metric):
             sentences.append(f"No {quantity.title} is compared: no two were measured alike.")
     if counts:
-        sentences.append(f"Not measured alike, and so left out: {', '.join(counts)}.")
+        sentences.append(f"Lost, and in no comparison: {', '.join(counts)}.")
     return sentences
 
 

@@ -1,4 +1,4 @@
-"""A search for the smallest step count that is not inferior to a reference, by bisection."""
+"""A search for the smallest step count that is not inferior to a reference, from the reference downwards."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,8 @@ import pandas as pd
 from cogx_runs.analysis.frame import load_runs
 from cogx_runs.analysis.pairs import pair_cells
 from cogx_runs.analysis.promotion.previews import STEPS
-from cogx_runs.analysis.threshold import LADDER, Threshold, check_ladder, judge_threshold, looks
+from cogx_runs.analysis.shares import MAY_CHANGE, upper_share
+from cogx_runs.analysis.threshold import LADDER, Threshold, check_ladder, judge_threshold, prompts_needed
 from cogx_runs.definitions.parameters import MATCHED
 from cogx_runs.definitions.prompts import PromptLibrary
 from cogx_runs.definitions.sweep import Sweep, load_sweeps
@@ -54,6 +55,7 @@ def find_threshold(
     *,
     metric: str = "clip_score",
     margin: float | None = None,
+    may_lose: float = MAY_CHANGE,
     ladder: Sequence[int] | None = None,
     reference: int | None = None,
     overrides: Mapping[str, Any] | None = None,
@@ -67,27 +69,31 @@ def find_threshold(
     open_progress: Callable[[Plan], AbstractContextManager[Progress]] = lambda _: nullcontext(SilentProgress()),
     report: Callable[[str], None] = lambda _: None,
 ) -> ThresholdSearch:
-    """Finds the smallest step count whose `metric` is not inferior to that at `reference` by `margin`, over the prompts
-    and seeds of a sweep file.
+    """Finds the smallest step count whose `metric` is not inferior to that at `reference` by `margin`, with all counts
+    above it, over the prompts and seeds of a sweep file.
 
-    `margin` is in the metric's unit, its card's by default; `reference` is the file's base value unless given, 50 by
+    `margin` is in the metric's unit, its card's by default; at most the share `may_lose` of all prompts may lose more,
+    which takes fourteen prompts for a fifth; `reference` is the file's base value unless given, 50 by
     default; `ladder` holds the counts to choose from, and is the file's axis `num_inference_steps` unless given, else
     analysis.threshold.LADDER up to the reference. Counts whose cells are all finished, in any experiment, are used
-    first and cost nothing; then each round runs the one count that bisection needs next, in the file's experiment, by
+    first and cost nothing; then each round runs the next smaller count, in the file's experiment, by
     an executor on this machine unless one is given; `open_progress` is entered for each round's plan. `report` receives
     a line before each round. A search that was ended anywhere continues when called again.
 
     Raises InputError or CogxError, before anything runs, for a file with other axes than seed and
-    num_inference_steps, a single prompt, a ladder without the reference, counts that the scheduler gets wrong, and a
-    metric that no sweep measures. Where cells fail or have no value of the metric the search ends unsettled.
+    num_inference_steps, too few prompts to show anything, a ladder without the reference, counts that the scheduler
+    gets wrong, and a metric that no sweep measures. Where cells fail or have no value of the metric the search ends
+    unsettled.
     """
     card = _card(metric)
     better, margin = card.direction, _margin(card, margin)
+    if not 0 < may_lose < 1:
+        raise CogxError(f"--may-lose {may_lose:g}: must be a share of prompts between 0 and 1, such as 0.2")
     assert better is not None, "a measure of quality has a direction"
     sweep, counts = _searched(file, overrides, ladder, reference)
     planner = Planner(Conditions(PromptLibrary.find(prompts), device, retry_failed, max_vram, take_over), tracking_uri)
     whole = planner.plan([sweep])
-    _check(whole, sweep, counts)
+    _check(whole, sweep, counts, may_lose)
     if whole.placement is not None:
         # One for all rounds: the first one's model takes the memory that later ones would plan with.
         base = sweep.base.model_copy(update={"placement": whole.placement})
@@ -111,7 +117,7 @@ def find_threshold(
             if stopped is None:
                 differences |= {count: cells.differences(frame, count) for count in wanted if count != counts[-1]}
             threshold = judge_threshold(
-                differences, counts, margin=margin, better=better, metric=metric, seeds=cells.seeds
+                differences, counts, margin=margin, better=better, metric=metric, seeds=cells.seeds, may_lose=may_lose
             )
             if stopped is not None or threshold.next_count is None:
                 return ThresholdSearch(sweep.name, threshold, known, tuple(measured), stopped)
@@ -241,7 +247,7 @@ def _searched(
     return searched, counts
 
 
-def _check(whole: Plan, sweep: Sweep, counts: Sequence[int]) -> None:
+def _check(whole: Plan, sweep: Sweep, counts: Sequence[int], may_lose: float) -> None:
     """Raises InputError where a search would be worthless, before anything runs."""
     spec = whole.runs[0].spec
     card = whole.cards[spec.model_key]
@@ -255,17 +261,21 @@ def _check(whole: Plan, sweep: Sweep, counts: Sequence[int]) -> None:
             f"--set scheduler={MATCHED[spec.scheduler]}, which is right at any count{instead}",
         )
     whole.check()
-    if len({planned.spec.prompt_name for planned in whole.runs}) < 2:
+    prompts, needed = len({planned.spec.prompt_name for planned in whole.runs}), prompts_needed(may_lose)
+    if prompts < needed:
+        possible = float(upper_share(0, prompts)) + 0.005
+        instead = f", or accept more with --may-lose {possible:.2f}" if prompts_needed(possible) <= prompts else ""
         raise InputError.single(
             sweep.at("prompts"),
-            "one prompt gives no interval, and nothing could be concluded; name several, as `all`",
+            f"{count(prompts, 'prompt')} cannot show that at most {may_lose:.0%} of all prompts lose more than the "
+            f"margin, whatever comes out; name {needed} or more{instead}",
         )
 
 
 def _describe_search(counts: Sequence[int], known: Sequence[int], cells: _Cells) -> str:
     text = (
         f"{len(counts)} counts, {cells.prompts} prompts, {count(cells.seeds, 'seed')}: besides the reference "
-        f"{counts[-1]} at most {looks(len(counts) - 1)} counts of {cells.each} cells are run"
+        f"{counts[-1]} counts of {cells.each} cells each are run from the largest down, until one is not shown"
     )
     return text + (f"; finished already: {', '.join(map(str, known))}" if known else "")
 

@@ -33,7 +33,9 @@ from cogx_runs.tracking.tags import (
     LATENTS,
     LATENTS_KEPT,
     LOST,
+    MAX_PROMPTS,
     OBJECTIVES,
+    PRIMARY,
     PROCESS_SEEN,
     QUESTION,
     REPORT_KIND,
@@ -76,6 +78,10 @@ class RunStore(RunReader):
             QUESTION: sweep.description[:EXPERIMENT_TAG_LIMIT],
             AXES: json.dumps(axes),
         }
+        if sweep.primary is not None:
+            tags[PRIMARY] = sweep.primary
+        if sweep.max_prompts is not None:
+            tags[MAX_PROMPTS] = str(sweep.max_prompts)
         if sweep.optuna is not None:
             tags[OBJECTIVES] = json.dumps(_objectives(sweep.optuna))
         with self.lock:

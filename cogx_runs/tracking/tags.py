@@ -97,6 +97,13 @@ AXES = "cogx.axes"
 """Experiment, JSON: its axes, each with its type."""
 OBJECTIVES = "cogx.objectives"
 """Experiment, JSON: `maximize` or `minimize` for each objective of its search."""
+PRIMARY = "cogx.primary"
+"""Experiment: the metric that carries the verdicts of a report."""
+MAX_PROMPTS = "cogx.max_prompts"
+"""Experiment: the most prompts that will be compared."""
+LOOKS = "cogx.looks"
+"""Experiment, JSON: for each metric that carried verdicts the number of prompts at each look at them, and the
+`max_prompts` of the first look."""
 NOTE_SHA256 = "cogx.note_sha256"
 """Experiment: hash of the description written by this tool; one that a user edited is kept."""
 

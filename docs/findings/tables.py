@@ -262,7 +262,7 @@ def ranks(study: Study) -> list[list[str]]:
     for one in cogx_runs.rank_parameters(found):
         effect = one.effect
         rows.append([
-            one.aspect, str(one.rank), one.axis, f"{mean_of(effect)} ({interval_of(effect)})",
+            one.aspect, str(one.rank or "–"), one.axis, f"{mean_of(effect)} ({interval_of(effect)})",
             f"{effect.value:g}, against {effect.baseline:g}", effect.verdict,
         ])  # fmt: skip
     return rows

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from cogx_runs.analysis.effects import Margin, effects, effects_frame
+from cogx_runs.analysis.effects import Margin, contrasts, effects, effects_frame
 from cogx_runs.analysis.frame import load_runs
-from cogx_runs.analysis.wording import sentence
+from cogx_runs.analysis.wording import sentence, uncompared_sentence
 from cogx_runs.errors import CogxError
 from cogx_runs.tracking.store import RunStore
 from tests.support.frames import frame_of, run
@@ -17,13 +17,15 @@ from tests.support.runs import SMALL, make_run
 from tests.support.studies import PROMPTS, SCORES, clip_effects, study
 
 
-def test_an_effect_is_the_paired_t_test_over_prompts() -> None:
+def test_an_effect_is_the_exact_sign_flip_test_over_prompts_with_t_beside_it() -> None:
     (effect,) = clip_effects(study(), margins={"clip_score": None})
 
-    expected = stats.ttest_1samp(SCORES, 0)
-    low, high = expected.confidence_interval(0.95)
-    assert (effect.mean, effect.low, effect.high) == pytest.approx((np.mean(SCORES), low, high))
-    assert effect.adjusted_p == effect.p == pytest.approx(expected.pvalue)
+    student = stats.ttest_1samp(SCORES, 0)
+    low, high = student.confidence_interval(0.95)
+    flipped = stats.permutation_test((SCORES,), np.mean, permutation_type="samples")
+    assert (effect.mean, effect.t_low, effect.t_high) == pytest.approx((np.mean(SCORES), low, high))
+    assert effect.t_p == pytest.approx(student.pvalue)
+    assert effect.adjusted_p == effect.p == pytest.approx(flipped.pvalue)
     assert (effect.verdict_low, effect.verdict_high) == (effect.low, effect.high)
     correction = 1 - 3 / (4 * 8 - 1)
     assert effect.effect_size == pytest.approx(np.mean(SCORES) / np.std(SCORES, ddof=1) * correction, rel=2e-3)
@@ -64,10 +66,12 @@ def test_the_order_of_rows_does_not_matter() -> None:
 
 
 def test_the_same_scores_are_no_difference() -> None:
-    (effect,) = clip_effects(study([0.0] * 9))
+    (effect,) = clip_effects(study([0.0] * 14))
 
     assert (effect.mean, effect.low, effect.high, effect.effect_size) == (0, 0, 0, None)
     assert effect.verdict == "equivalent"
+    (few,) = clip_effects(study([0.0] * 9))
+    assert (few.verdict, few.missing_prompts) == ("inconclusive", 5)
     (inconclusive,) = clip_effects(study([0.0] * 9), margins={"clip_score": None})
     assert (inconclusive.verdict, inconclusive.more_prompts) == ("inconclusive", None)
     assert "is on average the same as at 6 (the same difference in each" in sentence(inconclusive)
@@ -76,7 +80,7 @@ def test_the_same_scores_are_no_difference() -> None:
 def test_the_same_difference_in_every_prompt_has_no_effect_size() -> None:
     (effect,) = clip_effects(study([-2.0] * 9))
 
-    assert (effect.mean, effect.low, effect.high, effect.effect_size, effect.p) == (-2, -2, -2, None, 0)
+    assert (effect.mean, effect.low, effect.high, effect.effect_size, effect.p) == (-2, -2, -2, None, 2 / 2**9)
     assert effect.verdict == "worse"
 
 
@@ -144,28 +148,31 @@ def test_times_are_paired_on_one_machine_and_alone() -> None:
         named = {"cogx.env.device_name": device, **{f"cogx.{name}": value for name, value in tags.items()}}
         return run(named, prompt_name=prompt, guidance_scale=guidance, wall_time_s=seconds, clip_score=seconds)
 
-    rows = [timed(prompt, guidance, 10 * guidance) for prompt in "abc" for guidance in (6.0, 12.0)]
+    rows = [timed(prompt, guidance, 10 * guidance) for prompt in "abcfgh" for guidance in (6.0, 12.0)]
     rows += [timed("d", 6.0, 1.0), timed("d", 12.0, 2.0, device="Another chip")]
     rows += [timed("e", 6.0, 1.0), timed("e", 12.0, 2.0, beside="another sweep")]
 
     clip, time = effects(frame_of(rows), ["guidance_scale"], ["clip_score", "wall_time_s"])
 
-    assert (clip.prompts, clip.left_out) == (5, 0)
-    assert (time.prompts, time.left_out, time.mean, time.verdict) == (3, 2, 60.0, "worse")
+    assert (clip.prompts, clip.left_out, clip.across_devices) == (8, 0, 1)
+    assert (time.prompts, time.left_out, time.mean, time.verdict) == (6, 2, 60.0, "worse")
+    assert "1 pair of two devices each" in sentence(clip)
     assert time.margin == pytest.approx(3.0)
-    assert sentence(time).endswith("2 pairs left out: not measured alike.")
+    assert sentence(time).endswith("2 of 8 pairs lost: 1 another device or placement, 1 timed beside other work.")
+    (refused,) = effects(frame_of([*rows[:4], *rows[12:]]), ["guidance_scale"], ["wall_time_s"])
+    assert (refused.prompts, refused.verdict) == (2, "refused")
 
 
 def test_frames_a_second_are_an_axis_of_the_file_alone() -> None:
     rows = [
         run(prompt_name=prompt, fps=fps, file_size_bytes=100.0 * fps, clip_score=30.0)
-        for prompt in "abc"
+        for prompt in "abcdefghijklmno"
         for fps in (8, 16)
     ]
 
     clip, size = effects(frame_of(rows), ["fps"], ["clip_score", "file_size_bytes"])
 
-    assert (clip.verdict, clip.mean, clip.pairs) == ("equivalent", 0.0, 3)
+    assert (clip.verdict, clip.mean, clip.pairs) == ("equivalent", 0.0, 15)
     assert (size.verdict, size.mean) == ("higher", 800.0)
 
 
@@ -181,8 +188,8 @@ def test_runs_of_the_store_give_their_effects(project: Path) -> None:
 
     assert [(one.metric, one.mean, one.prompts, one.pairs, one.verdict) for one in found] == [
         ("clip_score", 3.5, 2, 2, "inconclusive"),
-        ("wall_time_s", 10.0, 2, 2, "worse"),
-        ("file_size_bytes", 0.0, 2, 2, "equivalent"),
+        ("wall_time_s", 10.0, 2, 2, "inconclusive"),
+        ("file_size_bytes", 0.0, 2, 2, "inconclusive"),
     ]
 
 
@@ -195,24 +202,86 @@ def test_effects_as_a_frame_have_a_row_each() -> None:
     assert effects_frame([]).columns.tolist() == frame.columns.tolist()
 
 
-def test_values_of_several_definitions_are_not_averaged() -> None:
-    half = len(PROMPTS) // 2
-    meant = [{"cogx.metrics": f'{{"clip_score": "{version}"}}'} for version in (1, 2)]
-    rows = [*study()[: 2 * half], *study()[2 * half :]]
-    rows = [{**row, "tags.cogx.metrics": meant[place >= 2 * half]["cogx.metrics"]} for place, row in enumerate(rows)]
+def test_values_of_several_definitions_are_not_averaged_and_their_pairs_are_told() -> None:
+    meant = [{"tags.cogx.metrics": f'{{"clip_score": "{version}"}}'} for version in (1, 2)]
+    rows = study(SCORES)
+    halves = [row | meant[place >= 8] for place, row in enumerate(rows)]
+    mixed = [row | meant[place in {1, 3, 5}] for place, row in enumerate(rows)]
+    apart = [row | meant[place % 2] for place, row in enumerate(rows)]
 
     with pytest.raises(CogxError, match=r"clip_score over guidance_scale: values of 2 definitions \(1; 2\) are not"):
-        clip_effects(rows)
-
-    first, second = effects(frame_of(rows), ["guidance_scale"], ["clip_score"], apart=True)
-    assert (first.prompts, second.prompts) == (half, len(PROMPTS) - half)
+        clip_effects(halves)
+    first, second = clip_effects(halves, apart=True)
+    assert (first.prompts, second.prompts) == (4, 5)
     assert (first.kind, second.kind) == ("definition 1", "definition 2")
+    (left,) = clip_effects(mixed, apart=True)
+    assert (left.prompts, left.lost, left.verdict) == (6, (("another definition", 3),), "refused")
+    assert clip_effects(apart, apart=True) == []
+    one, other = contrasts(frame_of(apart), ["guidance_scale"], ["clip_score"], apart=True)
+    assert other.pairs.lost == one.pairs.lost == (("another definition", 9),)
+    assert uncompared_sentence(one) == (
+        "At guidance_scale 12 (definition 1) no CLIP score is compared with that at 6: 9 of 9 pairs lost: 9 another "
+        "definition."
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"status": "FAILED"}, "failed"),
+        ({"status": "RUNNING"}, "not finished"),
+        ({"metrics.clip_score": None}, "not measured"),
+        ({"params.clip_model": "ViT-L-14:openai"}, "another CLIP"),
+    ],
+)
+def test_lost_pairs_are_counted_by_reason_and_refuse_the_verdict_where_a_third_is_gone(
+    change: dict[str, Any], reason: str
+) -> None:
+    rows = study([-2.0, *[-2.0 - n / 10 for n in range(8)]])
+
+    (some,) = clip_effects([row | change if place in {1, 3} else row for place, row in enumerate(rows)])
+    (third,) = clip_effects([row | change if place in {1, 3, 5} else row for place, row in enumerate(rows)])
+
+    assert (some.prompts, some.lost, some.verdict) == (7, ((reason, 2),), "worse")
+    assert (third.prompts, third.lost, third.verdict) == (6, ((reason, 3),), "refused")
+    assert f"3 of 9 pairs lost: 3 {reason}." in sentence(third)
+
+
+def test_the_time_of_encoding_a_text_is_in_no_comparison() -> None:
+    rows = [
+        run(prompt_name=prompt, guidance_scale=guidance, wall_time_s=20.0 + paid, encode_text_s=paid)
+        for prompt in PROMPTS[:9]
+        for guidance, paid in ((6.0, 5.0), (12.0, 0.0))
+    ]
+
+    (time,) = effects(frame_of(rows), ["guidance_scale"], ["wall_time_s"])
+
+    assert (time.mean, time.baseline_mean, time.verdict) == (0.0, 20.0, "inconclusive")
+
+
+def test_what_each_prompt_does_has_an_interval_over_its_seeds() -> None:
+    rows = [
+        row for seed, lift in enumerate((0.0, 0.1, 0.5)) for row in study([n - 4 + lift for n in range(9)], seed=seed)
+    ]
+
+    (effect,) = clip_effects(rows)
+
+    low, high = stats.ttest_1samp([-4.0, -3.9, -3.5], 0).confidence_interval(0.95)
+    first = effect.by_prompt[0]
+    assert (first.prompt, first.mean, first.low, first.high, first.seeds) == (
+        "prompt_0", pytest.approx(-3.8), pytest.approx(low), pytest.approx(high), 3,
+    )  # fmt: skip
+    assert [one.mean for one in effect.by_prompt] == pytest.approx([n - 3.8 for n in range(9)])
+    assert (effect.losing, effect.median) == (3, pytest.approx(0.2))
+    share = stats.binomtest(3, 9).proportion_ci(method="exact")
+    assert (effect.losing_low, effect.losing_high) == pytest.approx((share.low, share.high))
+    assert "3 of 9 prompts lose more than 1.00 (95% interval of all such prompts 7% to 70%)" in sentence(effect)
 
 
 def test_margins_are_absolute_or_of_the_baseline() -> None:
-    (loose,) = clip_effects(study(), margins={"clip_score": Margin(0.1, relative=True)})
+    (loose,) = clip_effects(study([*SCORES, *SCORES]), margins={"clip_score": Margin(0.1, relative=True)})
 
-    assert loose.margin == pytest.approx(0.1 * np.mean([25 + 2 * n for n in range(9)]))
+    assert loose.margin == pytest.approx(0.1 * np.mean([25 + 2 * n for n in range(18)]))
     assert loose.verdict == "equivalent"
 
 

@@ -8,8 +8,9 @@ import pytest
 from scipy import stats
 
 from cogx_runs.analysis.correlations import rank_correlations
-from cogx_runs.analysis.effects import effects, rank_parameters
+from cogx_runs.analysis.effects import effects
 from cogx_runs.analysis.interactions import interactions
+from cogx_runs.analysis.ranking import rank_parameters
 from cogx_runs.analysis.timing import fit_time, tokens_of
 from cogx_runs.analysis.wording import interaction_sentence
 from cogx_runs.errors import CogxError
@@ -17,7 +18,7 @@ from tests.support.frames import frame_of, run
 from tests.support.studies import PROMPTS, SCORES
 
 
-def grid(metric: str, of: Any, prompts: Sequence[str] = PROMPTS[:4], **given: Any) -> list[dict[str, Any]]:
+def grid(metric: str, of: Any, prompts: Sequence[str] = PROMPTS[:8], **given: Any) -> list[dict[str, Any]]:
     return [
         run(prompt_name=prompt, num_inference_steps=steps, guidance_scale=guidance, **{metric: of(n, steps, guidance)},
             **given)
@@ -45,16 +46,16 @@ def test_an_interaction_is_a_difference_of_differences() -> None:
     (without,) = interactions(none, "num_inference_steps", "guidance_scale", "clip_score")
     (found,) = interactions(some, "num_inference_steps", "guidance_scale", "clip_score")
 
-    assert (without.mean, without.verdict) == (0.0, "equivalent")
-    expected = [(1 + n) * (10 - 50) * (1 - 6) for n in range(4)]
+    assert (without.mean, without.verdict, without.missing_prompts) == (0.0, "inconclusive", 6)
+    expected = [(1 + n) * (10 - 50) * (1 - 6) for n in range(8)]
     low, high = stats.ttest_1samp(expected, 0).confidence_interval(0.95)
-    assert (found.mean, found.low, found.high) == pytest.approx((np.mean(expected), low, high))
-    assert (found.prompts, found.squares, found.verdict) == (4, 4, "higher")
+    assert (found.mean, found.t_low, found.t_high) == pytest.approx((np.mean(expected), low, high))
+    assert (found.prompts, found.squares, found.verdict) == (8, 8, "higher")
     assert interaction_sentence(found).startswith(
-        "The change of the CLIP score from num_inference_steps 50 to 10 is 500.00 higher at guidance_scale 1 "
+        "The change of the CLIP score from num_inference_steps 50 to 10 is 900.00 higher at guidance_scale 1 "
         "than at 6 ("
     )
-    assert interaction_sentence(found).endswith("; 4 prompts): higher.")
+    assert interaction_sentence(found).endswith("; 8 prompts): higher, exploratory.")
     assert "is the same at guidance_scale 1 as at 6" in interaction_sentence(without)
     turned = interactions(some, "guidance_scale", "num_inference_steps", "clip_score")[0]
     assert (turned.mean, turned.p) == pytest.approx((found.mean, found.p))
@@ -66,11 +67,11 @@ def test_rank_correlation_is_within_prompts_where_they_have_the_cells() -> None:
 
     (found,) = rank_correlations(frame_of(sized), ["clip_score", "file_size_bytes"])
 
-    assert (found.kind, found.rho, found.prompts, found.cells) == ("within prompts", pytest.approx(-1), 4, 16)
+    assert (found.kind, found.rho, found.prompts, found.cells) == ("within prompts", pytest.approx(-1), 8, 32)
     assert (found.low, found.high) == pytest.approx((-1, -1))
     one_each = [
         run(prompt_name=prompt, clip_score=score, file_size_bytes=size)
-        for prompt, score, size in zip(PROMPTS, SCORES, range(9), strict=True)
+        for prompt, score, size in zip(PROMPTS, SCORES, range(9), strict=False)
     ]
     (across,) = rank_correlations(frame_of(one_each), ["clip_score"])
     assert across.kind == "across prompts"
@@ -93,6 +94,6 @@ def test_time_is_fitted_to_the_tokens_that_go_through() -> None:
     fit = fit_time(frame_of(rows + beside))
 
     assert (fit.fixed_s, fit.s_per_million_tokens, fit.r_squared) == pytest.approx((2.0, 0.5, 1.0))
-    assert (fit.cells, fit.prompts, fit.token_counts, fit.device, fit.left_out) == (16, 4, 1, "A chip", 0)
+    assert (fit.cells, fit.prompts, fit.token_counts, fit.device, fit.left_out) == (32, 8, 1, "A chip", 0)
     with pytest.raises(CogxError, match="1 different amounts of work; a line needs"):
         fit_time(frame_of([row for row in rows if row["params.num_inference_steps"] == "10"][::2]))

@@ -42,7 +42,8 @@ def report_on(rows: Sequence[Mapping[str, Any]], *axes: str) -> Content:
 def test_the_spread_is_that_of_the_seeds_of_a_prompt_with_an_interval_over_prompts() -> None:
     found = spread_of(of_seeds(SCORES))
 
-    deviations = [float(np.std(values, ddof=1)) for values in SCORES.values()]
+    plain = [float(np.std(values, ddof=1)) for values in SCORES.values()]
+    deviations = [value * 2 / np.sqrt(np.pi) for value in plain]  # by c4 of three
     low, high = Sample.of(deviations).interval(0.95)
     assert low < 0
     assert (found.prompts, found.seeds, found.settings, found.cells, found.degenerate) == (3, 3, 1, 9, 0)
@@ -52,10 +53,14 @@ def test_the_spread_is_that_of_the_seeds_of_a_prompt_with_an_interval_over_promp
     assert [(one.prompt, one.lowest, one.highest) for one in found.by_prompt] == [
         ("fox", 20, 25), ("owl", 30, 31), ("yak", 26, 26),
     ]  # fmt: skip
-    within = np.mean(np.square(deviations))
+    within = np.mean(np.square(plain))
     between = np.var([np.mean(values) for values in SCORES.values()], ddof=1) - within / 3
     assert found.between_prompts == pytest.approx(np.sqrt(between))
     assert found.share_of_prompts == pytest.approx(between / (between + within))
+    assert found.share_low is not None
+    assert found.share_high is not None
+    assert found.share_of_prompts is not None
+    assert found.share_low < found.share_of_prompts < found.share_high
 
 
 def test_the_parts_of_the_variance_are_right_on_average() -> None:
@@ -82,11 +87,12 @@ def test_prompts_and_settings_with_one_seed_are_left_out_and_settings_are_averag
     found = spread_of(rows)
 
     assert (found.prompts, found.settings, found.cells) == (1, 2, 4)
-    assert (found.difference, found.deviation) == (4.0, pytest.approx(np.mean([2, 6]) / np.sqrt(2)))
+    c4 = np.sqrt(2 / np.pi)
+    assert (found.difference, found.deviation) == (4.0, pytest.approx(np.mean([2, 6]) / np.sqrt(2) / c4))
     assert (found.low, found.between_prompts, found.share_of_prompts) == (None, None, None)
     assert seed_spreads(frame_of(of_seeds({"fox": (1.0,), "owl": (2.0,)})), ["clip_score"]) == []
     assert seed_sentences(found) == [
-        "Between the seeds of a prompt the CLIP score has a standard deviation of 2.83 (1 prompt, 2 seeds, "
+        "Between the seeds of a prompt the CLIP score has a standard deviation of 3.54 (1 prompt, 2 seeds, "
         "averaged over 2 settings); two of them differ by 4.00.",
     ]
 
@@ -141,7 +147,7 @@ def test_a_report_shows_the_spread_of_seeds_and_corrects_the_other_axes_for_thei
     assert [one.comparisons for one in section.comparisons.effects] == [1]
     assert section.comparisons.interactions == ()
     assert seeds.sentences[0].startswith(
-        "Between the seeds of a prompt the CLIP score has a standard deviation of 1.05 "
+        "Between the seeds of a prompt the CLIP score has a standard deviation of 1.18 "
     )
     assert seeds.sentences[-1].startswith("A seed is a random draw: none is better than another")
     assert "data-spreads" in page

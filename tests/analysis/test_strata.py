@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from cogx_runs.analysis.effects import effects, rank_parameters
+from cogx_runs.analysis.effects import effects
+from cogx_runs.analysis.ranking import rank_parameters
 from cogx_runs.analysis.strata import strata_of
 from cogx_runs.analysis.wording import sentence
 from cogx_runs.errors import CogxError
@@ -14,8 +15,8 @@ from tests.support.studies import study
 
 
 def test_runs_of_several_models_have_effects_of_their_own_in_one_family() -> None:
-    small = study([1.0, 1.2, 0.9])
-    large = study([-2.0, -1.5, -1.0], model="5b", model_revision="other", dtype="bfloat16")
+    small = study([1.0, 1.2, 0.9] * 3)
+    large = study([-2.0, -1.5, -1.0] * 3, model="5b", model_revision="other", dtype="bfloat16")
     frame = frame_of(small + large)
 
     with pytest.raises(CogxError, match="runs of 2 values of model_revision"):

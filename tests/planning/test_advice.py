@@ -230,3 +230,13 @@ def test_an_odd_size_is_an_error_for_a_model_that_could_make_it() -> None:
     assert [advice.message for advice in advise(replace(cells, cards=cards), [sweep]) if advice.level == "error"] == [
         "height 47 is odd, which H.264 has no videos of; use 64"
     ]
+
+
+def test_a_primary_metric_that_no_cell_would_have_is_an_error() -> None:
+    sweep = make_sweep().model_copy(update={"primary": "clipscore"})
+
+    (error,) = advise(NO_CELLS, [sweep])
+
+    assert (error.level, error.where) == ("error", "exp.yaml:primary")
+    assert error.message.startswith("no metric 'clipscore' of every cell; did you mean 'clip_score'")
+    assert advise(NO_CELLS, [make_sweep().model_copy(update={"primary": "clip_score"})]) == []

@@ -3,7 +3,7 @@
 from typing import Any
 
 from cogx_runs.report.cells import cells_of
-from cogx_runs.report.comparisons import Comparisons, compare
+from cogx_runs.report.comparisons import Comparisons, gather, judge_gathered
 from cogx_runs.report.content import content_of
 from cogx_runs.report.grids import Grid, grids_of
 from cogx_runs.report.sentences import about_grid, warnings_about
@@ -16,12 +16,13 @@ def compared(rows: list[dict[str, Any]], axis: str = "guidance_scale") -> tuple[
     """The grid along an axis of runs as the store gives them, and what they are compared by."""
     runs = frame_of(rows)
     (grid,) = grids_of("exp", cells_of(tracked_in(runs))[0], [axis], {})
-    return grid, compare(runs, [grid], {}, runs)
+    (found,) = judge_gathered([gather(runs, [grid], runs)], {})
+    return grid, found
 
 
 def said_of(rows: list[dict[str, Any]], axis: str = "guidance_scale") -> list[str]:
     grid, found = compared(rows, axis)
-    return about_grid(grid, found.along(axis), dict(found.refused).get(axis))
+    return about_grid(grid, found, dict(found.refused).get(axis))
 
 
 def test_a_grid_has_a_row_a_prompt_and_the_values_by_size_and_compares_with_the_default() -> None:
@@ -105,7 +106,10 @@ def test_wall_times_of_another_device_and_of_a_shared_one_are_not_compared() -> 
     (found,) = compared(rows)[1].effects
 
     assert (found.mean, found.left_out) == (-6.0, 2)
-    assert "Not measured alike, and so left out: 2 pairs of wall time." in said_of(rows)
+    assert (
+        "Lost, and in no comparison: 2 pairs of wall time (1 another device or placement, 1 timed beside other work)."
+        in said_of(rows)
+    )
     scored = [{**row, "metrics.clip_score": 1.0} for row in rows[2:4]]
     assert "No wall time is compared: no two were measured alike." in said_of(scored)
 
@@ -118,7 +122,10 @@ def test_wall_times_that_hold_the_encoding_of_a_text_are_counted() -> None:
 
     said = said_of(rows)
 
-    assert "The encoding of a text is in 1 of 2 wall times; the others took it from the cache." in said
+    assert (
+        "The encoding of a text is in 1 of 2 wall times; the others took it from the cache. Comparisons leave it out."
+        in said
+    )
     assert not any("encoding" in line for line in said_of([rows[0], run(wall_time_s=1.0, guidance_scale=1.0)]))
 
 
@@ -136,14 +143,18 @@ def test_of_many_values_the_largest_change_is_told_and_all_verdicts_in_a_line() 
     rows = [
         run(prompt_name=f"p{n}", guidance_scale=value, clip_score=30 + n + mean + sign * spread)
         for value, (mean, spread) in values.items()
-        for n, sign in enumerate((-1, 1, 1, -1))
+        for n, sign in enumerate((-1, 1, 1, -1) * 4)
     ]
 
     said = said_of(rows)
 
-    assert said[0].startswith("At guidance_scale 1 the CLIP score is on average 3.00 lower than at 6 (95% interval −3.")
-    assert said[0].endswith("; 4 prompts, 1 seed): worse, corrected for 4 comparisons.")
-    assert said[1] == "All 4 values for the CLIP score: worse at 1; equivalent at 3, 9; inconclusive at 12."
+    assert said[0] == (
+        "Of 5 values of guidance_scale 12 is not shown worse than the best in CLIP score (95%; 16 prompts); 12 has the "
+        "best mean."
+    )
+    assert said[1].startswith("At guidance_scale 1 the CLIP score is on average 3.00 lower than at 6 (95% interval −3.")
+    assert "; 16 prompts, 1 seed): worse, corrected for 4 comparisons." in said[1]
+    assert said[2] == "All 4 values for the CLIP score: worse at 1; equivalent at 3, 9; better at 12."
 
 
 def test_how_many_of_each_value_are_degenerate_is_said_with_the_verdict() -> None:

@@ -228,7 +228,8 @@ def test_the_command_writes_one_page_on_several_sweeps_and_prints_its_place(stor
     page = Path("out/report.html").read_text(encoding="utf-8")
     assert (
         "At guidance_scale 6 the CLIP score is on average the same as at 1 (the same difference in each; 2 prompts, "
-        "1 seed): equivalent within 0.50."
+        "1 seed): inconclusive; no difference can be shown from less than 6 prompts, 4 more. 0 of 2 prompts lose "
+        "more than 0.50"
     ) in page
     assert '<section class="experiment" id="s1"' in page
     assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//""", page)

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +19,20 @@ from cogx_runs.execution.outcomes import Outcome
 from cogx_runs.generation.pipeline import load_pipeline
 from cogx_runs.models.cards import ModelCard
 from cogx_runs.planning.plan import Plan
-from cogx_runs.search.threshold import find_threshold
+from cogx_runs.search import threshold as search
 from cogx_runs.tracking.store import RunStore
 from tests.support.executors import FakeExecutor
 from tests.support.running import executor
 from tests.support.runs import make_run
 
 Quality = Callable[[int], float]
-PROMPTS = ("cat", "dog")
+PROMPTS = ("cat", "dog", "fox", "owl", "yak")
+find_threshold = partial(search.find_threshold, may_lose=0.5)  # what five prompts can show
 
 
 @pytest.fixture
 def study(project: Path, tiny_model: Path, tiny_clip: Path) -> Callable[..., Path]:
-    """Writes a sweep file of two prompts with what it is given."""
+    """Writes a sweep file of five prompts with what it is given."""
     (project / "prompts").mkdir()
     for name in PROMPTS:
         (project / "prompts" / f"{name}.txt").write_text(f"A {name} plays the guitar.\n", encoding="utf-8")
@@ -85,19 +87,20 @@ def test_each_round_runs_one_count_and_a_second_search_runs_nothing(study: Calla
     found = find_threshold(file, executor=runs, report=reported.append)
     same = find_threshold(file, executor=again)
 
-    assert runs.rounds == [[50], [15], [8], [12], [10]]
+    down = [40, 35, 30, 25, 20, 15, 12, 10]
+    assert runs.rounds == [[50], *([count] for count in down)]
     assert found.threshold.found == 12
-    assert (found.known, found.measured, found.stopped) == ((), (50, 15, 8, 12, 10), None)
+    assert (found.known, found.measured, found.stopped) == ((), (50, *down), None)
     assert again.rounds == []
     assert runs.placements == {"resident"}, "chosen once, before a model takes the memory that it is chosen by"
-    assert same == replace(found, known=(8, 10, 12, 15, 50), measured=())
-    assert reported == [
-        "12 counts, 2 prompts, 1 seed: besides the reference 50 at most 4 counts of 2 cells are run",
-        "50 steps, the reference, is there; next is 15",
-        "15 steps: −0.00350, not inferior; next is 8",
-        "8 steps: −2.00, inferior; next is 12",
-        "12 steps: −0.00380, not inferior; next is 10",
+    assert same == replace(found, known=(*down[::-1], 50), measured=())
+    assert reported[:3] == [
+        "12 counts, 5 prompts, 1 seed: besides the reference 50 counts of 5 cells each are run from the largest down, "
+        "until one is not shown",
+        "50 steps, the reference, is there; next is 40",
+        "40 steps: −0.00400, not inferior; next is 35",
     ]
+    assert len(reported) == 9
 
 
 def test_a_search_that_died_in_a_round_goes_on_with_what_is_missing(study: Callable[..., Path]) -> None:
@@ -115,9 +118,9 @@ def test_a_search_that_died_in_a_round_goes_on_with_what_is_missing(study: Calla
     runs = Runs(cliff_at(25))
     found = find_threshold(file, executor=runs)
 
-    assert runs.rounds == [[10], [25]]
-    assert (found.threshold.found, found.known, found.measured) == (25, (50,), (10, 25))
-    assert {(point.prompts, point.seeds) for point in found.threshold.curve} == {(2, 2)}
+    assert runs.rounds == [[25], [10]]
+    assert (found.threshold.found, found.known, found.measured) == (25, (50,), (25, 10))
+    assert {(point.prompts, point.seeds) for point in found.threshold.curve} == {(5, 2)}
 
 
 def test_failed_cells_end_the_search_unsettled_with_advice(study: Callable[..., Path]) -> None:
@@ -125,8 +128,8 @@ def test_failed_cells_end_the_search_unsettled_with_advice(study: Callable[..., 
 
     found = find_threshold(file, executor=Runs(cliff_at(25), fails_at=10))
 
-    assert found.stopped == "1 of 2 cells at 10 steps are not finished; --retry-failed runs the failed ones again"
-    assert (found.threshold.found, found.threshold.settled) == (50, False)
+    assert found.stopped == "1 of 5 cells at 10 steps are not finished; --retry-failed runs the failed ones again"
+    assert (found.threshold.found, found.threshold.settled) == (25, False)
     retried = find_threshold(file, executor=Runs(cliff_at(25)), retry_failed=True)
     assert (retried.threshold.found, retried.stopped) == (25, None)
 
@@ -137,7 +140,7 @@ def test_cells_without_the_metric_end_the_search_with_the_command_that_measures_
     found = find_threshold(file, metric="sharpness", margin=1.0, executor=Runs(cliff_at(25)))
 
     assert found.stopped == (
-        "2 of 2 cells at 50 steps have no sharpness; `cogx-runs rescore exp_found` measures it where that can be done "
+        "5 of 5 cells at 50 steps have no sharpness; `cogx-runs rescore exp_found` measures it where that can be done "
         "here"
     )
 
@@ -148,13 +151,25 @@ def test_other_runs_of_the_experiment_are_not_of_the_search(study: Callable[...,
     found = find_threshold(study(), executor=Runs(cliff_at(12)))
 
     assert (found.threshold.found, found.known) == (12, ())
-    assert {point.prompts for point in found.threshold.curve} == {2}
+    assert {point.prompts for point in found.threshold.curve} == {5}
 
 
 @pytest.mark.parametrize(
     ("content", "options", "message"),
     [
-        ({"prompts": ["cat"]}, {}, "found.yaml:prompts: one prompt gives no interval, and nothing could be concluded"),
+        (
+            {},
+            {"may_lose": 0.2},
+            "found.yaml:prompts: 5 prompts cannot show that at most 20% of all prompts lose more than the margin, "
+            "whatever comes out; name 14 or more, or accept more with --may-lose 0.46",
+        ),
+        (
+            {"prompts": ["cat"]},
+            {},
+            "found.yaml:prompts: 1 prompt cannot show that at most 50% of all prompts lose more than the margin, "
+            "whatever comes out; name 5 or more",
+        ),
+        ({}, {"may_lose": 1.0}, "--may-lose 1: must be a share of prompts between 0 and 1, such as 0.2"),
         (
             {"axes": {"guidance_scale": [1, 6]}},
             {},
@@ -233,24 +248,28 @@ def test_the_command_runs_a_search_and_prints_the_curve_and_goes_on_from_there(
     with executor(load_pipeline=load) as used:
         find_threshold(file, margin=1000, executor=used, report=said.append)
 
-    first = CliRunner().invoke(cli, ["threshold", "found.yaml", "--margin", "1000"], catch_exceptions=False)
-    again = CliRunner().invoke(cli, ["threshold", "found.yaml", "--margin", "1000", "--json"], catch_exceptions=False)
+    first = CliRunner().invoke(
+        cli, ["threshold", "found.yaml", "--margin", "1000", "--may-lose", "0.5"], catch_exceptions=False
+    )
+    again = CliRunner().invoke(
+        cli, ["threshold", "found.yaml", "--margin", "1000", "--may-lose", "0.5", "--json"], catch_exceptions=False
+    )
 
     assert (first.exit_code, again.exit_code) == (0, 0)
     lines = first.stdout.splitlines()
-    assert [line.split()[0] for line in lines[:4]] == ["steps", "1", "2", "5"]
-    assert [line.split()[-1] for line in lines[:4]] == ["verdict", "inferior", "inferior", "reference"]
-    assert lines[4].startswith("1 is the smallest step count shown not inferior to 5 steps in clip_score, by a margin")
+    assert [line.split()[0] for line in lines[:4]] == ["steps", "1", "2", "3"]
+    assert [line.split()[-1] for line in lines[:4]] == ["verdict", "inferior", "inferior", "inferior"]
+    assert lines[5].startswith("1 is the smallest step count shown not inferior to 5 steps in clip_score, by a margin")
     assert any("2 steps: " in line for line in said)
     assert any("next is 1" in line for line in said)
     found = json.loads(again.stdout)
-    assert (found["known"], found["measured"], found["settled"]) == ([1, 2, 5], [], True)
+    assert (found["known"], found["measured"], found["settled"]) == ([1, 2, 3, 5], [], True)
     assert len(loads) == 1
     assert found["threshold"]["found"] == 1
     store = RunStore()
     tags = store.experiment_tags(store.experiment_id("exp_found"))
     assert json.loads(tags["cogx.axes"]) == {"num_inference_steps": "number"}
-    assert len(list(store.runs(["exp_found"]))) == 6
+    assert len(list(store.runs(["exp_found"]))) == 20
 
 
 def test_the_command_reports_bad_input_in_one_line_and_exits_with_1_where_nothing_is_settled(
@@ -260,17 +279,18 @@ def test_the_command_reports_bad_input_in_one_line_and_exits_with_1_where_nothin
     find_threshold(file, executor=Runs(cliff_at(25), fails_at=10))
 
     wrong = CliRunner().invoke(cli, ["threshold", "found.yaml", "--ladder", "5;10"])
-    stopped = CliRunner().invoke(cli, ["threshold", "found.yaml"])
+    stopped = CliRunner().invoke(cli, ["threshold", "found.yaml", "--may-lose", "0.5"])
 
     assert (wrong.exit_code, wrong.stderr) == (2, "--ladder 5;10: write it as 5,10,25,50\n")
-    assert (stopped.exit_code, stopped.stderr.splitlines()) == (
+    lines = [line for line in stopped.stderr.splitlines() if not line.startswith("warning")]
+    assert (stopped.exit_code, lines) == (
         1,
         [
-            "4 counts, 2 prompts, 1 seed: besides the reference 50 at most 2 counts of 2 cells are run; finished "
-            "already: 50",
-            "50 steps, the reference, is there; next is 10",
+            "4 counts, 5 prompts, 1 seed: besides the reference 50 counts of 5 cells each are run from the largest "
+            "down, until one is not shown; finished already: 25, 50",
+            "25 steps: −0.0100, not inferior; next is 10",
             "watch it: cogx-runs ui exp_found",
-            "1 of 2 cells at 10 steps are not finished; --retry-failed runs the failed ones again",
+            "1 of 5 cells at 10 steps are not finished; --retry-failed runs the failed ones again",
         ],
     )
-    assert stopped.stdout.endswith("Not settled: 10 would be measured next.\n")
+    assert "Not settled: 10 would be measured next.\nBy margin: 25 from 0.02 on.\n" in stopped.stdout

@@ -6,7 +6,7 @@ from typing import Any
 from cogx_runs.analysis.effects import Effect, effects
 from tests.support.frames import frame_of, run
 
-PROMPTS = tuple(f"prompt_{number}" for number in range(9))
+PROMPTS = tuple(f"prompt_{number}" for number in range(20))
 SCORES = (0.5, 1.5, 1.0, 2.0, 0.0, 1.2, 0.8, 1.1, 0.9)
 
 

@@ -13,4 +13,6 @@ def judged(differences: Mapping[int, Sequence[float]], ladder: Sequence[int] = S
     return judge_threshold(differences, ladder, **options)
 
 
-GOOD, BAD, UNSURE = [-0.1, 0.1, 0.0, 0.05], [-3.1, -2.9, -3.0, -3.05], [-3.0, 0.0, 1.0, -1.0]
+GOOD, BAD, UNSURE = (
+    [*four * 3, *four[:2]] for four in ([-0.1, 0.1, 0.0, 0.05], [-3.1, -2.9, -3.0, -3.05], [-3.0, 0.0, 1.0, -1.0])
+)

@@ -7,9 +7,8 @@ import pandas as pd
 from scipy import stats
 
 from cogx_runs.analysis.effects import direction_of
-from cogx_runs.analysis.intervals import Floats, Sample
+from cogx_runs.analysis.intervals import ALPHA, Floats, Sample
 from cogx_runs.analysis.promotion.previews import previews, ranked
-from cogx_runs.analysis.verdict import ALPHA
 from cogx_runs.errors import CogxError
 
 
