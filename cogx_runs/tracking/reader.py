@@ -2,20 +2,21 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import mlflow.artifacts
 from mlflow.entities import Experiment, LifecycleStage, Run, ViewType
-from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+from mlflow.store.artifact.artifact_repo import ArtifactRepository
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import CogxError, DamagedArtifactError, StoreError, StoreUnavailableError, did_you_mean
 from cogx_runs.tracking import columns, tags
 from cogx_runs.tracking.client import call_store
-from cogx_runs.tracking.digests import Digest, damage, read_digests
+from cogx_runs.tracking.digests import Digest, Digests, damage, read_digests
 from cogx_runs.tracking.liveness import host
 from cogx_runs.tracking.locations import path_of
 from cogx_runs.tracking.lost import has_latents, lost_for_good
@@ -215,25 +216,27 @@ class RunReader:
         Raises StoreError where it cannot be read, DamagedArtifactError where it is not what was logged; the copy is
         removed then.
         """
-        moved = self._locations.runs.get(run_id)
-        if moved is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            copy = partial(LocalArtifactRepository(moved).download_artifacts, artifact, str(folder))
-        else:
-            copy = partial(
-                mlflow.artifacts.download_artifacts,
-                run_id=run_id,
-                artifact_path=artifact,
-                dst_path=str(folder),
-                tracking_uri=self.uri,
-            )
-        try:
-            logged = read_digests(self._client.get_run(run_id).data.tags.get(tags.DIGESTS, "{}"))
-            path = Path(call_store(self.uri, copy))
-        except StoreUnavailableError:
-            raise
-        except StoreError as error:
-            raise StoreError(f"run {run_id}: artifact {artifact or 'folder'} cannot be read: {error}") from error
+        return self.download_each(run_id, [artifact], folder)[0]
+
+    def download_each(self, run_id: str, artifacts: Sequence[str], folder: Path) -> list[Path]:
+        """Copies several artifacts of one run, each as `download` does."""
+        folder.mkdir(parents=True, exist_ok=True)
+        with _reading(run_id, artifacts[0]):
+            run = self._client.get_run(run_id)
+            repository = self._artifacts_of(run)
+        logged = read_digests(run.data.tags.get(tags.DIGESTS, "{}"))
+        return [self._download(run_id, repository, artifact, folder, logged) for artifact in artifacts]
+
+    def _artifacts_of(self, run: Run) -> ArtifactRepository:
+        """Opens MLflow's repository of a run's artifacts, which asks the store for nothing more."""
+        location = self._locations.runs.get(run.info.run_id, run.info.artifact_uri)
+        return call_store(self.uri, partial(get_artifact_repository, location, tracking_uri=self.uri))
+
+    def _download(
+        self, run_id: str, repository: ArtifactRepository, artifact: str, folder: Path, logged: Digests
+    ) -> Path:
+        with _reading(run_id, artifact):
+            path = Path(call_store(self.uri, partial(repository.download_artifacts, artifact, str(folder))))
         for name, expected in logged.items():
             if name == artifact:
                 _check(run_id, name, path, expected)
@@ -289,6 +292,17 @@ class RunReader:
             token = page.token
             if not token:
                 return
+
+
+@contextmanager
+def _reading(run_id: str, artifact: str) -> Iterator[None]:
+    """Names the artifact in what the store refuses."""
+    try:
+        yield
+    except StoreUnavailableError:
+        raise
+    except StoreError as error:
+        raise StoreError(f"run {run_id}: artifact {artifact or 'folder'} cannot be read: {error}") from error
 
 
 def _check(run_id: str, name: str, file: Path, expected: Digest) -> None:

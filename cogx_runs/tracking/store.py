@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.tracking import _get_store
 
 from cogx_runs.definitions.ranges import Direction, OptunaSearch
@@ -142,7 +142,7 @@ class RunStore(RunReader):
     ) -> None:
         """Writes the latents of a run, then what is known of them, as of `at_ms` (ms since 1970), by default of this
         moment."""
-        self._client.log_artifact(run_id, str(file))
+        self._upload(self._client.get_run(run_id), file)
         about = {**tags, LATENTS: LATENTS_KEPT, DIGESTS: write_digests({file.name: digest(file)})}
         self._log(run_id, metrics, about, series=series, at_ms=at_ms)
 
@@ -161,8 +161,9 @@ class RunStore(RunReader):
 
         It ended at `at_ms` (ms since 1970), by default at this moment; written twice, nothing of it is there twice.
         """
-        self._client.log_artifacts(run_id, str(artifacts))
-        present = self._client.get_run(run_id).data
+        run = self._client.get_run(run_id)
+        self._upload(run, artifacts)
+        present = run.data
         latents = {name: found for name, found in _digests(present.tags).items() if name == artifact_names.LATENTS}
         written = digests(artifacts)
         about = {**tags, DIGESTS: write_digests(latents | written)}
@@ -202,13 +203,14 @@ class RunStore(RunReader):
     ) -> None:
         """Adds values, and a folder's files, to a run that has ended, without touching its times; removes tags that no
         longer hold."""
-        present = self._client.get_run(run_id).data.tags
+        run = self._client.get_run(run_id)
+        present = run.data.tags
         if artifacts is not None:
             known, written = _digests(present), digests(artifacts)
             if known.keys() & written.keys():  # whoever reads them meanwhile, or after a crash, takes them as they are
                 others = {name: found for name, found in known.items() if name not in written}
                 self._client.set_tag(run_id, DIGESTS, write_digests(others))
-            self._client.log_artifacts(run_id, str(artifacts))
+            self._upload(run, artifacts)
             if known:
                 tags = {**tags, DIGESTS: write_digests(known | written)}
             self._unmark(run_id, present, written)
@@ -221,16 +223,25 @@ class RunStore(RunReader):
         damaged = read_damaged(present)
         left = {name: what for name, what in damaged.items() if name not in written}
         if left != damaged:
-            self.mark_damaged(run_id, left)
+            self._mark(run_id, present, left)
 
     def mark_damaged(self, run_id: str, damaged: Mapping[str, str]) -> None:
         """Marks artifacts of a run as damaged, each with what is wrong with it, and no others: a plan counts them as
         lost."""
+        self._mark(run_id, self._client.get_run(run_id).data.tags, damaged)
+
+    def _mark(self, run_id: str, present: Mapping[str, str], damaged: Mapping[str, str]) -> None:
         if damaged:
             short = {name: what[:REASON_LIMIT] for name, what in damaged.items()}
             self._client.set_tag(run_id, DAMAGED, json.dumps(short))
-        elif DAMAGED in self._client.get_run(run_id).data.tags:
+        elif DAMAGED in present:
             self._client.delete_tag(run_id, DAMAGED)
+
+    def _upload(self, run: Run, path: Path) -> None:
+        """Writes a file, or all that is in a folder, to a run's artifacts."""
+        repository = self._artifacts_of(run)
+        upload = repository.log_artifacts if path.is_dir() else repository.log_artifact
+        call_store(self.uri, partial(upload, str(path)))
 
     def _log(
         self,
@@ -272,7 +283,7 @@ class RunStore(RunReader):
             if run_id is None:
                 run_id = self.create_run(experiment_id, "report", {KIND: REPORT_KIND})
         try:
-            self._client.log_artifact(run_id, str(page))
+            self._upload(self._client.get_run(run_id), page)
         finally:
             self._client.set_terminated(run_id, RunState.FINISHED.value)
         return run_id
