@@ -39,12 +39,15 @@ def verify_runs(
 
     What is wrong is marked in the run, so that a plan counts it as lost and a sweep makes it again; a mark is removed
     where all is right again. A store that can only be read is not marked, and `report` is told so. `progress` is told
-    how many runs are done, of how many. Raises StoreUnavailableError where the store does not answer.
+    how many runs are done, of how many. Raises StoreUnavailableError where the store does not answer, CogxError
+    where the disk of its artifacts is not mounted.
     """
     require_store(tracking_uri)
     store = RunStore(tracking_uri)
     names = None if sweep is None else experiments_of(sweep, store)
     runs = list(store.runs(names, finished_only=True))
+    for experiment in dict.fromkeys(run.experiment for run in runs):
+        store.check_place(experiment)
     can_mark = _can_mark(store, report)
     found = []
     for number, run in enumerate(runs):

@@ -14,15 +14,17 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import CogxError, DamagedArtifactError, StoreError, StoreUnavailableError, did_you_mean
+from cogx_runs.formatting import count
 from cogx_runs.tracking import columns, tags
 from cogx_runs.tracking.client import call_store
 from cogx_runs.tracking.digests import Digest, Digests, damage, read_digests
 from cogx_runs.tracking.liveness import host
-from cogx_runs.tracking.locations import path_of
-from cogx_runs.tracking.lost import has_latents, lost_for_good
+from cogx_runs.tracking.locations import check_location, missing_disk, path_of
+from cogx_runs.tracking.lost import expected_artifacts, has_latents, lost_for_good
 from cogx_runs.tracking.opening import open_store, store_lock
 from cogx_runs.tracking.run import Claimable, RunState, TrackedRun
-from cogx_runs.tracking.uri import sqlite_path, tracking_uri
+from cogx_runs.tracking.sqlite_file import ARTIFACTS
+from cogx_runs.tracking.uri import is_server, sqlite_path, tracking_uri
 
 _QUIET = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # there would be one for every file
@@ -83,7 +85,43 @@ class RunReader:
 
     def artifact_folder(self, experiment_id: str) -> Path | None:
         """Finds the folder of an experiment's artifacts; None where they are not on this machine's disks."""
-        return path_of(str(self._client.get_experiment(experiment_id).artifact_location))
+        return self._place(self._client.get_experiment(experiment_id))
+
+    def is_in_place(self, run: TrackedRun) -> bool:
+        """Checks whether a run's artifacts are where its experiment's are. Those of a study that this one was copied
+        from without them are only read."""
+        if run.artifact_folder is None:
+            return True
+        return Path(run.artifact_folder).parent.parent == self.artifact_folder(run.experiment_id)
+
+    def check_place(self, experiment: str) -> None:
+        """Raises CogxError where the artifacts of an experiment, which need not exist yet, are on a disk that is not
+        mounted: its finished runs would count as lost, and new files would go below the mount point."""
+        found = self._client.get_experiment_by_name(experiment)
+        if found is not None:
+            check_location(experiment, found.artifact_location, sqlite_path(self.uri))
+        is_kept_by_server = found is None and is_server(self.uri)
+        place = Path(ARTIFACTS).absolute() if found is None else self._place(found)
+        if place is not None and not is_kept_by_server:
+            self.require_disk(place)
+
+    def require_disk(self, place: Path) -> None:
+        """Raises StoreError where the disk of a folder is not mounted on which runs of the store have files."""
+        missing = missing_disk(place)
+        if missing is None:
+            return
+        folders = [Path(run.artifact_folder) for run in self.runs() if run.artifact_folder and expected_artifacts(run)]
+        kept = sum(folder.is_relative_to(missing) for folder in folders)
+        if kept:
+            what = f"links to {missing.readlink()}, which is not there" if missing.is_symlink() else "is empty"
+            raise StoreError(
+                f"{missing}: {what}, and {count(kept, 'run')} {'has' if kept == 1 else 'have'} files in it; mount its "
+                "disk; if they are gone for good, remove it, and finished cells are made again"
+            )
+
+    def _place(self, experiment: Experiment) -> Path | None:
+        """Finds the folder of an experiment's artifacts; None where they are not on this machine's disks."""
+        return path_of(self._locations.experiments.get(experiment.experiment_id, experiment.artifact_location))
 
     def created_ms(self, experiment_id: str) -> int:
         """Reads the creation time of an experiment, in ms since 1970."""

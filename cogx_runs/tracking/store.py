@@ -19,7 +19,7 @@ from cogx_runs.tracking import artifacts as artifact_names
 from cogx_runs.tracking.client import MLFLOW, call_store
 from cogx_runs.tracking.digests import Digest, digest, digests, read_digests, write_digests
 from cogx_runs.tracking.experiments import was_deleted
-from cogx_runs.tracking.locations import Locations, check_location, location_of, path_of, set_right
+from cogx_runs.tracking.locations import Locations, location_of, path_of, set_right
 from cogx_runs.tracking.lost import read_damaged
 from cogx_runs.tracking.reader import CELLS, RunReader
 from cogx_runs.tracking.run import RunState, TrackedRun
@@ -66,7 +66,8 @@ class RunStore(RunReader):
             raise StoreError(f"{path}: cannot be written; work in another folder, or set MLFLOW_TRACKING_URI")
 
     def open_experiment(self, sweep: Sweep) -> str:
-        """Opens the sweep's experiment, or creates it, and returns its id. Raises CogxError for a deleted one.
+        """Opens the sweep's experiment, or creates it, and returns its id. Raises CogxError for a deleted one and where
+        its artifacts are on a disk that is not mounted.
 
         Its axes are the sweep's, and those that it had before and that its runs differ in.
         """
@@ -78,13 +79,13 @@ class RunStore(RunReader):
         }
         if sweep.optuna is not None:
             tags[OBJECTIVES] = json.dumps(_objectives(sweep.optuna))
+        self.check_place(sweep.name)
         with self.lock:
             found = self._client.get_experiment_by_name(sweep.name)
             if found is None:
                 return self._create_experiment(sweep.name, tags)
         if found.lifecycle_stage != "active":
             raise CogxError(was_deleted(sweep.name, found.experiment_id))
-        check_location(sweep.name, found.artifact_location, sqlite_path(self.uri))
         before = texts_tag(found.tags, AXES)
         kept = self._differing([axis for axis in before if axis not in axes], found.experiment_id)
         tags[AXES] = json.dumps(axes | {axis: before[axis] for axis in kept})
@@ -238,7 +239,11 @@ class RunStore(RunReader):
             self._client.delete_tag(run_id, DAMAGED)
 
     def _upload(self, run: Run, path: Path) -> None:
-        """Writes a file, or all that is in a folder, to a run's artifacts."""
+        """Writes a file, or all that is in a folder, to a run's artifacts. Raises StoreError where their disk is not
+        mounted: below the mount point they would be taken for all that there is."""
+        folder = self._artifact_folder(run)
+        if folder is not None:
+            self.require_disk(Path(folder).parent.parent)
         repository = self._artifacts_of(run)
         upload = repository.log_artifacts if path.is_dir() else repository.log_artifact
         call_store(self.uri, partial(upload, str(path)))
