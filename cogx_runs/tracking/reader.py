@@ -200,6 +200,10 @@ class RunReader:
         """Reads the runs of an experiment with this output hash, newest first; the experiment's name is not read."""
         return self._tracked({experiment_id: ""}, _of_cell(output_hash))
 
+    def run(self, run_id: str, experiment: str) -> TrackedRun:
+        """Reads one run, given the name of its experiment."""
+        return self._tracked_run(self._client.get_run(run_id), experiment)
+
     def state(self, run_id: str) -> RunState:
         """Reads the state of a run. Raises StoreError for one that was deleted."""
         found = self._client.get_run(run_id).info

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -40,7 +41,7 @@ from cogx_runs.tracking.tags import (
     SWEEP_FILE,
     texts_tag,
 )
-from cogx_runs.tracking.uri import sqlite_path
+from cogx_runs.tracking.uri import is_server, sqlite_path
 
 TAG_LIMIT = 7900
 """Characters of a tag; MLflow refuses more than 8,000."""
@@ -58,6 +59,12 @@ NO_SERIES: Series = MappingProxyType({})
 
 class RunStore(RunReader):
     """The runs of one MLflow tracking store, created, described, ended and amended."""
+
+    @property
+    def keeping(self) -> AbstractContextManager[object]:
+        """Held while a file is written and vouched for by a tag, and by whoever judges it by that: `gc`, `verify`.
+        A server's files, which take longer to write, `gc` leaves to it."""
+        return nullcontext() if is_server(self.uri) else self.lock
 
     def check_writable(self) -> None:
         """Raises StoreError where a SQLite store can only be read."""
@@ -143,9 +150,12 @@ class RunStore(RunReader):
     ) -> None:
         """Writes the latents of a run, then what is known of them, as of `at_ms` (ms since 1970), by default of this
         moment."""
-        self._upload(self._client.get_run(run_id), file)
-        about = {**tags, LATENTS: LATENTS_KEPT, DIGESTS: write_digests({file.name: digest(file)})}
-        self._log(run_id, metrics, about, series=series, at_ms=at_ms)
+        with self.keeping:
+            run = self._client.get_run(run_id)
+            self._upload(run, file)
+            known = _digests(run.data.tags) | {file.name: digest(file)}
+            about = {**tags, LATENTS: LATENTS_KEPT, DIGESTS: write_digests(known)}
+            self._log(run_id, metrics, about, series=series, at_ms=at_ms)
 
     def finish(
         self,
@@ -204,6 +214,18 @@ class RunStore(RunReader):
     ) -> None:
         """Adds values, and a folder's files, to a run that has ended, without touching its times; removes tags that no
         longer hold."""
+        with self.keeping:
+            self._amend(run_id, metrics, tags, remove, series, artifacts)
+
+    def _amend(
+        self,
+        run_id: str,
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+        remove: Sequence[str],
+        series: Series,
+        artifacts: Path | None,
+    ) -> None:
         run = self._client.get_run(run_id)
         present = run.data.tags
         if artifacts is not None:
@@ -229,7 +251,8 @@ class RunStore(RunReader):
     def mark_damaged(self, run_id: str, damaged: Mapping[str, str]) -> None:
         """Marks artifacts of a run as damaged, each with what is wrong with it, and no others: a plan counts them as
         lost."""
-        self._mark(run_id, self._client.get_run(run_id).data.tags, damaged)
+        with self.keeping:
+            self._mark(run_id, self._client.get_run(run_id).data.tags, damaged)
 
     def _mark(self, run_id: str, present: Mapping[str, str], damaged: Mapping[str, str]) -> None:
         if damaged:
