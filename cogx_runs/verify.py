@@ -39,20 +39,22 @@ def verify_runs(
 
     What is wrong is marked in the run, so that a plan counts it as lost and a sweep makes it again; a mark is removed
     where all is right again. A store that can only be read is not marked, and `report` is told so. `progress` is told
-    how many runs are done, of how many. Raises StoreUnavailableError where the store does not answer.
+    how many runs are done, of how many. Raises StoreUnavailableError where the store does not answer, CogxError
+    where the disk of its artifacts is not mounted.
     """
     require_store(tracking_uri)
     store = RunStore(tracking_uri)
     names = None if sweep is None else experiments_of(sweep, store)
     runs = list(store.runs(names, finished_only=True))
+    for experiment in dict.fromkeys(run.experiment for run in runs):
+        store.check_place(experiment)
     can_mark = _can_mark(store, report)
     found = []
     for number, run in enumerate(runs):
         progress(number, len(runs))
-        problems = _problems(store, run)
-        if can_mark and problems != read_damaged(run.tags):
-            store.mark_damaged(run.run_id, problems)
-        found.append(Verified(run.run_id, run.name, run.experiment, problems))
+        problems = _verified(store, run, can_mark)
+        if problems is not None:
+            found.append(Verified(run.run_id, run.name, run.experiment, problems))
     progress(len(runs), len(runs))
     return found
 
@@ -64,6 +66,19 @@ def _can_mark(store: RunStore, report: Callable[[str], None]) -> bool:
         report(f"nothing is marked: {error}")
         return False
     return True
+
+
+def _verified(store: RunStore, run: TrackedRun, can_mark: bool) -> dict[str, str] | None:
+    """Tells what is wrong with a run, and marks it. One that was written to meanwhile is read again; None for one that
+    is no more finished, as one that is being mended."""
+    problems = _problems(store, run)
+    with store.keeping:
+        now = store.run(run.run_id, run.experiment)
+        if now.state.is_finished and now.digests == run.digests:
+            if can_mark and problems != read_damaged(now.tags):
+                store.mark_damaged(run.run_id, problems)
+            return problems
+    return _verified(store, now, can_mark) if now.state.is_finished else None
 
 
 def _problems(store: RunStore, run: TrackedRun) -> dict[str, str]:

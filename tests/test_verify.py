@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from cogx_runs import verify_runs
 from cogx_runs.tracking.store import RunStore
-from cogx_runs.video import write_mp4
+from cogx_runs.video import VideoFacts, examine_video, write_mp4
 from tests.support.runs import SMALL, make_run
 
 
@@ -130,6 +130,27 @@ def test_a_store_that_can_only_be_read_is_verified_and_not_marked(run_id: str, m
 
     assert verified.problems == {"video.mp4": "gone"}
     assert said[0].startswith("nothing is marked: ")
+    assert _mark() is None
+
+
+def test_a_run_that_is_written_anew_while_it_is_read_is_read_again(
+    run_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = RunStore()
+    sheet = next(Path("mlruns").rglob("contact_sheet.png"))
+    files = Path("files")
+    files.mkdir()
+    (files / sheet.name).write_bytes(b"another")
+    sheet.unlink()
+
+    def meanwhile(file: Path) -> VideoFacts:
+        if not sheet.exists():
+            store.amend(run_id, {}, {}, artifacts=files)
+        return examine_video(file)
+
+    monkeypatch.setattr("cogx_runs.verify.examine_video", meanwhile)
+
+    assert _problems() == {}
     assert _mark() is None
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cogx_runs.errors import CogxError, first_line
+from cogx_runs.system.disk import size_bytes
 from cogx_runs.system.hardware import GIB
 
 
@@ -68,13 +69,6 @@ class Garbage:
 def of_path(kind: Kind, path: Path) -> Garbage:
     """Describes a file, or a folder with all that is in it."""
     return Garbage(kind, str(path), size_bytes(path), lambda: remove_path(path))
-
-
-def size_bytes(path: Path) -> int:
-    """Sums up the sizes of a file, or of all files in a folder; links are not followed."""
-    if path.is_dir() and not path.is_symlink():
-        return sum(size_bytes(inner) for inner in path.iterdir())
-    return path.lstat().st_size if path.exists() or path.is_symlink() else 0
 
 
 def remove_path(path: Path) -> None:

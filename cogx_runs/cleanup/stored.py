@@ -9,7 +9,8 @@ from pathlib import Path
 
 import yaml
 
-from cogx_runs.cleanup.garbage import Garbage, Kind, of_path, remove_path, size_bytes
+from cogx_runs.cleanup.garbage import Garbage, Kind, of_path, remove_path
+from cogx_runs.system.disk import size_bytes
 from cogx_runs.tracking import artifacts, tags
 from cogx_runs.tracking.liveness import is_alive
 from cogx_runs.tracking.locations import path_of

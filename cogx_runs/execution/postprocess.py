@@ -112,8 +112,7 @@ class PostprocessStage:
         folder = cell.spooled.files
         progress.phase("copying")
         try:
-            for name in _COPIED_ARTIFACTS:
-                self._store.download(finished.run_id, name, folder)
+            self._store.download_each(finished.run_id, _COPIED_ARTIFACTS, folder)
             series = self._store.series(finished)
         except StoreError as error:
             for name in _COPIED_ARTIFACTS:  # nothing of it is logged with the video that is made instead

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cogx_runs.definitions.sweep import Sweep
-from cogx_runs.errors import CogxError
+from cogx_runs.errors import CogxError, StoreUnavailableError
 from cogx_runs.metrics.registry import versions
 from cogx_runs.models.memory import Budget
 from cogx_runs.planning.actions import choose_actions
@@ -67,7 +67,6 @@ class Planner:
             for spec, decision in zip(cells.specs, decisions, strict=True)
         )
         advice = [*advise(cells, sweeps, budget), *advise_prompts(sweeps, conditions.library)]
-        advice += advise_remaking(runs, sweeps)
         advice += advise_elsewhere(runs, sweeps, history, now_ms())
         if max_vram is not None and device == "cpu":
             advice.append(Advice("note", "(command line):max_vram", "has no effect on a CPU"))
@@ -75,16 +74,17 @@ class Planner:
         return Plan(tuple(sweeps), runs, tuple(advice), cells.cards, capped, conditions)
 
     def with_store_advice(self, plan: Plan, history: Sequence[TrackedRun]) -> Plan:
-        """Adds an error for each sweep whose experiment was deleted, and a note on each for which `rescore` would
+        """Adds an error for each sweep whose experiment was deleted or has its artifacts on a disk that is not mounted,
+        a warning for each whose finished cells have lost files, and a note on each for which `rescore` would
         suffice."""
         store = self._store()
-        deleted = {} if store is None else store.deleted_experiments()
+        refused = {} if store is None else _refused(store, plan.sweeps)
         errors = [
-            Advice("error", f"{sweep.file}:name", was_deleted(sweep.name, deleted[sweep.name]))
-            for sweep in plan.sweeps
-            if sweep.name in deleted
+            Advice("error", f"{sweep.file}:name", refused[sweep.name]) for sweep in plan.sweeps if sweep.name in refused
         ]
-        return replace(plan, advice=(*plan.advice, *errors, *advise_rescoring(plan.runs, plan.sweeps, history)))
+        others = [sweep for sweep in plan.sweeps if sweep.name not in refused]
+        stored = (*errors, *advise_remaking(plan.runs, others), *advise_rescoring(plan.runs, plan.sweeps, history))
+        return replace(plan, advice=(*plan.advice, *stored))
 
     def _store(self) -> "RunReader | None":
         """Opens the store that is read; None where there is none."""
@@ -93,3 +93,20 @@ class Planner:
         from cogx_runs.tracking.reader import RunReader
 
         return RunReader(self.tracking_uri)
+
+
+def _refused(store: "RunReader", sweeps: Sequence[Sweep]) -> dict[str, str]:
+    """Tells why no run can be made in the experiments of sweeps, by their names."""
+    found = {}
+    deleted = store.deleted_experiments()
+    for name in dict.fromkeys(sweep.name for sweep in sweeps):
+        if name in deleted:
+            found[name] = was_deleted(name, deleted[name])
+            continue
+        try:
+            store.check_place(name)
+        except StoreUnavailableError:
+            raise
+        except CogxError as error:
+            found[name] = str(error)
+    return found

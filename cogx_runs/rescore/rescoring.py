@@ -43,7 +43,7 @@ class Rescored:
     failed: Mapping[str, str]
     """Reason of each failed metric."""
     undecoded: str | None = None
-    """Error of decoding its video, or that of its reference."""
+    """Error of decoding its video, or that of its reference; or why nothing is written with it."""
 
     @property
     def problems(self) -> list[str]:
@@ -89,6 +89,10 @@ def rescore_runs(
     # Runs of one reference follow each other, so that it is decoded once.
     for run in sorted(runs, key=lambda run: settings(run, changed)):
         missing_metrics = lacking(run, named, changed, by_settings.get(settings(run, changed)))
+        if not store.is_in_place(run):
+            why = f"its files are only in {run.artifact_folder}, which this study was copied from; copy them here first"
+            rescored += [Rescored(run.run_id, run.name, {}, {}, why)] if missing_metrics else []
+            continue
         attempts: dict[str, Attempt] = {}
         undecoded = None
         for missing in filter(measurer.can_measure, missing_metrics):

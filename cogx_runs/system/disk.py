@@ -67,19 +67,11 @@ def _user_folder(variable: str, usual: str) -> Path:
     return folder
 
 
-def write_atomically(file: Path, text: str) -> None:
-    """Writes a file so that whoever reads it, after a crash too, finds all of it or the one before."""
-    unfinished = file.with_name(f"{file.name}.unfinished")
-    with unfinished.open("w", encoding="utf-8") as writing:
-        writing.write(text)
-        writing.flush()
-        os.fsync(writing.fileno())
-    unfinished.replace(file)
-
-
-def folder_gib(folder: Path) -> float:
-    """Sums up the sizes of all files below a folder in GiB."""
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / GIB
+def size_bytes(path: Path) -> int:
+    """Sums up the sizes of a file, or of all files in a folder; links are not followed."""
+    if path.is_dir() and not path.is_symlink():
+        return sum(size_bytes(inner) for inner in path.iterdir())
+    return path.lstat().st_size if path.exists() or path.is_symlink() else 0
 
 
 def create_folder(directory: Path) -> None:

@@ -27,6 +27,14 @@ def written_whole(path: Path) -> Iterator[Path]:
         os.close(handle)
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Writes a text so that whoever reads it, after a power cut too, finds all of it or the one before."""
+    with written_whole(path) as part, part.open("w", encoding="utf-8") as writing:
+        writing.write(text)
+        writing.flush()
+        os.fsync(writing.fileno())
+
+
 def remove_leftovers(folder: Path) -> int:
     """Removes the files that dead processes left half written, and returns their number."""
     removed = 0

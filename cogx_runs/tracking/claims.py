@@ -131,9 +131,11 @@ class Claims:
             damaged = [run for run in runs if run.run_id in lost]
             owned = (*self._held.tags, *self._heartbeat.tags, tags.PROCESS_CELL)
             for run in damaged:
-                if has_whole_latents(run):
+                if self._store.is_in_place(run) and has_whole_latents(run):
                     self._store.reopen(run, {key: about[key] for key in owned})
                     return run.run_id, True
+            if damaged:
+                self._store.check_place(spec.sweep)
             for run in damaged:
                 self._store.give_up(run.run_id, lost[run.run_id])
             return self._store.create_run(experiment_id, spec.run_name, about, started_ms), False

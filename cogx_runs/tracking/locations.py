@@ -89,6 +89,20 @@ def check_location(experiment: str, location: str, path: Path | None) -> None:
         )
 
 
+def missing_disk(place: Path) -> Path | None:
+    """Finds where the disk of a folder is not mounted: an empty folder, hidden files aside, or a link to what is not
+    there, at the folder itself or the nearest above it. None where it is there, or was removed from among others."""
+    for folder in (place, *place.parents):
+        try:
+            if folder.is_dir():
+                return None if any(not one.name.startswith(".") for one in folder.iterdir()) else folder
+        except OSError:  # it is there, and cannot be read
+            return None
+        if folder.is_symlink():
+            return folder
+    return None
+
+
 @dataclass
 class _Root:
     """What the store says to lie below one folder elsewhere."""

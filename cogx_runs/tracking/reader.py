@@ -2,27 +2,29 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import mlflow.artifacts
 from mlflow.entities import Experiment, LifecycleStage, Run, ViewType
-from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+from mlflow.store.artifact.artifact_repo import ArtifactRepository
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import CogxError, DamagedArtifactError, StoreError, StoreUnavailableError, did_you_mean
-from cogx_runs.formatting import shortened
+from cogx_runs.formatting import count, shortened
 from cogx_runs.tracking import columns, tags
 from cogx_runs.tracking.client import call_store
-from cogx_runs.tracking.digests import Digest, damage, read_digests
+from cogx_runs.tracking.digests import Digest, Digests, damage, read_digests
 from cogx_runs.tracking.liveness import host
-from cogx_runs.tracking.locations import path_of
-from cogx_runs.tracking.lost import has_latents, lost_for_good
+from cogx_runs.tracking.locations import check_location, missing_disk, path_of
+from cogx_runs.tracking.lost import expected_artifacts, has_latents, lost_for_good
 from cogx_runs.tracking.opening import open_store, store_lock
 from cogx_runs.tracking.run import Claimable, RunState, TrackedRun
-from cogx_runs.tracking.uri import sqlite_path, tracking_uri
+from cogx_runs.tracking.sqlite_file import ARTIFACTS
+from cogx_runs.tracking.uri import is_server, sqlite_path, tracking_uri
 
 _QUIET = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # there would be one for every file
@@ -85,7 +87,43 @@ class RunReader:
 
     def artifact_folder(self, experiment_id: str) -> Path | None:
         """Finds the folder of an experiment's artifacts; None where they are not on this machine's disks."""
-        return path_of(str(self._client.get_experiment(experiment_id).artifact_location))
+        return self._place(self._client.get_experiment(experiment_id))
+
+    def is_in_place(self, run: TrackedRun) -> bool:
+        """Checks whether a run's artifacts are where its experiment's are. Those of a study that this one was copied
+        from without them are only read."""
+        if run.artifact_folder is None:
+            return True
+        return Path(run.artifact_folder).parent.parent == self.artifact_folder(run.experiment_id)
+
+    def check_place(self, experiment: str) -> None:
+        """Raises CogxError where the artifacts of an experiment, which need not exist yet, are on a disk that is not
+        mounted: its finished runs would count as lost, and new files would go below the mount point."""
+        found = self._client.get_experiment_by_name(experiment)
+        if found is not None:
+            check_location(experiment, found.artifact_location, sqlite_path(self.uri))
+        is_kept_by_server = found is None and is_server(self.uri)
+        place = Path(ARTIFACTS).absolute() if found is None else self._place(found)
+        if place is not None and not is_kept_by_server:
+            self.require_disk(place)
+
+    def require_disk(self, place: Path) -> None:
+        """Raises StoreError where the disk of a folder is not mounted on which runs of the store have files."""
+        missing = missing_disk(place)
+        if missing is None:
+            return
+        folders = [Path(run.artifact_folder) for run in self.runs() if run.artifact_folder and expected_artifacts(run)]
+        kept = sum(folder.is_relative_to(missing) for folder in folders)
+        if kept:
+            what = f"links to {missing.readlink()}, which is not there" if missing.is_symlink() else "is empty"
+            raise StoreError(
+                f"{missing}: {what}, and {count(kept, 'run')} {'has' if kept == 1 else 'have'} files in it; mount its "
+                "disk; if they are gone for good, remove it, and finished cells are made again"
+            )
+
+    def _place(self, experiment: Experiment) -> Path | None:
+        """Finds the folder of an experiment's artifacts; None where they are not on this machine's disks."""
+        return path_of(self._locations.experiments.get(experiment.experiment_id, experiment.artifact_location))
 
     def created_ms(self, experiment_id: str) -> int:
         """Reads the creation time of an experiment, in ms since 1970."""
@@ -164,6 +202,10 @@ class RunReader:
         """Reads the runs of an experiment with this output hash, newest first; the experiment's name is not read."""
         return self._tracked({experiment_id: ""}, _of_cell(output_hash))
 
+    def run(self, run_id: str, experiment: str) -> TrackedRun:
+        """Reads one run, given the name of its experiment."""
+        return self._tracked_run(self._client.get_run(run_id), experiment)
+
     def state(self, run_id: str) -> RunState:
         """Reads the state of a run. Raises StoreError for one that was deleted."""
         found = self._client.get_run(run_id).info
@@ -218,25 +260,27 @@ class RunReader:
         Raises StoreError where it cannot be read, DamagedArtifactError where it is not what was logged; the copy is
         removed then.
         """
-        moved = self._locations.runs.get(run_id)
-        if moved is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            copy = partial(LocalArtifactRepository(moved).download_artifacts, artifact, str(folder))
-        else:
-            copy = partial(
-                mlflow.artifacts.download_artifacts,
-                run_id=run_id,
-                artifact_path=artifact,
-                dst_path=str(folder),
-                tracking_uri=self.uri,
-            )
-        try:
-            logged = read_digests(self._client.get_run(run_id).data.tags.get(tags.DIGESTS, "{}"))
-            path = Path(call_store(self.uri, copy))
-        except StoreUnavailableError:
-            raise
-        except StoreError as error:
-            raise StoreError(f"run {run_id}: artifact {artifact or 'folder'} cannot be read: {error}") from error
+        return self.download_each(run_id, [artifact], folder)[0]
+
+    def download_each(self, run_id: str, artifacts: Sequence[str], folder: Path) -> list[Path]:
+        """Copies several artifacts of one run, each as `download` does."""
+        folder.mkdir(parents=True, exist_ok=True)
+        with _reading(run_id, artifacts[0]):
+            run = self._client.get_run(run_id)
+            repository = self._artifacts_of(run)
+        logged = read_digests(run.data.tags.get(tags.DIGESTS, "{}"))
+        return [self._download(run_id, repository, artifact, folder, logged) for artifact in artifacts]
+
+    def _artifacts_of(self, run: Run) -> ArtifactRepository:
+        """Opens MLflow's repository of a run's artifacts, which asks the store for nothing more."""
+        location = self._locations.runs.get(run.info.run_id, run.info.artifact_uri)
+        return call_store(self.uri, partial(get_artifact_repository, location, tracking_uri=self.uri))
+
+    def _download(
+        self, run_id: str, repository: ArtifactRepository, artifact: str, folder: Path, logged: Digests
+    ) -> Path:
+        with _reading(run_id, artifact):
+            path = Path(call_store(self.uri, partial(repository.download_artifacts, artifact, str(folder))))
         for name, expected in logged.items():
             if name == artifact:
                 _check(run_id, name, path, expected)
@@ -292,6 +336,17 @@ class RunReader:
             token = page.token
             if not token:
                 return
+
+
+@contextmanager
+def _reading(run_id: str, artifact: str) -> Iterator[None]:
+    """Names the artifact in what the store refuses."""
+    try:
+        yield
+    except StoreUnavailableError:
+        raise
+    except StoreError as error:
+        raise StoreError(f"run {run_id}: artifact {artifact or 'folder'} cannot be read: {error}") from error
 
 
 def _check(run_id: str, name: str, file: Path, expected: Digest) -> None:

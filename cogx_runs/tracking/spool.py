@@ -13,7 +13,9 @@ from typing import Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from cogx_runs.system.disk import folder_gib, state_directory, write_atomically
+from cogx_runs.system.disk import size_bytes, state_directory
+from cogx_runs.system.hardware import GIB
+from cogx_runs.system.whole_file import write_whole
 from cogx_runs.tracking import artifacts
 from cogx_runs.tracking.digests import Digest, damage
 from cogx_runs.tracking.liveness import host, is_held
@@ -92,7 +94,7 @@ class SpooledRun:
         """Creates the folder of a run that begins. Raises OSError where it cannot be written."""
         self.files.mkdir(parents=True, exist_ok=True)
         self.latents_file.parent.mkdir(exist_ok=True)
-        write_atomically(self.folder / _CLAIM, claim.model_dump_json())
+        write_whole(self.folder / _CLAIM, claim.model_dump_json())
 
     @property
     def claim(self) -> ClaimRecord | None:
@@ -104,15 +106,15 @@ class SpooledRun:
         claim = self.claim
         assert claim is not None, "an entry that is delivered has its claim"
         updated = claim.model_copy(update={"run_id": run_id, "is_created": True})
-        write_atomically(self.folder / _CLAIM, updated.model_dump_json())
+        write_whole(self.folder / _CLAIM, updated.model_dump_json())
 
     def keep_latents(self, record: LatentsRecord) -> None:
         """Records that the latents are whole in `latents_file`, with what is known of them."""
-        write_atomically(self.folder / _LATENTS, record.model_dump_json())
+        write_whole(self.folder / _LATENTS, record.model_dump_json())
 
     def end(self, record: EndedRecord) -> None:
         """Records what the run has come to; all its artifacts are in `files`."""
-        write_atomically(self.folder / _ENDED, record.model_dump_json())
+        write_whole(self.folder / _ENDED, record.model_dump_json())
 
     @property
     def latents(self) -> LatentsRecord | None:
@@ -229,7 +231,7 @@ def told(runs: Sequence[SpooledRun]) -> str:
 
 def size_gib(runs: Sequence[SpooledRun]) -> float:
     """Sums up the files of these entries in GiB."""
-    return sum(folder_gib(run.folder) for run in runs)
+    return sum(size_bytes(run.folder) for run in runs) / GIB
 
 
 def _began(run: SpooledRun) -> int:

@@ -3,12 +3,13 @@
 import json
 import shutil
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.tracking import _get_store
 
 from cogx_runs.definitions.ranges import Direction, OptunaSearch
@@ -19,7 +20,7 @@ from cogx_runs.tracking import artifacts as artifact_names
 from cogx_runs.tracking.client import MLFLOW, call_store
 from cogx_runs.tracking.digests import Digest, digest, digests, read_digests, write_digests
 from cogx_runs.tracking.experiments import was_deleted
-from cogx_runs.tracking.locations import Locations, check_location, location_of, path_of, set_right
+from cogx_runs.tracking.locations import Locations, location_of, path_of, set_right
 from cogx_runs.tracking.lost import read_damaged
 from cogx_runs.tracking.reader import CELLS, RunReader
 from cogx_runs.tracking.run import RunState, TrackedRun
@@ -42,7 +43,7 @@ from cogx_runs.tracking.tags import (
     SWEEP_FILE,
     texts_tag,
 )
-from cogx_runs.tracking.uri import sqlite_path
+from cogx_runs.tracking.uri import is_server, sqlite_path
 
 TAG_LIMIT = 7900
 """Characters of a tag; MLflow refuses more than 8,000."""
@@ -61,6 +62,12 @@ NO_SERIES: Series = MappingProxyType({})
 class RunStore(RunReader):
     """The runs of one MLflow tracking store, created, described, ended and amended."""
 
+    @property
+    def keeping(self) -> AbstractContextManager[object]:
+        """Held while a file is written and vouched for by a tag, and by whoever judges it by that: `gc`, `verify`.
+        A server's files, which take longer to write, `gc` leaves to it."""
+        return nullcontext() if is_server(self.uri) else self.lock
+
     def check_writable(self) -> None:
         """Raises StoreError where a SQLite store can only be read."""
         path = sqlite_path(self.uri)
@@ -68,7 +75,8 @@ class RunStore(RunReader):
             raise StoreError(f"{path}: cannot be written; work in another folder, or set MLFLOW_TRACKING_URI")
 
     def open_experiment(self, sweep: Sweep) -> str:
-        """Opens the sweep's experiment, or creates it, and returns its id. Raises CogxError for a deleted one.
+        """Opens the sweep's experiment, or creates it, and returns its id. Raises CogxError for a deleted one and where
+        its artifacts are on a disk that is not mounted.
 
         Its axes are the sweep's, and those that it had before and that its runs differ in.
         """
@@ -84,13 +92,13 @@ class RunStore(RunReader):
             tags[MAX_PROMPTS] = str(sweep.max_prompts)
         if sweep.optuna is not None:
             tags[OBJECTIVES] = json.dumps(_objectives(sweep.optuna))
+        self.check_place(sweep.name)
         with self.lock:
             found = self._client.get_experiment_by_name(sweep.name)
             if found is None:
                 return self._create_experiment(sweep.name, tags)
         if found.lifecycle_stage != "active":
             raise CogxError(was_deleted(sweep.name, found.experiment_id))
-        check_location(sweep.name, found.artifact_location, sqlite_path(self.uri))
         before = texts_tag(found.tags, AXES)
         kept = self._differing([axis for axis in before if axis not in axes], found.experiment_id)
         tags[AXES] = json.dumps(axes | {axis: before[axis] for axis in kept})
@@ -148,9 +156,12 @@ class RunStore(RunReader):
     ) -> None:
         """Writes the latents of a run, then what is known of them, as of `at_ms` (ms since 1970), by default of this
         moment."""
-        self._client.log_artifact(run_id, str(file))
-        about = {**tags, LATENTS: LATENTS_KEPT, DIGESTS: write_digests({file.name: digest(file)})}
-        self._log(run_id, metrics, about, series=series, at_ms=at_ms)
+        with self.keeping:
+            run = self._client.get_run(run_id)
+            self._upload(run, file)
+            known = _digests(run.data.tags) | {file.name: digest(file)}
+            about = {**tags, LATENTS: LATENTS_KEPT, DIGESTS: write_digests(known)}
+            self._log(run_id, metrics, about, series=series, at_ms=at_ms)
 
     def finish(
         self,
@@ -167,8 +178,9 @@ class RunStore(RunReader):
 
         It ended at `at_ms` (ms since 1970), by default at this moment; written twice, nothing of it is there twice.
         """
-        self._client.log_artifacts(run_id, str(artifacts))
-        present = self._client.get_run(run_id).data
+        run = self._client.get_run(run_id)
+        self._upload(run, artifacts)
+        present = run.data
         latents = {name: found for name, found in _digests(present.tags).items() if name == artifact_names.LATENTS}
         written = digests(artifacts)
         about = {**tags, DIGESTS: write_digests(latents | written)}
@@ -208,13 +220,26 @@ class RunStore(RunReader):
     ) -> None:
         """Adds values, and a folder's files, to a run that has ended, without touching its times; removes tags that no
         longer hold."""
-        present = self._client.get_run(run_id).data.tags
+        with self.keeping:
+            self._amend(run_id, metrics, tags, remove, series, artifacts)
+
+    def _amend(
+        self,
+        run_id: str,
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+        remove: Sequence[str],
+        series: Series,
+        artifacts: Path | None,
+    ) -> None:
+        run = self._client.get_run(run_id)
+        present = run.data.tags
         if artifacts is not None:
             known, written = _digests(present), digests(artifacts)
             if known.keys() & written.keys():  # whoever reads them meanwhile, or after a crash, takes them as they are
                 others = {name: found for name, found in known.items() if name not in written}
                 self._client.set_tag(run_id, DIGESTS, write_digests(others))
-            self._client.log_artifacts(run_id, str(artifacts))
+            self._upload(run, artifacts)
             if known:
                 tags = {**tags, DIGESTS: write_digests(known | written)}
             self._unmark(run_id, present, written)
@@ -227,16 +252,30 @@ class RunStore(RunReader):
         damaged = read_damaged(present)
         left = {name: what for name, what in damaged.items() if name not in written}
         if left != damaged:
-            self.mark_damaged(run_id, left)
+            self._mark(run_id, present, left)
 
     def mark_damaged(self, run_id: str, damaged: Mapping[str, str]) -> None:
         """Marks artifacts of a run as damaged, each with what is wrong with it, and no others: a plan counts them as
         lost."""
+        with self.keeping:
+            self._mark(run_id, self._client.get_run(run_id).data.tags, damaged)
+
+    def _mark(self, run_id: str, present: Mapping[str, str], damaged: Mapping[str, str]) -> None:
         if damaged:
             short = {name: what[:REASON_LIMIT] for name, what in damaged.items()}
             self._client.set_tag(run_id, DAMAGED, json.dumps(short))
-        elif DAMAGED in self._client.get_run(run_id).data.tags:
+        elif DAMAGED in present:
             self._client.delete_tag(run_id, DAMAGED)
+
+    def _upload(self, run: Run, path: Path) -> None:
+        """Writes a file, or all that is in a folder, to a run's artifacts. Raises StoreError where their disk is not
+        mounted: below the mount point they would be taken for all that there is."""
+        folder = self._artifact_folder(run)
+        if folder is not None:
+            self.require_disk(Path(folder).parent.parent)
+        repository = self._artifacts_of(run)
+        upload = repository.log_artifacts if path.is_dir() else repository.log_artifact
+        call_store(self.uri, partial(upload, str(path)))
 
     def _log(
         self,
@@ -278,7 +317,7 @@ class RunStore(RunReader):
             if run_id is None:
                 run_id = self.create_run(experiment_id, "report", {KIND: REPORT_KIND})
         try:
-            self._client.log_artifact(run_id, str(page))
+            self._upload(self._client.get_run(run_id), page)
         finally:
             self._client.set_terminated(run_id, RunState.FINISHED.value)
         return run_id

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -166,6 +168,29 @@ def test_latents_that_were_never_whole_go_and_the_rest_of_the_run_stays(state: s
         ("partial", str(Path("mlflow.db.unfinished").absolute())),
     ]
     assert [file.name for file in inside.iterdir()] == ["traceback.txt"]
+
+
+def test_latents_that_are_being_written_with_a_run_that_has_ended_stay(
+    store: RunStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = claim(store, store.open_experiment(SWEEP), SPEC)
+    store.kill(run_id)
+    (tmp_path / "latents.safetensors").write_bytes(b"latents")
+    others: list[Thread] = []
+    log = RunStore._log
+
+    def log_later(*given: Any, **options: Any) -> None:
+        others.append(Thread(target=found, args=[True]))
+        others[0].start()
+        others[0].join(0.5)
+        log(*given, **options)
+
+    monkeypatch.setattr(RunStore, "_log", log_later)
+
+    store.keep_latents(run_id, tmp_path / "latents.safetensors", {}, {})
+    others[0].join()
+
+    assert (folder_of(run_id) / "artifacts" / "latents.safetensors").exists()
 
 
 def orphan(name: str = "f" * 32, sweep: str | None = "exp") -> Path:

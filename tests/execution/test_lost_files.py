@@ -80,6 +80,22 @@ def test_runs_that_lost_all_of_their_files_are_ended_and_made_anew(made: Plan) -
     assert again().runs[0].action == "done"
 
 
+def test_a_disk_that_is_not_mounted_makes_nothing_anew(made: Plan) -> None:
+    Path("mlruns").rename("disk")
+    Path("mlruns").mkdir()
+
+    planned = again()
+    (error,) = planned.errors
+    assert error.message.endswith(
+        "/mlruns: is empty, and 1 run has files in it; mount its disk; if they are gone for good, remove it, and "
+        "finished cells are made again"
+    )
+    assert _warnings(planned) == []
+
+    Path("mlruns").rmdir()
+    assert [again().errors, again().runs[0].action] == [[], "run"]
+
+
 def test_lost_latents_alone_leave_a_cell_done_but_are_not_to_be_decoded(made: Plan) -> None:
     _file("latents.safetensors").unlink()
 

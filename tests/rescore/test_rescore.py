@@ -181,6 +181,25 @@ def test_rescore_tries_again_goes_on_after_a_failure_and_writes_only_what_change
     assert rescore() == (0, ["0 runs scored"], [])
 
 
+def test_a_run_that_is_only_where_the_study_was_copied_from_is_told_and_not_written_to(
+    swept: Path, tmp_path: Path, register: Register, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = runs()["run_id"][0]
+    copied = tmp_path / "copied"
+    shutil.copytree(swept, copied)
+    shutil.rmtree(copied / "mlruns" / "1" / first)
+    monkeypatch.chdir(copied)
+    register(WORKING)
+
+    with unwritten(swept):
+        code, lines, failed = rescore()
+
+    assert (code, lines[-1]) == (1, "1 runs scored, 1 failed")
+    why = f"its files are only in {swept}/mlruns/1/{first}/artifacts, which this study was copied from; copy them here"
+    assert failed == [f"failed: seed=1 panda: {why} first"]
+    assert runs()["metrics.brightness"].notna().tolist() == [False, True]
+
+
 def test_a_value_that_its_new_definition_does_not_give_keeps_the_old_definition(
     swept: Path, register: Register
 ) -> None:

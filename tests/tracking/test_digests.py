@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from cogx_runs.errors import DamagedArtifactError
 from cogx_runs.tracking.digests import Digest, digests, read_digests, write_digests
@@ -118,3 +119,17 @@ def test_files_that_a_finished_run_is_given_later_have_their_digests_too(store: 
     (run,) = store.history()
     assert set(run.digests) == {"latents.safetensors", "video.mp4", "images/clip+1.png"}
     assert run.tags["cogx.damaged"] == '{"latents.safetensors": "SHA-256"}'
+
+
+def test_several_artifacts_are_copied_and_a_run_is_ended_with_one_reading_of_the_run(
+    store: RunStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = _finished(store, tmp_path)
+    read = []
+    get_run = SqlAlchemyStore.get_run
+    monkeypatch.setattr(SqlAlchemyStore, "get_run", lambda *given: read.append(given) or get_run(*given))
+
+    store.download_each(run_id, ["video.mp4", "images", "latents.safetensors"], tmp_path / "copies")
+    assert len(read) == 1
+    store.finish(run_id, tmp_path / "files", {}, {}, {})
+    assert len(read) == 2

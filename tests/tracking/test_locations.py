@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from cogx_runs import verify_runs
 from cogx_runs.errors import CogxError, StoreError
 from cogx_runs.tracking import locations
+from cogx_runs.tracking.claims import Claims
 from cogx_runs.tracking.opening import served_uri
 from cogx_runs.tracking.reader import RunReader
+from cogx_runs.tracking.run import RunState
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.tracking.uri import sqlite_path
 from tests.support.claims import claim
@@ -253,3 +256,46 @@ def test_a_place_is_read_as_it_was_written() -> None:
         assert locations.path_of(locations.location_of(path)) == path
     assert locations.path_of("file:///a%20b/1") == Path("/a b/1")
     assert locations.path_of("mlflow-artifacts:/1") is None
+
+
+def _unmount(folder: Path) -> None:
+    """What is left of a mount point."""
+    folder.rename(folder.with_name("disk"))
+    folder.mkdir()
+    (folder / ".gitkeep").touch()
+
+
+def _unmount_behind_a_link(folder: Path) -> None:
+    folder.rename(folder.with_name("disk"))
+    folder.symlink_to("/not mounted/mlruns")
+
+
+@pytest.mark.parametrize("unmount", [_unmount, _unmount_behind_a_link])
+def test_artifacts_on_a_disk_that_is_not_mounted_below_the_store_are_neither_made_anew_nor_added_to(
+    unmount: Callable[[Path], None], study: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    work, run_ids = study
+    store = RunStore()
+    opened = claim(store, store.open_experiment(SWEEP), SPEC.replace(seed=4))
+    unmount(work / "mlruns")
+    said = f"^{work}/mlruns: .*, and 2 runs have files in it; mount its disk; if they are gone for good, remove it"
+
+    for name in ("exp", "new"):
+        with pytest.raises(StoreError, match=said):
+            store.open_experiment(SWEEP.model_copy(update={"name": name}))
+    with pytest.raises(StoreError, match=said):
+        finish(store, opened, tmp_path / "artifacts")
+    with pytest.raises(StoreError, match=said):
+        verify_runs()
+    with Claims(store) as claims, pytest.raises(StoreError, match=said):
+        claims.claim("1", SPEC.replace(seed=1), {})
+    assert {run.run_id: run.state for run in store.runs()}[run_ids[0]] is RunState.FINISHED
+    assert not [path for path in (work / "mlruns").glob("*") if path.name != ".gitkeep"]
+
+
+def test_artifacts_that_were_removed_with_their_folder_are_made_anew(study: tuple[Path, list[str]]) -> None:
+    shutil.rmtree("mlruns")
+    store = RunStore()
+
+    with Claims(store) as claims:
+        assert claims.claim(store.open_experiment(SWEEP), SPEC.replace(seed=1), {}) is not None
