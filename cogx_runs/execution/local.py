@@ -11,6 +11,7 @@ from cogx_runs.execution.outcomes import Outcome
 from cogx_runs.planning.plan import Plan
 from cogx_runs.progress import Progress
 from cogx_runs.system.hardware import avoid_fragmentation
+from cogx_runs.system.threads import sleep_while_waiting
 from cogx_runs.tracking.uri import tracking_uri as resolve_uri
 
 if TYPE_CHECKING:  # torch, whose allocator is set up before it is imported
@@ -63,6 +64,8 @@ class LocalExecutor:
 
         Raises CogxError where no cell can run.
         """
+        if all(planned.spec.device == "cpu" for planned in plan.runs):
+            sleep_while_waiting()  # before torch is imported
         from cogx_runs.execution.loop import CellLoop
         from cogx_runs.tracking.store import RunStore
 

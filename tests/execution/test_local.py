@@ -1,6 +1,7 @@
 """The executor on this machine over several plans: one store, one worker, nothing left over from the plan before."""
 
 import errno
+import os
 import threading
 from dataclasses import replace
 from typing import Any
@@ -110,6 +111,21 @@ def test_an_executor_that_tracks_elsewhere_than_the_plan_is_refused() -> None:
         entered(other, None).__enter__()
     with entered(other, "sqlite:////other/mlflow.db") as used:
         assert used is other
+
+
+def test_threads_sleep_while_they_wait_in_plans_on_a_cpu(
+    plan: Plan, store: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def policy_of(one: Plan) -> str | None:
+        monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+        with LocalExecutor(worker=lambda *_: FakeWorker(store)) as executor:
+            executor.run(one, SilentProgress())
+        return os.environ.get("OMP_WAIT_POLICY")
+
+    on_gpu = replace(plan.runs[1], spec=plan.runs[1].spec.replace(device="cuda"))
+
+    assert policy_of(replace(plan, runs=plan.runs[:1])) == "passive"
+    assert policy_of(replace(plan, runs=(on_gpu,))) is None
 
 
 class FullStore(RunStore):
