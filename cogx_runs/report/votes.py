@@ -14,7 +14,7 @@ from cogx_runs.errors import CogxError
 from cogx_runs.formatting import write_value
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.report.grids import Grid
-from cogx_runs.system.disk import write_atomically
+from cogx_runs.system.whole_file import write_whole
 from cogx_runs.tracking.artifacts import REPORT
 
 _EMBEDDED = re.compile(rb'<script type="application/json" id="votes">(.*?)</script>', re.DOTALL)
@@ -116,7 +116,7 @@ def merge_votes(pages: Sequence[Path], output: Path) -> MergedVotes:
     content = _EMBEDDED.sub(lambda match: match.group(0).replace(match.group(1), merged), _bytes_of(found[0]), count=1)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(output, content.decode())
+        write_whole(output, content.decode())
     except OSError as error:
         raise CogxError(f"{output}: cannot be written ({error.strerror}); name another with -o") from error
     return MergedVotes(
