@@ -56,11 +56,13 @@ def _run(folder: Path, arguments: Sequence[str], environment: dict[str, str], di
 
 def _kill_at(when: str, method: str, count: int) -> None:
     from mlflow import MlflowClient
+    from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
-    write = getattr(MlflowClient, method)
+    writer = LocalArtifactRepository if method.startswith("log_artifact") else MlflowClient
+    write = getattr(writer, method)
     calls = 0
 
-    def counted(client: MlflowClient, *arguments: Any, **options: Any) -> Any:
+    def counted(client: Any, *arguments: Any, **options: Any) -> Any:
         nonlocal calls
         if "KILLED" in arguments:  # ending the runs of an earlier process is no write of this one's cells
             return write(client, *arguments, **options)
@@ -73,4 +75,4 @@ def _kill_at(when: str, method: str, count: int) -> None:
         return result
 
     # The command line opens its store itself, and what is to die is a process of it as a user starts one.
-    setattr(MlflowClient, method, counted)
+    setattr(writer, method, counted)
