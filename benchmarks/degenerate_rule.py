@@ -35,6 +35,7 @@ from cogx_runs.metrics.degenerate import (
     measure_latents,
 )
 from cogx_runs.metrics.subject import frame_changes
+from cogx_runs.system.hardware import Device
 from cogx_runs.toy.train.captions import caption, shipped_prompts
 from cogx_runs.toy.train.data import draw_set
 from cogx_runs.toy.train.world import sample_scene, scene_rng
@@ -68,10 +69,12 @@ class Class:
 
 
 class Toy:
-    """The toy's pipeline, in batches."""
+    """The toy's pipeline, in batches. Latents are given and returned on the CPU."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: Device) -> None:
+        self.device: Device = device
         self.pipe = CogVideoXPipeline.from_pretrained(toy.pipeline_dir(), dtype=torch.float32)
+        self.pipe.to(device)
         self.pipe.set_progress_bar_config(disable=True)
         self.trained = {key: value.clone() for key, value in self.pipe.transformer.state_dict().items()}
 
@@ -80,7 +83,7 @@ class Toy:
         generator = torch.Generator().manual_seed(seed)
         self.pipe.transformer.load_state_dict({
             key: value if value.numel() < 2 or not part else
-            (1 - part**2) ** 0.5 * value + part * value.std() * torch.randn(value.shape, generator=generator)
+            (1 - part**2) ** 0.5 * value + part * value.std() * torch.randn(value.shape, generator=generator).to(value)
             for key, value in self.trained.items()
         })  # fmt: skip
 
@@ -112,21 +115,21 @@ class Toy:
                 max_sequence_length=self.pipe.transformer.config.max_text_seq_length,
                 output_type="latent",
                 callback_on_step_end=after_step,
-            ).frames
+            ).frames.cpu()
         self.pipe.scheduler = own
         videos = self.decode(latents)
         to.add(videos)
         return videos, latents
 
     def decode(self, latents: torch.Tensor) -> list[Frames]:
-        return [decode_latents(self.pipe.vae, one[None], "cpu", tiling=True, slicing=True) for one in latents]
+        return [decode_latents(self.pipe.vae, one[None], self.device, tiling=True, slicing=True) for one in latents]
 
     def encode(self, videos: Sequence[Frames]) -> torch.Tensor:
         """Latents as the model makes them: n x t x c x h x w."""
         signal = torch.from_numpy(np.stack(videos)).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
         with torch.no_grad():
-            latents: torch.Tensor = self.pipe.vae.encode(signal).latent_dist.mode().permute(0, 2, 1, 3, 4)
-        return latents * float(self.pipe.vae.config.scaling_factor)
+            latents: torch.Tensor = self.pipe.vae.encode(signal.to(self.device)).latent_dist.mode()
+        return latents.cpu().permute(0, 2, 1, 3, 4) * float(self.pipe.vae.config.scaling_factor)
 
 
 def prompts_of(half: str, count: int) -> list[str]:
@@ -302,10 +305,11 @@ def told(classes: Iterator[Class]) -> Iterator[Class]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--effort", type=int, default=12, help="prompts in a half")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="of the model")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     started = time.monotonic()
-    model = Toy()
+    model = Toy(arguments.device)
     halves: list[list[Class]] = [list(told(classes_of(half, model, arguments.effort))) for half in "AB"]
     classes = list(zip(*halves, strict=True))
     print(

@@ -2,6 +2,8 @@
 
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -82,3 +84,12 @@ def test_every_make_target_says_what_it_does_and_every_one_that_is_named_exists(
     assert set(re.findall(r"^([a-z-]+):.* ## \S", makefile, re.MULTILINE)) == targets
     assert named >= {"setup", "check", "test", "format"}
     assert named - targets == set()
+
+
+@pytest.mark.slow
+def test_the_tables_of_the_findings_are_those_of_the_runs_that_are_kept() -> None:
+    checked = subprocess.run(
+        [sys.executable, ROOT / "docs" / "findings" / "make.py", "--check"], capture_output=True, text=True, check=False
+    )
+
+    assert checked.returncode == 0, checked.stderr

@@ -1,6 +1,5 @@
 """The figures of docs/findings.md."""
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,8 +14,7 @@ from cogx_runs.analysis.effects import Effect
 from cogx_runs.analysis.promotion.previews import previews
 from cogx_runs.analysis.threshold import Threshold
 from cogx_runs.report.plots import COLOURS
-from cogx_runs.tracking.store import RunStore
-from cogx_runs.video import Frames, read_mp4
+from cogx_runs.video import Frames
 
 IMAGES = Path(__file__).parent.parent / "images"
 SHORT = {"guidance_scale": "guidance", "num_inference_steps": "steps", "num_frames": "frames"}
@@ -98,7 +96,7 @@ def draw_previews(runs: pd.DataFrame) -> None:
         for axes, few in zip(panels, (5, 10, 25), strict=True):
             rows = previews(runs, "clip_score", few, 50)
             far = [name for name, group in rows.groupby("prompt") if group["final"].std() > 1]
-            axes.axline((60, 60), slope=1, color="black", linewidth=0.6, alpha=0.5)
+            axes.axline((30, 30), slope=1, color="black", linewidth=0.6, alpha=0.5)
             others = rows[~rows["prompt"].isin(far)]
             axes.plot(others["preview"], others["final"], "o", color=GREY, alpha=0.7, markersize=4, label="the others")
             for colour, name in zip(COLOURS, far, strict=False):
@@ -111,14 +109,17 @@ def draw_previews(runs: pd.DataFrame) -> None:
         _save(figure, "findings_previews.svg")
 
 
-def draw_carriers(runs: pd.DataFrame, changes: "pd.Series[float]", few: int) -> None:
-    """The middle frames of the pairs that the mean of guidance 1 against 6 is made of, at each guidance."""
-    picked = changes.sort_values()[:few] if changes.mean() < 0 else changes.sort_values()[::-1][:few]
-    names = ("params.prompt_name", "params.seed", "params.guidance_scale")
-    values = sorted(runs[names[-1]].unique())
-    cells = [(prompt, int(context[1][0])) for prompt, context in picked.index]
-    here = runs[[cell in cells for cell in zip(runs[names[0]], runs[names[1]], strict=True)]]
-    videos, scores = read_videos(here, *names), here.set_index(list(names))["metrics.clip_score"]
+def carrying_cells(changes: "pd.Series[float]", few: int) -> list[tuple[str, int]]:
+    """Prompt and seed of the pairs whose changes lie furthest to the mean's side."""
+    picked = changes.sort_values(ascending=bool(changes.mean() < 0))[:few]
+    return [(prompt, int(context[1][0])) for prompt, context in picked.index]
+
+
+def draw_carriers(
+    cells: Sequence[tuple[str, int]], videos: dict[Any, Frames], scores: "pd.Series[float]", path: Path
+) -> None:
+    """The middle frame of each prompt and seed at each guidance; videos and scores go by these three."""
+    values, few = sorted({guidance for _, _, guidance in videos}), len(cells)
     with mpl.rc_context({**_STYLE, "font.size": 7}):
         figure = Figure(figsize=(1.25 * few + 0.6, 1.36 * len(values)), layout="constrained")
         panels = figure.subplots(len(values), few, squeeze=False)
@@ -130,17 +131,7 @@ def draw_carriers(runs: pd.DataFrame, changes: "pd.Series[float]", few: int) -> 
                 axes.set(xticks=[], yticks=[], ylabel="" if column else f"guidance {value:g}")
                 over = "" if row else f"{prompt}\nseed {seed}\n"
                 axes.set_title(f"{over}{scores[prompt, seed, value]:.1f}")
-        figure.savefig(IMAGES / "findings_guidance.png", dpi=110)
-
-
-def read_videos(runs: pd.DataFrame, *columns: str) -> dict[Any, Frames]:
-    """The runs' videos by their values of the columns."""
-    store = RunStore()
-    with tempfile.TemporaryDirectory() as folder:
-        return {
-            tuple(run[column] for column in columns): read_mp4(store.download(run["run_id"], "video.mp4", Path(folder)))
-            for run in runs.to_dict("records")
-        }
+        figure.savefig(path, dpi=110)
 
 
 def _figure(width: float, height: float) -> tuple[Figure, Axes]:

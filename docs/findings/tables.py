@@ -1,13 +1,11 @@
 """The tables of the sections of docs/findings.md."""
 
 from collections.abc import Callable
-from itertools import combinations
 from typing import Any
 
-import figures
 import numpy as np
 import numpy.typing as npt
-from study import FRAMES, GUIDANCE, QUALITIES, SCORE, STEPS, VALUES, Study
+from study import FRAMES, GUIDANCE, PROMPT, QUALITIES, SCORE, SEED, STEPS, VALUES, Study
 from writing import as_table, bullets, cell_of, interval_of, mean_of, number, signed_number, title
 
 import cogx_runs
@@ -20,12 +18,10 @@ from cogx_runs.analysis.promotion.wording import describe_comparison
 from cogx_runs.analysis.threshold import threshold_sentence
 from cogx_runs.analysis.wording import yardstick
 from cogx_runs.formatting import signed
-from cogx_runs.metrics.fidelity import psnr
 from cogx_runs.report.sentences import about_fit
 
 MOST = 0.9
 """The share of a mean that is asked of how few pairs it is made."""
-PROMPT, SEED = "params.prompt_name", "params.seed"
 
 
 def of_axis(axis: str) -> Callable[[Study], str]:
@@ -180,15 +176,8 @@ def frames(study: Study) -> str:
     scores = runs.pivot_table(index=[PROMPT, SEED], columns=f"params.{FRAMES}", values=f"metrics.{SCORE}").astype(float)
     taus = Sample.of([group[25].corr(group[49], method="kendall") for _, group in scores.groupby(level=0)])
     low, high = taus.interval(0.95)
-    videos = figures.read_videos(runs, PROMPT, SEED, f"params.{FRAMES}")
-    lengths = [
-        psnr(video, videos[prompt, seed, 49][: len(video)]).mean()
-        for (prompt, seed, count), video in videos.items() if count == 25
-    ]  # fmt: skip
-    others = [
-        psnr(videos[prompt, a, 49], videos[prompt, b, 49]).mean()
-        for prompt in base.index for a, b in combinations(base.columns, 2)
-    ]  # fmt: skip
+    is_length = study.video_pairs["frames"] < study.video_pairs["other_frames"]
+    lengths, others = (study.video_pairs.loc[chosen, "psnr"] for chosen in (is_length, ~is_length))
     return bullets([
         f"The CLIP score of the same prompt and seed differs by {changes.mean():.2f} on average between 25 and 49 "
         f"frames (more than 1 in {(changes > 1).sum()} of {len(changes)} pairs); between two seeds of one prompt by "
@@ -196,8 +185,8 @@ def frames(study: Study) -> str:
         f"The order of a prompt's {len(base.columns)} seeds by it at 25 frames and at 49: Kendall's tau "
         f"{signed_number(taus.mean, 2)} (95% interval {signed_number(low, 2)} to {signed_number(high, 2)}; "
         f"{taus.count} prompts).",
-        f"25 frames against the first 25 of 49: PSNR {np.mean(lengths):.1f} dB on average (of the mp4s). Two seeds of "
-        f"a prompt, of 49 frames: {np.mean(others):.1f} dB.",
+        f"25 frames against the first 25 of 49: PSNR {lengths.mean():.1f} dB on average (of the mp4s). Two seeds of "
+        f"a prompt, of 49 frames: {others.mean():.1f} dB.",
     ])  # fmt: skip
 
 
