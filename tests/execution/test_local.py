@@ -117,7 +117,9 @@ def test_threads_sleep_while_they_wait_in_plans_on_a_cpu(
     plan: Plan, store: RunStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def policy_of(one: Plan) -> str | None:
-        monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+        for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+            monkeypatch.setenv(name, "")  # so that what is set is undone
+            monkeypatch.delenv(name)
         with LocalExecutor(worker=lambda *_: FakeWorker(store)) as executor:
             executor.run(one, SilentProgress())
         return os.environ.get("OMP_WAIT_POLICY")

@@ -8,8 +8,7 @@ from cogx_runs.system.threads import sleep_while_waiting
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ({}, {"OMP_WAIT_POLICY": "passive"}),
-        ({"OMP_NUM_THREADS": "1"}, {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}),
+        ({}, {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "1000"}),
         ({"OMP_WAIT_POLICY": "active"}, {"OMP_WAIT_POLICY": "active"}),
         ({"GOMP_SPINCOUNT": "1000"}, {"GOMP_SPINCOUNT": "1000"}),
         ({"KMP_BLOCKTIME": "0"}, {"KMP_BLOCKTIME": "0"}),
