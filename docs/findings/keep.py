@@ -36,7 +36,7 @@ def keep(folder: Path) -> None:
     runs = pd.concat(
         [cogx_runs.load_runs(f"findings_{name}", where=["status=FINISHED"]) for name in SWEEP_NAMES], ignore_index=True
     )
-    runs = runs.drop(columns=[column for column in runs if column.startswith(OF_THE_MACHINE)])
+    runs = runs.drop(columns=[column for column in runs if str(column).startswith(OF_THE_MACHINE)])
     runs = runs.dropna(axis="columns", how="all")
     frames = runs[runs["experiment"] == "findings_frames"]
     videos = read_videos(frames, PROMPT, SEED, f"params.{FRAMES}")
