@@ -14,16 +14,17 @@ setup: .venv/installed ## The environment in .venv, of the tested versions
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-demo: setup ## A sweep of the toy model to its end on a CPU
-	HF_HUB_OFFLINE=1 $(BIN)/cogx-runs sweep sweeps/guidance.yaml --model toy --device cpu
-	@echo "Look at it:  $(BIN)/cogx-runs ui sweeps/guidance.yaml"
+demo: setup ## A sweep of the toy model and its report, on a CPU in under a minute
+	HF_HUB_OFFLINE=1 $(BIN)/cogx-runs sweep sweeps/demo.yaml --model toy --device cpu
+	HF_HUB_OFFLINE=1 $(BIN)/cogx-runs report sweeps/demo.yaml -o report
+	@echo "Look at it:  $(BIN)/cogx-runs ui sweeps/demo.yaml"
 
 study: setup ## The whole study with the toy model on a CPU
 	HF_HUB_OFFLINE=1 $(BIN)/cogx-runs sweep sweeps/study.yaml --model toy --device cpu
 	@echo "Look at it:  $(BIN)/cogx-runs ui sweeps/study.yaml"
 
 screenshots: setup ## The pictures of the README, of the study's sweeps of one prompt in a browser
-	HF_HUB_OFFLINE=1 $(BIN)/cogx-runs sweep $(addprefix sweeps/,guidance.yaml steps.yaml seed.yaml frames.yaml) --model toy --device cpu
+	HF_HUB_OFFLINE=1 $(BIN)/cogx-runs sweep $(addprefix sweeps/,demo.yaml guidance.yaml steps.yaml seed.yaml frames.yaml) --model toy --device cpu
 	$(BIN)/python docs/screenshots.py
 
 bench: setup ## The old loop against cogx-runs, both with the toy model on a CPU

@@ -62,7 +62,7 @@ def sweep(files: tuple[str, ...], fail_fast: bool, as_json: bool, **options: Any
         planned = plan_sweeps(files, overrides=take_overrides(options), **options)
         outcomes = _run(planned, fail_fast=fail_fast)
         results = search_results(planned)
-    _print_and_exit(planned, outcomes, as_json, results)
+    _print_and_exit(planned, outcomes, as_json, results, files)
 
 
 @click.command()
@@ -143,12 +143,17 @@ def promote(sweep: str, top: str, dry_run: bool, as_json: bool, **options: Any) 
 
 
 def _print_and_exit(
-    planned: "Plan", outcomes: "list[Outcome]", as_json: bool, searches: "Sequence[SearchResult]" = ()
+    planned: "Plan",
+    outcomes: "list[Outcome]",
+    as_json: bool,
+    searches: "Sequence[SearchResult]" = (),
+    files: "Sequence[str]" = (),
 ) -> None:
-    """Prints the outcome of each cell and the result of each search; exits with 1 where a cell has no finished run."""
+    """Prints outcomes, results of searches, and what to do next with the sweep `files`; exits with 1 where a cell has
+    no finished run."""
     from dataclasses import asdict
 
-    from cogx_runs.cli.tables import print_outcomes, print_search
+    from cogx_runs.cli.tables import print_headlines, print_next, print_outcomes, print_search
 
     if as_json:
         runs = [_outcome_dict(outcome) for outcome in outcomes]
@@ -160,6 +165,9 @@ def _print_and_exit(
         print_outcomes(outcomes)
         for found in searches:
             print_search(found)
+        print_headlines(planned, outcomes)
+        if files:
+            print_next(files)
     sys.exit(1 if any(not outcome.status.is_success for outcome in outcomes) else 0)
 
 

@@ -1,5 +1,6 @@
 """Plans and outcomes as tables on a terminal."""
 
+import shlex
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +87,24 @@ def print_outcomes(outcomes: Sequence[Outcome]) -> None:
             console.print(f"{_coloured(outcome.status)} {name}: {error}", soft_wrap=True)
     counts = {status: sum(outcome.status == status for outcome in outcomes) for status in _COLOURS}
     console.print(", ".join(f"{count} {status}" for status, count in counts.items() if count))
+
+
+def print_headlines(plan: Plan, outcomes: Sequence[Outcome]) -> None:
+    """Prints one sentence on each axis of each sweep: the best value, the worst, and who loses most."""
+    from cogx_runs.analysis.effects import PRIMARY
+    from cogx_runs.analysis.headline import headlines
+
+    for sweep in plan.sweeps:
+        own = [one for one in outcomes if one.spec.sweep == sweep.name and one.status.is_success]
+        for headline in headlines([(one.spec, one.metrics or {}) for one in own], sweep.primary or PRIMARY):
+            stdout().print(escape(str(headline)), soft_wrap=True)
+
+
+def print_next(files: Sequence[str]) -> None:
+    """Prints the commands that show what sweep files have made."""
+    named = " ".join(shlex.quote(str(file)) for file in files)
+    stdout().print(f"Report:     cogx-runs report {escape(named)} -o report", soft_wrap=True)
+    stdout().print(f"Dashboard:  cogx-runs ui {escape(named)}", soft_wrap=True)
 
 
 def print_search(result: SearchResult) -> None:
