@@ -2,16 +2,29 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 
 from cogx_runs.analysis.effects import PRIMARY
 from cogx_runs.analysis.pairs import AXES
 from cogx_runs.analysis.signflips import FEWEST
-from cogx_runs.definitions.spec import ROLES, RunSpec
+from cogx_runs.definitions.spec import ROLES
 from cogx_runs.formatting import write_value
 from cogx_runs.metrics.registry import card_of
+
+
+class Cell(Protocol):
+    """A planned or a tracked cell."""
+
+    @property
+    def config(self) -> dict[str, Any]: ...
+
+    @property
+    def prompt_name(self) -> str: ...
+
+    @property
+    def prompt(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -46,7 +59,7 @@ class Headline:
         )
 
 
-def headlines(cells: Sequence[tuple[RunSpec, Mapping[str, float]]], metric: str = PRIMARY) -> list[Headline]:
+def headlines(cells: Sequence[tuple[Cell, Mapping[str, float]]], metric: str = PRIMARY) -> list[Headline]:
     """Says of each axis that varies which value is best and which worst in a metric with a better direction.
 
     `cells` are one experiment's finished ones with their metrics. Only prompts and seeds count that have a value of the
@@ -55,19 +68,19 @@ def headlines(cells: Sequence[tuple[RunSpec, Mapping[str, float]]], metric: str 
     card = card_of(metric)
     if card is None or card.direction is None:
         return []
-    scored = [(spec, metrics[metric]) for spec, metrics in cells if metric in metrics]
-    varying = [name for name in (*AXES, "seed") if len({getattr(spec, name) for spec, _ in scored}) > 1]
+    scored = [(cell, cell.config, metrics[metric]) for cell, metrics in cells if metric in metrics]
+    varying = [name for name in (*AXES, "seed") if len({config.get(name) for _, config, _ in scored}) > 1]
     found = []
     for axis in (name for name in varying if name != "seed"):
         others = [name for name in varying if name != axis]
         table = pd.DataFrame(
             {
-                "prompt": spec.prompt_name,
-                "context": (spec.prompt, *(getattr(spec, name) for name in others)),
-                "value": getattr(spec, axis),
+                "prompt": cell.prompt_name,
+                "context": str([cell.prompt, *(config.get(name) for name in others)]),
+                "value": config.get(axis),
                 "score": score,
             }
-            for spec, score in scored
+            for cell, config, score in scored
         ).pivot_table(index=["prompt", "context"], columns="value", values="score")
         found.append(_headline(axis, metric, table.dropna(), is_higher_better=card.direction == "higher"))
     return sorted(

@@ -7,6 +7,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from cogx_runs.analysis.effects import PRIMARY, Effect, Margin
+from cogx_runs.analysis.headline import headlines
 from cogx_runs.analysis.preferences import MetricAgreement
 from cogx_runs.analysis.promotion.chosen import without_chosen
 from cogx_runs.analysis.seeds import SeedSpread
@@ -81,6 +82,8 @@ class Section:
     question: str
     cells: tuple[TrackedRun, ...]
     summary: str
+    headlines: tuple[str, ...]
+    """What was varied, which value is best, and what the worst costs: a sentence an axis."""
     searches: tuple[TrialsContent, ...]
     """Its searches; empty where the experiment is no search."""
     grids: tuple[GridContent, ...]
@@ -204,6 +207,7 @@ def _section(
         question=found.question,
         cells=found.cells,
         summary=about_section(found.cells, found.unfinished),
+        headlines=tuple(map(str, headlines([(cell, cell.metrics) for cell in found.cells], found.primary))),
         searches=tuple(searches),
         grids=tuple(_grid_content(f"{key}g{place}", grid, comparisons, votes) for place, grid in enumerate(grids)),
         comparisons=comparisons,

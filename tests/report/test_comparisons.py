@@ -1,5 +1,6 @@
 """What the page compares: effects, rankings, interactions and models apart."""
 
+import re
 from html import unescape
 from typing import Any
 
@@ -174,3 +175,18 @@ def test_what_inconclusive_means_is_said_once_where_a_verdict_is_and_nowhere_els
 
     assert page_of(rows, "guidance_scale").count(said) == 1
     assert said not in page_of(rows[:2], "guidance_scale")
+
+
+def test_a_section_says_first_which_value_is_best_and_which_prompt_loses_most() -> None:
+    scores = {("dog", 5): 10.0, ("dog", 50): 30.0, ("cat", 5): 29.0, ("cat", 50): 31.0}
+    rows = [
+        run(prompt_name=name, num_inference_steps=steps, clip_score=score) for (name, steps), score in scores.items()
+    ]
+
+    page = page_of(rows, "num_inference_steps")
+
+    (headline,) = re.findall(r'<p class="headline">(.*?)</p>', page)
+    assert headline == (
+        "num_inference_steps: CLIP score is best at 50 (30.5) and worst at 5, 11.0 lower (20.0 in dog). "
+        "A verdict takes 6 prompts; here are 2."
+    )
