@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.paths import ROOT
 
 FIELD = """
@@ -20,6 +22,7 @@ FIELD = """
 """
 
 
+@pytest.mark.slow
 def test_a_field_of_the_parameters_is_all_that_a_new_one_takes(project: Path) -> None:
     shutil.copytree(ROOT / "cogx_runs", project / "cogx_runs", ignore=shutil.ignore_patterns("weights", "__pycache__"))
     (project / "cogx_runs/toy/weights").symlink_to(ROOT / "cogx_runs/toy/weights")

@@ -183,6 +183,7 @@ class SlowStore(RunStore):
         super().finish(*arguments, **options)
 
 
+@pytest.mark.slow
 def test_a_cell_of_two_sweeps_waits_for_its_twin_that_is_still_in_the_background(plan: Plan, project: Path) -> None:
     content = yaml.safe_load((project / "seed.yaml").read_text(encoding="utf-8"))
     for name, seeds in (("a", [1, 2]), ("b", [2, 3])):

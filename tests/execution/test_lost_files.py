@@ -67,6 +67,7 @@ def test_a_lost_video_is_made_again_in_its_own_run_from_its_latents(made: Plan) 
     assert [planned_run.action for planned_run in again().runs] == ["done", "run", "run", "run"]
 
 
+@pytest.mark.slow
 def test_runs_that_lost_all_of_their_files_are_ended_and_made_anew(made: Plan) -> None:
     shutil.rmtree("mlruns")
 
@@ -124,6 +125,7 @@ def test_a_run_that_lost_its_video_and_has_damaged_latents_is_made_anew(made: Pl
     assert sorted(load_runs("exp")["status"]) == ["FINISHED", "KILLED"]
 
 
+@pytest.mark.slow
 def test_a_copy_of_a_damaged_video_is_made_from_its_latents(made: Plan) -> None:
     _flip(_file("video.mp4"))
     text = Path("seed.yaml").read_text(encoding="utf-8")

@@ -14,6 +14,7 @@ from tests.support.sweeping import statuses
 from tests.tracking.test_locations import snapshot
 
 
+@pytest.mark.slow
 def test_every_command_works_in_a_copied_and_then_moved_study_and_writes_nothing_to_the_old_place(
     project: Path, invoke: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -70,6 +70,7 @@ def test_a_host_without_room_to_pin_is_not_driven_to_group(plan: Plan) -> None:
     assert without_room.smaller(card, spec) == "sequential"
 
 
+@pytest.mark.slow
 def test_the_text_encoder_out_of_memory_goes_layer_by_layer_and_then_says_so(plan: Plan) -> None:
     asked: list[str] = []
 

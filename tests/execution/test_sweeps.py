@@ -148,6 +148,7 @@ def test_a_sweep_without_clip_weights_finishes_without_the_score_and_says_so(inv
     assert runs["tags.cogx.clip_score.missing"].str.contains("HF_HUB_OFFLINE is set").all()
 
 
+@pytest.mark.slow
 def test_a_reused_cell_keeps_the_placement_that_its_figures_were_measured_on(invoke: Invoke) -> None:
     invoke("sweep", "guidance.yaml")
 

@@ -37,6 +37,7 @@ def claimed(claims: Claims, store: RunStore, plan: Plan) -> ClaimedCell:
     return ClaimedCell(spec, claim.run_id, claims.holder, claim.cell_id, ("another video",))
 
 
+@pytest.mark.slow
 def test_a_worker_in_a_spawned_process_takes_a_cell_to_its_end(plan: Plan, store: RunStore) -> None:
     card = plan.cards[plan.runs[0].spec.model_key]
     with Claims(store) as claims, multiprocessing.get_context("spawn").Pool(1) as pool:

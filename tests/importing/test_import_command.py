@@ -22,6 +22,7 @@ def take(invoke: Any, folder: Path, tiny_clip: Path, *options: str) -> Any:
     return invoke("import", folder, "--pattern", pattern, "--clip-model", tiny_clip, *options)
 
 
+@pytest.mark.slow
 def test_imported_runs_stand_beside_those_of_a_sweep_with_their_mark(
     invoke: Any, folder: Path, tiny_clip: Path, tmp_path: Path
 ) -> None:
