@@ -6,11 +6,13 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from cogx_runs.analysis.effects import PRIMARY
+from cogx_runs.analysis.effects import PRIMARY, margin_of
 from cogx_runs.analysis.pairs import AXES
 from cogx_runs.analysis.signflips import FEWEST
+from cogx_runs.analysis.strata import NEVER_MIXED
 from cogx_runs.definitions.spec import ROLES
 from cogx_runs.formatting import write_value
+from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.registry import card_of
 
 
@@ -27,12 +29,14 @@ class Cell(Protocol):
     def prompt(self) -> str: ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Headline:
     """The means of a metric at the values of an axis, over the prompts and seeds that have all of them."""
 
     axis: str
-    metric: str
+    card: MetricCard
+    kind: str
+    """What is never averaged over and differs between the experiment's cells: `model 5b`; empty where nothing does."""
     means: Mapping[Any, float]
     """Mean of each value, in the order of the axis."""
     best: Any
@@ -41,6 +45,10 @@ class Headline:
     outlier: str | None
     """The prompt that loses most at the worst value; None for one prompt."""
     outlier_loss: float
+    largest: float
+    """The largest change of a prompt between any two values."""
+    margin: float | None
+    """Changes up to this do not matter, in the metric's unit."""
 
     @property
     def loss(self) -> float:
@@ -48,14 +56,20 @@ class Headline:
         return abs(self.means[self.best] - self.means[self.worst])
 
     def __str__(self) -> str:
-        card = card_of(self.metric)
-        title = self.metric if card is None else card.title
-        worse = "higher" if card is not None and card.direction == "lower" else "lower"
-        outlier = "" if self.outlier is None else f" ({self.outlier_loss:.1f} in {self.outlier})"
+        write, title = self.card.write, self.card.title
+        axis = f"{self.axis} ({self.kind})" if self.kind else self.axis
         few = f" A verdict takes {FEWEST} prompts; here are {self.prompts}." if self.prompts < FEWEST else ""
+        if self.margin is not None and self.largest <= self.margin:
+            prompt = "" if self.outlier is None else " of a prompt"
+            return (
+                f"{axis}: {title}{prompt} changes by at most {write(self.largest)}, within the margin of "
+                f"{write(self.margin)}.{few}"
+            )
+        worse = "higher" if self.card.direction == "lower" else "lower"
+        outlier = "" if self.outlier is None else f" ({write(self.outlier_loss)} in {self.outlier})"
         return (
-            f"{self.axis}: {title} is best at {write_value(self.best)} ({self.means[self.best]:.1f}) and worst at "
-            f"{write_value(self.worst)}, {self.loss:.1f} {worse}{outlier}.{few}"
+            f"{axis}: {title} is best at {write_value(self.best)} ({write(self.means[self.best])}) and worst at "
+            f"{write_value(self.worst)}, {write(self.loss)} {worse}{outlier}.{few}"
         )
 
 
@@ -63,7 +77,8 @@ def headlines(cells: Sequence[tuple[Cell, Mapping[str, float]]], metric: str = P
     """Says of each axis that varies which value is best and which worst in a metric with a better direction.
 
     `cells` are one experiment's finished ones with their metrics. Only prompts and seeds count that have a value of the
-    metric everywhere along the axis; an axis without one, or whose means are all the same, has no headline.
+    metric everywhere along the axis; an axis without one, or whose means are all the same, has no headline. Cells of
+    several models, CLIPs, sizes or precisions have headlines of their own.
     """
     card = card_of(metric)
     if card is None or card.direction is None:
@@ -73,30 +88,56 @@ def headlines(cells: Sequence[tuple[Cell, Mapping[str, float]]], metric: str = P
     found = []
     for axis in (name for name in varying if name != "seed"):
         others = [name for name in varying if name != axis]
+        apart = _distinct(
+            [config for _, config, _ in scored], [name for name in ("model", *NEVER_MIXED) if name != axis]
+        )
         table = pd.DataFrame(
             {
+                "kind": ", ".join(f"{name} {write_value(config.get(name))}" for name in apart),
                 "prompt": cell.prompt_name,
                 "context": str([cell.prompt, *(config.get(name) for name in others)]),
                 "value": config.get(axis),
                 "score": score,
             }
             for cell, config, score in scored
-        ).pivot_table(index=["prompt", "context"], columns="value", values="score")
-        found.append(_headline(axis, metric, table.dropna(), is_higher_better=card.direction == "higher"))
-    return sorted(
-        (one for one in found if one is not None), key=lambda one: (ROLES[one.axis].asked, -one.loss)
-    )  # fmt: skip
+        ).pivot_table(index=["kind", "prompt", "context"], columns="value", values="score")
+        for kind, alike in table.groupby(level="kind"):
+            found.append(_headline(axis, card, str(kind), alike.dropna(axis=1, how="all").dropna()))
+    return sorted((one for one in found if one is not None), key=lambda one: (ROLES[one.axis].asked, -one.loss))
 
 
-def _headline(axis: str, metric: str, table: pd.DataFrame, *, is_higher_better: bool) -> Headline | None:
+def _distinct(configs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[str]:
+    """Selects the parameters that tell the kinds of cells apart, without those that follow from the ones before."""
+    found: list[str] = []
+    for name in names:
+        before, after = (
+            {tuple(config.get(one) for one in told) for config in configs} for told in (found, [*found, name])
+        )
+        if len(after) > len(before):
+            found.append(name)
+    return found
+
+
+def _headline(axis: str, card: MetricCard, kind: str, table: pd.DataFrame) -> Headline | None:
     by_prompt = table.groupby(level="prompt").mean()
     means = by_prompt.mean()
     if len(means) < 2 or means.nunique() < 2:
         return None
-    best, worst = (means.idxmax(), means.idxmin()) if is_higher_better else (means.idxmin(), means.idxmax())
+    best: Any = means.idxmax()
+    worst: Any = means.idxmin()
+    if card.direction == "lower":
+        best, worst = worst, best
     losses = (by_prompt[best] - by_prompt[worst]).abs()
-    several = len(by_prompt) > 1
     return Headline(
-        axis, metric, means.to_dict(), best, worst, len(by_prompt), str(losses.idxmax()) if several else None,
-        float(losses.max()),
-    )  # fmt: skip
+        axis=axis,
+        card=card,
+        kind=kind,
+        means=means.to_dict(),
+        best=best,
+        worst=worst,
+        prompts=len(by_prompt),
+        outlier=str(losses.idxmax()) if len(by_prompt) > 1 else None,
+        outlier_loss=float(losses.max()),
+        largest=float((by_prompt.max(axis=1) - by_prompt.min(axis=1)).max()),
+        margin=margin_of(card.name, float(means[best]), {}),
+    )

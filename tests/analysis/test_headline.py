@@ -14,9 +14,38 @@ def test_the_best_and_the_worst_value_and_the_prompt_that_loses_most_are_named()
     (found,) = headlines(cells)
 
     assert str(found) == (
-        "num_inference_steps: CLIP score is best at 25 (30.5) and worst at 2, 11.0 lower (20.0 in dog). "
+        "num_inference_steps: CLIP score is best at 25 (30.50) and worst at 2, 11.00 lower (20.00 in dog). "
         "A verdict takes 6 prompts; here are 2."
     )
+
+
+def test_a_change_within_the_margin_has_no_best_value() -> None:
+    scores = {("dog", 10): 30.0, ("dog", 25): 30.4, ("cat", 10): 31.0, ("cat", 25): 30.1}
+    cells = [
+        (SPEC.replace(prompt_name=name, prompt=name, num_inference_steps=steps), {"clip_score": score})
+        for (name, steps), score in scores.items()
+    ]
+
+    assert [str(found) for found in headlines(cells)] == [
+        "num_inference_steps: CLIP score of a prompt changes by at most 0.90, within the margin of 1.00. "
+        "A verdict takes 6 prompts; here are 2."
+    ]
+
+
+def test_models_are_never_averaged() -> None:
+    cells = [
+        (
+            SPEC.replace(model=model, model_revision=f"of {model}", num_inference_steps=steps),
+            {"clip_score": 20.0 + 10 * (steps == (25 if model == "2b" else 2))},
+        )
+        for model in ("2b", "5b")
+        for steps in (2, 25)
+    ]
+
+    assert [str(found).partition(". ")[0] for found in headlines(cells)] == [
+        "num_inference_steps (model 2b): CLIP score is best at 25 (30.00) and worst at 2, 10.00 lower",
+        "num_inference_steps (model 5b): CLIP score is best at 2 (30.00) and worst at 25, 10.00 lower",
+    ]
 
 
 def test_nothing_is_said_of_seeds_of_what_is_not_scored_and_of_metrics_without_a_better_direction() -> None:

@@ -187,6 +187,6 @@ def test_a_section_says_first_which_value_is_best_and_which_prompt_loses_most() 
 
     (headline,) = re.findall(r'<p class="headline">(.*?)</p>', page)
     assert headline == (
-        "num_inference_steps: CLIP score is best at 50 (30.5) and worst at 5, 11.0 lower (20.0 in dog). "
+        "num_inference_steps: CLIP score is best at 50 (30.50) and worst at 5, 11.00 lower (20.00 in dog). "
         "A verdict takes 6 prompts; here are 2."
     )
