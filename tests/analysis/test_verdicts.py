@@ -217,6 +217,7 @@ def test_the_best_value_is_left_out_of_at_most_5_percent_of_sets() -> None:
     assert 2 < np.mean(sizes) < 4.7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("mean", "margin", "wanted"), [(0.75, None, "higher"), (0.1, 1.6, "equivalent")])
 def test_the_stated_number_of_new_prompts_alone_settles_it_in_80_percent(
     mean: float, margin: float | None, wanted: str

@@ -103,6 +103,7 @@ def test_each_round_runs_one_count_and_a_second_search_runs_nothing(study: Calla
     assert len(reported) == 9
 
 
+@pytest.mark.slow
 def test_a_search_that_died_in_a_round_goes_on_with_what_is_missing(study: Callable[..., Path]) -> None:
     file = study(axes={"num_inference_steps": [5, 10, 25, 50], "seed": [1, 2]})
 
@@ -145,6 +146,7 @@ def test_cells_without_the_metric_end_the_search_with_the_command_that_measures_
     )
 
 
+@pytest.mark.slow
 def test_other_runs_of_the_experiment_are_not_of_the_search(study: Callable[..., Path]) -> None:
     find_threshold(study(base={"guidance_scale": 3}), executor=Runs(cliff_at(40)))
 
