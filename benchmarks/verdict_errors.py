@@ -17,7 +17,7 @@ from scipy import special
 from cogx_runs.analysis.intervals import ALPHA, mean_intervals
 from cogx_runs.analysis.sequential import e_values, levels
 from cogx_runs.analysis.shares import MAY_CHANGE, upper_share
-from cogx_runs.analysis.signflips import FEWEST, SignFlips
+from cogx_runs.analysis.signflips import FEWEST, SignFlips, shares_reaching
 
 Array = np.ndarray
 DOCUMENT = Path(__file__).parent.parent / "docs" / "statistics.md"
@@ -170,7 +170,7 @@ def family(kind: str, prompts: int, replications: int, rng: np.random.Generator)
         rows = noise - noise.mean(axis=0, keepdims=True)
         rows[0] += draw_losses(kind, rng, (prompts,))
         found = flips.distances(rows)
-        shares = np.stack([1 - np.searchsorted(np.sort(one), one) / len(one) for one in found])
+        shares = np.stack([shares_reaching(one) for one in found])
         minp += prompts >= FEWEST and bool((shares.min(axis=0) <= shares[0, 0]).mean() <= ALPHA)
         holm += prompts >= FEWEST and 7 * shares[0, 0] <= ALPHA
         t = rows[0].mean() / (rows[0].std(ddof=1) / prompts**0.5)

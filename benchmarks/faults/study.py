@@ -87,31 +87,25 @@ class Command:
         found = self.marks
         return found[-1] if found else "start"
 
-    def waits_for(self, mark: str, number: int = 1, within_s: float = ENDS_WITHIN_S) -> bool:
-        """Waits until a mark is there for the N-th time; False where the command ends before."""
-        ends = time.monotonic() + within_s
+    def is_held(self) -> bool:
+        """Waits until the command is held at its phase; False where it ends before."""
+        ends = time.monotonic() + ENDS_WITHIN_S
         while time.monotonic() < ends:
-            if self.marks.count(mark) >= number:
+            if HELD in self.marks:
                 return True
             if self.process.poll() is not None:
                 return False
             time.sleep(0.002)
-        raise AssertionError(f"no {mark!r} in {within_s} s: {self.told[-300:]}")
-
-    def is_held(self) -> bool:
-        """Waits until the command is held at its phase; False where it ends before."""
-        return self.waits_for(HELD)
+        raise AssertionError(f"not held in {ENDS_WITHIN_S} s: {self.told[-300:]}")
 
     def go_on(self) -> None:
         """Lets a command that is held go on."""
         self._marks.with_name(f"{self._marks.name}.go").touch()
 
-    def kill(self) -> str:
-        """Kills it with SIGKILL; returns the phase that it was in."""
-        phase = self.phase
+    def kill(self) -> None:
+        """Kills it with SIGKILL."""
         self.process.kill()
         self.process.wait()
-        return phase if self.phase == phase else self.phase
 
     def end(self, within_s: float = ENDS_WITHIN_S) -> int:
         """Waits for its end; returns the exit code, or kills what does not end and returns -9."""

@@ -14,7 +14,7 @@ import pandas as pd
 from cogx_runs.analysis.effects import direction_of
 from cogx_runs.analysis.intervals import ALPHA, Floats
 from cogx_runs.analysis.pairs import check_axis, finished_cells, largest_machine
-from cogx_runs.analysis.signflips import FEWEST, SignFlips
+from cogx_runs.analysis.signflips import FEWEST, SignFlips, shares_reaching
 from cogx_runs.analysis.strata import check_not_mixed, strata_of
 from cogx_runs.errors import CogxError
 from cogx_runs.tracking.columns import metric_column, param_column
@@ -96,9 +96,7 @@ def _one_sided(row: Floats, flips: SignFlips) -> Floats:
     sums = row.sum() - 2 * flips.parts(row)
     sums = np.concatenate([sums, -sums])
     unit = np.abs(row).sum() * 1e-9 or 1.0
-    sums = np.round(sums / unit)
-    ordered = np.sort(sums)
-    return np.asarray(1 - np.searchsorted(ordered, sums, side="left") / len(sums))
+    return shares_reaching(np.round(sums / unit))
 
 
 def _best(axis: str, metric: str, kind: str, whole: pd.DataFrame, sign: int) -> BestValues:

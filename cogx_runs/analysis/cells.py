@@ -1,6 +1,7 @@
 """The cells of an experiment, one run for each."""
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any
 
 from cogx_runs.tracking.run import TrackedRun
 
@@ -13,6 +14,19 @@ def run_of_each_cell(runs: Iterable[TrackedRun]) -> list[TrackedRun]:
     # A run that died before its parameters were written is known by its output hash alone.
     same_output = _best_by(runs, lambda run: run.output_hash or run.run_id)
     return sorted(_best_by(same_output, lambda run: run.cell), key=lambda run: run.start_time_ms)
+
+
+def distinguishing(configs: Sequence[Mapping[str, Any]], names: Iterable[str]) -> list[str]:
+    """Selects the parameters that tell configurations apart, without those that follow from the ones named before, as
+    the size does from the model."""
+    found: list[str] = []
+    for name in names:
+        before, after = (
+            {tuple(config.get(one) for one in told) for config in configs} for told in (found, [*found, name])
+        )
+        if len(after) > len(before):
+            found.append(name)
+    return found
 
 
 def _best_by(runs: Iterable[TrackedRun], identity: Callable[[TrackedRun], Hashable]) -> list[TrackedRun]:

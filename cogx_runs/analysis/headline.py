@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from cogx_runs.analysis.cells import distinguishing
 from cogx_runs.analysis.effects import PRIMARY, margin_of
 from cogx_runs.analysis.pairs import AXES
 from cogx_runs.analysis.signflips import FEWEST
@@ -88,8 +89,8 @@ def headlines(cells: Sequence[tuple[Cell, Mapping[str, float]]], metric: str = P
     found = []
     for axis in (name for name in varying if name != "seed"):
         others = [name for name in varying if name != axis]
-        apart = _distinct(
-            [config for _, config, _ in scored], [name for name in ("model", *NEVER_MIXED) if name != axis]
+        apart = distinguishing(
+            [config for _, config, _ in scored], (name for name in ("model", *NEVER_MIXED) if name != axis)
         )
         table = pd.DataFrame(
             {
@@ -104,18 +105,6 @@ def headlines(cells: Sequence[tuple[Cell, Mapping[str, float]]], metric: str = P
         for kind, alike in table.groupby(level="kind"):
             found.append(_headline(axis, card, str(kind), alike.dropna(axis=1, how="all").dropna()))
     return sorted((one for one in found if one is not None), key=lambda one: (ROLES[one.axis].asked, -one.loss))
-
-
-def _distinct(configs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[str]:
-    """Selects the parameters that tell the kinds of cells apart, without those that follow from the ones before."""
-    found: list[str] = []
-    for name in names:
-        before, after = (
-            {tuple(config.get(one) for one in told) for config in configs} for told in (found, [*found, name])
-        )
-        if len(after) > len(before):
-            found.append(name)
-    return found
 
 
 def _headline(axis: str, card: MetricCard, kind: str, table: pd.DataFrame) -> Headline | None:

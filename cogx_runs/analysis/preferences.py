@@ -8,12 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from cogx_runs.analysis.intervals import Floats, Sample
+from cogx_runs.analysis.signflips import FEWEST, SignFlips
 
-FEWEST_PROMPTS = 6
-"""With fewer prompts no sign-flip test reaches 5%."""
 RESAMPLES = 1000
 _NEWTON_STEPS = 30
 _PSEUDO_VOTE = 0.5
@@ -53,7 +52,7 @@ class Preference:
     high: float | None
     p: float | None
     """Two-sided p of the exact sign-flip test over the prompts with votes on this value and the baseline, that neither
-    is preferred; None below FEWEST_PROMPTS."""
+    is preferred; None below six."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,13 +150,10 @@ def _p_over_prompts(choices: Sequence[Choice], value: int) -> float | None:
     for choice in choices:
         vote = 0 if choice.winner is None else 1 if choice.winner == value else -1
         by_prompt.setdefault(choice.prompt, []).append(vote)
-    if len(by_prompt) < FEWEST_PROMPTS:
+    if len(by_prompt) < FEWEST:
         return None
     means = np.array([np.mean(votes) for votes in by_prompt.values()])
-    tested = stats.permutation_test(
-        (means,), np.mean, permutation_type="samples", n_resamples=9999, rng=np.random.default_rng(0)
-    )
-    return float(tested.pvalue)
+    return float(SignFlips(len(means)).p_differs(means))
 
 
 def _share_intervals(

@@ -25,9 +25,8 @@ def set_distance(first: Floats, second: Floats) -> SetDistance:
 
     The distance is the kernel distance of Binkowski et al. (ICLR 2018), "Demystifying MMD GANs": the unbiased MMD² of
     Gretton et al. (2012), equation 4, which leaves out the two videos of a pair, with the kernel (x·y / d + 1)³. Unlike
-    a Fréchet distance it has no bias at few videos. Under
-    the hypothesis that a value changes nothing the videos of a pair could be swapped, which gives p. Raises ValueError
-    for fewer than two pairs, or sets of different shapes.
+    a Fréchet distance it has no bias at few videos. Under the hypothesis that a value changes nothing the videos of a
+    pair could be swapped, which gives p. Raises ValueError for fewer than two pairs, or sets of different shapes.
     """
     if first.shape != second.shape or len(first) < 2:
         raise ValueError(f"two sets of one shape, two pairs at least: {first.shape}, {second.shape}")
@@ -49,7 +48,8 @@ def _distances(kernel: Floats, is_first: np.ndarray) -> Floats:
     apart = np.where(partners, 0, kernel)
     one = is_first.astype(np.float64)
     other = 1 - one
-    within = ((one @ apart) * one).sum(1) + ((other @ apart) * other).sum(1)
-    across = ((one @ apart) * other).sum(1)
+    near = one @ apart
+    within = (near * one).sum(1) + ((other @ apart) * other).sum(1)
+    across = (near * other).sum(1)
     result: Floats = (within - 2 * across) / (count * (count - 1))
     return result

@@ -18,12 +18,13 @@ import numpy as np
 import numpy.typing as npt
 
 from cogx_runs.analysis.intervals import Floats
+from cogx_runs.definitions.limits import FEWEST_PROMPTS
 
 EXACT = 20
 """Most prompts of which all signs are tried."""
 DRAWS = 2**15
 """Signs that are tried of more prompts, half of all choices that count."""
-FEWEST = 6
+FEWEST = FEWEST_PROMPTS
 """Fewest prompts of which a p can be below 5%, two-sided."""
 _SEED = 20240613
 _TIES = 1e-9
@@ -145,9 +146,12 @@ def step_down(values: Floats, alpha: float, flips: SignFlips) -> list[Step]:
 
 def _shares(row: Floats, flips: SignFlips) -> Floats:
     """Computes the p that each choice of signs would have given."""
-    found = flips.distances(row)
-    ordered = np.sort(found)
-    return np.asarray(1 - np.searchsorted(ordered, found, side="left") / len(found))
+    return shares_reaching(flips.distances(row))
+
+
+def shares_reaching(values: Floats) -> Floats:
+    """Computes for each value the share of all values that are at least as large."""
+    return np.asarray(1 - np.searchsorted(np.sort(values), values, side="left") / len(values))
 
 
 def _largest_rejected(smallest: Floats, alpha: float) -> float:

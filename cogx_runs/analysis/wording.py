@@ -14,7 +14,7 @@ from cogx_runs.analysis.shares import MAY_CHANGE
 from cogx_runs.analysis.signflips import FEWEST
 from cogx_runs.formatting import count, write_value
 from cogx_runs.metrics.card import MetricCard
-from cogx_runs.metrics.registry import card_of, is_of_machine
+from cogx_runs.metrics.registry import card_or_name, is_of_machine
 
 ONE_PROMPT = "One prompt: no interval can be given, and no verdict."
 _NOISE = 1e-6
@@ -24,7 +24,7 @@ _NOISE = 1e-6
 def sentence(effect: Effect) -> str:
     """Describes an effect and its limits: `At guidance_scale 12 the CLIP score is 0.80 higher than at 6 (95% interval
     +0.31 to +1.29; 9 prompts, 1 seed): better.`"""
-    card = _card(effect.metric)
+    card = card_or_name(effect.metric)
     if effect.verdict == "one prompt":
         sentences = [f"{change(effect)} ({counted(effect)}). {ONE_PROMPT}"]
     else:
@@ -48,7 +48,7 @@ def prompt_sentences(effect: Effect) -> list[str]:
     than 1.00 (95% interval of all such prompts 3% to 60%); the median prompt changes by -0.12 (-2.16 to +0.05).`"""
     if effect.margin is None or effect.losing_low is None or effect.losing_high is None:
         return []
-    card = _card(effect.metric)
+    card = card_or_name(effect.metric)
     verb = "change" if card.direction is None else "lose"
     if effect.losing == 1:
         verb += "s"
@@ -71,8 +71,9 @@ def uncompared_sentence(found: Contrast) -> str:
     """Describes a contrast of which no pair is left: `At guidance_scale 12 no CLIP score is compared with that at 6: 9
     of 9 pairs lost: 9 another definition.`"""
     of = f" ({found.kind})" if found.kind else ""
+    title = card_or_name(found.metric).title
     return (
-        f"At {found.axis} {write_value(found.value)}{of} no {_card(found.metric).title} is compared with that at "
+        f"At {found.axis} {write_value(found.value)}{of} no {title} is compared with that at "
         f"{write_value(found.baseline)}: {_lost(found.pairs.lost, 0)}."
     )
 
@@ -86,7 +87,7 @@ def _lost(lost: Sequence[tuple[str, int]], kept: int) -> str:
 def best_sentence(found: BestValues) -> str:
     """Describes the values that may be the best: `Of 7 values of guidance_scale 3, 5 and 6 are not shown worse than the
     best in CLIP score (95%; 14 prompts); 5 has the best mean.`"""
-    card = _card(found.metric)
+    card = card_or_name(found.metric)
     of = f" ({found.kind})" if found.kind else ""
     whole = len(found.values)
     if found.prompts < FEWEST:
@@ -137,7 +138,7 @@ def degenerate_counts(effect: Effect) -> str:
 
 def change(effect: Effect) -> str:
     """Describes a change: `At guidance_scale 12 the CLIP score is on average 0.80 higher than at 6`."""
-    card = _card(effect.metric)
+    card = card_or_name(effect.metric)
     than = f"{_write(abs(effect.mean), card)} {'higher' if effect.mean > 0 else 'lower'} than"
     if abs(effect.mean) / card.scale < _NOISE:
         than = "the same to the digits shown as"
@@ -154,7 +155,7 @@ def change(effect: Effect) -> str:
 def interaction_sentence(found: Interaction) -> str:
     """Describes an interaction: `The change of the CLIP score from guidance_scale 6 to 12 is 0.80 higher at
     num_inference_steps 10 than at 50 (95% interval +0.31 to +1.29; 9 prompts): higher.`"""
-    card = _card(found.metric)
+    card = card_or_name(found.metric)
     than = f"{_write(abs(found.mean), card)} {'higher' if found.mean > 0 else 'lower'}" if found.mean else "the same"
     of = f" ({found.kind})" if found.kind else ""
     change_text = (
@@ -176,7 +177,7 @@ def seed_sentences(found: SeedSpread) -> list[str]:
     """Describes the spread between seeds and its share of the variance: `Between the seeds of a prompt the CLIP score
     has a standard deviation of 1.38 on average (95% interval 0.00 to 3.82; 9 prompts, 5 seeds); two of them differ by
     1.67.`"""
-    card = _card(found.metric)
+    card = card_or_name(found.metric)
     counts = f"{count(found.prompts, 'prompt')}, {count(found.seeds, 'seed')}"
     if found.settings > 1:
         counts += f", averaged over {found.settings} settings"
@@ -197,7 +198,7 @@ def seed_sentences(found: SeedSpread) -> list[str]:
 
 def yardstick(found: SeedSpread) -> str:
     """Describes the spread between seeds at the baselines, as the yardstick for the changes of a ranking."""
-    card = _card(found.metric)
+    card = card_or_name(found.metric)
     return (
         f"Two seeds of one prompt differ by {_write(found.difference, card)} in {_titled(found, card)} on average at "
         f"the baseline ({count(found.prompts, 'prompt')}, {count(found.seeds, 'seed')})."
@@ -281,11 +282,6 @@ def _why_inconclusive(effect: Effect | Interaction, corrected: str) -> str:
 def counted(effect: Effect) -> str:
     """Counts the prompts and seeds of an effect: `9 prompts, 1 seed`."""
     return f"{count(effect.prompts, 'prompt')}, {count(effect.seeds, 'seed')}"
-
-
-def _card(metric: str) -> MetricCard:
-    """Returns the metric's card, or one with its name alone."""
-    return card_of(metric) or MetricCard(name=metric, title=metric, definition="", source="")
 
 
 def _write(value: float, card: MetricCard, *, signed: bool = False) -> str:

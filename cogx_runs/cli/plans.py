@@ -165,8 +165,8 @@ def _print_and_exit(
         print_outcomes(outcomes)
         for found in searches:
             print_search(found)
-        print_headlines(planned, outcomes)
         if files:
+            print_headlines(planned, outcomes)
             print_next(files)
     sys.exit(1 if any(not outcome.status.is_success for outcome in outcomes) else 0)
 

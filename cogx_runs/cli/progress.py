@@ -1,6 +1,5 @@
 """Progress of a sweep on stderr: two bars on a terminal, plain lines elsewhere."""
 
-import shlex
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from cogx_runs.cli.consoles import stderr
+from cogx_runs.cli.terminal import command_line
 from cogx_runs.execution.outcomes import OutcomeStatus
 from cogx_runs.planning.actions import Action
 from cogx_runs.planning.plan import Plan
@@ -41,7 +41,7 @@ def show_progress(plan: Plan) -> Iterator[Progress]:
 
 def _address(sweeps: Sequence[str], address: str | None) -> str:
     """Returns the address where sweeps are shown, or the command that opens it."""
-    return address or f"cogx-runs ui {' '.join(shlex.quote(name) for name in sweeps)}"
+    return address or command_line("ui", *sweeps)
 
 
 class _Bars:

@@ -1,6 +1,5 @@
 """Plans and outcomes as tables on a terminal."""
 
-import shlex
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cogx_runs.cli.consoles import stderr, stdout
+from cogx_runs.cli.terminal import command_line
 from cogx_runs.definitions.ranges import WINNERS_CURSE
 from cogx_runs.definitions.spec import RunSpec, short_name
 from cogx_runs.doctor import Check
@@ -102,9 +102,8 @@ def print_headlines(plan: Plan, outcomes: Sequence[Outcome]) -> None:
 
 def print_next(files: Sequence[str]) -> None:
     """Prints the commands that show what sweep files have made."""
-    named = " ".join(shlex.quote(str(file)) for file in files)
-    stdout().print(f"Report:     cogx-runs report {escape(named)} -o report", soft_wrap=True)
-    stdout().print(f"Dashboard:  cogx-runs ui {escape(named)}", soft_wrap=True)
+    stdout().print(f"Report:     {escape(command_line('report', *files, '-o', 'report'))}", soft_wrap=True)
+    stdout().print(f"Dashboard:  {escape(command_line('ui', *files))}", soft_wrap=True)
 
 
 def print_search(result: SearchResult) -> None:

@@ -47,9 +47,8 @@ class Finding:
     threshold: float
 
     def __str__(self) -> str:
-        value = f"{self.value:.3f}"
-        if float(value) >= self.threshold:  # rounded up to it
-            value = f"{self.value:.3g}" if float(f"{self.value:.3g}") < self.threshold else repr(self.value)
+        rounded = (f"{self.value:.3f}", f"{self.value:.3g}")
+        value = next((text for text in rounded if float(text) < self.threshold), repr(self.value))
         return f"{self.quantity} {value}, below {self.threshold:g}"
 
 

@@ -106,6 +106,11 @@ def is_of_machine(metric: str) -> bool:
     return not depends_on(metric).isdisjoint({Dependence.TIME, Dependence.MEMORY})
 
 
+def card_or_name(name: str) -> MetricCard:
+    """Returns the card of a metric, or one with its name alone."""
+    return card_of(name) or MetricCard(name=name, title=name, definition="", source="")
+
+
 def card_of(name: str) -> MetricCard | None:
     """Returns the card of a metric, also of another CLIP's score (`clip_score.ViT-L-14:openai`); None without one."""
     family, _, other = name.partition(".")

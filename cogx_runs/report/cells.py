@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from cogx_runs.analysis.cells import run_of_each_cell
+from cogx_runs.analysis.cells import distinguishing, run_of_each_cell
 from cogx_runs.definitions.role import Changes
 from cogx_runs.definitions.spec import PARAM_FIELDS, ROLES
 from cogx_runs.formatting import write_value
@@ -48,16 +48,8 @@ def others(cell: TrackedRun, axis: str | None) -> tuple[Any, ...]:
 
 
 def labels_of(cells: Sequence[TrackedRun], axis: str | None) -> dict[str, str]:
-    """Labels each cell, by run id, with what distinguishes it within its prompt except `axis`: `seed 1, model 5b`.
-
-    A parameter that follows from those named before it, as the size from the model, is left out.
-    """
-    named: list[str] = []
-    for name in CONFIG:
-        before = {tuple(cell.config.get(other) for other in named) for cell in cells}
-        after = {tuple(cell.config.get(other) for other in [*named, name]) for cell in cells}
-        if name != axis and len(after) > len(before):
-            named.append(name)
+    """Labels each cell, by run id, with what distinguishes it within its prompt except `axis`: `seed 1, model 5b`."""
+    named = distinguishing([cell.config for cell in cells], (name for name in CONFIG if name != axis))
     return {
         cell.run_id: ", ".join(f"{name} {write_value(cell.config[name])}" for name in named if name in cell.config)
         for cell in cells

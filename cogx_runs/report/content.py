@@ -32,7 +32,7 @@ from cogx_runs.report.sentences import (
     warnings_about,
 )
 from cogx_runs.report.trials import Trials, trials_of
-from cogx_runs.report.votes import Tally, Vote, agreements, tally
+from cogx_runs.report.votes import Tally, Vote, agreements, choices_of, tally
 from cogx_runs.tracking.run import TrackedRun
 
 
@@ -221,6 +221,7 @@ def _grid_content(key: str, grid: Grid, comparisons: Comparisons, votes: Sequenc
     refused = dict(comparisons.refused).get(str(grid.axis))
     plots = [plot(grid, quantity) for quantity in PLOTTED]
     forests = [plot_effects(effects, quantity) for quantity in PLOTTED]
+    choices = choices_of(grid, votes)
     return GridContent(
         key,
         grid,
@@ -229,6 +230,6 @@ def _grid_content(key: str, grid: Grid, comparisons: Comparisons, votes: Sequenc
         tuple(about_seeds(grid, spreads) if grid.axis == SEED else about_grid(grid, comparisons, refused)),
         tuple(drawn for drawn in plots if drawn is not None),
         tuple(drawn for drawn in forests if drawn is not None),
-        tuple(tally(grid, votes)) if len(grid.values) > 1 else (),
-        tuple(agreements(grid, votes, COMPARED)),
+        tuple(tally(grid, choices)) if len(grid.values) > 1 else (),
+        tuple(agreements(grid, choices, COMPARED)),
     )

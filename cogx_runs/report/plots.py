@@ -16,7 +16,7 @@ from cogx_runs.analysis.effects import Effect
 from cogx_runs.analysis.verdict import Verdict
 from cogx_runs.formatting import write_value
 from cogx_runs.metrics.card import MetricCard
-from cogx_runs.metrics.registry import card_of
+from cogx_runs.metrics.registry import card_or_name
 from cogx_runs.report.grids import Grid, Row
 from cogx_runs.report.trials import Trials, Tried
 from cogx_runs.tracking.run import TrackedRun
@@ -101,7 +101,7 @@ def plot_prompts(effect: Effect) -> Markup | None:
     """
     if effect.prompts < 2:
         return None
-    card = card_of(effect.metric) or MetricCard(name=effect.metric, title=effect.metric, definition="", source="")
+    card = card_or_name(effect.metric)
     scale = card.scale
     with mpl.rc_context(_STYLE):
         figure, axes = _canvas(0.75 + 0.18 * effect.prompts)

@@ -66,6 +66,14 @@ class Tally:
 
 
 @dataclass(frozen=True)
+class _Saved:
+    """A report with the votes that it holds."""
+
+    page: Path
+    ballot: Ballot
+
+
+@dataclass(frozen=True)
 class MergedVotes:
     """What was merged into one page."""
 
@@ -104,16 +112,20 @@ def merge_votes(pages: Sequence[Path], output: Path) -> MergedVotes:
     for a page that is no report or one of other experiments, and for votes that cannot be read; nothing is written
     then.
     """
-    found = [page for given in pages for page in _reports_of(given)]
-    if not found:
+    saved = [found for given in pages for found in _saved_in(given)]
+    if not saved:
         raise CogxError("no page to merge; name the pages that voters saved, or a folder of them")
-    ballots = [_ballot_in(page) for page in found]
-    for page, ballot in zip(found, ballots, strict=True):
-        if ballot.report != ballots[0].report:
-            raise CogxError(f"{page}: a report on other experiments than {found[0]}; merge the pages of one report")
-    votes = _last_of_each(vote for ballot in ballots for vote in ballot.votes)
-    merged = Ballot(report=ballots[0].report, votes=votes).model_dump_json().encode()
-    content = _EMBEDDED.sub(lambda match: match.group(0).replace(match.group(1), merged), _bytes_of(found[0]), count=1)
+    first = saved[0]
+    for one in saved:
+        if one.ballot.report != first.ballot.report:
+            raise CogxError(
+                f"{one.page}: a report on other experiments than {first.page}; merge the pages of one report"
+            )
+    votes = _last_of_each(vote for one in saved for vote in one.ballot.votes)
+    merged = Ballot(report=first.ballot.report, votes=votes).model_dump_json().encode()
+    content = _EMBEDDED.sub(
+        lambda match: match.group(0).replace(match.group(1), merged), _bytes_of(first.page), count=1
+    )
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         write_whole(output, content.decode())
@@ -121,11 +133,11 @@ def merge_votes(pages: Sequence[Path], output: Path) -> MergedVotes:
         raise CogxError(f"{output}: cannot be written ({error.strerror}); name another with -o") from error
     return MergedVotes(
         output,
-        len(found),
+        len(saved),
         len(votes),
         len({vote.voter for vote in votes}),
         len({(vote.a, vote.b) for vote in votes}),
-        sum(len(ballot.votes) for ballot in ballots) - len(votes),
+        sum(len(one.ballot.votes) for one in saved) - len(votes),
     )
 
 
@@ -149,10 +161,8 @@ def choices_of(grid: Grid, votes: Sequence[Vote]) -> list[Choice]:
     return choices
 
 
-def tally(grid: Grid, votes: Sequence[Vote]) -> list[Tally]:
-    """Counts the votes on pairs of videos that differ along the grid's axis alone, by value, and compares each value
-    with the baseline."""
-    choices = choices_of(grid, votes)
+def tally(grid: Grid, choices: Sequence[Choice]) -> list[Tally]:
+    """Counts a grid's votes by value, and compares each value with the baseline."""
     compared = preferences(choices, len(grid.values), grid.baseline)
     found = []
     for column, (value, preference) in enumerate(zip(grid.values, compared, strict=True)):
@@ -162,9 +172,8 @@ def tally(grid: Grid, votes: Sequence[Vote]) -> list[Tally]:
     return found
 
 
-def agreements(grid: Grid, votes: Sequence[Vote], metrics: Sequence[MetricCard]) -> list[MetricAgreement]:
-    """Measures how well each metric agrees with the votes along the grid's axis, the best first."""
-    choices = choices_of(grid, votes)
+def agreements(grid: Grid, choices: Sequence[Choice], metrics: Sequence[MetricCard]) -> list[MetricAgreement]:
+    """Measures how well each metric agrees with a grid's votes, the best first."""
     found = []
     for card in metrics:
         if card.direction is not None:
@@ -180,17 +189,13 @@ def _last_of_each(votes: Iterable[Vote]) -> list[Vote]:
     return list(last.values())
 
 
-def _reports_of(given: Path) -> list[Path]:
-    if not given.is_dir():
-        return [given]
-    return [page for page in sorted(given.glob("*.html")) if _ballot_of(page) is not None]
-
-
-def _ballot_in(page: Path) -> Ballot:
-    ballot = _ballot_of(page)
-    if ballot is None:
-        raise CogxError(f"{page}: no report of cogx-runs; name the pages that voters saved")
-    return ballot
+def _saved_in(given: Path) -> list[_Saved]:
+    """Reads a page, or the reports in a folder. Raises CogxError for a page that is no report."""
+    pages = sorted(given.glob("*.html")) if given.is_dir() else [given]
+    read = [(page, _ballot_of(page)) for page in pages]
+    if not given.is_dir() and read[0][1] is None:
+        raise CogxError(f"{given}: no report of cogx-runs; name the pages that voters saved")
+    return [_Saved(page, ballot) for page, ballot in read if ballot is not None]
 
 
 def _bytes_of(page: Path) -> bytes:

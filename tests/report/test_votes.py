@@ -10,7 +10,7 @@ import pytest
 from cogx_runs.errors import CogxError
 from cogx_runs.report.cells import cells_of
 from cogx_runs.report.folder import write_report
-from cogx_runs.report.votes import merge_votes, report_id, tally, votes_in
+from cogx_runs.report.votes import choices_of, merge_votes, report_id, tally, votes_in
 from cogx_runs.tracking.run import TrackedRun
 from cogx_runs.tracking.store import RunStore
 from tests.support.reports import cell, grid_of
@@ -27,7 +27,8 @@ def test_votes_are_counted_by_value_on_pairs_that_differ_in_the_axis_alone() -> 
     other = cell(seed=7)
     grid = grid_of(low, base, other)
 
-    counted = tally(grid, [vote(low, base, low), vote(low, base, None), vote(base, other, other)])
+    votes = [vote(low, base, low), vote(low, base, None), vote(base, other, other)]
+    counted = tally(grid, choices_of(grid, votes))
 
     assert [(found.value, found.wins, found.losses, found.ties) for found in counted] == [
         ("1", 1, 0, 1),
