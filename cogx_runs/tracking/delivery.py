@@ -51,16 +51,17 @@ class Delivery:
     def spool_latents(
         self, run: SpooledRun, metrics: Mapping[str, float], about: Mapping[str, str], series: Series = NO_SERIES
     ) -> None:
-        """Records that a run's latents are whole, without asking the store for anything. Raises OSError where the spool
-        cannot be written."""
-        _sync(run.latents_file)
-        found = digest(run.latents_file)
+        """Records that a run's latents are whole, without asking the store for anything. Raises StoreError where the
+        spool cannot be written."""
+        with spool.access():
+            _sync(run.latents_file)
+            found = digest(run.latents_file)
         run.keep_latents(LatentsRecord(denoised_ms=now_ms(), digest=found, metrics=metrics, tags=about, series=series))
 
     def keep_latents(self, run: SpooledRun, about: Mapping[str, str]) -> None:
         """Gives the latents in the spool these tags, and writes them; where the store does not answer, the entry waits.
 
-        Raises OSError where the spool cannot be written, StoreError where the store refuses.
+        Raises StoreError where the store refuses, or the spool cannot be written.
         """
         latents = run.latents
         assert latents is not None, "latents are spooled first"
@@ -80,16 +81,18 @@ class Delivery:
         """Records what a run has come to, and writes it; where the store does not answer, the entry waits. Returns the
         run's id.
 
-        Raises OSError where the spool cannot be written, StoreError where the store refuses.
+        Raises StoreError where the store refuses, or the spool cannot be written.
         """
         texts = {name: str(value) for name, value in params.items()}
-        for file in filter(Path.is_file, run.files.rglob("*")):
-            _sync(file)
+        with spool.access():
+            for file in filter(Path.is_file, run.files.rglob("*")):
+                _sync(file)
+            found = digests(run.files)
         run.end(
             EndedRecord(
                 status=status,
                 ended_ms=now_ms(),
-                digests=digests(run.files),
+                digests=found,
                 params=texts,
                 metrics=metrics,
                 tags=about,
