@@ -25,6 +25,7 @@ from cogx_runs.tracking.claims import Claim, Claims
 from cogx_runs.tracking.client import MLFLOW, if_answered
 from cogx_runs.tracking.delivery import deliver_left_behind, telling_what_is_kept
 from cogx_runs.tracking.liveness import is_of_this_host
+from cogx_runs.tracking.lost import is_whole
 from cogx_runs.tracking.record import command, known_params, spec_metrics
 from cogx_runs.tracking.run import RunState
 from cogx_runs.tracking.signs import Life, Signs, now_ms, where_made
@@ -198,7 +199,7 @@ class CellLoop:
         has_noted = False
         while True:
             run = self._store.last_run(experiment_id, spec)
-            if run is not None and run.state.is_finished:
+            if run is not None and is_whole(run):
                 self._ended(place, Outcome(spec, OutcomeStatus.DONE, run.run_id, run.metrics))
                 return
             if run is not None and run.state is RunState.FAILED:

@@ -18,7 +18,7 @@ from cogx_runs.models.cards import ModelCard
 from cogx_runs.progress import Progress, SilentProgress
 from cogx_runs.system.disk import DISK_FULL, is_disk_full
 from cogx_runs.system.hardware import Device
-from cogx_runs.tracking import artifacts
+from cogx_runs.tracking import artifacts, spool
 from cogx_runs.tracking.client import if_answered
 from cogx_runs.tracking.delivery import Delivery
 from cogx_runs.tracking.record import failure_tags, params, spec_metrics, write_definition
@@ -142,7 +142,8 @@ class Worker:
             if cell.spooled.ended is not None:  # the cell is whole; what failed is its delivery
                 raise
             told = without_credentials(traceback.format_exc())
-            (cell.spooled.files / artifacts.TRACEBACK).write_text(told, encoding="utf-8")
+            with spool.access():  # where that fails too, it was no fault of the cell
+                (cell.spooled.files / artifacts.TRACEBACK).write_text(told, encoding="utf-8")
             values, about = spec_metrics(cell.spec), failure_tags(error)
             run_id = self._delivery.end(cell.spooled, params(cell.spec), values, about, RunState.FAILED)
             return Outcome(cell.spec, OutcomeStatus.FAILED, run_id, error=first_line(error))

@@ -30,7 +30,7 @@ from cogx_runs.system.disk import check_disk, state_directory
 from cogx_runs.tracking import artifacts, tags
 from cogx_runs.tracking.claims import Claims
 from cogx_runs.tracking.delivery import Delivery, deliver_left_behind, telling_what_is_kept
-from cogx_runs.tracking.lost import lost_for_good
+from cogx_runs.tracking.lost import is_whole
 from cogx_runs.tracking.record import (
     degenerate_tags,
     frame_series,
@@ -223,7 +223,7 @@ def _known(store: RunStore, experiment: str) -> dict[str, TrackedRun]:
     if experiment not in store.experiment_names():
         return {}
     runs = store.runs([experiment], finished_only=True)
-    whole = (run for run in runs if not lost_for_good(run))
+    whole = filter(is_whole, runs)
     return {sha256: run for run in whole if (sha256 := run.tags.get(tags.IMPORTED_SHA256)) is not None}
 
 

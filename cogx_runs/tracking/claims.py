@@ -12,7 +12,7 @@ from cogx_runs.errors import StoreUnavailableError
 from cogx_runs.tracking import spool, tags
 from cogx_runs.tracking.heartbeat import Heartbeat
 from cogx_runs.tracking.liveness import HeldLock, is_alive, is_of_this_host, remove_leftovers, remove_temporary_folders
-from cogx_runs.tracking.lost import has_whole_latents, lost_for_good
+from cogx_runs.tracking.lost import has_whole_latents, is_whole, lost_for_good
 from cogx_runs.tracking.reader import RunReader
 from cogx_runs.tracking.run import Claimable, RunState, TrackedRun
 from cogx_runs.tracking.signs import Life, Signs, now_ms
@@ -121,13 +121,16 @@ class Claims:
         """Opens a run of a cell. Returns its id, and whether it was finished before."""
         with self._store.lock:
             runs = list(self._store.runs_of_cell(experiment_id, spec))
-            lost = {run.run_id: lost_for_good(run) for run in runs if run.state.is_finished}
-            is_finished = not all(lost.values())
             opened = [run for run in runs if run.state is RunState.RUNNING]
-            if is_finished or any(self.life(run) is not Life.GONE for run in opened):
+            if any(map(is_whole, runs)) or any(self.life(run) is not Life.GONE for run in opened):
                 return None
             for run in opened:
                 self._store.kill(run.run_id)
+            if opened:  # one that was being mended is finished again
+                runs = list(self._store.runs_of_cell(experiment_id, spec))
+            lost = {run.run_id: lost_for_good(run) for run in runs if run.state.is_finished}
+            if not all(lost.values()):
+                return None
             damaged = [run for run in runs if run.run_id in lost]
             owned = (*self._held.tags, *self._heartbeat.tags, tags.PROCESS_CELL)
             for run in damaged:
@@ -148,12 +151,10 @@ class Claims:
         return self._signs.of(run)
 
     def end_stale_runs(self, experiment_ids: Sequence[str]) -> int:
-        """Ends as KILLED the open runs of processes that are gone. Returns how many there were."""
+        """Ends the open runs of processes that are gone, as `RunStore.kill` does. Returns how many are KILLED."""
         with self._store.lock:
             stale = [run for run in self._store.open_runs(experiment_ids) if self._signs.of(run) is Life.GONE]
-            for run in stale:
-                self._store.kill(run.run_id)
-        return len(stale)
+            return sum(self._store.kill(run.run_id) is RunState.KILLED for run in stale)
 
     def release_all(self) -> None:
         """Ends as KILLED all runs that are claimed here and open, also one whose claim was interrupted half way.

@@ -12,7 +12,7 @@ from cogx_runs.errors import StoreError, StoreUnavailableError
 from cogx_runs.tracking import spool, tags
 from cogx_runs.tracking.digests import digest, digests
 from cogx_runs.tracking.liveness import HeldLock, is_alive
-from cogx_runs.tracking.lost import lost_for_good
+from cogx_runs.tracking.lost import is_whole
 from cogx_runs.tracking.run import RunState, TrackedRun
 from cogx_runs.tracking.signs import now_ms
 from cogx_runs.tracking.spool import ClaimRecord, EndedRecord, LatentsRecord, SpooledRun
@@ -51,16 +51,17 @@ class Delivery:
     def spool_latents(
         self, run: SpooledRun, metrics: Mapping[str, float], about: Mapping[str, str], series: Series = NO_SERIES
     ) -> None:
-        """Records that a run's latents are whole, without asking the store for anything. Raises OSError where the spool
-        cannot be written."""
-        _sync(run.latents_file)
-        found = digest(run.latents_file)
+        """Records that a run's latents are whole, without asking the store for anything. Raises StoreError where the
+        spool cannot be written."""
+        with spool.access():
+            _sync(run.latents_file)
+            found = digest(run.latents_file)
         run.keep_latents(LatentsRecord(denoised_ms=now_ms(), digest=found, metrics=metrics, tags=about, series=series))
 
     def keep_latents(self, run: SpooledRun, about: Mapping[str, str]) -> None:
         """Gives the latents in the spool these tags, and writes them; where the store does not answer, the entry waits.
 
-        Raises OSError where the spool cannot be written, StoreError where the store refuses.
+        Raises StoreError where the store refuses, or the spool cannot be written.
         """
         latents = run.latents
         assert latents is not None, "latents are spooled first"
@@ -80,16 +81,18 @@ class Delivery:
         """Records what a run has come to, and writes it; where the store does not answer, the entry waits. Returns the
         run's id.
 
-        Raises OSError where the spool cannot be written, StoreError where the store refuses.
+        Raises StoreError where the store refuses, or the spool cannot be written.
         """
         texts = {name: str(value) for name, value in params.items()}
-        for file in filter(Path.is_file, run.files.rglob("*")):
-            _sync(file)
+        with spool.access():
+            for file in filter(Path.is_file, run.files.rglob("*")):
+                _sync(file)
+            found = digests(run.files)
         run.end(
             EndedRecord(
                 status=status,
                 ended_ms=now_ms(),
-                digests=digests(run.files),
+                digests=found,
                 params=texts,
                 metrics=metrics,
                 tags=about,
@@ -113,11 +116,11 @@ class Delivery:
         if claim is None or not run.is_dear:
             run.remove()
             return None
-        if not claim.is_created or self._store.state(claim.run_id) is not RunState.RUNNING:
-            taken = self._taken_over(claim)
+        if not claim.is_created or not self._store.is_open_for(claim.run_id, run.cell_id):
+            taken = self._taken_over(claim, run.cell_id)
             if taken is not None:
                 if not taken.state.is_finished:
-                    self._give_latents(run)
+                    self._give_latents(run, taken)
                 run.remove()
                 return Delivered(claim.name, taken.run_id, taken.state, is_new=False)
         self._latents(run)
@@ -126,23 +129,24 @@ class Delivery:
         run.remove()
         return Delivered(claim.name, run_id, state)
 
-    def _give_latents(self, run: SpooledRun) -> None:
-        """Writes the latents of a run that is not to be ended itself."""
+    def _give_latents(self, run: SpooledRun, taken: TrackedRun) -> None:
+        """Writes the latents of an entry whose cell another process is at."""
         if run.latents is not None:
             self._latents(run)
-            self._store.kill(self._created(run))
+            run_id = self._created(run)
+            if run_id != taken.run_id:
+                self._store.kill(run_id)
 
-    def _taken_over(self, claim: ClaimRecord) -> TrackedRun | None:
+    def _taken_over(self, claim: ClaimRecord, cell_id: str) -> TrackedRun | None:
         """The run that has an entry's cell in the place of its own: finished, also by this entry's delivery half way,
-        or open, of a process that took the entry's for dead."""
+        or open, of a process that took the entry's for dead, and may have opened the entry's own run again."""
         runs = list(self._store.runs_with_output(claim.experiment_id, claim.output_hash))
         is_open = (
             run for run in runs
             if run.state is RunState.RUNNING and is_alive(run.tags)
-            and claim.run_id not in {run.run_id, run.tags.get(tags.PROCESS_CELL)}
+            and run.tags.get(tags.PROCESS_CELL) != cell_id
         )  # fmt: skip
-        whole = (run for run in runs if run.state.is_finished and not lost_for_good(run))
-        return next(whole, next(is_open, None))
+        return next(filter(is_whole, runs), next(is_open, None))
 
     def _latents(self, run: SpooledRun) -> None:
         """Writes the latents of a run, unless they are written."""
@@ -172,8 +176,7 @@ class Delivery:
     def _end(self, run: SpooledRun, run_id: str) -> RunState:
         ended = run.ended
         if ended is None:
-            self._store.kill(run_id)
-            return RunState.KILLED
+            return self._store.kill(run_id)
         # A note links to its own run, by the id of the entry where the store did not know the run yet.
         about = {key: value.replace(run.cell_id, run_id) for key, value in ended.tags.items()}
         self._store.finish(

@@ -25,6 +25,11 @@ def lost_for_good(run: TrackedRun) -> tuple[str, ...]:
     return () if lost == (LATENTS,) else lost
 
 
+def is_whole(run: TrackedRun) -> bool:
+    """Checks whether a run is finished and has what makes its cell done."""
+    return run.state.is_finished and not lost_for_good(run)
+
+
 def has_latents(run: TrackedRun) -> bool:
     """Checks whether a run's latents are kept, and not lost since."""
     return run.tags.get(LATENTS_TAG) == LATENTS_KEPT and LATENTS not in lost_artifacts(run)
@@ -47,10 +52,9 @@ def read_damaged(tags: Mapping[str, str]) -> dict[str, str]:
 def expected_artifacts(run: TrackedRun) -> dict[str, int | None]:
     """Names the artifacts that a run should have, with their sizes in bytes; None where the size is not recorded, as
     for the video and the latents of a run of an earlier version."""
-    if run.digests:
-        return {name: logged.size_bytes for name, logged in run.digests.items()}
+    sizes: dict[str, int | None] = {name: logged.size_bytes for name, logged in run.digests.items()}
     names = [VIDEO] * run.state.is_finished + [LATENTS] * (run.tags.get(LATENTS_TAG) == LATENTS_KEPT)
-    return dict.fromkeys(names)
+    return sizes | {name: None for name in names if name not in sizes}
 
 
 def _gone(run: TrackedRun, folder: str) -> list[str]:

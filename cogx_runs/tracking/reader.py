@@ -20,7 +20,7 @@ from cogx_runs.tracking.client import call_store
 from cogx_runs.tracking.digests import Digest, Digests, damage, read_digests
 from cogx_runs.tracking.liveness import host
 from cogx_runs.tracking.locations import check_location, missing_disk, path_of
-from cogx_runs.tracking.lost import expected_artifacts, has_latents, lost_for_good
+from cogx_runs.tracking.lost import expected_artifacts, has_latents, is_whole
 from cogx_runs.tracking.opening import open_store, store_lock
 from cogx_runs.tracking.run import Claimable, RunState, TrackedRun
 from cogx_runs.tracking.sqlite_file import ARTIFACTS
@@ -191,7 +191,7 @@ class RunReader:
         """Finds a finished run of any experiment with this output hash that has its files; a generated one before a
         reused one."""
         query = f"{CELLS} and attributes.status = '{RunState.FINISHED}' and {_tag(tags.OUTPUT_HASH)} = '{output_hash}'"
-        whole = (run for run in self._tracked(self._names(), query) if not lost_for_good(run))
+        whole = filter(is_whole, self._tracked(self._names(), query))
         return min(whole, key=lambda run: (not has_latents(run), run.is_copy), default=None)
 
     def runs_of_cell(self, experiment_id: str, spec: Claimable) -> Iterator[TrackedRun]:
@@ -206,12 +206,14 @@ class RunReader:
         """Reads one run, given the name of its experiment."""
         return self._tracked_run(self._client.get_run(run_id), experiment)
 
-    def state(self, run_id: str) -> RunState:
-        """Reads the state of a run. Raises StoreError for one that was deleted."""
-        found = self._client.get_run(run_id).info
-        if found.lifecycle_stage == LifecycleStage.DELETED:
+    def is_open_for(self, run_id: str, cell_id: str) -> bool:
+        """Checks whether a run is open, and claimed with this entry of the spool. Raises StoreError for one that was
+        deleted."""
+        found = self._client.get_run(run_id)
+        if found.info.lifecycle_stage == LifecycleStage.DELETED:
             raise StoreError(f"run {run_id} was deleted in MLflow; `mlflow runs restore --run-id {run_id}` restores it")
-        return RunState(found.status)
+        holder = found.data.tags.get(tags.PROCESS_CELL, cell_id)
+        return RunState(found.info.status) is RunState.RUNNING and bool(holder == cell_id)
 
     def require_experiment(self, experiment_id: str, name: str) -> None:
         """Raises StoreError where an experiment of this id has another name, as in a store that was begun anew."""
@@ -222,7 +224,7 @@ class RunReader:
     def has_run(self, run_id: str) -> bool:
         """Checks whether the store has a run with this id."""
         try:
-            self.state(run_id)
+            self.is_open_for(run_id, "")
         except StoreUnavailableError:
             raise
         except StoreError:
@@ -243,9 +245,10 @@ class RunReader:
         return self._tracked(names, f"{CELLS} and attributes.status = '{RunState.RUNNING}'")
 
     def last_run(self, experiment_id: str, spec: RunSpec) -> TrackedRun | None:
-        """Finds a cell's finished run in its sweep's experiment, else its latest; None where it has no run."""
+        """Finds a cell's finished run in its sweep's experiment that has its files, else its latest; None where it has
+        no run."""
         found = self.runs_of_cell(experiment_id, spec)
-        return min(found, key=lambda run: (not run.state.is_finished, -run.start_time_ms), default=None)
+        return min(found, key=lambda run: (not is_whole(run), -run.start_time_ms), default=None)
 
     def find_latents(self, signature: str) -> list[TrackedRun]:
         """Finds the runs of any experiment that keep the latents of this signature, in any state; the one that denoised

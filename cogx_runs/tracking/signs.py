@@ -13,8 +13,6 @@ UNCHANGED_S = 300.0
 """How long a sign is watched before a run without a newer one counts as left behind."""
 GAP_S = 180.0
 """The most that counts of the time between two looks: signs cannot be written while the store is away."""
-OLD_S = 3600.0
-"""Age of a sign, by the clocks of both hosts, beyond which nothing is watched. They may differ by less."""
 
 
 def now_ms() -> int:
@@ -42,9 +40,8 @@ class _Seen(NamedTuple):
 class Signs:
     """Judges who is at open runs: on this host by the locks, on another by signs of life that are watched."""
 
-    def __init__(self, clock_ms: Callable[[], int] = now_ms, watch_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, watch_s: Callable[[], float] = time.monotonic) -> None:
         """`watch_s` gives the seconds since a fixed moment."""
-        self._clock_ms = clock_ms
         self._watch_s = watch_s
         self._seen: dict[str, _Seen] = {}
         self._alive: set[str] = set()
@@ -52,14 +49,12 @@ class Signs:
     def of(self, run: TrackedRun) -> Life:
         """Judges an open run, and keeps in mind what it shows.
 
-        A newer sign than when it was first looked at means alive, whatever the clocks of the two hosts say.
+        Only whether a sign changes counts, and not its age: the clocks of two hosts may differ by any time.
         """
         if not is_alive(run.tags):
             return Life.GONE
         if is_of_this_host(run.tags):
             return Life.ALIVE
-        if self._clock_ms() - last_sign_ms(run) > OLD_S * 1000:
-            return Life.GONE
         sign, at_s = (last_sign_ms(run), run.metrics.get("current_step", 0.0)), self._watch_s()
         seen = self._seen.get(run.run_id)
         watched_s = 0.0

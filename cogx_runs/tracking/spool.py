@@ -6,13 +6,14 @@ lacks something of it. It outlives the process: the entries of a holder that is 
 
 import os
 import shutil
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from cogx_runs.errors import StoreError
 from cogx_runs.system.disk import size_bytes, state_directory
 from cogx_runs.system.hardware import GIB
 from cogx_runs.system.whole_file import write_whole
@@ -91,10 +92,11 @@ class SpooledRun:
         return self.folder.name
 
     def create(self, claim: ClaimRecord) -> None:
-        """Creates the folder of a run that begins. Raises OSError where it cannot be written."""
-        self.files.mkdir(parents=True, exist_ok=True)
-        self.latents_file.parent.mkdir(exist_ok=True)
-        write_whole(self.folder / _CLAIM, claim.model_dump_json())
+        """Creates the folder of a run that begins. Raises StoreError where it cannot be written, as all that writes."""
+        with access():
+            self.files.mkdir(parents=True, exist_ok=True)
+            self.latents_file.parent.mkdir(exist_ok=True)
+        self._write(_CLAIM, claim)
 
     @property
     def claim(self) -> ClaimRecord | None:
@@ -106,15 +108,19 @@ class SpooledRun:
         claim = self.claim
         assert claim is not None, "an entry that is delivered has its claim"
         updated = claim.model_copy(update={"run_id": run_id, "is_created": True})
-        write_whole(self.folder / _CLAIM, updated.model_dump_json())
+        self._write(_CLAIM, updated)
 
     def keep_latents(self, record: LatentsRecord) -> None:
         """Records that the latents are whole in `latents_file`, with what is known of them."""
-        write_whole(self.folder / _LATENTS, record.model_dump_json())
+        self._write(_LATENTS, record)
 
     def end(self, record: EndedRecord) -> None:
         """Records what the run has come to; all its artifacts are in `files`."""
-        write_whole(self.folder / _ENDED, record.model_dump_json())
+        self._write(_ENDED, record)
+
+    def _write(self, name: str, record: _Record) -> None:
+        with access():
+            write_whole(self.folder / name, record.model_dump_json())
 
     @property
     def latents(self) -> LatentsRecord | None:
@@ -125,7 +131,8 @@ class SpooledRun:
 
     def latents_logged(self) -> None:
         """Records that the store has the latents."""
-        (self.folder / _LATENTS_LOGGED).touch()
+        with access():
+            (self.folder / _LATENTS_LOGGED).touch()
 
     @property
     def ended(self) -> EndedRecord | None:
@@ -151,7 +158,7 @@ class SpooledRun:
         """Whether its records, as far as they are there, can be read."""
         try:
             return (self.claim, self.latents, self.ended) is not None
-        except (OSError, ValueError):
+        except (StoreError, ValueError):
             return False
 
     @property
@@ -171,11 +178,24 @@ class SpooledRun:
     def taken_by(self, holder: str) -> Self | None:
         """Moves the entry to another holder's spool; None where a third one was faster."""
         target = holder_folder(holder) / self.folder.name
-        target.parent.mkdir(parents=True, exist_ok=True)
+        with access():
+            target.parent.mkdir(parents=True, exist_ok=True)
         try:
             return type(self)(self.folder.rename(target))
         except OSError:
             return None
+
+
+@contextmanager
+def access() -> Iterator[None]:
+    """Makes a StoreError, in one line, of what the system refuses to read or write in the spool."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"{spool_directory()}: the spool cannot be read or written ({error.strerror}); mend its permissions or its "
+            "disk, or set XDG_STATE_HOME to a writable folder"
+        ) from error
 
 
 def spool_directory() -> Path:
@@ -246,7 +266,8 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _read(kind: type[_R], file: Path) -> _R | None:
-    try:
-        return kind.model_validate_json(file.read_bytes())
-    except FileNotFoundError:
-        return None
+    with access():
+        try:
+            return kind.model_validate_json(file.read_bytes())
+        except FileNotFoundError:
+            return None

@@ -190,7 +190,8 @@ class RunStore(RunReader):
         self._client.set_terminated(run_id, status.value, end_time=at_ms)
 
     def reopen(self, run: TrackedRun, tags: Mapping[str, str]) -> None:
-        """Opens a finished run again, with these tags, to have its files made anew."""
+        """Opens a finished run again, with these tags, to have its files made anew. Until `finish`, it still is the one
+        that it was, with what it has lost."""
         if run.artifact_folder is not None:  # their names are others each time
             shutil.rmtree(Path(run.artifact_folder) / artifact_names.IMAGES, ignore_errors=True)
         self._log(run.run_id, {}, tags)
@@ -201,13 +202,18 @@ class RunStore(RunReader):
         self._log(run_id, {}, {LOST: ", ".join(lost)})
         self._client.set_terminated(run_id, RunState.KILLED.value)
 
-    def kill(self, run_id: str) -> None:
-        """Ends a run as KILLED, unless it has ended, by a call of another thread at the last moment too."""
-        MLFLOW.call(partial(self._kill_open, run_id))
+    def kill(self, run_id: str) -> RunState:
+        """Ends a run as KILLED, one that was opened again as the finished one that it was, unless it has ended, by a
+        call of another thread at the last moment too. Returns its state."""
+        return MLFLOW.call(partial(self._kill_open, run_id))
 
-    def _kill_open(self, run_id: str) -> None:
-        if self._client.get_run(run_id).info.status == RunState.RUNNING:
-            self._client.set_terminated(run_id, RunState.KILLED.value)
+    def _kill_open(self, run_id: str) -> RunState:
+        info = self._client.get_run(run_id).info
+        if info.status != RunState.RUNNING:
+            return RunState(info.status)
+        state = RunState.FINISHED if info.end_time else RunState.KILLED  # MLflow keeps the end of the first time
+        self._client.set_terminated(run_id, state.value, end_time=info.end_time or None)
+        return state
 
     def amend(
         self,

@@ -1,6 +1,7 @@
 """What stops a sweep and what fails one cell alone, and how it goes on."""
 
 import errno
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,10 @@ import pytest
 import torch
 
 from cogx_runs import load_runs, plan_sweeps
-from cogx_runs.errors import CogxError
+from cogx_runs.errors import CogxError, StoreError
 from cogx_runs.generation.generate import denoise
 from cogx_runs.planning.plan import Plan
+from cogx_runs.system.disk import state_directory
 from cogx_runs.tracking.store import RunStore
 from tests.support.running import outcomes, run
 from tests.support.sweeping import Invoke, artifacts, statuses
@@ -88,6 +90,26 @@ def test_a_disk_that_fills_up_stops_the_sweep_and_the_cell_is_taken_up_again_in_
 
     assert run(planned("guidance.yaml")) == ["finished", "finished"]
     assert sorted(load_runs("exp_guidance")["status"]) == ["FINISHED", "FINISHED", "KILLED"]
+
+
+@pytest.mark.parametrize("when", ["before", "while"])
+def test_a_spool_that_cannot_be_written_is_one_clear_line_and_no_cells_failure(invoke: Invoke, when: str) -> None:
+    spool = state_directory() / "spool"
+
+    def break_it(*_: object) -> None:
+        shutil.rmtree(spool, ignore_errors=True)
+        spool.touch()  # root, who may run the tests, writes into any folder
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    if when == "before":
+        spool.touch()
+
+    with pytest.raises(
+        StoreError, match=r"^\S+/spool/\S+: the spool cannot be read or written \(Not a directory\); mend "
+    ):
+        run(planned("guidance.yaml"), write_mp4=break_it)
+
+    assert list(load_runs("exp_guidance")["status"]) == ["KILLED"]
 
 
 def test_a_cell_for_which_the_gpu_is_too_small_fails_alone(invoke: Invoke) -> None:

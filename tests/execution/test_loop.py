@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,7 @@ from cogx_runs.progress import SilentProgress
 from cogx_runs.tracking.claims import Claims
 from cogx_runs.tracking.store import RunStore
 from tests.support.running import Notes, again
+from tests.support.tracked import finish
 from tests.support.workers import FakeWorker
 
 
@@ -96,6 +98,25 @@ def test_a_cell_that_another_holder_has_is_done_once_that_has_finished_it(plan: 
     assert (outcome.status, outcome.run_id) == ("done", run_id)
     assert notes.notes == ["waiting for another process that makes seed=1 panda"]
     assert "began 1" not in worker.events
+
+
+def test_a_finished_run_that_lost_its_video_is_not_taken_for_what_another_holder_comes_to(
+    plan: Plan, store: RunStore, tmp_path: Path
+) -> None:
+    one = replace(plan, runs=plan.runs[:1])
+    worker, spec = FakeWorker(store), plan.runs[0].spec
+    with Claims(store) as claims:
+        experiment = store.open_experiment(plan.sweeps[0])
+        run_id, cell_id, _ = claims.claim(experiment, spec, {}) or ("", "", False)
+        about = {"cogx.kind": "run", "cogx.output_hash": spec.output_hash}
+        finish(store, store.create_run(experiment, "lost", about), tmp_path / "artifacts")
+        next(Path("mlruns").rglob("video.mp4")).unlink()
+        finished_there = threading.Timer(0.5, worker.end, [ClaimedCell(spec, run_id, claims.holder, cell_id)])
+        finished_there.start()
+        with LocalExecutor(worker=lambda *_: worker) as executor:
+            (outcome,) = executor.run(one, SilentProgress())
+
+    assert (outcome.status, outcome.run_id) == ("done", run_id)
 
 
 def test_the_runs_of_a_dead_holder_are_marked_and_their_cells_run(plan: Plan, store: RunStore) -> None:

@@ -10,6 +10,8 @@ from mlflow import MlflowClient
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.tracking import tags
 from cogx_runs.tracking.claims import Claims, is_device_shared
+from cogx_runs.tracking.delivery import Delivery
+from cogx_runs.tracking.spool import spooled_run
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.tracking.uri import tracking_uri
 from tests.support.claims import claim
@@ -71,6 +73,56 @@ def test_a_finished_cell_cannot_be_claimed_again(store: RunStore, experiment: st
 
         assert claims.claim(experiment, SPEC, {}) is None
         assert claims.claim(experiment, SPEC.replace(seed=1), {}) is not None
+
+
+@pytest.fixture
+def damaged(store: RunStore, experiment: str, tmp_path: Path) -> str:
+    """A finished run that has its latents and its video, and lost its prompt."""
+    run_id = claim(store, experiment, SPEC)
+    (tmp_path / "latents.safetensors").write_bytes(b"latents")
+    store.keep_latents(run_id, tmp_path / "latents.safetensors", {}, {})
+    (tmp_path / "artifacts").mkdir()
+    (tmp_path / "artifacts" / "prompt.txt").write_bytes(b"A panda plays.")
+    finish(store, run_id, tmp_path / "artifacts")
+    next(Path("mlruns").rglob("prompt.txt")).unlink()
+    return run_id
+
+
+def test_a_finished_run_whose_mending_was_killed_is_finished_as_before_and_mended_by_the_next(
+    store: RunStore, experiment: str, damaged: str
+) -> None:
+    ended = MlflowClient(tracking_uri()).get_run(damaged).info.end_time
+    assert claim(store, experiment, SPEC) == damaged
+    assert state_of(damaged) == "RUNNING"
+
+    with Claims(store) as claims:
+        assert claims.end_stale_runs([experiment]) == 0
+        assert state_of(damaged) == "FINISHED"
+        assert MlflowClient(tracking_uri()).get_run(damaged).info.end_time == ended
+        again = claims.claim(experiment, SPEC, {})
+
+    assert again is not None
+    assert (again.run_id, again.is_reopened) == (damaged, True)
+    with Claims(store) as claims:
+        again = claims.claim(experiment, SPEC, {})  # without ending what is stale first
+    assert again is not None
+    assert (again.run_id, again.is_reopened) == (damaged, True)
+
+
+def test_a_run_that_is_being_mended_by_another_holder_is_not_written_to_by_who_began_that(
+    store: RunStore, experiment: str, damaged: str
+) -> None:
+    with Claims(store) as claims:
+        first = claims.claim(experiment, SPEC, {})
+        assert first is not None
+        entry = spooled_run(claims.holder, first.cell_id)
+    with Claims(store) as claims:
+        assert claimed(claims, experiment, SPEC) == damaged
+
+        Delivery(store).end(entry, {}, {"clip_score": 1.0}, {})
+
+        assert state_of(damaged) == "RUNNING"
+        assert [run.metrics["clip_score"] for run in store.runs()] == [30.0]
 
 
 def test_what_one_holder_gives_up_is_not_taken_from_another_of_the_same_process(
