@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cogx_runs.analysis.effects import Margin
 from cogx_runs.analysis.frame import load_runs
-from cogx_runs.analysis.looks import changed_since, looks_of, primary_of, with_looks
+from cogx_runs.analysis.looks import changed_since, keep_looks, looks_of, primary_of
 from cogx_runs.dashboard.board import show
 from cogx_runs.dashboard.view import RunFilter
 from cogx_runs.errors import CogxError, StoreError, did_you_mean, first_line
@@ -152,14 +152,8 @@ def _read(name: str, store: RunStore, tracking_uri: str | None) -> Experiment:
 def _keep_looks(store: RunStore, experiments: Sequence[Experiment], content: Content) -> str | None:
     """Keeps the looks of a report with its experiments, and returns why one cannot be kept."""
     primaries = {found.name: found.primary for found in experiments}
-    for name, looks in content.looks:
-        experiment_id = store.experiment_id(name)
-        tags = store.experiment_tags(experiment_id)
-        try:
-            store.tag_experiment(experiment_id, with_looks(tags, primaries[name], looks))
-        except StoreError as error:
-            return first_line(error)
-    return None
+    reasons = (keep_looks(store, name, primaries[name], looks) for name, looks in content.looks)
+    return next((reason for reason in reasons if reason is not None), None)
 
 
 def _axes(cells: Sequence[TrackedRun], tags: Mapping[str, str]) -> tuple[str, ...]:

@@ -59,6 +59,15 @@ class Agreement:
     """Lower end of the t interval, cut at 0."""
     regret_high: float | None
     random_regret: float
+    losing: int
+    """Prompts whose regret is more than the margin."""
+    may_lose: float
+    """95% upper bound of the share of prompts that lose more than the margin."""
+    margin: float
+    """The largest loss that does not matter, in the metric's unit."""
+    verdict: LossVerdict
+    """Whether choosing at the fewer steps is shown to lose no more than the margin, on average and in all but a fifth of
+    prompts."""
     by_prompt: tuple[PromptAgreement, ...]
 
 
@@ -86,6 +95,8 @@ def agreement(frame: pd.DataFrame, metric: str, from_steps: int, steps: int) -> 
     regret, regret_low, regret_high = _mean([prompt.regret for prompt in found], 0, np.inf)
     assert regret is not None, "each prompt has a regret"
     hits = sum(prompt.hit for prompt in found)
+    size = margin_of(metric, float(np.mean([group["final"].mean() for group in whole])), margins or {})
+    loss = None if size is None else judge_loss([-prompt.regret for prompt in found], size, "higher")
     share = stats.binomtest(hits, len(found)).proportion_ci(1 - ALPHA, method="exact")
     return Agreement(
         metric=metric,
