@@ -4,6 +4,7 @@ from .analysis.effects import Margin, effects, effects_frame
 from .analysis.frame import load_runs
 from .analysis.interactions import interactions
 from .analysis.promotion.chosen import without_chosen
+from .analysis.promotion.gains import preview_gains
 from .analysis.ranking import rank_parameters
 from .analysis.seeds import seed_spreads
 from .analysis.timing import fit_time
@@ -45,6 +46,7 @@ __all__ = [
     "merge_votes",
     "open_dashboard",
     "plan_sweeps",
+    "preview_gains",
     "promote",
     "rank_correlations",
     "rank_parameters",

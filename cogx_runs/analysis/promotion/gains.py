@@ -98,9 +98,15 @@ class PreviewGains:
             and row.per_second >= NEARLY * self.best.per_second
         )
 
-    def best_at(self, from_steps: int) -> PreviewGain | None:
-        """Returns the row of a step count with the largest gain a second."""
-        return _best([row for row in self.rows if row.from_steps == from_steps])
+    def shown(self, from_steps: int) -> tuple[PreviewGain, ...]:
+        """Selects the rows that a reader is shown: those of `from_steps`, and the best one of each other step count."""
+        others = [
+            _best([row for row in self.rows if row.from_steps == count])
+            for count in dict.fromkeys(row.from_steps for row in self.rows)
+            if count != from_steps
+        ]
+        shown = [*(row for row in self.rows if row.from_steps == from_steps), *others]
+        return tuple(row for row in self.rows if row in shown)
 
 
 def preview_gains(frame: pd.DataFrame, metric: str, steps: int = 50, from_steps: int | None = None) -> PreviewGains:
