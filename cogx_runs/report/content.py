@@ -21,6 +21,7 @@ from cogx_runs.report.environments import Environment, definitions_of, environme
 from cogx_runs.report.grids import Grid, grids_of
 from cogx_runs.report.overview import Overview, overview_of
 from cogx_runs.report.plots import plot, plot_effects, plot_trials
+from cogx_runs.report.promotions import PromotionContent, promotions_of
 from cogx_runs.report.quantities import COMPARED, PLOTTED
 from cogx_runs.report.sentences import (
     about_chosen,
@@ -89,6 +90,7 @@ class Section:
     grids: tuple[GridContent, ...]
     comparisons: Comparisons
     about_interactions: tuple[str, ...]
+    promotions: tuple[PromotionContent, ...]
 
 
 @dataclass(frozen=True)
@@ -212,6 +214,7 @@ def _section(
         grids=tuple(_grid_content(f"{key}g{place}", grid, comparisons, votes) for place, grid in enumerate(grids)),
         comparisons=comparisons,
         about_interactions=tuple(about_interactions(comparisons.interactions)),
+        promotions=tuple(promotions_of(found.runs)),
     )
 
 

@@ -31,7 +31,7 @@ def gains(scores: Scores, seconds: Mapping[int, float] | None = None, **given: A
 
 
 def test_the_expected_final_is_the_mean_and_the_part_of_the_lead_that_finished_prompts_keep() -> None:
-    found = gains(HALF | {"d": ([44.0, 41.0, 38.0], [47.0, None, None])})
+    found = gains({**HALF, "d": ([44.0, 41.0, 38.0], [47.0, None, None])})
 
     (calibration,) = found.calibrations
     assert (calibration.prompts, calibration.candidates, found.finished) == (3, 9, ((25, 3),))
@@ -109,9 +109,7 @@ def test_where_lower_is_better_the_same_scores_turned_round_gain_the_same() -> N
 
 
 def test_too_few_finished_prompts_conclude_nothing_and_say_how_many_are_missing() -> None:
-    alike = {prompt: HALF[prompt] for prompt in ("a", "b")} | {"c": ([1.0, 2.0], [1.0, None])}
-
-    found = gains(alike)
+    found = gains({"a": HALF["a"], "b": HALF["b"], "c": ([1.0, 2.0], [1.0, None])})
 
     assert (found.calibrations, found.expected, found.rows, found.best) == ((), None, (), None)
     assert describe_gains(found, 25) == [
