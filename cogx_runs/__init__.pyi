@@ -8,7 +8,7 @@ from .analysis.promotion.gains import preview_gains
 from .analysis.ranking import rank_parameters
 from .analysis.seeds import seed_spreads
 from .analysis.timing import fit_time
-from .api import best_trials, deliver, generate, open_dashboard, plan_sweeps, run_sweeps
+from .api import best_trials, deliver, generate, open_dashboard, plan_sweeps, run_sweeps, sweep_effects
 from .cleanup.collect import collect_garbage
 from .definitions.shipped import init
 from .doctor import examine
@@ -53,6 +53,7 @@ __all__ = [
     "rescore_runs",
     "run_sweeps",
     "seed_spreads",
+    "sweep_effects",
     "verify_runs",
     "without_chosen",
     "write_report",

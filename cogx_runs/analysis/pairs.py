@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from cogx_runs.analysis.strata import NEVER_MIXED, card_column, check_not_mixed, is_of_the_clip, with_cards
+from cogx_runs.analysis.unbegun import NOT_BEGUN
 from cogx_runs.definitions.role import Compared, names_where
 from cogx_runs.definitions.spec import FILE_FIELDS, PARAM_FIELDS, PIXEL_FIELDS, ROLES, SCORE_FIELDS
 from cogx_runs.errors import CogxError, did_you_mean
@@ -220,6 +221,7 @@ def _planned(runs: pd.DataFrame, cells: pd.DataFrame, axis: str, metric: str) ->
         "plan": _plans(runs, (metric,), (axis,)),
         "failed": runs["status"] == RunState.FAILED,
         "finished": runs["status"] == RunState.FINISHED,
+        "begun": runs["status"] != NOT_BEGUN,
         "measured": _column(runs, column).notna(),
         "alone": _column(runs, _BESIDE).isna() if is_timed else True,
         "definition": _column(runs, card_column(metric)).astype(str),
@@ -241,7 +243,7 @@ def _reason(there: pd.DataFrame, here: pd.DataFrame) -> str:
     finished = [side[side["finished"]] for side in (there, here)]
     for runs, side in zip(finished, (there, here), strict=True):
         if runs.empty:
-            return "failed" if side["failed"].any() else "not finished"
+            return "failed" if side["failed"].any() else "not finished" if side["begun"].any() else "not begun"
     if not all(runs["measured"].any() for runs in finished):
         return "not measured"
     measured = [runs[runs["measured"]] for runs in finished]

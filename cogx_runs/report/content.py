@@ -144,7 +144,7 @@ class Experiment:
     looks: Looks = ONE_LOOK
     """The looks at it so far."""
     changed: tuple[str, ...] = ()
-    """What was changed since the first look, as sentences."""
+    """What was changed since the first look, and whether cells never begun are not known, as sentences."""
 
 
 def content_of(
