@@ -48,13 +48,14 @@ _STYLE: Any = {
 def plot(grid: Grid, quantity: MetricCard) -> Markup | None:
     """Draws a point for each finished cell that has the metric, and a line through those of one prompt and seed.
 
-    None where there are fewer than two points. Seeds have no order, so that no line joins them.
+    None where there are fewer than two points, and for settings of several axes. Seeds and categories have no order, so
+    that no line joins them.
     """
     points = [
         (row, [(column, cell) for column, cell in enumerate(row.cells) if _has(cell, quantity)]) for row in grid.rows
     ]
     found = [cell for _, cells in points for _, cell in cells if cell is not None]
-    if len(found) < 2:
+    if len(found) < 2 or len(grid.axes) > 1:
         return None
     with mpl.rc_context(_STYLE):
         figure, axes = _canvas(2.7)
@@ -241,7 +242,7 @@ def _by_value(axes: Axes, grid: Grid, points: Sequence[tuple[Row, Any]], quantit
             [places[column] for column, _ in cells],
             [cell.metrics[quantity.name] / quantity.scale for _, cell in cells],
             marker="o",
-            linestyle="none" if grid.axis == "seed" else "-",
+            linestyle="-" if is_scale else "none",
             linewidth=1.2 if few else 0.6,
             markersize=5 if few else 3,
             alpha=0.9 if few else 0.45,
