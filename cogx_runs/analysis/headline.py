@@ -35,6 +35,7 @@ class Headline:
     """The means of a metric at the values of an axis, over the prompts and seeds that have all of them."""
 
     axis: str
+    """Its name; of axes that change together, all names."""
     card: MetricCard
     kind: str
     """What is never averaged over and differs between the experiment's cells: `model 5b`; empty where nothing does."""
@@ -108,34 +109,51 @@ def headlines(cells: Sequence[tuple[Cell, Mapping[str, float]]], metric: str = P
     and of prompts where nothing else varies, how far they differ.
 
     `cells` are one experiment's finished ones with their metrics. Only prompts and seeds count that have a value of the
-    metric everywhere along the axis; an axis without one, or whose means are all the same, has no headline. Cells of
-    several models, CLIPs, sizes or precisions have headlines of their own.
+    metric everywhere along the axis; an axis without one, or whose means are all the same, has no headline. Where no
+    axis has one, as where all change together, the settings have. Cells of several models, CLIPs, sizes or precisions
+    have headlines of their own.
     """
     card = card_of(metric)
     if card is None or card.direction is None:
         return []
     scored = [(cell, cell.config, metrics[metric]) for cell, metrics in cells if metric in metrics]
     varying = [name for name in (*AXES, "seed") if len({config.get(name) for _, config, _ in scored}) > 1]
-    found = []
-    for axis in (name for name in varying if name != "seed"):
-        others = [name for name in varying if name != axis]
-        apart = distinguishing(
-            [config for _, config, _ in scored], (name for name in ("model", *NEVER_MIXED) if name != axis)
-        )
-        table = pd.DataFrame(
-            {
-                "kind": ", ".join(f"{name} {write_value(config.get(name))}" for name in apart),
-                "prompt": cell.prompt_name,
-                "context": str([cell.prompt, *(config.get(name) for name in others)]),
-                "value": config.get(axis),
-                "score": score,
-            }
-            for cell, config, score in scored
-        ).pivot_table(index=["kind", "prompt", "context"], columns="value", values="score")
-        for kind, alike in table.groupby(level="kind"):
-            found.append(_headline(axis, card, str(kind), alike.dropna(axis=1, how="all").dropna()))
-    ordered = sorted((one for one in found if one is not None), key=lambda one: (ROLES[one.axis].asked, -one.loss))
+    axes = [name for name in varying if name != "seed"]
+    found = [one for axis in axes for one in _along(card, scored, (axis,), varying)]
+    if not found and len(axes) > 1:
+        return [*_along(card, scored, tuple(varying), varying)]
+    ordered = sorted(found, key=lambda one: (ROLES[one.axis].asked, -one.loss))
     return [*ordered, *_spread(card, scored, varying)]
+
+
+def _along(
+    card: MetricCard, scored: Sequence[tuple[Cell, Any, float]], axes: Sequence[str], varying: Sequence[str]
+) -> list[Headline]:
+    """Compares the values of one axis; of several that change together, their settings."""
+    others = [name for name in varying if name not in axes]
+    apart = distinguishing(
+        [config for _, config, _ in scored], (name for name in ("model", *NEVER_MIXED) if name not in axes)
+    )
+    named = ", ".join(axes)
+
+    def value(config: Mapping[str, Any]) -> Any:
+        return config.get(axes[0]) if len(axes) == 1 else ", ".join(write_value(config.get(name)) for name in axes)
+
+    table = pd.DataFrame(
+        {
+            "kind": ", ".join(f"{name} {write_value(config.get(name))}" for name in apart),
+            "prompt": cell.prompt_name,
+            "context": str([cell.prompt, *(config.get(name) for name in others)]),
+            "value": value(config),
+            "score": score,
+        }
+        for cell, config, score in scored
+    ).pivot_table(index=["kind", "prompt", "context"], columns="value", values="score")
+    return [
+        headline
+        for kind, alike in table.groupby(level="kind")
+        if (headline := _headline(named, card, str(kind), alike.dropna(axis=1, how="all").dropna())) is not None
+    ]
 
 
 def _spread(card: MetricCard, scored: Sequence[tuple[Cell, Any, float]], varying: Sequence[str]) -> list[Spread]:

@@ -75,7 +75,8 @@ def grids_of(
         return [_grid(experiment, along[axis], (axis,), baselines, shows_videos=True) for axis in axes]
     grids = [_grid(experiment, cells, (axis,), baselines, shows_videos=False) for axis in axes]
     if max(_paired(grid) for grid in grids) < len(cells) / 2:
-        return [_grid(experiment, cells, tuple(axes), {}, shows_videos=True), *grids]
+        alone = [grid for grid in grids if grid.axis != "seed" or _paired(grid)]
+        return [_grid(experiment, cells, tuple(axes), {}, shows_videos=True), *alone]
     widest = max(grids, key=lambda grid: len(grid.values))
     return [replace(widest, shows_videos=True), *(grid for grid in grids if grid is not widest)]
 

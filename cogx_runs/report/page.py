@@ -136,7 +136,8 @@ def _column(grid: Grid, value: Any) -> str:
 
 def _pivots(grid: Grid) -> dict[str, Any]:
     """Returns what the videos of a grid can be arranged by, with the values in order, and the metrics to sort by."""
-    names = distinguishing([cell.config for cell in grid.cells], CONFIG)
+    named = distinguishing([cell.config for cell in grid.cells], CONFIG)
+    names = dict.fromkeys((*grid.axes, *named))
     by: dict[str, list[str]] = {PROMPT: list(dict.fromkeys(row.prompt_name for row in grid.rows))}
     by |= {name: [write_value(value) for value in values_of(grid.cells, name)] for name in names}
     metrics = [card for card in shown_cards() if any(card.name in cell.metrics for cell in grid.cells)]

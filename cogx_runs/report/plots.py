@@ -3,7 +3,7 @@
 import io
 import re
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any, Literal
 
 import matplotlib as mpl
@@ -249,7 +249,8 @@ def _by_value(axes: Axes, grid: Grid, points: Sequence[tuple[Row, Any]], quantit
             color=COLOURS[index] if few else COLOURS[0],
             label=f"{row.prompt_name} {row.label}".strip(),
         )
-    if not is_scale or len(places) <= MOST_TICKS:
+    apart = min((abs(a - b) for a, b in pairwise(places)), default=1.0) >= 0.04 * (max(places) - min(places))
+    if not is_scale or (len(places) <= MOST_TICKS and apart):
         axes.set_xticks(places, [write_value(value) for value in grid.values])
     axes.set_xlabel(str(grid.axis))
     if 1 < len(points) <= len(COLOURS):
