@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from cogx_runs.analysis.intervals import ALPHA, Sample
-from cogx_runs.analysis.pairs import Pairs, pair_cells, values_of
+from cogx_runs.analysis.pairs import Pairs, pair_cells, values_of, with_followers
 from cogx_runs.analysis.sequential import ONE_LOOK, Looks
 from cogx_runs.analysis.strata import strata_of
 from cogx_runs.analysis.verdict import Differences, Family, Judgement, judge_families, more_prompts
@@ -182,9 +182,17 @@ def contrasts(
         )
         for metric in metrics
         for axis in axes
-        for kind, runs in (strata_of(frame, (metric,), (axis,), among) if apart else [("", frame)])
+        for kind, runs in (
+            strata_of(frame, (metric,), with_followers(frame, (axis,)), among) if apart else [("", frame)]
+        )
         for value, pairs in _compared(frame, runs, axis, chosen[axis], metric)
     ]
+
+
+def _strata(
+    frame: pd.DataFrame, axis: str, metric: str, among: pd.DataFrame | None, *, apart: bool
+) -> list[tuple[str, pd.DataFrame]]:
+    return strata_of(frame, (metric,), with_followers(frame, (axis,)), among) if apart else [("", frame)]
 
 
 def judge_contrasts(
