@@ -159,10 +159,8 @@ def test_models_are_paired_along_the_model_whatever_follows_from_it() -> None:
     assert (found.value, found.prompts, found.settings, found.verdict) == ("5b", 6, 2, "better")
     assert found.mean == pytest.approx(2.25)
     assert guidance.kind == "model 2b"
-    assert (
-        effects(frame_of([row for row in rows if row["params.model"] == "2b"] + other_clip), ["model"], ["clip_score"])
-        == []
-    )
+    of_2b = [row for row in rows if row["params.model"] == "2b"]
+    assert effects(frame_of(of_2b + other_clip), ["model"], ["clip_score"]) == []
 
 
 def test_times_are_paired_on_one_machine_and_alone() -> None:
