@@ -12,7 +12,15 @@ from cogx_runs.dashboard.view import RunFilter
 from cogx_runs.errors import CogxError, StoreError, did_you_mean, first_line
 from cogx_runs.formatting import cut, shortened, write_value
 from cogx_runs.report.cells import CONFIG, cells_of
-from cogx_runs.report.clips import EMBED_LIMIT_MB, are_embedded, collect_clips, error_of, still_of, write_videos
+from cogx_runs.report.clips import (
+    EMBED_LIMIT_MB,
+    are_embedded,
+    collect_clips,
+    error_of,
+    poster_of,
+    still_of,
+    write_videos,
+)
 from cogx_runs.report.comparisons import QUANTITIES, SEED
 from cogx_runs.report.content import Content, Experiment, content_of
 from cogx_runs.report.grids import is_written, values_of
@@ -26,7 +34,7 @@ from cogx_runs.tracking.experiments import experiments_of
 from cogx_runs.tracking.liveness import temporary_folder
 from cogx_runs.tracking.run import TrackedRun
 from cogx_runs.tracking.store import RunStore
-from cogx_runs.tracking.tags import AXES, OBJECTIVES, QUESTION, json_tag, texts_tag
+from cogx_runs.tracking.tags import AXES, BASELINES, OBJECTIVES, QUESTION, json_tag, texts_tag
 from cogx_runs.tracking.uri import require_store
 
 
@@ -149,6 +157,7 @@ def _read(name: str, sweep: str, store: RunStore, tracking_uri: str | None) -> E
         primary,
         looks_of(tags, primary),
         (*changed_since(tags, primary), *not_known),
+        texts_tag(tags, BASELINES),
     )
 
 
@@ -198,4 +207,5 @@ def _check_margins(margins: Mapping[str, Margin | None]) -> None:
 def _media(store: RunStore, cells: Sequence[TrackedRun], scratch: Path, limit_mb: float) -> Media:
     clips, missing = collect_clips(store, cells, scratch)
     errors = {cell.run_id: error_of(store, cell, scratch) for cell in cells if not cell.state.is_finished}
-    return Media(clips, limit_mb, are_embedded(list(clips.values()), limit_mb), missing, errors)
+    posters = {key: poster_of(store, clip, scratch) for key, clip in clips.items()}
+    return Media(clips, limit_mb, are_embedded(list(clips.values()), limit_mb), missing, errors, posters)

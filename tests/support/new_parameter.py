@@ -66,7 +66,7 @@ def in_results(uri: str, spec: RunSpec) -> dict[str, Any]:
         "pairs": len(pair_cells(frame, "sharpness", [0.5], 0.0, "clip_score")),
         "view": all("sharpness" in state for state in _views(tags)),
         "note": "sharpness" in tags[MLFLOW_NOTE],
-        "report": sorted(labels_of(cells, None).values()),
+        "report": sorted(labels_of(cells, ()).values()),
         "exported": sorted(file.name for file in files if file.suffix == ".mp4"),
     }
 
