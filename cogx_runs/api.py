@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,8 @@ from cogx_runs.tracking.spool import left_behind
 if TYPE_CHECKING:
     import pandas as pd
 
+    from cogx_runs.analysis.effects import Effect, Margin
+    from cogx_runs.analysis.sequential import Looks
     from cogx_runs.dashboard.server import Dashboard
     from cogx_runs.execution.executor import Executor
     from cogx_runs.tracking.delivery import Delivered
@@ -218,6 +220,67 @@ def deliver(*, tracking_uri: str | None = None) -> "list[Delivered]":
         return []
     with telling_what_is_kept(tracking_uri):
         return list(deliver_left_behind(RunStore(tracking_uri)))
+
+
+@dataclass(frozen=True)
+class SweepEffects:
+    """The effects in an experiment, judged over all looks at its primary metric."""
+
+    effects: "list[Effect]"
+    looks: "Looks"
+    """The looks at the primary metric, this one among them."""
+    notes: tuple[str, ...]
+    """What the verdicts rest on after the first look, what was changed since, and what is not known or kept."""
+
+
+def sweep_effects(
+    sweep: str,
+    axes: Sequence[str],
+    metrics: Sequence[str] | None = None,
+    baselines: Mapping[str, Any] | None = None,
+    margins: "Mapping[str, Margin | None] | None" = None,
+    *,
+    where: Sequence[str] = (),
+    apart: bool = False,
+    tracking_uri: str | None = None,
+) -> SweepEffects:
+    """Judges the effects in an experiment as a report does: by its primary metric, with the looks at it so far, and
+    keeps this look. `effects` does the same to any runs, and keeps none.
+
+    `sweep` is an experiment's name or a sweep file, of which cells that no run was begun of count as lost pairs; the
+    other options are those of `effects` and `load_runs`. Raises the errors of both, and CogxError for a file of several
+    experiments.
+    """
+    from cogx_runs.analysis.effects import METRICS, contrasts, judge_contrasts
+    from cogx_runs.analysis.frame import load_runs
+    from cogx_runs.analysis.looks import changed_since, keep_looks, looks_of, primary_of
+    from cogx_runs.analysis.promotion.chosen import without_chosen
+    from cogx_runs.analysis.sequential import ONE_LOOK
+    from cogx_runs.analysis.signflips import FEWEST
+    from cogx_runs.analysis.wording import looks_sentence
+    from cogx_runs.report.unbegun import add_unbegun
+    from cogx_runs.tracking.store import RunStore
+
+    runs = load_runs(sweep, where=where, tracking_uri=tracking_uri)
+    store = RunStore(tracking_uri)
+    experiments = experiments_of(sweep, store)
+    if len(experiments) > 1:
+        raise CogxError(f"{sweep}: names {len(experiments)} experiments, {', '.join(experiments)}; judge one of them")
+    (name,) = experiments
+    notes: list[str] = []
+    if not where:
+        runs, notes = add_unbegun(runs, name, sweep)
+    tags = store.experiment_tags(store.experiment_id(name))
+    primary = primary_of(tags)
+    found = contrasts(without_chosen(runs), axes, metrics or METRICS, baselines, primary=primary, apart=apart)
+    prompts = max((len(one.pairs.each) for one in found if one.family == "primary"), default=0)
+    looks = ONE_LOOK
+    if prompts >= FEWEST:
+        looks = looks_of(tags, primary).at(prompts)
+        if not_kept := keep_looks(store, name, primary, looks):
+            notes.append(f"The store does not keep this look: {not_kept}")
+    notes = [*filter(None, [looks_sentence(looks)]), *changed_since(tags, primary), *notes]
+    return SweepEffects(judge_contrasts(found, margins or {}, looks), looks, tuple(notes))
 
 
 def video_of(outcome: Outcome, target: str | Path, *, tracking_uri: str | None = None) -> Path:

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from cogx_runs.analysis.cells import distinguishing
+from cogx_runs.analysis.cells import MODEL, distinguishing, follow_model
 from cogx_runs.analysis.effects import PRIMARY, margin_of
 from cogx_runs.analysis.pairs import AXES
 from cogx_runs.analysis.signflips import FEWEST
@@ -130,10 +130,10 @@ def _along(
     card: MetricCard, scored: Sequence[tuple[Cell, Any, float]], axes: Sequence[str], varying: Sequence[str]
 ) -> list[Headline]:
     """Compares the values of one axis; of several that change together, their settings."""
-    others = [name for name in varying if name not in axes]
-    apart = distinguishing(
-        [config for _, config, _ in scored], (name for name in ("model", *NEVER_MIXED) if name not in axes)
-    )
+    configs = [config for _, config, _ in scored]
+    along = {*axes, *(follow_model(configs) if MODEL in axes else ())}
+    others = [name for name in varying if name not in along]
+    apart = distinguishing(configs, (name for name in (MODEL, *NEVER_MIXED) if name not in along))
     named = ", ".join(axes)
 
     def value(config: Mapping[str, Any]) -> Any:
@@ -174,7 +174,7 @@ def _spread(card: MetricCard, scored: Sequence[tuple[Cell, Any, float]], varying
 
 
 def _apart(config: Mapping[str, Any]) -> list[Any]:
-    return [config.get(name) for name in ("model", *NEVER_MIXED)]
+    return [config.get(name) for name in (MODEL, *NEVER_MIXED)]
 
 
 def _headline(axis: str, card: MetricCard, kind: str, table: pd.DataFrame) -> Headline | None:

@@ -30,6 +30,7 @@ from cogx_runs.report.environments import Environment, definitions_of, environme
 from cogx_runs.report.grids import Grid, grids_of
 from cogx_runs.report.overview import Overview, overview_of
 from cogx_runs.report.plots import plot, plot_effects, plot_prompts, plot_trials
+from cogx_runs.report.promotions import PromotionContent, promotions_of
 from cogx_runs.report.quantities import COMPARED
 from cogx_runs.report.sentences import (
     Said,
@@ -105,6 +106,7 @@ class Section:
     grids: tuple[GridContent, ...]
     comparisons: Comparisons
     about_interactions: tuple[str, ...]
+    promotions: tuple[PromotionContent, ...]
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,7 @@ class Experiment:
     looks: Looks = ONE_LOOK
     """The looks at it so far."""
     changed: tuple[str, ...] = ()
-    """What was changed since the first look, as sentences."""
+    """What was changed since the first look, and whether cells never begun are not known, as sentences."""
     baselines: Mapping[str, str] = field(default_factory=dict)
     """Values of axes that its sweep file names as their base, as text."""
 
@@ -228,6 +230,7 @@ def _section(
         ),
         comparisons=comparisons,
         about_interactions=tuple(about_interactions(comparisons.interactions)),
+        promotions=tuple(promotions_of(found.runs)),
     )
 
 

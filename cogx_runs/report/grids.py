@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from cogx_runs.analysis.cells import MODEL, follow_model
 from cogx_runs.definitions.parameters import Parameters
 from cogx_runs.formatting import write_value
 from cogx_runs.report.cells import labels_of, others
@@ -110,9 +111,10 @@ def _grid(
     held = [cell for cell in cells if all(axis in cell.config for axis in axes)]
     values = values_of(held, axes[0]) if len(axes) == 1 else tuple(dict.fromkeys(_setting(cell, axes) for cell in held))
     rows: dict[tuple[Any, ...], list[TrackedRun | None]] = {}
-    labels = labels_of(cells, axes)
+    along = (*axes, *(follow_model([cell.config for cell in cells]) if MODEL in axes else ()))
+    labels = labels_of(cells, along)
     for cell in held:
-        rows.setdefault(others(cell, axes), [None] * len(values))[values.index(_setting(cell, axes))] = cell
+        rows.setdefault(others(cell, along), [None] * len(values))[values.index(_setting(cell, axes))] = cell
     baseline = _baseline(axes[0], values, baselines) if len(axes) == 1 else 0
     return Grid(experiment, axes, values, baseline, _ordered(rows, labels), shows_videos)
 

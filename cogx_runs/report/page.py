@@ -63,6 +63,7 @@ def render_page(content: Content, media: Media) -> str:
     templates.filters["p"] = _p
     templates.filters["degenerate"] = degenerate_counts
     templates.filters["signed"] = partial(signed, digits=".2f")
+    templates.filters["figure"] = signed
     templates.filters["interval"] = _interval
     templates.filters["breakable"] = _breakable
     templates.filters["preferred"] = _preferred

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from cogx_runs.analysis.cells import MODEL, follow_model
 from cogx_runs.analysis.effects import PRIMARY, Effect
 from cogx_runs.analysis.interactions import Interaction
 from cogx_runs.analysis.seeds import SeedSpread
@@ -20,7 +21,7 @@ from cogx_runs.analysis.wording import (
     uncompared_sentence,
 )
 from cogx_runs.definitions.parameters import is_guided
-from cogx_runs.definitions.spec import FILE_FIELDS
+from cogx_runs.definitions.spec import FILE_FIELDS, ROLES
 from cogx_runs.formatting import count, whole_seconds, write_value
 from cogx_runs.metrics import clip_score
 from cogx_runs.metrics.card import MetricCard
@@ -193,7 +194,7 @@ def warnings_about(cells: Sequence[TrackedRun]) -> list[str]:
     """Lists the reasons why comparisons of these cells could mislead."""
     finished = [cell for cell in cells if cell.state.is_finished]
     groupings: tuple[tuple[str, Callable[[TrackedRun], str], str], ...] = (
-        ("models", _model, "never compare their numbers; no difference below mixes them"),
+        ("models", _model, "their numbers are compared along the model only"),
         ("devices", lambda cell: cell.device_name, "wall times are compared within a device only"),
         (
             "placements",
@@ -288,7 +289,7 @@ def _degenerate(effects: Sequence[Effect]) -> list[str]:
 
 
 def _traps(grid: Grid, effects: Sequence[Effect]) -> list[str]:
-    sentences = []
+    sentences = _differ_with_model(grid) if MODEL in grid.axes else []
     if grid.axis == "num_frames":
         sentences.append(
             "More frames make a larger file, whatever their quality, and the CLIP score is a mean over other frames at "
@@ -304,6 +305,18 @@ def _traps(grid: Grid, effects: Sequence[Effect]) -> list[str]:
     if any(effect.metric == WALL_TIME.name for effect in effects):
         sentences += _texts(grid)
     return sentences + _aborted(grid)
+
+
+def _differ_with_model(grid: Grid) -> list[str]:
+    """Names what differs with the model besides its weights."""
+    configs = [cell.config for cell in grid.cells]
+    names = [name for name in follow_model(configs) if ROLES[name].is_distinguishing and name != "model_revision"]
+    parts = [
+        f"{name} ({', '.join(dict.fromkeys(write_value(config.get(name)) for config in configs))})" for name in names
+    ]
+    scorers = {cell.config.get("clip_model") for cell in grid.cells}
+    apart = ["Scores of different CLIPs are not compared."] if len(scorers) > 1 else []
+    return ([f"With the model differ: {', '.join(parts)}."] if parts else []) + apart
 
 
 def _texts(grid: Grid) -> list[str]:

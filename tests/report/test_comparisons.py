@@ -189,3 +189,25 @@ def test_a_section_says_first_which_value_is_best_and_which_prompt_loses_most() 
         "num_inference_steps: CLIP score is best at 50 (30.50) and worst at 5, 11.00 lower (20.00 in dog). "
         "2 prompts: too few for a verdict."
     )
+
+
+def test_a_report_says_what_the_previews_of_a_promotion_are_worth() -> None:
+    rows: list[dict[str, Any]] = []
+    for place, prompt in enumerate("abcd"):
+        for seed, lead in enumerate((1.0, 0.0, -1.0)):
+            for steps, score, seconds in ((25, 20 + place + lead, 1.0), (50, 22 + place + lead / 2, 2.0)):
+                made = run(
+                    prompt_name=prompt, seed=seed, num_inference_steps=steps, clip_score=score, wall_time_s=seconds
+                )
+                if steps == 50:
+                    lineage = {"from": rows[-1]["run_id"], "by": "clip_score", "rank": f"{seed + 1} of 3"}
+                    made |= {f"tags.cogx.promoted_{name}": text for name, text in lineage.items()}
+                rows.append(made)
+
+    page = page_of(rows, "seed")
+
+    assert "From 25 to 50 steps, chosen by clip_score" in page
+    assert "Of a lead of 1 clip_score at 25 steps 0.50 is left at 50" in page
+    assert [row[:2] + row[-1:] for row in rows_of(page, "gains") if row[-1]] == [["25", "4", "most a second"]]
+    assert len(rows_of(page, "gains")) == 9
+    assert "data-gains" not in page_of([one for one in rows if "tags.cogx.promoted_by" not in one], "seed")

@@ -190,16 +190,16 @@ def test_file_sizes_across_frame_counts_are_said_to_mean_nothing() -> None:
 
 
 def test_what_cannot_be_compared_is_said_in_a_line_and_the_page_is_there() -> None:
-    models = [run(clip_score=1.0), run(clip_score=2.0, model="5b", model_revision="other")]
+    clips = [run(clip_score=1.0), run(clip_score=2.0, clip_model="other")]
     unfinished = [run(status="FAILED"), run(clip_score=2.0, guidance_scale=1.0)]
     apart = [run(clip_score=1.0), run(clip_score=2.0, guidance_scale=1.0, seed=1)]
 
-    assert [said_of(models, "model")[0], said_of(unfinished)[0], said_of(apart)[0]] == [
-        "Videos that differ in model stand side by side; their numbers are not compared.",
+    assert [said_of(clips, "clip_model")[0], said_of(unfinished)[0], said_of(apart)[0]] == [
+        "Videos that differ in clip_model stand side by side; their numbers are not compared.",
         "No video is finished at guidance_scale 6, the baseline: there is nothing to compare with.",
         "No two finished videos differ in guidance_scale alone: there is nothing to compare.",
     ]
-    for rows, axis in [(models, "model"), (unfinished, "guidance_scale"), (apart, "guidance_scale")]:
+    for rows, axis in [(clips, "clip_model"), (unfinished, "guidance_scale"), (apart, "guidance_scale")]:
         page = page_of(rows, axis)
         assert ("data-effects" in page, 'id="together"' in page) == (False, False)
 
@@ -237,3 +237,16 @@ def test_axes_that_change_together_have_a_column_a_setting_and_a_part_of_a_grid_
     assert [len(row.cells) for row in together.rows if None not in row.cells] == [3, 3]
     assert [found.axis for found in alone if not found.shows_videos] == axes
     assert [found.axes for found in grids_of("exp", begun, axes, {})] == [("num_inference_steps",), ("guidance_scale",)]
+
+
+def test_videos_of_two_models_are_a_row_and_what_differs_with_the_model_is_said() -> None:
+    rows = [
+        run(clip_score=1.0, scheduler="ddim"),
+        run(clip_score=2.0, model="5b", model_revision="other", scheduler="dpm"),
+    ]
+
+    grid, found = compared(rows, "model")
+
+    assert [len(row.cells) for row in grid.rows] == [2]
+    said = about_grid(grid, found).answers[-1]
+    assert said in {f"With the model differ: scheduler ({both})." for both in ("ddim, dpm", "dpm, ddim")}
