@@ -213,11 +213,11 @@ def deliver(*, tracking_uri: str | None = None) -> "list[Delivered]":
 
     Raises StoreUnavailableError where the store does not answer; what is left is kept.
     """
+    if not left_behind():
+        return []
     from cogx_runs.tracking.delivery import deliver_left_behind, telling_what_is_kept
     from cogx_runs.tracking.store import RunStore
 
-    if not left_behind():
-        return []
     with telling_what_is_kept(tracking_uri):
         return list(deliver_left_behind(RunStore(tracking_uri)))
 

@@ -193,6 +193,17 @@ print("loaded:", *sorted({name.split(".")[0] for name in sys.modules}))
     assert set(loaded.split()) & TOO_LARGE == set()
 
 
+def test_a_sweep_with_nothing_to_run_loads_neither_torch_nor_scipys_distributions() -> None:
+    script = """
+import sys
+import cogx_runs.api, cogx_runs.execution.loop, cogx_runs.analysis.headline
+print("loaded:", *sorted(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert {"torch", "diffusers", "scipy.stats", "statsmodels"} & set(done.stdout.split()) == set()
+
+
 def test_each_room_says_what_lives_there_and_what_may_be_imported_from_it() -> None:
     rooms = {path.parent for path in SOURCES.values()} - {PACKAGE}
     files = {room: ast.parse((room / "__init__.py").read_text(encoding="utf-8")) for room in rooms}

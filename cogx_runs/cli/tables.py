@@ -87,6 +87,8 @@ def print_outcomes(outcomes: Sequence[Outcome]) -> None:
             console.print(f"{_coloured(outcome.status)} {name}: {error}", soft_wrap=True)
     counts = {status: sum(outcome.status == status for outcome in outcomes) for status in _COLOURS}
     console.print(", ".join(f"{count} {status}" for status, count in counts.items() if count))
+    if outcomes and counts["done"] == len(outcomes):
+        console.print("Nothing to do: every cell was finished before.")
 
 
 def print_headlines(plan: Plan, outcomes: Sequence[Outcome]) -> None:

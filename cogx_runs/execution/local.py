@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -71,21 +72,25 @@ class LocalExecutor:
 
         self._background.discard()
         self._store = self._store or RunStore(self.tracking_uri)
-        worker = self._worker_for(plan, self._store.uri)
+        worker = partial(self._worker_for, plan, self._store.uri)
         loop = CellLoop(plan, self._store, worker, self._background, progress, overlaps=self._overlaps)
         return loop.run(fail_fast)
 
     def _worker_for(self, plan: Plan, uri: str) -> "CellWorker":
         """The worker of the plans before this one, or a new one where the plan allows it another share of the GPU."""
-        from cogx_runs.execution.worker import Worker
-
         if self._worker is None or self._max_vram_gib != plan.max_vram_gib:
             self._worker = None
             self._of_worker.close()
-            make = self._make_worker or Worker
+            make = self._make_worker or _make_worker
             self._worker = self._of_worker.enter_context(make(uri, plan.max_vram_gib, self._background.drain))
             self._max_vram_gib = plan.max_vram_gib
         return self._worker
+
+
+def _make_worker(uri: str, max_vram_gib: float | None, before_loading: "Callable[[], None]") -> "CellWorker":
+    from cogx_runs.execution.worker import Worker
+
+    return Worker(uri, max_vram_gib, before_loading)
 
 
 @contextmanager
