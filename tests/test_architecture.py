@@ -14,7 +14,7 @@ PACKAGE = Path(cogx_runs.__file__).parent
 LEVELS = (
     {"credentials", "formatting"},
     {"errors"},
-    {"progress", "system"},
+    {"progress", "system", "notebook"},
     {"definitions", "video", "toy"},
     {"models"},
     {"metrics"},
@@ -33,6 +33,7 @@ AT_THE_ROOT = {
     "errors",
     "formatting",
     "progress",
+    "notebook",
     "video",
     "export",
     "doctor",

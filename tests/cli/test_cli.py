@@ -78,7 +78,7 @@ def test_the_old_short_flags_override_the_files_base(project: Path) -> None:
         {
             "level": "note",
             "where": f"{shipped.SWEEPS}/frames.yaml:axes.num_frames",
-            "message": "is swept, so that num_frames given on the command line changes nothing",
+            "message": "is swept; num_frames on the command line has no effect",
         }
     ]
 
@@ -203,7 +203,7 @@ def test_init_lays_out_sweeps_and_prompts_once_and_refuses_to_overwrite_what_was
     (project / "study" / "sweeps" / "seed.yaml").write_text("name: mine\nprompts: all\n")
     third = invoke("init", "study")
 
-    assert first.stdout.count("\n") == 24
+    assert first.stdout.count("\n") == 25
     assert (project / "study" / "sweeps" / "findings" / "all.yaml").is_file()
     assert (second.stdout, second.exit_code) == ("", 0)
     assert third.exit_code == 2
