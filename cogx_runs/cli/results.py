@@ -35,7 +35,7 @@ def runs(sweep: str | None, where: tuple[str, ...], sort: str | None, as_json: b
 @click.option("--reference", metavar="KEY=VALUE", multiple=True, help="Compare with this value's videos; repeatable.")
 @click.option("--device", type=click.Choice(["auto", "cuda", "cpu"]), default="auto", help="Where to decode.")
 def rescore(sweep: str, clip_model: str | None, reference: tuple[str, ...], device: str) -> None:
-    """Add the metrics that finished runs of SWEEP lack, from their stored latents.
+    """Add the metrics that finished runs of SWEEP lack, from their stored latents and mp4 files.
 
     The score of another CLIP than the run names is a metric of its own, clip_score.NAME. With --reference each run is
     compared with the run that has that value and is the same in all else, also in its seed: psnr.KEY_VALUE, ssim, and

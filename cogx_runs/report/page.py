@@ -16,6 +16,7 @@ from cogx_runs.analysis.preferences import MetricAgreement, Preference
 from cogx_runs.analysis.wording import degenerate_counts, yardstick
 from cogx_runs.formatting import signed, write_value
 from cogx_runs.metrics.card import MetricCard
+from cogx_runs.metrics.compression import write_with_change
 from cogx_runs.metrics.registry import shown_cards
 from cogx_runs.report.cells import duration_s
 from cogx_runs.report.clips import Clip
@@ -52,6 +53,7 @@ def render_page(content: Content, media: Media) -> str:
     )
     templates.filters["value"] = write_value
     templates.filters["p"] = _p
+    templates.filters["with_change"] = write_with_change
     templates.filters["degenerate"] = degenerate_counts
     templates.filters["signed"] = partial(signed, digits=".2f")
     templates.filters["interval"] = _interval
