@@ -113,6 +113,12 @@ def total_memory() -> int:
     return int(psutil.virtual_memory().total + psutil.swap_memory().total)
 
 
+def cpu_cores() -> int:
+    """Counts the CPU's cores that this process may use."""
+    allowed = len(os.sched_getaffinity(0))
+    return min(allowed, psutil.cpu_count(logical=False) or allowed)
+
+
 def choose_device(asked: str = "auto") -> Device:
     """Chooses `cuda` where there is a GPU, else `cpu`. Raises CogxError where `cuda` is asked for and there is none."""
     if asked == "cuda" and gpu() is None:
@@ -124,7 +130,11 @@ def choose_device(asked: str = "auto") -> Device:
 
 def device_name(device: Device) -> str:
     """Names the device under which timings are kept."""
-    found = gpu() if device == "cuda" else None
+    return name_of(gpu() if device == "cuda" else None)
+
+
+def name_of(found: Gpu | None) -> str:
+    """Names a GPU; this machine's CPU for None."""
     return found.name if found else f"{_cpu_model()} ({psutil.cpu_count()} threads)"
 
 
