@@ -11,7 +11,7 @@ from cogx_runs.cli.consoles import stderr, stdout
 from cogx_runs.cli.terminal import command_line
 from cogx_runs.definitions.ranges import WINNERS_CURSE
 from cogx_runs.definitions.spec import RunSpec, short_name
-from cogx_runs.doctor import Check
+from cogx_runs.doctor import Check, Readiness
 from cogx_runs.errors import shown_place
 from cogx_runs.execution.outcomes import Outcome, OutcomeStatus
 from cogx_runs.formatting import gib_needed, whole_seconds, write_value
@@ -198,12 +198,15 @@ def print_runs(frame: "pd.DataFrame", asked: Sequence[str] = ()) -> None:
 
 
 def print_checks(checks: Sequence[Check]) -> None:
-    """Prints the checks of `doctor`."""
+    """Prints the checks of `doctor`, and in one line which models can run."""
     table = Table(box=None, show_header=False, pad_edge=False)
-    for check in checks:
+    for check in [check for check in checks if not isinstance(check, Readiness)]:
         advice = f" → {check.advice}" if check.advice else ""
         table.add_row(_coloured(check.status), check.name, escape(check.found) + escape(advice))
-    stdout().print(table)
+    console = stdout()
+    console.print(table)
+    ready = [f"{escape(check.model)} is {escape(check.found)}" for check in checks if isinstance(check, Readiness)]
+    console.print(". ".join(ready) + ".", soft_wrap=not console.is_terminal)
 
 
 def _card(column: str) -> MetricCard | None:

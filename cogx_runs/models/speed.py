@@ -39,6 +39,8 @@ COMPILED = 0.85
 CORE_TFLOPS = 0.05
 """Operations a second of a CPU core in float32: 37 to 57 GFLOP/s in matrix products and attention on one of an AMD
 EPYC's."""
+SLOW_S = 3600
+"""Seconds of a video beyond which a CPU is no place for a model."""
 ENCODE_S = 0.04e-6
 """Seconds of H.264 for a pixel."""
 
@@ -88,7 +90,7 @@ def predict(card: ModelCard, spec: RunSpec, gpu: Gpu | None) -> Timing | str:
     why nothing is known."""
     workload = spec.workload
     if spec.device == "cpu":
-        return _on_cpu(card, workload)
+        return predict_on_cpu(card, workload)
     known = None if gpu is None else find_gpu(gpu.name)
     if known is None:
         return f"{'the GPU' if gpu is None else gpu.name} is not among the known cards"
@@ -106,6 +108,15 @@ def predict(card: ModelCard, spec: RunSpec, gpu: Gpu | None) -> Timing | str:
         step_s *= measured.step_s / own_step_s
         decode_s *= measured.decode_s / own_decode_s
     return Timing(step_s, decode_s, ENCODE_S * _pixels(workload), measured is None)
+
+
+def predict_on_cpu(card: ModelCard, workload: Workload) -> Timing | str:
+    """Predicts a cell's seconds on this machine's CPU; else says, as a clause, why nothing is known."""
+    if workload.dtype != "float32":
+        return f"a CPU's speed in {workload.dtype} is not in the table"
+    rate = cpu_cores() * CORE_TFLOPS * 1e12
+    decode_s = DECODE_FLOP * _decoded_pixels(card, workload) / rate
+    return Timing(step_flop(card, workload) / rate, decode_s, ENCODE_S * _pixels(workload), is_rough=True)
 
 
 def step_flop(card: ModelCard, workload: Workload, attention_weight: float = 1) -> float:
@@ -140,14 +151,6 @@ def _model(
             return step_s, decode_s + (transformer + vae) / PAGEABLE_GB_S
         case _:
             return step_s, decode_s
-
-
-def _on_cpu(card: ModelCard, workload: Workload) -> Timing | str:
-    if workload.dtype != "float32":
-        return f"a CPU's speed in {workload.dtype} is not in the table"
-    rate = cpu_cores() * CORE_TFLOPS * 1e12
-    decode_s = DECODE_FLOP * _decoded_pixels(card, workload) / rate
-    return Timing(step_flop(card, workload) / rate, decode_s, ENCODE_S * _pixels(workload), is_rough=True)
 
 
 def _pixels(workload: Workload) -> int:

@@ -13,6 +13,7 @@ from cogx_runs.models.cards import ModelCard
 from cogx_runs.models.download import GB
 from cogx_runs.models.gpus import cards_of_size, gpu_for_plan
 from cogx_runs.models.memory import Budget, choose_text_placement, largest_needs, least
+from cogx_runs.models.speed import SLOW_S
 from cogx_runs.planning.actions import Action
 from cogx_runs.planning.cells import ResolvedCells
 from cogx_runs.planning.plan import Advice, Plan, PlanCost, PlannedRun
@@ -25,8 +26,6 @@ from cogx_runs.tracking.signs import where_made
 
 BFLOAT16_SINCE = (8, 0)
 """Compute capability of the first GPUs with bfloat16 of their own."""
-SLOW_S = 3600
-"""Seconds of a video on a CPU beyond which a plan warns."""
 NAMED = 20
 """The most cells of a sweep whose losses are named."""
 
