@@ -15,6 +15,8 @@ from cogx_runs.errors import CogxError
 
 Device = Literal["cuda", "cpu"]
 GIB = 2**30
+WORKING_PERCENT = 5
+"""Utilisation of a GPU's multiprocessors from which a process counts as at work on it."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,28 @@ def free_vram(found: Gpu) -> int:
             "give --device cpu"
         ) from error
     return free + _held_by_torch()
+
+
+def others_on_gpu(found: Gpu, since_us: int) -> int:
+    """Counts the other processes that have computed on a GPU since a time, in microseconds since 1970; where the driver
+    keeps no record of that, those that hold its memory. 0 where it does not show this process among them, as in a
+    container that does not share the host's process numbers: which are others cannot be told then."""
+    import pynvml
+
+    try:
+        with _management_library():
+            handle = pynvml.nvmlDeviceGetHandleByUUID(found.uuid)
+            present = {process.pid for process in pynvml.nvmlDeviceGetComputeRunningProcesses(handle)}
+            try:
+                samples = pynvml.nvmlDeviceGetProcessUtilization(handle, since_us)
+                working = {sample.pid for sample in samples if sample.smUtil >= WORKING_PERCENT}
+            except pynvml.NVMLError_NotFound:  # nobody has computed
+                working = set()
+            except pynvml.NVMLError_NotSupported:
+                working = present
+    except pynvml.NVMLError:
+        return 0
+    return len(working - {os.getpid()}) if os.getpid() in present else 0
 
 
 @contextmanager
