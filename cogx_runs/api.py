@@ -44,15 +44,17 @@ def plan_sweeps(
     retry_failed: bool = False,
     max_vram: float | None = None,
     take_over: bool = False,
+    gpu: str | None = None,
 ) -> Plan:
     """Plans one or more sweep files, or sweeps made in Python. Loads no model and creates no tracking store.
 
     `overrides` replace values of each file's `base`; `prompts` is a folder of prompts; `device` is `auto`, `cuda` or
-    `cpu`; `max_vram` is the most that torch may take of the GPU, in GiB. Raises InputError naming every mistake of the
-    files at once; what the model's rules say against a plan that can be read is in its `advice`. Of a search the plan
-    holds the cells up to the next trial.
+    `cpu`; `max_vram` is the most that torch may take of the GPU, in GiB. `gpu` plans for another machine's card, by its
+    name, such as `RTX 3060`, or its memory, such as `12GB`; such a plan cannot be executed. Raises InputError naming
+    every mistake of the files at once; what the model's rules say against a plan that can be read is in its `advice`,
+    what it takes in its `cost`. Of a search the plan holds the cells up to the next trial.
     """
-    conditions = Conditions(PromptLibrary.find(prompts), device, retry_failed, max_vram, take_over)
+    conditions = Conditions(PromptLibrary.find(prompts), device, retry_failed, max_vram, take_over, gpu)
     sweeps = load_sweeps([file for file in files if not isinstance(file, Sweep)], overrides)
     sweeps += [sweep for sweep in files if isinstance(sweep, Sweep)]
     planner = Planner(conditions, tracking_uri, use_store)
@@ -61,7 +63,7 @@ def plan_sweeps(
     for sweep in sweeps:
         if sweep.optuna is not None:
             plan = add_search(plan, Search(sweep, planner), history, retry_failed)
-    return planner.with_store_advice(replace(plan, sweeps=tuple(sweeps)), history)
+    return planner.complete(replace(plan, sweeps=tuple(sweeps)), history)
 
 
 def run_sweeps(

@@ -224,11 +224,15 @@ def warnings_about(cells: Sequence[TrackedRun]) -> list[str]:
             f"CLIP reads only the beginning of {', '.join(cut)}: the score says nothing of what comes after its "
             "token limit."
         )
-    shared = sum(cell.beside is not None for cell in finished)
+    busy = sum(cell.is_on_busy_machine for cell in finished)
+    shared = sum(cell.beside is not None for cell in finished) - busy
     if shared:
         sentences.append(
             f"{count(shared, 'video')} shared the device with another sweep: their wall times are not compared."
         )
+    if busy:
+        was = "was" if busy == 1 else "were"
+        sentences.append(f"{count(busy, 'video')} {was} timed on a busy machine: no wall time of theirs is compared.")
     return sentences
 
 
@@ -245,6 +249,8 @@ def _ranges(grid: Grid) -> list[str]:
         return []
     for quantity in (clip_score.CARD, WALL_TIME):
         cells = [cell for cell in grid.cells if cell.state.is_finished and quantity.name in cell.metrics]
+        if quantity is WALL_TIME:
+            cells = [cell for cell in cells if cell.beside is None]
         if len(cells) < 2:
             continue
         low = min(cells, key=lambda cell: cell.metrics[quantity.name])
