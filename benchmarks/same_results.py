@@ -36,6 +36,7 @@ RESULTS = "results.json"
 CHECKOUT = "checkout"
 """The key of whose code was recorded; all else is compared."""
 PROMPT, OTHER_PROMPT = "panda_guitar", "oceano_balena"
+MORE_PROMPTS = ("astronauta_luna", "cane_parco", "gatto_hacker", "samurai_pioggia")
 TOY = {"model": "toy", "num_inference_steps": 4, "num_frames": 9}
 BROKEN = "broken"
 """A model folder whose transformer gives what is no number: its cells fail."""
@@ -75,6 +76,8 @@ PLANNED = {
     "mistakes": sweep({"num_frame": 9}, axes={"sed": [1]}),
 }
 """Never made."""
+SEARCHED = {"counts": sweep({"scheduler": "ddim_matched"}, prompts=(PROMPT, OTHER_PROMPT, *MORE_PROMPTS))}
+"""Made by `threshold`, which takes five prompts or more."""
 
 _FIRST, _ALL = (" ".join(f"{name}.yaml" for name in names) for names in (SWEEPS, [*SWEEPS, *LATER]))
 AFTER = {"plan after": f"plan {_ALL} --device cpu --json", "runs": "runs --json"}
@@ -91,8 +94,7 @@ COMMANDS = {
     "generate": f"generate {OTHER_PROMPT} --model toy --steps 4 --frames 9 --device cpu -o generated.mp4 --json",
     "promote all, dry": "promote seeds.yaml --by clip_score --steps 10 --top all --device cpu --dry-run --json",
     "promote": "promote seeds.yaml --by clip_score --steps 10 --device cpu --json",
-    "threshold": "threshold seeds.yaml --set scheduler=ddim_matched --ladder 2,4,6 --reference 6 --margin 5"
-    " --device cpu --json",
+    "threshold": "threshold counts.yaml --ladder 2,4,6 --reference 6 --margin 5 --may-lose 0.4 --device cpu --json",
     "rescore": "rescore steps.yaml --reference num_inference_steps=10 --device cpu",
     "export guidance": "export guidance.yaml exported",
     "export steps": "export steps.yaml exported",
@@ -143,7 +145,7 @@ def record(folder: Path, checkout: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     tool = Tool(checkout, folder)
     tool.check()
-    for name, content in {**SWEEPS, **LATER, **PLANNED}.items():
+    for name, content in {**SWEEPS, **LATER, **PLANNED, **SEARCHED}.items():
         (folder / f"{name}.yaml").write_text(json.dumps({"name": name, **content}), encoding="utf-8")
     break_model(tool)
     done = {name: run_shown(tool, name, words) for name, words in COMMANDS.items()}

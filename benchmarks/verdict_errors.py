@@ -205,7 +205,41 @@ def judged_often(
     return Looked(*claims.mean(axis=1).tolist())
 
 
+@dataclass(frozen=True)
+class LookedEquivalent:
+    """Shares of studies with a loss of just the margin, looked at again and again, in which it is called equivalent."""
+
+    by_mean: float
+    """By the mean's interval alone, at 5% each time."""
+    naive: float
+    """By the verdict, the mean at 5% each time."""
+    spending: float
+    e_value: float
+
+
+def equivalent_often(
+    counts: Sequence[int], max_prompts: int, replications: int, seed: int, kind: str, margin: float = 1.0
+) -> LookedEquivalent:
+    """Studies to which prompts are added until a verdict of equivalence; losses are 1 on average."""
+    values = draw_losses(kind, np.random.default_rng(seed), (replications, counts[-1]))
+    claims = np.zeros((4, replications), dtype=bool)
+    for count, level in zip(counts, levels(tuple(counts), max_prompts), strict=True):
+        seen = values[:, :count]
+        p = np.concatenate([_within_p(seen[at : at + CHUNK], margin) for at in range(0, replications, CHUNK)])
+        few = upper_share((np.abs(seen) > margin).sum(axis=1), count) <= MAY_CHANGE
+        evidence = np.minimum(e_values(seen - margin), e_values(seen + margin))
+        inside = np.abs(seen.mean(axis=1)) < margin
+        claims |= np.stack([p <= ALPHA, few & (p <= ALPHA), few & (p <= level), few & inside & (evidence >= 1 / ALPHA)])
+    return LookedEquivalent(*claims.mean(axis=1).tolist())
+
+
+def _within_p(values: Array, margin: float) -> Array:
+    """The p of a mean outside the margin, by sign flips."""
+    return signs(values.shape[1]).p_within(values, margin)
+
+
 LOOKS = {"9, then 18": (9, 18), "9 to 30 by 3": tuple(range(9, 31, 3)), "9 to 60 by 1": tuple(range(9, 61))}
+EQUIVALENT_LOOKS = {"14, then 28": (14, 28), "14 to 35 by 3": tuple(range(14, 36, 3))}
 LOOKED_AT = (None, "lognormal, sigma 1", "a fifth lose five times as much", "a tenth lose ten times as much")
 
 
@@ -248,6 +282,15 @@ def tables(replications: int, seed: int) -> Iterator[tuple[str, str]]:
             claimed = (looked.naive, looked.spending, looked.e_value)
             rows.append([name, looked_at or "normal", *(f"{100 * share:.1f}" for share in claimed)])
     yield "looks", _table(["prompts at each look", "differences", "5% each time", "max_prompts", "e-value"], rows)
+    rows = []
+    for name, counts in EQUIVALENT_LOOKS.items():
+        for kind in KINDS:
+            same = equivalent_often(counts, counts[-1], replications // 5, seed, kind)
+            called = (same.by_mean, same.naive, same.spending, same.e_value)
+            rows.append([name, kind, *(f"{100 * share:.1f}" for share in called)])
+    headers = ["prompts at each look", "losses", "by the mean alone, 5% each time", "verdict, 5% each time",
+               "max_prompts", "e-value"]  # fmt: skip
+    yield "equivalent-looks", _table(headers, rows)
 
 
 def _percent(share: float) -> str:

@@ -4,10 +4,11 @@ from .analysis.effects import Margin, effects, effects_frame
 from .analysis.frame import load_runs
 from .analysis.interactions import interactions
 from .analysis.promotion.chosen import without_chosen
+from .analysis.promotion.gains import preview_gains
 from .analysis.ranking import rank_parameters
 from .analysis.seeds import seed_spreads
 from .analysis.timing import fit_time
-from .api import best_trials, deliver, generate, open_dashboard, plan_sweeps, run_sweeps
+from .api import best_trials, deliver, generate, open_dashboard, plan_sweeps, run_sweeps, sweep_effects
 from .cleanup.collect import collect_garbage
 from .definitions.shipped import init
 from .doctor import examine
@@ -45,12 +46,14 @@ __all__ = [
     "merge_votes",
     "open_dashboard",
     "plan_sweeps",
+    "preview_gains",
     "promote",
     "rank_correlations",
     "rank_parameters",
     "rescore_runs",
     "run_sweeps",
     "seed_spreads",
+    "sweep_effects",
     "verify_runs",
     "without_chosen",
     "write_report",

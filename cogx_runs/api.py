@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,8 @@ from cogx_runs.tracking.spool import left_behind
 if TYPE_CHECKING:
     import pandas as pd
 
+    from cogx_runs.analysis.effects import Effect, Margin
+    from cogx_runs.analysis.sequential import Looks
     from cogx_runs.dashboard.server import Dashboard
     from cogx_runs.execution.executor import Executor
     from cogx_runs.tracking.delivery import Delivered
@@ -42,15 +44,17 @@ def plan_sweeps(
     retry_failed: bool = False,
     max_vram: float | None = None,
     take_over: bool = False,
+    gpu: str | None = None,
 ) -> Plan:
     """Plans one or more sweep files, or sweeps made in Python. Loads no model and creates no tracking store.
 
     `overrides` replace values of each file's `base`; `prompts` is a folder of prompts; `device` is `auto`, `cuda` or
-    `cpu`; `max_vram` is the most that torch may take of the GPU, in GiB. Raises InputError naming every mistake of the
-    files at once; what the model's rules say against a plan that can be read is in its `advice`. Of a search the plan
-    holds the cells up to the next trial.
+    `cpu`; `max_vram` is the most that torch may take of the GPU, in GiB. `gpu` plans for another machine's card, by its
+    name, such as `RTX 3060`, or its memory, such as `12GB`; such a plan cannot be executed. Raises InputError naming
+    every mistake of the files at once; what the model's rules say against a plan that can be read is in its `advice`,
+    what it takes in its `cost`. Of a search the plan holds the cells up to the next trial.
     """
-    conditions = Conditions(PromptLibrary.find(prompts), device, retry_failed, max_vram, take_over)
+    conditions = Conditions(PromptLibrary.find(prompts), device, retry_failed, max_vram, take_over, gpu)
     sweeps = load_sweeps([file for file in files if not isinstance(file, Sweep)], overrides)
     sweeps += [sweep for sweep in files if isinstance(sweep, Sweep)]
     planner = Planner(conditions, tracking_uri, use_store)
@@ -59,7 +63,7 @@ def plan_sweeps(
     for sweep in sweeps:
         if sweep.optuna is not None:
             plan = add_search(plan, Search(sweep, planner), history, retry_failed)
-    return planner.with_store_advice(replace(plan, sweeps=tuple(sweeps)), history)
+    return planner.complete(replace(plan, sweeps=tuple(sweeps)), history)
 
 
 def run_sweeps(
@@ -218,6 +222,67 @@ def deliver(*, tracking_uri: str | None = None) -> "list[Delivered]":
         return []
     with telling_what_is_kept(tracking_uri):
         return list(deliver_left_behind(RunStore(tracking_uri)))
+
+
+@dataclass(frozen=True)
+class SweepEffects:
+    """The effects in an experiment, judged over all looks at its primary metric."""
+
+    effects: "list[Effect]"
+    looks: "Looks"
+    """The looks at the primary metric, this one among them."""
+    notes: tuple[str, ...]
+    """What the verdicts rest on after the first look, what was changed since, and what is not known or kept."""
+
+
+def sweep_effects(
+    sweep: str,
+    axes: Sequence[str],
+    metrics: Sequence[str] | None = None,
+    baselines: Mapping[str, Any] | None = None,
+    margins: "Mapping[str, Margin | None] | None" = None,
+    *,
+    where: Sequence[str] = (),
+    apart: bool = False,
+    tracking_uri: str | None = None,
+) -> SweepEffects:
+    """Judges the effects in an experiment as a report does: by its primary metric, with the looks at it so far, and
+    keeps this look. `effects` does the same to any runs, and keeps none.
+
+    `sweep` is an experiment's name or a sweep file, of which cells that no run was begun of count as lost pairs; the
+    other options are those of `effects` and `load_runs`. Raises the errors of both, and CogxError for a file of several
+    experiments.
+    """
+    from cogx_runs.analysis.effects import METRICS, contrasts, judge_contrasts
+    from cogx_runs.analysis.frame import load_runs
+    from cogx_runs.analysis.looks import changed_since, keep_looks, looks_of, primary_of
+    from cogx_runs.analysis.promotion.chosen import without_chosen
+    from cogx_runs.analysis.sequential import ONE_LOOK
+    from cogx_runs.analysis.signflips import FEWEST
+    from cogx_runs.analysis.wording import looks_sentence
+    from cogx_runs.report.unbegun import add_unbegun
+    from cogx_runs.tracking.store import RunStore
+
+    runs = load_runs(sweep, where=where, tracking_uri=tracking_uri)
+    store = RunStore(tracking_uri)
+    experiments = experiments_of(sweep, store)
+    if len(experiments) > 1:
+        raise CogxError(f"{sweep}: names {len(experiments)} experiments, {', '.join(experiments)}; judge one of them")
+    (name,) = experiments
+    notes: list[str] = []
+    if not where:
+        runs, notes = add_unbegun(runs, name, sweep)
+    tags = store.experiment_tags(store.experiment_id(name))
+    primary = primary_of(tags)
+    found = contrasts(without_chosen(runs), axes, metrics or METRICS, baselines, primary=primary, apart=apart)
+    prompts = max((len(one.pairs.each) for one in found if one.family == "primary"), default=0)
+    looks = ONE_LOOK
+    if prompts >= FEWEST:
+        looks = looks_of(tags, primary).at(prompts)
+        if not_kept := keep_looks(store, name, primary, looks):
+            notes.append(f"The store does not keep this look: {not_kept}")
+    notes = [*filter(None, [looks_sentence(looks)]), *changed_since(tags, primary), *notes]
+    return SweepEffects(judge_contrasts(found, margins or {}, looks), looks, tuple(notes))
 
 
 def video_of(outcome: Outcome, target: str | Path, *, tracking_uri: str | None = None) -> Path:

@@ -8,6 +8,7 @@ import pandas as pd
 from cogx_runs.analysis.effects import baseline_of
 from cogx_runs.analysis.pairs import check_axis, values_of
 from cogx_runs.analysis.sets import set_distance
+from cogx_runs.analysis.strata import check_not_mixed
 from cogx_runs.errors import CogxError
 from cogx_runs.formatting import write_value
 from cogx_runs.metrics.clip import encoder_of
@@ -31,11 +32,12 @@ def compare_sets(
     value: `value`, `baseline`, `distance`, `p` (see `SetDistance`), `videos` a side. It tells that the videos differ,
     not which are better, and p holds for these prompts.
 
-    Raises CogxError for an axis that is not compared, several runs of one prompt, seed and value, several CLIPs, fewer
-    than two pairs at every value, and a video that cannot be read.
+    Raises CogxError for an axis that is not compared, runs of several models, sizes, precisions or CLIPs, several runs
+    of one prompt, seed and value, fewer than two pairs at every value, and a video that cannot be read.
     """
     check_axis(axis)
     runs = frame[frame[STATUS] == RunState.FINISHED]
+    check_not_mixed(runs, (), f"{axis}: the sets", (axis,))
     base = baseline_of(runs, axis, {} if baseline is None else {axis: baseline})
     column = param_column(axis)
     clips = runs[param_column("clip_model")].unique().tolist()

@@ -32,3 +32,6 @@ def test_the_videos_of_a_sweep_are_compared_with_those_at_the_baseline(
         cogx_runs.compare_sets(runs[runs["params.prompt_name"] == "cat"], "guidance_scale")
     with pytest.raises(CogxError, match=r"several runs of .*, seed 42 at [16].*; filter"):
         cogx_runs.compare_sets(runs.assign(**{"params.prompt_name": "cat"}), "guidance_scale")
+    mixed = runs.assign(**{"params.model_revision": ["old" if place else "new" for place in range(len(runs))]})
+    with pytest.raises(CogxError, match=r"the sets: runs of 2 values of model_revision \(new, old\) are not averaged"):
+        cogx_runs.compare_sets(mixed, "guidance_scale")

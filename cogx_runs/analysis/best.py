@@ -13,7 +13,7 @@ import pandas as pd
 
 from cogx_runs.analysis.effects import direction_of
 from cogx_runs.analysis.intervals import ALPHA, Floats
-from cogx_runs.analysis.pairs import check_axis, finished_cells, largest_machine
+from cogx_runs.analysis.pairs import check_axis, finished_cells, largest_machine, with_followers
 from cogx_runs.analysis.signflips import FEWEST, SignFlips, shares_reaching
 from cogx_runs.analysis.strata import check_not_mixed, strata_of
 from cogx_runs.errors import CogxError
@@ -64,9 +64,10 @@ def best_values(
     if direction is None:
         raise CogxError(f"{metric}: nobody knows which direction is better, so that there is no best")
     found = []
-    for kind, runs in strata_of(frame, (metric,), (axis,), among) if apart else [("", frame)]:
-        cells = finished_cells(runs, (metric,), (axis,))
-        check_not_mixed(cells, (metric,), f"{metric} over {axis}", (axis,))
+    along = with_followers(frame, (axis,))
+    for kind, runs in strata_of(frame, (metric,), along, among) if apart else [("", frame)]:
+        cells = finished_cells(runs, (metric,), along)
+        check_not_mixed(cells, (metric,), f"{metric} over {axis}", along)
         cells = largest_machine(cells)
         table = cells.pivot_table(
             index=["prompt", "context"], columns=param_column(axis), values=metric_column(metric), aggfunc="first"

@@ -3,7 +3,12 @@
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
+from cogx_runs.definitions.role import Changes
+from cogx_runs.definitions.spec import PARAM_FIELDS, ROLES, SCORE_FIELDS
 from cogx_runs.tracking.run import TrackedRun
+
+MODEL = "model"
+"""The axis along which cells pair although more differs than its own value."""
 
 
 def run_of_each_cell(runs: Iterable[TrackedRun]) -> list[TrackedRun]:
@@ -27,6 +32,23 @@ def distinguishing(configs: Sequence[Mapping[str, Any]], names: Iterable[str]) -
         if len(after) > len(before):
             found.append(name)
     return found
+
+
+def follow_model(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Lists the parameters that differ between models and have one value within each: its revision, and defaults such
+    as scheduler and precision. Cells of two models that differ in nothing else are a pair."""
+    models: dict[Any, list[Mapping[str, Any]]] = {}
+    for config in configs:
+        models.setdefault(config.get(MODEL), []).append(config)
+    return [
+        name
+        for name in PARAM_FIELDS
+        if name != MODEL
+        and name not in SCORE_FIELDS
+        and ROLES[name].changes is not Changes.NOTHING
+        and len({config.get(name) for config in configs}) > 1
+        and all(len({config.get(name) for config in found}) == 1 for found in models.values())
+    ]
 
 
 def _best_by(runs: Iterable[TrackedRun], identity: Callable[[TrackedRun], Hashable]) -> list[TrackedRun]:

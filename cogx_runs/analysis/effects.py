@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from cogx_runs.analysis.intervals import ALPHA, Sample
-from cogx_runs.analysis.pairs import Pairs, pair_cells, values_of
+from cogx_runs.analysis.pairs import Pairs, pair_cells, values_of, with_followers
 from cogx_runs.analysis.sequential import ONE_LOOK, Looks
 from cogx_runs.analysis.strata import strata_of
 from cogx_runs.analysis.verdict import Differences, Family, Judgement, judge_families, more_prompts
@@ -148,9 +148,10 @@ def effects(
     `frame` is as `load_runs` returns it; `baselines` names an axis' baseline where it is not the default value;
     `margins` sets a metric's margin, or None for no verdict of equivalence. A value without pairs has no effect. The
     effects on `primary` are one family, in which at most 5% of calls claim a difference that is not there, over all
-    `looks`; the others are exploratory. Runs of several models, CLIPs, sizes or precisions are never averaged: with
-    `apart` each stratum has effects of its own, named by its differences within `among` (by default `frame`); without
-    it CogxError is raised. It is raised too for unknown axes, metrics and baselines.
+    `looks`, of which none is kept (`sweep_effects` reads and keeps them); the others are exploratory. Runs of several
+    models, CLIPs, sizes or precisions are never averaged: with `apart` each stratum has effects of its own, named by
+    its differences within `among` (by default `frame`); without it CogxError is raised. It is raised too for unknown
+    axes, metrics and baselines.
     """
     found = contrasts(frame, axes, metrics, baselines, primary=primary, apart=apart, among=among)
     return judge_contrasts(found, margins or {}, looks)
@@ -181,9 +182,17 @@ def contrasts(
         )
         for metric in metrics
         for axis in axes
-        for kind, runs in (strata_of(frame, (metric,), (axis,), among) if apart else [("", frame)])
+        for kind, runs in (
+            strata_of(frame, (metric,), with_followers(frame, (axis,)), among) if apart else [("", frame)]
+        )
         for value, pairs in _compared(frame, runs, axis, chosen[axis], metric)
     ]
+
+
+def _strata(
+    frame: pd.DataFrame, axis: str, metric: str, among: pd.DataFrame | None, *, apart: bool
+) -> list[tuple[str, pd.DataFrame]]:
+    return strata_of(frame, (metric,), with_followers(frame, (axis,)), among) if apart else [("", frame)]
 
 
 def judge_contrasts(

@@ -116,6 +116,11 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.astype(types)
 
 
+def typed_like(frame: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """Converts rows of texts as a store has them to the columns and types of `frame`."""
+    return _typed(rows).reindex(columns=frame.columns).astype(frame.dtypes.to_dict())
+
+
 def _holds(frame: pd.DataFrame, condition: str) -> "pd.Series[bool]":
     """Tests each row for a condition such as `clip_score>25`; it does not hold for a missing value."""
     match = _CONDITION.fullmatch(condition)

@@ -6,13 +6,13 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from cogx_runs.analysis.cells import distinguishing
+from cogx_runs.analysis.cells import MODEL, distinguishing, follow_model
 from cogx_runs.analysis.effects import PRIMARY, margin_of
 from cogx_runs.analysis.pairs import AXES
 from cogx_runs.analysis.signflips import FEWEST
 from cogx_runs.analysis.strata import NEVER_MIXED
 from cogx_runs.definitions.spec import ROLES
-from cogx_runs.formatting import write_value
+from cogx_runs.formatting import count, write_value
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.registry import card_of
 
@@ -35,6 +35,7 @@ class Headline:
     """The means of a metric at the values of an axis, over the prompts and seeds that have all of them."""
 
     axis: str
+    """Its name; of axes that change together, all names."""
     card: MetricCard
     kind: str
     """What is never averaged over and differs between the experiment's cells: `model 5b`; empty where nothing does."""
@@ -59,7 +60,7 @@ class Headline:
     def __str__(self) -> str:
         write, title = self.card.write, self.card.title
         axis = f"{self.axis} ({self.kind})" if self.kind else self.axis
-        few = f" A verdict takes {FEWEST} prompts; here are {self.prompts}." if self.prompts < FEWEST else ""
+        few = f" {_too_few(self.prompts)}" if self.prompts < FEWEST else ""
         if self.margin is not None and self.largest <= self.margin:
             prompt = "" if self.outlier is None else " of a prompt"
             return (
@@ -74,37 +75,106 @@ class Headline:
         )
 
 
-def headlines(cells: Sequence[tuple[Cell, Mapping[str, float]]], metric: str = PRIMARY) -> list[Headline]:
-    """Says of each axis that varies which value is best and which worst in a metric with a better direction.
+def _too_few(prompts: int) -> str:
+    return f"{count(prompts, 'prompt')}: too few for a verdict."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """How far a metric differs between the seeds of a prompt, or between the prompts of a sweep that varies nothing
+    else."""
+
+    card: MetricCard
+    prompt: str | None
+    """The prompt whose seeds differ most; None where the prompts are told apart."""
+    names: tuple[str, str]
+    """The seeds or prompts with the lowest and the highest value."""
+    values: tuple[float, float]
+    count: int
+    """Seeds of the prompt, or prompts."""
+
+    def __str__(self) -> str:
+        (low, high), write = self.values, self.card.write
+        if self.prompt is None:
+            ends = f"{write(low)} ({self.names[0]}) to {write(high)} ({self.names[1]})"
+            return f"prompt: {self.card.title} goes from {ends} over {self.count} prompts."
+        return (
+            f"seed: {self.card.title} goes from {write(low)} to {write(high)} over {count(self.count, 'seed')} of "
+            f"{self.prompt}: by luck alone."
+        )
+
+
+def headlines(cells: Sequence[tuple[Cell, Mapping[str, float]]], metric: str = PRIMARY) -> "list[Headline | Spread]":
+    """Says of each axis that varies which value is best and which worst in a metric with a better direction; of seeds,
+    and of prompts where nothing else varies, how far they differ.
 
     `cells` are one experiment's finished ones with their metrics. Only prompts and seeds count that have a value of the
-    metric everywhere along the axis; an axis without one, or whose means are all the same, has no headline. Cells of
-    several models, CLIPs, sizes or precisions have headlines of their own.
+    metric everywhere along the axis; an axis without one, or whose means are all the same, has no headline. Where no
+    axis has one, as where all change together, the settings have. Cells of several models, CLIPs, sizes or precisions
+    have headlines of their own.
     """
     card = card_of(metric)
     if card is None or card.direction is None:
         return []
     scored = [(cell, cell.config, metrics[metric]) for cell, metrics in cells if metric in metrics]
     varying = [name for name in (*AXES, "seed") if len({config.get(name) for _, config, _ in scored}) > 1]
-    found = []
-    for axis in (name for name in varying if name != "seed"):
-        others = [name for name in varying if name != axis]
-        apart = distinguishing(
-            [config for _, config, _ in scored], (name for name in ("model", *NEVER_MIXED) if name != axis)
-        )
-        table = pd.DataFrame(
-            {
-                "kind": ", ".join(f"{name} {write_value(config.get(name))}" for name in apart),
-                "prompt": cell.prompt_name,
-                "context": str([cell.prompt, *(config.get(name) for name in others)]),
-                "value": config.get(axis),
-                "score": score,
-            }
-            for cell, config, score in scored
-        ).pivot_table(index=["kind", "prompt", "context"], columns="value", values="score")
-        for kind, alike in table.groupby(level="kind"):
-            found.append(_headline(axis, card, str(kind), alike.dropna(axis=1, how="all").dropna()))
-    return sorted((one for one in found if one is not None), key=lambda one: (ROLES[one.axis].asked, -one.loss))
+    axes = [name for name in varying if name != "seed"]
+    found = [one for axis in axes for one in _along(card, scored, (axis,), varying)]
+    if not found and len(axes) > 1:
+        return [*_along(card, scored, tuple(varying), varying)]
+    ordered = sorted(found, key=lambda one: (ROLES[one.axis].asked, -one.loss))
+    return [*ordered, *_spread(card, scored, varying)]
+
+
+def _along(
+    card: MetricCard, scored: Sequence[tuple[Cell, Any, float]], axes: Sequence[str], varying: Sequence[str]
+) -> list[Headline]:
+    """Compares the values of one axis; of several that change together, their settings."""
+    configs = [config for _, config, _ in scored]
+    along = {*axes, *(follow_model(configs) if MODEL in axes else ())}
+    others = [name for name in varying if name not in along]
+    apart = distinguishing(configs, (name for name in (MODEL, *NEVER_MIXED) if name not in along))
+    named = ", ".join(axes)
+
+    def value(config: Mapping[str, Any]) -> Any:
+        return config.get(axes[0]) if len(axes) == 1 else ", ".join(write_value(config.get(name)) for name in axes)
+
+    table = pd.DataFrame(
+        {
+            "kind": ", ".join(f"{name} {write_value(config.get(name))}" for name in apart),
+            "prompt": cell.prompt_name,
+            "context": str([cell.prompt, *(config.get(name) for name in others)]),
+            "value": value(config),
+            "score": score,
+        }
+        for cell, config, score in scored
+    ).pivot_table(index=["kind", "prompt", "context"], columns="value", values="score")
+    return [
+        headline
+        for kind, alike in table.groupby(level="kind")
+        if (headline := _headline(named, card, str(kind), alike.dropna(axis=1, how="all").dropna())) is not None
+    ]
+
+
+def _spread(card: MetricCard, scored: Sequence[tuple[Cell, Any, float]], varying: Sequence[str]) -> list[Spread]:
+    """Finds the prompt whose seeds differ most, at the same values of all else; or the range over prompts."""
+    if set(varying) - {"seed"} or len({str(_apart(config)) for _, config, _ in scored}) > 1:
+        return []
+    by_prompt: dict[str, list[tuple[float, str]]] = {}
+    for cell, config, score in scored:
+        name = str(config["seed"]) if varying else cell.prompt_name
+        by_prompt.setdefault(cell.prompt_name if varying else "", []).append((score, name))
+    prompt, found = max(by_prompt.items(), key=lambda one: max(one[1])[0] - min(one[1])[0], default=("", []))
+    if len(found) < 2:
+        return []
+    low, high = min(found), max(found)
+    return [
+        Spread(card=card, prompt=prompt or None, names=(low[1], high[1]), values=(low[0], high[0]), count=len(found))
+    ]
+
+
+def _apart(config: Mapping[str, Any]) -> list[Any]:
+    return [config.get(name) for name in (MODEL, *NEVER_MIXED)]
 
 
 def _headline(axis: str, card: MetricCard, kind: str, table: pd.DataFrame) -> Headline | None:

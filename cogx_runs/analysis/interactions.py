@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cogx_runs.analysis.effects import Margin, baseline_of, family_of, margin_of
-from cogx_runs.analysis.pairs import check_axis, finished_cells, largest_machine, values_of
+from cogx_runs.analysis.pairs import check_axis, finished_cells, largest_machine, values_of, with_followers
 from cogx_runs.analysis.strata import check_not_mixed, strata_of
 from cogx_runs.analysis.verdict import Differences, Family, Judgement, judge_families, more_prompts
 from cogx_runs.tracking.columns import metric_column, param_column
@@ -108,7 +108,7 @@ def squares(
             kind=kind,
             cells=cells,
         )
-        for kind, runs in (strata_of(frame, (metric,), axes, among) if apart else [("", frame)])
+        for kind, runs in (strata_of(frame, (metric,), with_followers(frame, axes), among) if apart else [("", frame)])
         for values, cells in _squares(runs, chosen, metric).items()
     ]
 
@@ -145,9 +145,9 @@ def _squares(frame: pd.DataFrame, baselines: Mapping[str, Any], metric: str) -> 
     """Collects the squares of cells by the two axes' values, with the degenerate videos of each. A square begins with
     the cell of both values and ends with that of both baselines."""
     (axis_a, base_a), (axis_b, base_b) = baselines.items()
-    axes = (axis_a, axis_b)
+    axes = with_followers(frame, (axis_a, axis_b))
     cells = finished_cells(frame, (metric,), axes)
-    index, columns = ["prompt", "context", "machine"], [param_column(axis) for axis in axes]
+    index, columns = ["prompt", "context", "machine"], [param_column(axis) for axis in (axis_a, axis_b)]
     table = cells.pivot_table(index=index, columns=columns, values=metric_column(metric), aggfunc="first")
     degenerate = cells.astype({"is_degenerate": int}).pivot_table(index=index, columns=columns, values="is_degenerate")
     squares = {}

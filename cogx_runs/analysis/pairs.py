@@ -9,7 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from cogx_runs.analysis.cells import MODEL, follow_model
 from cogx_runs.analysis.strata import NEVER_MIXED, card_column, check_not_mixed, is_of_the_clip, with_cards
+from cogx_runs.analysis.unbegun import NOT_BEGUN
 from cogx_runs.definitions.role import Compared, names_where
 from cogx_runs.definitions.spec import FILE_FIELDS, PARAM_FIELDS, PIXEL_FIELDS, ROLES, SCORE_FIELDS
 from cogx_runs.errors import CogxError, did_you_mean
@@ -17,11 +19,12 @@ from cogx_runs.formatting import shortened
 from cogx_runs.metrics.card import Dependence
 from cogx_runs.metrics.measured import WALL_TIME
 from cogx_runs.metrics.registry import depends_on, is_of_machine
+from cogx_runs.system.load import BUSY
 from cogx_runs.tracking.columns import PARAMS, metric_column, param_column, tag_column
 from cogx_runs.tracking.run import RunState
 from cogx_runs.tracking.tags import BESIDE, DEGENERATE, DEVICE_NAME, LATENTS_FROM, PROMPT, REUSED_FROM, SIGNATURE
 
-AXES = tuple(name for name in (*PIXEL_FIELDS, *FILE_FIELDS) if ROLES[name].compared is Compared.ALONG)
+AXES = (MODEL, *(name for name in (*PIXEL_FIELDS, *FILE_FIELDS) if ROLES[name].compared is Compared.ALONG))
 """Parameters along which runs are compared."""
 DEGENERATE_COLUMN = tag_column(DEGENERATE)
 """The column of a degenerate video's kind: `noise`, `flat`, `frozen` or `nan`; missing for all others."""
@@ -80,7 +83,7 @@ def finished_cells(frame: pd.DataFrame, metrics: Sequence[str], axes: Sequence[s
     than a copy.
 
     `frame` is as `load_runs` returns it. Where a metric depends on the machine, a cell counts once a machine, and runs
-    timed while another sweep ran are left out of times. `wall_time_s` is without text encoding, which only the first
+    timed beside other work are left out of times. `wall_time_s` is without text encoding, which only the first
     run of a text pays for. Added are `prompt`, `seed`, `machine`, `setting` (all else that
     the metrics depend on, `axes` and seed aside), `context` (prompt, seed and setting, which a pair must share),
     `is_degenerate` and `device`. Raises CogxError for a column that is not there.
@@ -105,17 +108,18 @@ def pair_cells(
     cannot be compared, and where pairs of several models, CLIPs, sizes or precisions would be averaged.
     """
     check_axis(axis)
-    cells = _counted_once(_keyed(frame, (metric,), (axis,)), (metric,), (axis,))
+    along = with_followers(frame if among is None else among, (axis,))
+    cells = finished_cells(frame, (metric,), along)
     name = metric_column(metric)
     strata = [column for name in NEVER_MIXED if (column := param_column(name)) in cells.columns]
     cells = cells[list(dict.fromkeys([param_column(axis), *strata, card_column(metric), name, "plan", *_ADDED]))]
     base = cells.loc[_is(cells, axis, baseline), ["context", "machine", name, "is_degenerate", "device"]]
     base = base.rename(columns={name: "base", "is_degenerate": "base_is_degenerate", "device": "base_device"})
-    planned = _planned(frame if among is None else among, cells, axis, metric)
+    planned = _planned(frame if among is None else among, cells, along, metric)
     found = []
     for value in values:
         pairs = cells[_is(cells, axis, value)].merge(base, on=["context", "machine"])
-        check_not_mixed(pairs, (metric,), f"{metric} over {axis}", (axis,))
+        check_not_mixed(pairs, (metric,), f"{metric} over {axis}", along)
         pairs = largest_machine(pairs)
         lost = _lost(planned, axis, value, baseline, set(pairs["plan"]))
         if len(pairs) or lost:
@@ -129,6 +133,16 @@ def values_of(frame: pd.DataFrame, axis: str) -> list[Any]:
     _check_columns(frame, ["status", param_column(axis)])
     found = frame.loc[frame["status"] == RunState.FINISHED, param_column(axis)].dropna().unique().tolist()
     return sorted(found)
+
+
+def with_followers(frame: pd.DataFrame, axes: Sequence[str]) -> tuple[str, ...]:
+    """Adds to the axes what follows from the model, where that is among them: pairs may differ in it."""
+    if MODEL not in axes:
+        return tuple(axes)
+    names = [name for name in PARAM_FIELDS if param_column(name) in frame.columns]
+    runs = frame.loc[frame["status"] == RunState.FINISHED, [param_column(name) for name in names]].drop_duplicates()
+    rows = runs.astype(object).where(runs.notna(), None).itertuples(index=False, name=None)
+    return (*axes, *follow_model([dict(zip(names, row, strict=True)) for row in rows]))
 
 
 def check_axis(axis: str) -> None:
@@ -201,13 +215,13 @@ def _plans(cells: pd.DataFrame, metrics: Sequence[str], axes: Sequence[str]) -> 
     return _keys(cells, [*map(param_column, names), tag_column(PROMPT)])
 
 
-def _planned(runs: pd.DataFrame, cells: pd.DataFrame, axis: str, metric: str) -> pd.DataFrame:
+def _planned(runs: pd.DataFrame, cells: pd.DataFrame, axes: Sequence[str], metric: str) -> pd.DataFrame:
     """Collects the runs, whatever became of them, that are of the same stratum as `cells` but for the metric's
     definition and its CLIP, each with its `plan`."""
     alike = [
         column
         for name in NEVER_MIXED
-        if name not in {axis, *SCORE_FIELDS} and (column := param_column(name)) in cells.columns
+        if name not in {*axes, *SCORE_FIELDS} and (column := param_column(name)) in cells.columns
     ]
     known = set(_keys(cells, alike))
     column = metric_column(metric)
@@ -216,12 +230,14 @@ def _planned(runs: pd.DataFrame, cells: pd.DataFrame, axis: str, metric: str) ->
     is_timed = Dependence.TIME in depends_on(metric)
     clips = _keys(runs, [param_column(name) for name in SCORE_FIELDS] if is_of_the_clip(metric) else ())
     return pd.DataFrame({
-        param_column(axis): runs[param_column(axis)],
-        "plan": _plans(runs, (metric,), (axis,)),
+        param_column(axes[0]): runs[param_column(axes[0])],
+        "plan": _plans(runs, (metric,), axes),
         "failed": runs["status"] == RunState.FAILED,
         "finished": runs["status"] == RunState.FINISHED,
+        "begun": runs["status"] != NOT_BEGUN,
         "measured": _column(runs, column).notna(),
         "alone": _column(runs, _BESIDE).isna() if is_timed else True,
+        "beside": _column(runs, _BESIDE),
         "definition": _column(runs, card_column(metric)).astype(str),
         "clip": clips,
     })  # fmt: skip
@@ -241,12 +257,13 @@ def _reason(there: pd.DataFrame, here: pd.DataFrame) -> str:
     finished = [side[side["finished"]] for side in (there, here)]
     for runs, side in zip(finished, (there, here), strict=True):
         if runs.empty:
-            return "failed" if side["failed"].any() else "not finished"
+            return "failed" if side["failed"].any() else "not finished" if side["begun"].any() else "not begun"
     if not all(runs["measured"].any() for runs in finished):
         return "not measured"
     measured = [runs[runs["measured"]] for runs in finished]
     if not all(runs["alone"].any() for runs in measured):
-        return "timed beside other work"
+        notes = [str(note) for runs in measured for note in runs["beside"].dropna()]
+        return "timed on a busy machine" if all(note.startswith(BUSY) for note in notes) else "timed beside other work"
     for column, reason in (("definition", "another definition"), ("clip", "another CLIP")):
         if set(measured[0][column]).isdisjoint(measured[1][column]):
             return reason

@@ -35,7 +35,7 @@ class Looks:
     max_prompts: int | None = None
     """The most prompts, as they were fixed before the first look; None where they were not."""
     place: int = -1
-    """Which of the looks the present one is: the last one, unless its prompts were looked at before."""
+    """Which of the looks the present one is, counted from the last one, -1."""
 
     @property
     def rule(self) -> Rule:
@@ -47,16 +47,20 @@ class Looks:
     @property
     def alpha(self) -> float:
         """Level of the present look; 0 where nothing is left of the 5%."""
+        return self.level(ALPHA)
+
+    def level(self, alpha: float) -> float:
+        """Computes the two-sided level of the present look where `alpha` is that of all looks together."""
         if self.max_prompts is None or not self.prompts:
-            return ALPHA
-        return levels(self.prompts, self.max_prompts)[self.place]
+            return alpha
+        return levels(self.prompts, self.max_prompts, alpha)[self.place]
 
     def at(self, prompts: int) -> "Looks":
         """Adds the present look at so many prompts. At no more prompts than before it is no further look, and has the
         level of the first one that saw as many."""
         if not self.prompts or prompts > self.prompts[-1]:
             return Looks(prompts=(*self.prompts, prompts), max_prompts=self.max_prompts)
-        place = next(place for place, count in enumerate(self.prompts) if count >= prompts)
+        place = next(place for place, count in enumerate(self.prompts) if count >= prompts) - len(self.prompts)
         return Looks(prompts=self.prompts, max_prompts=self.max_prompts, place=place)
 
 

@@ -1,26 +1,27 @@
 """The smallest count of a ladder that is not inferior to its largest, the reference, by a margin.
 
-A count is shown not inferior where two things hold. The mean difference from the reference over prompts lies on the
-good side of the margin, by one-sided sign flips at 5%; and so few prompts lose more than the margin that at most a
-given share of all prompts does, at 95%. It is inferior where the interval lies wholly beyond the margin; else it is
-inconclusive, and counts as not shown.
+Whether a count is shown not inferior is judged by its differences from the reference (`noninferiority.py`);
+inconclusive counts as not shown.
 
 Counts are tested from the reference downwards until one is not shown, each at the full 5%: a fixed sequence (Maurer,
 Hothorn and Lehmacher 1995). An inferior count can only be given where the first inferior one that is met is shown
-falsely, which happens in at most 5% of searches, whatever the curve: nothing is taken for granted between counts, and a
-dip is not jumped. The count that is not shown is the only one that is measured in vain.
+falsely, which happens in at most 5% of searches, whatever the curve: nothing is taken for granted between the counts of
+the ladder, and a dip at one of them is not jumped. A dip between two of them is not seen. The count that is not shown
+is the only one that is measured in vain.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from math import isfinite
 
 import numpy as np
 import numpy.typing as npt
 
 from cogx_runs.analysis.intervals import ALPHA, Floats
-from cogx_runs.analysis.shares import MAY_CHANGE, prompts_for, upper_share
-from cogx_runs.analysis.signflips import SignFlips
+from cogx_runs.analysis.noninferiority import FEWEST, Loss, judge_loss, prompts_needed
+from cogx_runs.analysis.sequential import ONE_LOOK, Looks
+from cogx_runs.analysis.shares import MAY_CHANGE
+from cogx_runs.analysis.wording import looks_sentence
 from cogx_runs.errors import CogxError
 from cogx_runs.formatting import count, signed
 from cogx_runs.metrics.card import Direction
@@ -31,37 +32,14 @@ LADDER = (5, 6, 8, 10, 12, 15, 20, 25, 30, 35, 40, REFERENCE)
 every count from 5 on that divides 1000 is among them, so that runs of diffusers' plain schedulers can be searched
 too."""
 
-PointVerdict = Literal["not inferior", "inferior", "inconclusive"]
-
-
-FEWEST = 5
-"""Fewest prompts of which a one-sided p can be below 5%."""
-
 
 @dataclass(frozen=True, kw_only=True)
-class ThresholdPoint:
+class ThresholdPoint(Loss):
     """A measured count, against the reference."""
 
     count: int
-    mean: float
-    """Mean difference from the reference over prompts, in the metric's unit."""
-    low: float
-    """Lower end of the 90% sign-flip interval, each of whose ends is a one-sided bound at 5%."""
-    high: float
-    losing: int
-    """Prompts that lose more than the margin."""
-    may_lose: float
-    """95% upper bound of the share of prompts that lose more than the margin."""
-    mean_margin: float
-    """The smallest margin at which the mean alone would pass; 0 where any would."""
-    margin: float | None
-    """The smallest margin at which the count would be shown not inferior; None where the prompts are too few for
-    any."""
-    prompts: int
-    """Prompts: the sampling units."""
     seeds: int
     """Seeds over which a prompt's differences are averaged."""
-    verdict: PointVerdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,11 +66,18 @@ class Threshold:
     answers: tuple[tuple[int, float], ...]
     """Each count of the ladder that was measured with all counts above it, in falling order, with the smallest margin
     at which the answer would be it or a smaller one."""
+    looks: Looks = ONE_LOOK
+    """The looks at this threshold with more and more prompts, this one among them."""
 
     @property
     def alpha(self) -> float:
         """One-sided level of each count's test."""
-        return ALPHA
+        return ALPHA if self.looks.rule == "e-value" else self.looks.level(2 * ALPHA) / 2
+
+    @property
+    def interval_name(self) -> str:
+        """The name of the points' intervals: `90% interval`."""
+        return "interval by e-values" if self.looks.rule == "e-value" else f"{100 * (1 - 2 * self.alpha):.3g}% interval"
 
     @property
     def settled(self) -> bool:
@@ -102,11 +87,6 @@ class Threshold:
     def point(self, count: int | None) -> ThresholdPoint | None:
         """Returns the point of the curve at a count; None at the reference and where nothing is measured."""
         return next((point for point in self.curve if point.count == count), None)
-
-
-def prompts_needed(may_lose: float) -> int:
-    """Computes how few prompts, none of which loses, can show a count not inferior."""
-    return max(FEWEST, prompts_for(0, may_lose))
 
 
 def check_ladder(ladder: Sequence[int], reference: int, where: str) -> tuple[int, ...]:
@@ -134,16 +114,18 @@ def judge_threshold(
     metric: str,
     seeds: int,
     may_lose: float = MAY_CHANGE,
+    looks: Looks = ONE_LOOK,
 ) -> Threshold:
     """Judges the counts measured so far, and chooses the next one.
 
     `differences` has one value a prompt for each measured count: the metric there less at the reference, averaged over
     `seeds`. `ladder` is as `check_ladder` returns it, its last count the reference. At most `may_lose` of all prompts
-    may lose more than the margin. Raises CogxError for a single prompt, of which nothing can be concluded.
+    may lose more than the margin; `looks` are those at this threshold. Raises CogxError for fewer prompts than can
+    conclude anything.
     """
     falling = ladder[-2::-1]
     points = {
-        count: _point(count, np.asarray(differences[count], dtype=float), margin, may_lose, better, seeds)
+        count: _point(count, np.asarray(differences[count], dtype=float), margin, may_lose, better, seeds, looks)
         for count in falling
         if count in differences
     }
@@ -162,6 +144,7 @@ def judge_threshold(
         curve=tuple(points[count] for count in sorted(points)),
         out_of_order=tuple(sorted(count for count in shown if stop is not None and count < stop)),
         answers=_answers(falling, points),
+        looks=looks,
     )
 
 
@@ -175,14 +158,14 @@ def threshold_sentence(threshold: Threshold) -> str:
     else:
         sentences = [
             f"{t.found} is the smallest step count shown {compared}, with all counts above it: {signed(point.mean)} on "
-            f"average ({_interval(point)}; {count(point.prompts, 'prompt')}, {count(point.seeds, 'seed')}); "
+            f"average ({_interval(point, t)}; {count(point.prompts, 'prompt')}, {count(point.seeds, 'seed')}); "
             f"{_losing(point)}."
         ]
     if below is not None and below.verdict == "inferior":
-        sentences.append(f"{below.count} is inferior ({signed(below.mean)}, {_interval(below)}).")
+        sentences.append(f"{below.count} is inferior ({signed(below.mean)}, {_interval(below, t)}).")
     elif below is not None:
         sentences.append(
-            f"{below.count} is inconclusive ({signed(below.mean)}, {_interval(below)}; {_losing(below)}): "
+            f"{below.count} is inconclusive ({signed(below.mean)}, {_interval(below, t)}; {_losing(below)}): "
             f"{_lacking(below, t)}."
         )
     elif t.settled:
@@ -193,6 +176,8 @@ def threshold_sentence(threshold: Threshold) -> str:
             f"Out of order: {fewer} would be shown too, below {t.not_shown or t.next_count}, which is not; the answer "
             "does not rest on it."
         )
+    if about := looks_sentence(t.looks, "this threshold", "verdicts"):
+        sentences.append(about)
     if not t.settled:
         sentences.append(f"Not settled: {t.next_count} would be measured next.")
     return " ".join(sentences)
@@ -220,48 +205,18 @@ def _answers(falling: Sequence[int], points: Mapping[int, ThresholdPoint]) -> tu
     return tuple(found)
 
 
-def _point(count: int, values: Floats, margin: float, may_lose: float, better: Direction, seeds: int) -> ThresholdPoint:
-    prompts = len(values)
-    if prompts < FEWEST:
+def _point(
+    count: int, values: Floats, margin: float, may_lose: float, better: Direction, seeds: int, looks: Looks
+) -> ThresholdPoint:
+    if len(values) < FEWEST:
         raise CogxError(f"{count} steps: nothing can be concluded from less than {FEWEST} prompts; add prompts")
-    gains = values if better == "higher" else -values
-    low, high = (float(end) for end in SignFlips(prompts).interval(gains, 1 - 2 * ALPHA))
-    losing = int((-gains > margin).sum())
-    bound = float(upper_share(losing, prompts))
-    verdict: PointVerdict = "inconclusive"
-    if low > -margin and bound <= may_lose:
-        verdict = "not inferior"
-    elif high < -margin:
-        verdict = "inferior"
-    mean_margin = max(-low, 0.0)
-    ends = (low, high) if better == "higher" else (-high, -low)
-    return ThresholdPoint(
-        count=count,
-        mean=float(values.mean()),
-        low=ends[0],
-        high=ends[1],
-        losing=losing,
-        may_lose=bound,
-        mean_margin=mean_margin,
-        margin=_smallest_margin(gains, mean_margin, may_lose),
-        prompts=prompts,
-        seeds=seeds,
-        verdict=verdict,
-    )
+    return ThresholdPoint(count=count, seeds=seeds, **asdict(judge_loss(values, margin, better, may_lose, looks)))
 
 
-def _smallest_margin(gains: Floats, mean_margin: float, may_lose: float) -> float | None:
-    """Finds the smallest margin at which the mean passes and few enough prompts lose more."""
-    bounds = upper_share(np.arange(len(gains)), len(gains))
-    allowed = int((bounds <= may_lose).sum())
-    if not allowed:
-        return None
-    losses = np.sort(-gains)[::-1]
-    return max(mean_margin, float(losses[allowed - 1]))
-
-
-def _interval(point: ThresholdPoint) -> str:
-    return f"90% interval {signed(point.low)} to {signed(point.high)}"
+def _interval(point: ThresholdPoint, threshold: Threshold) -> str:
+    if not isfinite(point.low):
+        return "no interval"
+    return f"{threshold.interval_name} {signed(point.low)} to {signed(point.high)}"
 
 
 def _losing(point: ThresholdPoint) -> str:
@@ -274,7 +229,7 @@ def _losing(point: ThresholdPoint) -> str:
 
 def _lacking(point: ThresholdPoint, threshold: Threshold) -> str:
     """Describes what an inconclusive count lacks."""
-    enough = max(FEWEST, prompts_for(point.losing, threshold.may_lose)) - point.prompts
+    enough = prompts_needed(threshold.may_lose, point.losing) - point.prompts
     if point.mean_margin < threshold.margin and enough > 0:
         return (
             f"the mean is within the margin, and {count(enough, 'more prompt')} would show that at most "

@@ -103,8 +103,9 @@ def best_sentence(found: BestValues) -> str:
     )
 
 
-def looks_sentence(looks: Looks) -> str:
-    """Describes how the primary verdicts are kept right over the looks at them; empty for a first look."""
+def looks_sentence(looks: Looks, what: str = "the primary metric", resting: str = "differences") -> str:
+    """Describes how verdicts are kept right over the looks at them; empty for a first look. `resting` are those that an
+    e-value carries."""
     number = len(looks.prompts)
     counts = ", ".join(map(str, looks.prompts))
     if looks.rule == "spending":
@@ -114,14 +115,14 @@ def looks_sentence(looks: Looks) -> str:
             else "nothing is left of the 5%, so that nothing more is claimed"
         )
         return (
-            f"Look {number} at the primary metric, at {counts} of at most {looks.max_prompts} prompts: {left} "
+            f"Look {number} at {what}, at {counts} of at most {looks.max_prompts} prompts: {left} "
             "(Pocock), so that all looks together are wrong in at most 5%."
         )
     if looks.rule == "one look":
         return ""
     return (
-        f"Look {number} at the primary metric, at {counts} prompts, and the sweep file has no max_prompts: differences "
-        "rest on an e-value, which may be looked at at any time, and not on p."
+        f"Look {number} at {what}, at {counts} prompts, and the sweep file has no max_prompts: {resting} rest on an "
+        "e-value, which may be looked at at any time, and not on p."
     )
 
 

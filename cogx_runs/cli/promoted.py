@@ -6,8 +6,10 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
+from cogx_runs.analysis.promotion.gains import PreviewGains
 from cogx_runs.cli.consoles import stdout
 from cogx_runs.execution.outcomes import OutcomeStatus
+from cogx_runs.formatting import signed
 from cogx_runs.search.promotion.finals import Promotion
 from cogx_runs.search.promotion.plan import PlannedPromotion
 
@@ -58,8 +60,30 @@ def print_promotion(done: Promotion) -> None:
     for outcome in done.outcomes:
         if outcome.error and outcome.status is not OutcomeStatus.DONE:
             console.print(f"{outcome.status} {escape(outcome.spec.run_name)}: {escape(outcome.error)}", soft_wrap=True)
+    if done.gains is not None and done.gains.rows:
+        console.print(_gains_table(done.gains, choice.from_steps))
     for sentence in done.sentences:
         console.print(escape(sentence), soft_wrap=True)
+
+
+def _gains_table(gains: PreviewGains, from_steps: int) -> Table:
+    """Writes what each number of candidates is expected to gain, and what it costs; the best choice is marked."""
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    headers = ("steps", "candidates", "expected gain", "95% interval", "seen", "s a prompt", "gain a second", "")
+    for header in headers:
+        table.add_column(header, justify="right", no_wrap=True)
+    for row in gains.shown(from_steps):
+        table.add_row(
+            f"{row.from_steps}{', finals' if row.from_steps == gains.steps else ''}",
+            str(row.candidates),
+            signed(row.gain),
+            f"{signed(row.low)} to {signed(row.high)}",
+            "" if row.seen is None else signed(row.seen),
+            "" if row.seconds is None else f"{row.seconds:.3g}",
+            "" if row.per_second is None else f"{row.per_second:.3g}",
+            "most a second" if row == gains.best else "",
+        )
+    return table
 
 
 def choice_dict(planned: PlannedPromotion) -> dict[str, Any]:
@@ -83,6 +107,7 @@ def promotion_dict(done: Promotion) -> dict[str, Any]:
         "promoted": [asdict(one) for one in done.promoted],
         "comparisons": [asdict(one) for one in done.comparisons],
         "agreement": None if done.agreement is None else asdict(done.agreement),
+        "gains": None if done.gains is None else asdict(done.gains),
         "sentences": list(done.sentences),
     }
 

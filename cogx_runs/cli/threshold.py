@@ -101,6 +101,8 @@ def _as_dict(search: "ThresholdSearch") -> dict[str, Any]:
 
 
 def _print_curve(search: "ThresholdSearch") -> None:
+    from math import isfinite
+
     from rich.table import Table
 
     from cogx_runs.analysis.threshold import answers_sentence, threshold_sentence
@@ -109,16 +111,16 @@ def _print_curve(search: "ThresholdSearch") -> None:
 
     found = search.threshold
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for header in ("steps", f"{found.metric} less {found.reference}'s", "90% interval", "lose more", "passes at"):
+    for header in ("steps", f"{found.metric} less {found.reference}'s", found.interval_name, "lose more", "passes at"):
         table.add_column(header, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for point in found.curve:
-        interval = f"{signed(point.low)} to {signed(point.high)}"
+        interval = f"{signed(point.low)} to {signed(point.high)}" if isfinite(point.low) else ""
         margin = "" if point.margin is None else f"{point.margin:.3g}"
         losing = f"{point.losing} of {point.prompts}"
         table.add_row(str(point.count), signed(point.mean), interval, losing, margin, point.verdict)
     table.add_row(str(found.reference), "0", "", "", "", "reference")
     stdout().print(table)
-    for sentence in (threshold_sentence(found), answers_sentence(found)):
+    for sentence in (threshold_sentence(found), answers_sentence(found), *search.notes):
         if sentence:
             echo(sentence)

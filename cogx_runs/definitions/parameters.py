@@ -40,7 +40,7 @@ class Parameters(Frozen):
     model: Annotated[
         PathText,
         Field(min_length=1, description="`2b`, `5b`, `toy`, or a folder in diffusers' format."),
-        Role(changes=Changes.WEIGHTS, compared=Compared.NEVER, short="model", is_stated=True, asked=0),
+        Role(changes=Changes.WEIGHTS, short="model", is_stated=True, asked=0),
     ] = "2b"
     revision: Annotated[
         Text | None,

@@ -1,7 +1,7 @@
 """The cells of a report, each represented by one tracked run."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -42,14 +42,14 @@ def timed_in(cell: TrackedRun) -> tuple[str, str, bool]:
     return cell.device_name, str(cell.config.get("placement", "")), cell.beside is not None
 
 
-def others(cell: TrackedRun, axis: str | None) -> tuple[Any, ...]:
-    """Lists the values that a cell shares with cells that differ from it along `axis` alone."""
-    return (cell.prompt_name, cell.prompt, *(cell.config.get(name) for name in CONFIG if name != axis))
+def others(cell: TrackedRun, axes: Collection[str]) -> tuple[Any, ...]:
+    """Lists the values that a cell shares with cells that differ from it along `axes` alone."""
+    return (cell.prompt_name, cell.prompt, *(cell.config.get(name) for name in CONFIG if name not in axes))
 
 
-def labels_of(cells: Sequence[TrackedRun], axis: str | None) -> dict[str, str]:
-    """Labels each cell, by run id, with what distinguishes it within its prompt except `axis`: `seed 1, model 5b`."""
-    named = distinguishing([cell.config for cell in cells], (name for name in CONFIG if name != axis))
+def labels_of(cells: Sequence[TrackedRun], axes: Collection[str]) -> dict[str, str]:
+    """Labels each cell, by run id, with what distinguishes it within its prompt except `axes`: `seed 1, model 5b`."""
+    named = distinguishing([cell.config for cell in cells], (name for name in CONFIG if name not in axes))
     return {
         cell.run_id: ", ".join(f"{name} {write_value(cell.config[name])}" for name in named if name in cell.config)
         for cell in cells

@@ -14,6 +14,8 @@ from cogx_runs.tracking.artifacts import CONTACT_SHEET, TRACEBACK, VIDEO
 from cogx_runs.tracking.run import TrackedRun
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from cogx_runs.tracking.reader import RunReader
 
 EMBED_LIMIT_MB = 40
@@ -98,16 +100,34 @@ def write_videos(clips: Sequence[Clip], directory: Path) -> None:
 
 def still_of(store: "RunReader", clip: Clip, folder: Path) -> str:
     """Returns the video's contact sheet as a small JPEG in base64; empty where the run has none."""
+    sheet = _sheet(store, clip, folder)
+    return "" if sheet is None else _small_jpeg(sheet)
+
+
+def poster_of(store: "RunReader", clip: Clip, folder: Path) -> str:
+    """Returns the video's middle frame, the middle one of the contact sheet, as a small JPEG in base64; empty where the
+    run has none."""
+    sheet = _sheet(store, clip, folder)
+    if sheet is None:
+        return ""
+    width, height = (side // 3 for side in sheet.size)
+    return _small_jpeg(sheet.crop((width, height, 2 * width, 2 * height)))
+
+
+def _sheet(store: "RunReader", clip: Clip, folder: Path) -> "Image | None":
     from PIL import Image
 
     try:
-        sheet = store.download(clip.run_id, CONTACT_SHEET, folder)
+        with Image.open(store.download(clip.run_id, CONTACT_SHEET, folder)) as image:
+            return image.convert("RGB")
     except CogxError:
-        return ""
-    with Image.open(sheet) as image:
-        image.thumbnail((STILL_WIDTH_PX, STILL_WIDTH_PX))
-        small = io.BytesIO()
-        image.convert("RGB").save(small, "JPEG", quality=70)
+        return None
+
+
+def _small_jpeg(image: "Image") -> str:
+    image.thumbnail((STILL_WIDTH_PX, STILL_WIDTH_PX))
+    small = io.BytesIO()
+    image.save(small, "JPEG", quality=70)
     return base64.b64encode(small.getvalue()).decode("ascii")
 
 

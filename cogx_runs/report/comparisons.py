@@ -144,6 +144,8 @@ def _why_not(runs: pd.DataFrame, grid: Grid) -> str | None:
     """States why nothing is compared along a grid's axis; None for seeds, for no axis, and where it is compared."""
     if grid.axis in {None, SEED}:
         return None
+    if len(grid.axes) > 1:
+        return f"{' and '.join(grid.axes)} change together, so that none of them has an effect of its own here."
     if grid.axis not in AXES:
         return f"Videos that differ in {grid.axis} stand side by side; their numbers are not compared."
     if grid.baseline_value not in values_of(runs, grid.axis):

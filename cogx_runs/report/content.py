@@ -17,13 +17,24 @@ from cogx_runs.analysis.signflips import FEWEST
 from cogx_runs.analysis.wording import looks_sentence
 from cogx_runs.definitions.ranges import Direction
 from cogx_runs.metrics.card import MetricCard
-from cogx_runs.report.comparisons import SEED, Comparisons, Gathered, constant, gather, judge_gathered
+from cogx_runs.report.comparisons import (
+    HEADLINES,
+    QUANTITIES,
+    SEED,
+    Comparisons,
+    Gathered,
+    constant,
+    gather,
+    judge_gathered,
+)
 from cogx_runs.report.environments import Environment, definitions_of, environments_of
 from cogx_runs.report.grids import Grid, grids_of
 from cogx_runs.report.overview import Overview, overview_of
-from cogx_runs.report.plots import plot, plot_effects, plot_trials
-from cogx_runs.report.quantities import COMPARED, PLOTTED
+from cogx_runs.report.plots import plot, plot_effects, plot_prompts, plot_trials
+from cogx_runs.report.promotions import PromotionContent, promotions_of
+from cogx_runs.report.quantities import COMPARED
 from cogx_runs.report.sentences import (
+    Said,
     about_chosen,
     about_constant,
     about_grid,
@@ -31,6 +42,7 @@ from cogx_runs.report.sentences import (
     about_section,
     about_seeds,
     warnings_about,
+    worst_of,
 )
 from cogx_runs.report.trials import Trials, trials_of
 from cogx_runs.report.votes import Tally, Vote, agreements, choices_of, tally
@@ -48,17 +60,22 @@ class GridContent:
     """Effects along its axis."""
     spreads: tuple[SeedSpread, ...]
     """Spreads between seeds, where the seed is its axis."""
-    sentences: tuple[str, ...]
+    said: Said
     plots: tuple[Markup, ...]
-    forests: tuple[Markup, ...]
-    """Plots of the effects."""
+    """The prompts that carry the largest change, the changes, and the metrics by value."""
     tallies: tuple[Tally, ...]
     agreements: tuple[MetricAgreement, ...]
     """How well metrics agree with the votes, the best first."""
 
     @property
     def has_intervals(self) -> bool:
-        return any(effect.t_low is not None for effect in self.effects)
+        """Whether there are the prompts for intervals that mean something."""
+        return any(effect.prompts >= FEWEST for effect in self.effects)
+
+    @property
+    def is_inconclusive(self) -> bool:
+        """Whether a verdict is inconclusive, which the page then explains."""
+        return self.has_intervals and any(effect.verdict == "inconclusive" for effect in self.effects)
 
     @property
     def kinds(self) -> list[str]:
@@ -92,6 +109,7 @@ class Section:
     grids: tuple[GridContent, ...]
     comparisons: Comparisons
     about_interactions: tuple[str, ...]
+    promotions: tuple[PromotionContent, ...]
 
 
 @dataclass(frozen=True)
@@ -108,21 +126,13 @@ class Content:
     votes: tuple[Vote, ...]
     looks: tuple[tuple[str, Looks], ...] = ()
     """The looks at each experiment's primary metric, this one among them; none where six prompts are missing."""
+    constant: str = ""
+    """What is said of metrics that are the same in all videos; empty where there are none."""
 
     @property
     def cells(self) -> list[TrackedRun]:
         """The cells of all sections."""
         return [cell for section in self.sections for cell in section.cells]
-
-    @property
-    def is_inconclusive(self) -> bool:
-        """Whether a verdict is inconclusive, which the page then explains."""
-        compared = (
-            one
-            for section in self.sections
-            for one in (*section.comparisons.effects, *section.comparisons.interactions)
-        )
-        return any(one.verdict == "inconclusive" for one in compared)
 
 
 @dataclass(frozen=True)
@@ -145,7 +155,9 @@ class Experiment:
     looks: Looks = ONE_LOOK
     """The looks at it so far."""
     changed: tuple[str, ...] = ()
-    """What was changed since the first look, as sentences."""
+    """What was changed since the first look, and whether cells never begun are not known, as sentences."""
+    baselines: Mapping[str, str] = field(default_factory=dict)
+    """Values of axes that its sweep file names as their base, as text."""
 
 
 def content_of(
@@ -159,7 +171,10 @@ def content_of(
     compared = [without_chosen(found.runs) for found in experiments]
     runs = pd.concat(compared, ignore_index=True)
     chosen = sum(len(found.runs) for found in experiments) - len(runs)
-    grids = [grids_of(found.name, found.cells, found.axes, baselines) if found.cells else [] for found in experiments]
+    grids = [
+        grids_of(found.name, found.cells, found.axes, {**found.baselines, **baselines}) if found.cells else []
+        for found in experiments
+    ]
     gathered = [
         gather(own, own_grids, runs, found.primary)
         for found, own, own_grids in zip(experiments, compared, grids, strict=True)
@@ -178,11 +193,12 @@ def content_of(
         identity,
         tuple(sections),
         overview_of([(section.experiment, section.comparisons) for section in sections], runs),
-        (*about_looks, *changed, *warnings_about(cells), *about_chosen(chosen), *about_constant(constant(runs))),
+        (*about_looks, *changed, *warnings_about(cells), *about_chosen(chosen)),
         tuple(environments_of(cells)),
         tuple(definitions_of(cells)),
         tuple(votes),
         tuple(looks),
+        about_constant(constant(runs)),
     )
 
 
@@ -213,27 +229,33 @@ def _section(
         about_file=tuple(compression_sentences([(cell.config, cell.metrics) for cell in found.cells])),
         headlines=tuple(map(str, headlines([(cell, cell.metrics) for cell in found.cells], found.primary))),
         searches=tuple(searches),
-        grids=tuple(_grid_content(f"{key}g{place}", grid, comparisons, votes) for place, grid in enumerate(grids)),
+        grids=tuple(
+            _grid_content(f"{key}g{place}", grid, comparisons, votes, found.primary) for place, grid in enumerate(grids)
+        ),
         comparisons=comparisons,
         about_interactions=tuple(about_interactions(comparisons.interactions)),
+        promotions=tuple(promotions_of(found.runs)),
     )
 
 
-def _grid_content(key: str, grid: Grid, comparisons: Comparisons, votes: Sequence[Vote]) -> GridContent:
+def _grid_content(key: str, grid: Grid, comparisons: Comparisons, votes: Sequence[Vote], primary: str) -> GridContent:
     effects = comparisons.along(grid.axis)
     spreads = comparisons.seeds if grid.axis == SEED else ()
     refused = dict(comparisons.refused).get(str(grid.axis))
-    plots = [plot(grid, quantity) for quantity in PLOTTED]
-    forests = [plot_effects(effects, quantity) for quantity in PLOTTED]
+    plotted = [QUANTITIES[name] for name in dict.fromkeys((primary, *HEADLINES)) if name in QUANTITIES]
+    drawn = [
+        *(plot_prompts(effect) for effect in worst_of(effects, primary)),
+        *(plot_effects(effects, quantity) for quantity in plotted),
+        *(plot(grid, quantity) for quantity in plotted),
+    ]
     choices = choices_of(grid, votes)
     return GridContent(
         key,
         grid,
         tuple(effects),
         spreads,
-        tuple(about_seeds(grid, spreads) if grid.axis == SEED else about_grid(grid, comparisons, refused)),
-        tuple(drawn for drawn in plots if drawn is not None),
-        tuple(drawn for drawn in forests if drawn is not None),
+        about_seeds(grid, spreads) if grid.axis == SEED else about_grid(grid, comparisons, refused, primary),
+        tuple(picture for picture in drawn if picture is not None),
         tuple(tally(grid, choices)) if len(grid.values) > 1 else (),
         tuple(agreements(grid, choices, COMPARED)),
     )

@@ -6,17 +6,26 @@ from pathlib import Path
 
 from cogx_runs.analysis.effects import Margin
 from cogx_runs.analysis.frame import load_runs
-from cogx_runs.analysis.looks import changed_since, looks_of, primary_of, with_looks
+from cogx_runs.analysis.looks import changed_since, keep_looks, looks_of, primary_of
 from cogx_runs.dashboard.board import show
 from cogx_runs.dashboard.view import RunFilter
 from cogx_runs.errors import CogxError, StoreError, did_you_mean, first_line
 from cogx_runs.formatting import cut, shortened, write_value
 from cogx_runs.report.cells import CONFIG, cells_of
-from cogx_runs.report.clips import EMBED_LIMIT_MB, are_embedded, collect_clips, error_of, still_of, write_videos
+from cogx_runs.report.clips import (
+    EMBED_LIMIT_MB,
+    are_embedded,
+    collect_clips,
+    error_of,
+    poster_of,
+    still_of,
+    write_videos,
+)
 from cogx_runs.report.comparisons import QUANTITIES, SEED
 from cogx_runs.report.content import Content, Experiment, content_of
 from cogx_runs.report.grids import is_written, values_of
 from cogx_runs.report.page import Media, render_page
+from cogx_runs.report.unbegun import add_unbegun
 from cogx_runs.report.votes import report_id, votes_in
 from cogx_runs.system.disk import create_folder
 from cogx_runs.tracking.artifacts import REPORT
@@ -25,7 +34,7 @@ from cogx_runs.tracking.experiments import experiments_of
 from cogx_runs.tracking.liveness import temporary_folder
 from cogx_runs.tracking.run import TrackedRun
 from cogx_runs.tracking.store import RunStore
-from cogx_runs.tracking.tags import AXES, OBJECTIVES, QUESTION, json_tag, texts_tag
+from cogx_runs.tracking.tags import AXES, BASELINES, OBJECTIVES, QUESTION, json_tag, texts_tag
 from cogx_runs.tracking.uri import require_store
 
 
@@ -62,7 +71,8 @@ def write_report(
 ) -> Written:
     """Writes `DIR/report.html` on the finished and failed cells of the sweeps; with `log`, keeps it in MLflow too.
 
-    A sweep is an experiment's name or a sweep file. `baselines` are the values to compare with by axis, as text;
+    A sweep is an experiment's name or a sweep file; of a file, cells that no run was begun of count as lost pairs.
+    `baselines` are the values to compare with by axis, as text;
     without one it is the model's default where the axis has it, else its first. `margins` are, by metric, the changes
     that do not matter, as for `effects`. The videos are in the page while they are at most `embed_limit_mb` together,
     else files in `DIR/videos`; MLflow's page then shows contact sheets. Votes in the folder's earlier pages are kept.
@@ -73,11 +83,12 @@ def write_report(
     directory = Path(directory)
     require_store(tracking_uri)
     store = RunStore(tracking_uri)
-    names = list(dict.fromkeys(name for sweep in sweeps for name in experiments_of(sweep, store)))
+    sources = {name: sweep for sweep in sweeps for name in experiments_of(sweep, store)}
+    names = list(sources)
     create_folder(directory)
     identity = report_id(names)
     with temporary_folder(directory) as scratch:
-        experiments = [_read(name, store, tracking_uri) for name in names]
+        experiments = [_read(name, sources[name], store, tracking_uri) for name in names]
         cells = [cell for found in experiments for cell in found.cells]
         if not any(cell.state.is_finished for cell in cells):
             raise CogxError(f"{', '.join(sweeps)}: has no finished run to report on")
@@ -128,8 +139,8 @@ def _log(store: RunStore, names: Sequence[str], page: Path) -> tuple[tuple[str, 
     return tuple(logged), None
 
 
-def _read(name: str, store: RunStore, tracking_uri: str | None) -> Experiment:
-    runs = load_runs(name, tracking_uri=tracking_uri)
+def _read(name: str, sweep: str, store: RunStore, tracking_uri: str | None) -> Experiment:
+    runs, not_known = add_unbegun(load_runs(name, tracking_uri=tracking_uri), name, sweep)
     cells, unfinished = cells_of(store.runs([name]))
     tags = store.experiment_tags(store.experiment_id(name))
     objectives = json_tag(tags, OBJECTIVES)
@@ -145,21 +156,16 @@ def _read(name: str, store: RunStore, tracking_uri: str | None) -> Experiment:
         objectives,
         primary,
         looks_of(tags, primary),
-        tuple(changed_since(tags, primary)),
+        (*changed_since(tags, primary), *not_known),
+        texts_tag(tags, BASELINES),
     )
 
 
 def _keep_looks(store: RunStore, experiments: Sequence[Experiment], content: Content) -> str | None:
     """Keeps the looks of a report with its experiments, and returns why one cannot be kept."""
     primaries = {found.name: found.primary for found in experiments}
-    for name, looks in content.looks:
-        experiment_id = store.experiment_id(name)
-        tags = store.experiment_tags(experiment_id)
-        try:
-            store.tag_experiment(experiment_id, with_looks(tags, primaries[name], looks))
-        except StoreError as error:
-            return first_line(error)
-    return None
+    reasons = (keep_looks(store, name, primaries[name], looks) for name, looks in content.looks)
+    return next((reason for reason in reasons if reason is not None), None)
 
 
 def _axes(cells: Sequence[TrackedRun], tags: Mapping[str, str]) -> tuple[str, ...]:
@@ -201,4 +207,5 @@ def _check_margins(margins: Mapping[str, Margin | None]) -> None:
 def _media(store: RunStore, cells: Sequence[TrackedRun], scratch: Path, limit_mb: float) -> Media:
     clips, missing = collect_clips(store, cells, scratch)
     errors = {cell.run_id: error_of(store, cell, scratch) for cell in cells if not cell.state.is_finished}
-    return Media(clips, limit_mb, are_embedded(list(clips.values()), limit_mb), missing, errors)
+    posters = {key: poster_of(store, clip, scratch) for key, clip in clips.items()}
+    return Media(clips, limit_mb, are_embedded(list(clips.values()), limit_mb), missing, errors, posters)

@@ -1,10 +1,11 @@
-"""Cells in rows and columns: one grid an axis."""
+"""Cells in rows and columns: one grid an axis, or one of all settings where axes change together."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from cogx_runs.analysis.cells import MODEL, follow_model
 from cogx_runs.definitions.parameters import Parameters
 from cogx_runs.formatting import write_value
 from cogx_runs.report.cells import labels_of, others
@@ -25,11 +26,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Grid:
-    """The cells of an experiment along one axis."""
+    """The cells of an experiment along one axis, or along several that change together."""
 
     experiment: str
-    axis: str | None
-    """None for cells that differ in the prompt alone."""
+    axes: tuple[str, ...]
+    """One axis; several where a column is a setting of all of them; none for cells that differ in the prompt alone."""
     values: tuple[Any, ...]
     """Values of the axis, in order; (None,) without an axis."""
     baseline: int
@@ -37,6 +38,11 @@ class Grid:
     rows: tuple[Row, ...]
     shows_videos: bool
     """False where another grid of this experiment shows the same cells."""
+
+    @property
+    def axis(self) -> str | None:
+        """Name of its axis, or of those that change together; None without one."""
+        return " and ".join(self.axes) or None
 
     @property
     def cells(self) -> list[TrackedRun]:
@@ -50,15 +56,16 @@ class Grid:
 def grids_of(
     experiment: str, cells: Sequence[TrackedRun], axes: Sequence[str], baselines: Mapping[str, str]
 ) -> list[Grid]:
-    """Arranges the cells of an experiment in grids, one an axis.
+    """Arranges the cells of an experiment in grids.
 
     Where each cell differs from one centre along one axis at most, as with `one_at_a_time`, each grid holds the cells
-    along its axis. Else each holds them all, and the one with most columns shows the videos. `baselines` are
-    the values to compare with, as text; without one it is the model's default, else the first. A value that the axis
-    lacks is ignored: `write_report` has checked them.
+    along its axis. Where most cells have none that differs in one axis alone, as with `zip` and `random`, one grid has
+    a column for each setting and shows the videos. Else each grid holds all cells, and the one with most columns shows
+    the videos. `baselines` are the values to compare with, as text; without one it is the model's default, else the
+    first. A value that the axis lacks is ignored: `write_report` has checked them.
     """
     if not axes:
-        return [_grid(experiment, cells, None, {}, shows_videos=True)]
+        return [_grid(experiment, cells, (), {}, shows_videos=True)]
     centre = {axis: Counter(cell.config.get(axis) for cell in cells).most_common(1)[0][0] for axis in axes}
     away = [sum(cell.config.get(axis) != centre[axis] for axis in axes) for cell in cells]
     if max(away, default=0) <= 1:
@@ -66,31 +73,50 @@ def grids_of(
             axis: [cell for cell in cells if all(cell.config.get(o) == centre[o] for o in axes if o != axis)]
             for axis in axes
         }
-        return [_grid(experiment, along[axis], axis, baselines, shows_videos=True) for axis in axes]
-    widest = max(axes, key=lambda axis: len({cell.config.get(axis) for cell in cells}))
-    return [
-        _grid(experiment, cells, axis, baselines, shows_videos=axis == widest)
-        for axis in sorted(axes, key=lambda axis: axis != widest)
-    ]
+        return [_grid(experiment, along[axis], (axis,), baselines, shows_videos=True) for axis in axes]
+    grids = [_grid(experiment, cells, (axis,), baselines, shows_videos=False) for axis in axes]
+    if max(_paired(grid) for grid in grids) < len(cells) / 2:
+        alone = [grid for grid in grids if grid.axis != "seed" or _paired(grid)]
+        return [_grid(experiment, cells, tuple(axes), {}, shows_videos=True), *alone]
+    widest = max(grids, key=lambda grid: len(grid.values))
+    return [replace(widest, shows_videos=True), *(grid for grid in grids if grid is not widest)]
 
 
 def values_of(cells: Sequence[TrackedRun], axis: str) -> tuple[Any, ...]:
-    """Lists the values of an axis, numbers by size, others by name."""
-    values = {cell.config[axis] for cell in cells if axis in cell.config}
-    numbers = all(isinstance(value, int | float) for value in values)
-    return tuple(sorted(values) if numbers else sorted(values, key=str))
+    """Lists the values of an axis, numbers by size, others in the order in which they began, which is the file's."""
+    values = list(dict.fromkeys(cell.config[axis] for cell in cells if axis in cell.config))
+    return tuple(sorted(values) if all(isinstance(value, int | float) for value in values) else values)
+
+
+def _paired(grid: Grid) -> int:
+    """Counts the cells that have another one in their row."""
+    return sum(held for row in grid.rows if (held := len(row.cells) - row.cells.count(None)) > 1)
+
+
+def _setting(cell: TrackedRun, axes: Sequence[str]) -> Any:
+    """Returns the value of one axis; of several, all of them as text."""
+    if len(axes) < 2:
+        return cell.config[axes[0]] if axes else None
+    return ", ".join(f"{axis} {write_value(cell.config[axis])}" for axis in axes)
 
 
 def _grid(
-    experiment: str, cells: Sequence[TrackedRun], axis: str | None, baselines: Mapping[str, str], *, shows_videos: bool
+    experiment: str,
+    cells: Sequence[TrackedRun],
+    axes: tuple[str, ...],
+    baselines: Mapping[str, str],
+    *,
+    shows_videos: bool,
 ) -> Grid:
-    values: tuple[Any, ...] = (None,) if axis is None else values_of(cells, axis)
+    held = [cell for cell in cells if all(axis in cell.config for axis in axes)]
+    values = values_of(held, axes[0]) if len(axes) == 1 else tuple(dict.fromkeys(_setting(cell, axes) for cell in held))
     rows: dict[tuple[Any, ...], list[TrackedRun | None]] = {}
-    labels = labels_of(cells, axis)
-    for cell in (cell for cell in cells if axis is None or axis in cell.config):
-        column = 0 if axis is None else values.index(cell.config[axis])
-        rows.setdefault(others(cell, axis), [None] * len(values))[column] = cell
-    return Grid(experiment, axis, values, _baseline(axis, values, baselines), _ordered(rows, labels), shows_videos)
+    along = (*axes, *(follow_model([cell.config for cell in cells]) if MODEL in axes else ()))
+    labels = labels_of(cells, along)
+    for cell in held:
+        rows.setdefault(others(cell, along), [None] * len(values))[values.index(_setting(cell, axes))] = cell
+    baseline = _baseline(axes[0], values, baselines) if len(axes) == 1 else 0
+    return Grid(experiment, axes, values, baseline, _ordered(rows, labels), shows_videos)
 
 
 def _ordered(rows: Mapping[tuple[Any, ...], Sequence[TrackedRun | None]], labels: Mapping[str, str]) -> tuple[Row, ...]:
@@ -103,9 +129,7 @@ def _ordered(rows: Mapping[tuple[Any, ...], Sequence[TrackedRun | None]], labels
     return tuple(sorted(ordered, key=lambda row: prompts.index(row.prompt_name)))
 
 
-def _baseline(axis: str | None, values: Sequence[Any], baselines: Mapping[str, str]) -> int:
-    if axis is None:
-        return 0
+def _baseline(axis: str, values: Sequence[Any], baselines: Mapping[str, str]) -> int:
     asked = [baselines[axis]] if axis in baselines else []
     for text in [*asked, write_value(Parameters.model_fields[axis].default)]:
         for index, value in enumerate(values):

@@ -12,21 +12,28 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from cogx_runs.analysis.cells import distinguishing
 from cogx_runs.analysis.preferences import MetricAgreement, Preference
 from cogx_runs.analysis.wording import degenerate_counts, yardstick
 from cogx_runs.formatting import signed, write_value
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.compression import write_with_change
 from cogx_runs.metrics.registry import shown_cards
-from cogx_runs.report.cells import duration_s
+from cogx_runs.report.cells import CONFIG, duration_s
 from cogx_runs.report.clips import Clip
 from cogx_runs.report.comparisons import QUANTITIES
 from cogx_runs.report.content import Content, GridContent
+from cogx_runs.report.grids import Grid, values_of
 from cogx_runs.report.sentences import about_fit
 from cogx_runs.report.votes import Ballot
 from cogx_runs.tracking import tags
+from cogx_runs.tracking.run import TrackedRun
 
 PARTS = Path(__file__).parent / "parts"
+MOST_FIGURES = 3
+"""Most metrics that stand under a video; the others are behind a click."""
+PROMPT = "prompt"
+"""Name of the prompt among the axes by which a reader may arrange the videos."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,8 @@ class Media:
     """Reasons why finished cells have no clip, by output hash."""
     errors: Mapping[str, str] = field(default_factory=dict)
     """Errors of failed cells, by run id."""
+    posters: Mapping[str, str] = field(default_factory=dict)
+    """Middle frames as JPEG in base64 by output hash: what is seen before a video loads, and in print."""
     stills: Mapping[str, str] | None = None
     """Contact sheets as JPEG in base64 by output hash, which the page shows instead of videos; else None."""
 
@@ -56,10 +65,15 @@ def render_page(content: Content, media: Media) -> str:
     templates.filters["with_change"] = write_with_change
     templates.filters["degenerate"] = degenerate_counts
     templates.filters["signed"] = partial(signed, digits=".2f")
+    templates.filters["figure"] = signed
     templates.filters["interval"] = _interval
     templates.filters["breakable"] = _breakable
     templates.filters["preferred"] = _preferred
     templates.filters["agreed"] = _agreed
+    templates.filters["places"] = _places
+    templates.filters["figures"] = _figures
+    templates.filters["pivots"] = _pivots
+    templates.filters["column"] = _column
     script = (PARTS / "page.js").read_text(encoding="utf-8")
     embeds = media.embedded and media.stills is None
     return templates.get_template("page.html.j2").render(
@@ -68,6 +82,7 @@ def render_page(content: Content, media: Media) -> str:
         duration_s=duration_s,
         media=media,
         quantities=shown_cards(),
+        MOST_FIGURES=MOST_FIGURES,
         compared=QUANTITIES,
         about_fit=about_fit,
         yardstick=yardstick,
@@ -117,6 +132,41 @@ def _p(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
+def _column(grid: Grid, value: Any) -> str:
+    """Writes the head of a column: `guidance_scale 6`; a setting of several axes names them itself."""
+    return str(value) if len(grid.axes) > 1 else f"{grid.axis} {write_value(value)}"
+
+
+def _pivots(grid: Grid) -> dict[str, Any]:
+    """Returns what the videos of a grid can be arranged by, with the values in order, and the metrics to sort by."""
+    named = distinguishing([cell.config for cell in grid.cells], CONFIG)
+    names = dict.fromkeys((*grid.axes, *named))
+    by: dict[str, list[str]] = {PROMPT: list(dict.fromkeys(row.prompt_name for row in grid.rows))}
+    by |= {name: [write_value(value) for value in values_of(grid.cells, name)] for name in names}
+    metrics = [card for card in shown_cards() if any(card.name in cell.metrics for cell in grid.cells)]
+    wide = len(grid.axes) > 1 and len(grid.values) > len(by[PROMPT])
+    return {
+        "by": by,
+        "axes": list(grid.axes),
+        "metrics": {card.name: card.title for card in metrics},
+        "turned": wide,
+    }
+
+
+def _places(cell: TrackedRun, pivots: Mapping[str, Any]) -> dict[str, str]:
+    """Returns the value that a video has in each name of `_pivots`."""
+    return {name: cell.prompt_name if name == PROMPT else write_value(cell.config.get(name)) for name in pivots["by"]}
+
+
+def _figures(cell: TrackedRun) -> dict[str, Any]:
+    """Returns a video's metrics, each as it sorts and as it is written."""
+    return {
+        card.name: [cell.metrics[card.name], write_with_change(card, cell.metrics)]
+        for card in shown_cards()
+        if card.name in cell.metrics
+    }
+
+
 def _data(content: Content, media: Media) -> dict[str, Any]:
     """Returns the data of the page's script."""
     shown = [cell for cell in content.cells if cell.output_hash in media.clips]
@@ -125,6 +175,7 @@ def _data(content: Content, media: Media) -> dict[str, Any]:
         "duration_s": max((duration_s(cell) for cell in shown), default=1.0),
         "fps": max((int(cell.config.get("fps", 8)) for cell in shown), default=8),
         "files": {} if media.embedded else {clip.key: clip.target for clip in media.clips.values()},
+        "metrics": {card.name: card.title for card in shown_cards()},
         "grids": [_grid(found, media) for section in content.sections for found in section.grids],
     }
 
@@ -144,6 +195,6 @@ def _grid(found: GridContent, media: Media) -> dict[str, Any]:
         "key": found.key,
         "experiment": found.grid.experiment,
         "axis": found.grid.axis,
-        "values": [write_value(value) for value in found.grid.values],
+        "values": [_column(found.grid, value) for value in found.grid.values],
         "rows": rows,
     }

@@ -3,7 +3,7 @@
 import io
 import re
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any, Literal
 
 import matplotlib as mpl
@@ -48,13 +48,14 @@ _STYLE: Any = {
 def plot(grid: Grid, quantity: MetricCard) -> Markup | None:
     """Draws a point for each finished cell that has the metric, and a line through those of one prompt and seed.
 
-    None where there are fewer than two points. Seeds have no order, so that no line joins them.
+    None where there are fewer than two points, and for settings of several axes. Seeds and categories have no order, so
+    that no line joins them.
     """
     points = [
         (row, [(column, cell) for column, cell in enumerate(row.cells) if _has(cell, quantity)]) for row in grid.rows
     ]
     found = [cell for _, cells in points for _, cell in cells if cell is not None]
-    if len(found) < 2:
+    if len(found) < 2 or len(grid.axes) > 1:
         return None
     with mpl.rc_context(_STYLE):
         figure, axes = _canvas(2.7)
@@ -241,14 +242,15 @@ def _by_value(axes: Axes, grid: Grid, points: Sequence[tuple[Row, Any]], quantit
             [places[column] for column, _ in cells],
             [cell.metrics[quantity.name] / quantity.scale for _, cell in cells],
             marker="o",
-            linestyle="none" if grid.axis == "seed" else "-",
+            linestyle="-" if is_scale else "none",
             linewidth=1.2 if few else 0.6,
             markersize=5 if few else 3,
             alpha=0.9 if few else 0.45,
             color=COLOURS[index] if few else COLOURS[0],
             label=f"{row.prompt_name} {row.label}".strip(),
         )
-    if not is_scale or len(places) <= MOST_TICKS:
+    apart = min((abs(a - b) for a, b in pairwise(places)), default=1.0) >= 0.04 * (max(places) - min(places))
+    if not is_scale or (len(places) <= MOST_TICKS and apart):
         axes.set_xticks(places, [write_value(value) for value in grid.values])
     axes.set_xlabel(str(grid.axis))
     if 1 < len(points) <= len(COLOURS):

@@ -1,25 +1,27 @@
 """The results in plain sentences that claim nothing beyond the numbers."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from cogx_runs.analysis.effects import Effect
+from cogx_runs.analysis.cells import MODEL, follow_model
+from cogx_runs.analysis.effects import PRIMARY, Effect
 from cogx_runs.analysis.interactions import Interaction
 from cogx_runs.analysis.seeds import SeedSpread
 from cogx_runs.analysis.signflips import FEWEST
 from cogx_runs.analysis.timing import TimeFit
 from cogx_runs.analysis.wording import (
-    ONE_PROMPT,
     best_sentence,
     change,
     counted,
     degenerate_counts,
     interaction_sentence,
+    prompt_sentences,
     seed_sentences,
     sentence,
     uncompared_sentence,
 )
 from cogx_runs.definitions.parameters import is_guided
-from cogx_runs.definitions.spec import FILE_FIELDS
+from cogx_runs.definitions.spec import FILE_FIELDS, ROLES
 from cogx_runs.formatting import count, whole_seconds, write_value
 from cogx_runs.metrics import clip_score
 from cogx_runs.metrics.card import MetricCard
@@ -53,43 +55,82 @@ def about_section(cells: Sequence[TrackedRun], unfinished: int) -> str:
     return "; ".join(parts) + "."
 
 
-def about_grid(grid: Grid, comparisons: Comparisons, refused: str | None = None) -> list[str]:
+@dataclass(frozen=True)
+class Said:
+    """What a grid shows, in sentences."""
+
+    answers: tuple[str, ...]
+    """What a reader wants first."""
+    details: tuple[str, ...] = ()
+    """Each comparison, and what it leaves out."""
+
+
+def about_grid(grid: Grid, comparisons: Comparisons, refused: str | None = None, primary: str = PRIMARY) -> Said:
     """Describes a grid's results: the effects along its axis, or the reason `refused` why there are none."""
     if grid.axis is None:
-        return _ranges(grid)
+        return Said(tuple(_ranges(grid)))
     effects = comparisons.along(grid.axis)
-    sentences = [
+    if refused:
+        return Said((refused, *_traps(grid, effects)))
+    answers = [
         best_sentence(one)
         for one in comparisons.best
         if one.axis == grid.axis and len(one.values) > 2 and one.prompts >= FEWEST
     ]
-    if refused:
-        return [refused, *_traps(grid, effects)]
-    for metric in HEADLINES:
-        for kind in dict.fromkeys(effect.kind for effect in effects):
-            sentences += _headline([effect for effect in effects if (effect.metric, effect.kind) == (metric, kind)])
-    sentences += [
+    answers += [
+        f"{_named(effect)}: {text}"
+        for effect in worst_of(effects, primary)
+        if effect.prompts >= FEWEST
+        for text in prompt_sentences(effect)
+    ]
+    if not effects and len(grid.values) > 1:
+        answers.append(f"No two finished videos differ in {grid.axis} alone: there is nothing to compare.")
+    answers += _too_few(effects)
+    answers += _degenerate([effect for effect in effects if effect.metric == primary])
+    details = [
+        text
+        for metric in dict.fromkeys((primary, *HEADLINES))
+        for kind in dict.fromkeys(effect.kind for effect in effects)
+        for text in _headline([effect for effect in effects if (effect.metric, effect.kind) == (metric, kind)])
+    ]
+    details += [
         uncompared_sentence(one) for one in comparisons.uncompared if one.axis == grid.axis and one.metric in HEADLINES
     ]
-    if effects and all(effect.verdict == "one prompt" for effect in effects):
-        alone = all(effect.pairs == 1 for effect in effects)
-        sentences.append(ONE_PROMPT + (" Another seed may turn every change around." if alone else ""))
-    elif not effects and len(grid.values) > 1:
-        sentences.append(f"No two finished videos differ in {grid.axis} alone: there is nothing to compare.")
-    return sentences + _traps(grid, effects)
+    return Said((*answers, *_traps(grid, effects)), (*details, *_left_out(grid, effects)))
 
 
-def about_seeds(grid: Grid, spreads: Sequence[SeedSpread]) -> list[str]:
+def worst_of(effects: Sequence[Effect], metric: str) -> list[Effect]:
+    """Selects, of each kind of runs, the value at which most prompts lose more than the margin; of those the one of the
+    largest change."""
+    of_metric = [effect for effect in effects if effect.metric == metric]
+    kinds = dict.fromkeys(effect.kind for effect in of_metric)
+    return [
+        max((one for one in of_metric if one.kind == kind), key=lambda one: (one.losing, abs(one.mean)))
+        for kind in kinds
+    ]
+
+
+def _named(effect: Effect) -> str:
+    kind = f" ({effect.kind})" if effect.kind else ""
+    return f"{effect.axis} {write_value(effect.value)}{kind}"
+
+
+def _too_few(effects: Sequence[Effect]) -> list[str]:
+    """Says that the prompts are too few for a verdict."""
+    prompts = max((effect.prompts for effect in effects), default=FEWEST)
+    if prompts >= FEWEST:
+        return []
+    are = f"{count(prompts, 'prompt')} {'is' if prompts == 1 else 'are'}"
+    return [f"{are} too few for a verdict, which takes {FEWEST}: the changes are those of these videos."]
+
+
+def about_seeds(grid: Grid, spreads: Sequence[SeedSpread]) -> Said:
     """Describes a grid of seeds by the `spreads` of its experiment."""
     shown = [one for metric in HEADLINES for one in spreads if one.metric == metric]
-    sentences = [*_ranges(grid), *(sentence for one in shown for sentence in seed_sentences(one))]
-    if shown:
-        sentences.append(
-            "A seed is a random draw: none is better than another, and their order says nothing of new prompts."
-        )
-    elif len(grid.values) > 1:
-        sentences.append("No two finished videos differ in the seed alone: there is no spread to report.")
-    return [*sentences, *_texts(grid), *_aborted(grid)]
+    answers = [text for one in shown for text in seed_sentences(one)]
+    if not shown and len(grid.values) > 1:
+        answers.append("No two finished videos differ in the seed alone: there is no spread to report.")
+    return Said((*answers, *_texts(grid), *_aborted(grid)))
 
 
 def about_interactions(found: Sequence[Interaction]) -> list[str]:
@@ -140,19 +181,20 @@ def about_chosen(videos: int) -> list[str]:
     return [f"{videos} {are} in no comparison: what was picked for its score would show the luck of the pick."]
 
 
-def about_constant(found: Sequence[MetricCard]) -> list[str]:
+def about_constant(found: Sequence[MetricCard]) -> str:
     """Names the metrics that are the same in all videos; empty where there are none."""
     if not found:
-        return []
+        return ""
     named = " and ".join(card.title for card in found)
-    return [f"The same in every video, and so without information here, whatever its verdict: {named}."]
+    varies, it = ("varies", "it") if len(found) == 1 else ("vary", "them")
+    return f"{named} never {varies} here; ignore {it}."
 
 
 def warnings_about(cells: Sequence[TrackedRun]) -> list[str]:
     """Lists the reasons why comparisons of these cells could mislead."""
     finished = [cell for cell in cells if cell.state.is_finished]
     groupings: tuple[tuple[str, Callable[[TrackedRun], str], str], ...] = (
-        ("models", _model, "never compare their numbers; no difference below mixes them"),
+        ("models", _model, "their numbers are compared along the model only"),
         ("devices", lambda cell: cell.device_name, "wall times are compared within a device only"),
         (
             "placements",
@@ -182,11 +224,15 @@ def warnings_about(cells: Sequence[TrackedRun]) -> list[str]:
             f"CLIP reads only the beginning of {', '.join(cut)}: the score says nothing of what comes after its "
             "token limit."
         )
-    shared = sum(cell.beside is not None for cell in finished)
+    busy = sum(cell.is_on_busy_machine for cell in finished)
+    shared = sum(cell.beside is not None for cell in finished) - busy
     if shared:
         sentences.append(
-            f"{count(shared, 'video')} shared the device with another sweep: no wall time of theirs is compared."
+            f"{count(shared, 'video')} shared the device with another sweep: their wall times are not compared."
         )
+    if busy:
+        was = "was" if busy == 1 else "were"
+        sentences.append(f"{count(busy, 'video')} {was} timed on a busy machine: no wall time of theirs is compared.")
     return sentences
 
 
@@ -203,6 +249,8 @@ def _ranges(grid: Grid) -> list[str]:
         return []
     for quantity in (clip_score.CARD, WALL_TIME):
         cells = [cell for cell in grid.cells if cell.state.is_finished and quantity.name in cell.metrics]
+        if quantity is WALL_TIME:
+            cells = [cell for cell in cells if cell.beside is None]
         if len(cells) < 2:
             continue
         low = min(cells, key=lambda cell: cell.metrics[quantity.name])
@@ -224,8 +272,8 @@ def _headline(effects: Sequence[Effect]) -> list[str]:
     if not effects:
         return []
     shown = effects if len(effects) <= FEW else [max(effects, key=lambda effect: abs(effect.mean))]
-    if all(effect.verdict == "one prompt" for effect in effects):
-        return [f"{change(effect)} ({counted(effect)})." for effect in shown] + _degenerate(effects)
+    if all(effect.prompts < FEWEST for effect in effects):
+        return [f"{change(effect)} ({counted(effect)})." for effect in shown]
     sentences = [sentence(effect) for effect in shown]
     if len(shown) < len(effects):
         verdicts: dict[str, list[str]] = {}
@@ -237,7 +285,6 @@ def _headline(effects: Sequence[Effect]) -> list[str]:
         sentences.append(
             f"All {len(effects)} values for the {QUANTITIES[first.metric].title}{kind}: {'; '.join(parts)}."
         )
-        sentences += _degenerate([effect for effect in effects if effect not in shown])
     return sentences
 
 
@@ -248,11 +295,11 @@ def _degenerate(effects: Sequence[Effect]) -> list[str]:
 
 
 def _traps(grid: Grid, effects: Sequence[Effect]) -> list[str]:
-    sentences = []
+    sentences = _differ_with_model(grid) if MODEL in grid.axes else []
     if grid.axis == "num_frames":
         sentences.append(
-            "More frames make a larger file: that is their number and says nothing of quality. The CLIP score is a "
-            "mean over other frames at each value."
+            "More frames make a larger file, whatever their quality, and the CLIP score is a mean over other frames at "
+            "each value."
         )
     elif grid.axis in FILE_FIELDS:
         sentences.append(f"{grid.axis} changes how the same frames are encoded: the files' sizes compare encodings.")
@@ -260,10 +307,22 @@ def _traps(grid: Grid, effects: Sequence[Effect]) -> list[str]:
         sentences.append("A larger file has more motion, detail or noise; its size does not show which.")
     values = [value for value in grid.values if isinstance(value, int | float)]
     if grid.axis == "guidance_scale" and not is_guided(min(values)) and is_guided(max(values)):
-        sentences.append("At 1 or below guidance is off: a step calls the model for half as many videos.")
+        sentences.append("Guidance 1 switches CFG off: one model call a step instead of two.")
     if any(effect.metric == WALL_TIME.name for effect in effects):
         sentences += _texts(grid)
-    return sentences + _aborted(grid) + _left_out(grid, effects)
+    return sentences + _aborted(grid)
+
+
+def _differ_with_model(grid: Grid) -> list[str]:
+    """Names what differs with the model besides its weights."""
+    configs = [cell.config for cell in grid.cells]
+    names = [name for name in follow_model(configs) if ROLES[name].is_distinguishing and name != "model_revision"]
+    parts = [
+        f"{name} ({', '.join(dict.fromkeys(write_value(config.get(name)) for config in configs))})" for name in names
+    ]
+    scorers = {cell.config.get("clip_model") for cell in grid.cells}
+    apart = ["Scores of different CLIPs are not compared."] if len(scorers) > 1 else []
+    return ([f"With the model differ: {', '.join(parts)}."] if parts else []) + apart
 
 
 def _texts(grid: Grid) -> list[str]:
@@ -271,10 +330,7 @@ def _texts(grid: Grid) -> list[str]:
     texts = [cell.tags.get(TEXT) for cell in grid.cells if cell.state.is_finished]
     if not {"encoder", "cache"} <= set(texts):
         return []
-    return [
-        f"The encoding of a text is in {texts.count('encoder')} of {len(texts)} wall times; the others took it from "
-        "the cache. Comparisons leave it out."
-    ]
+    return [f"{texts.count('encoder')} of {len(texts)} wall times include encoding a text; comparisons leave it out."]
 
 
 def _aborted(grid: Grid) -> list[str]:

@@ -11,10 +11,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from cogx_runs.analysis.frame import load_runs
+from cogx_runs.analysis.looks import changed_since, keep_looks, looks_of, threshold_of
+from cogx_runs.analysis.noninferiority import prompts_needed
 from cogx_runs.analysis.pairs import pair_cells
 from cogx_runs.analysis.promotion.previews import STEPS
+from cogx_runs.analysis.sequential import ONE_LOOK, Looks
 from cogx_runs.analysis.shares import MAY_CHANGE, upper_share
-from cogx_runs.analysis.threshold import LADDER, Threshold, check_ladder, judge_threshold, prompts_needed
+from cogx_runs.analysis.threshold import LADDER, Threshold, check_ladder, judge_threshold
 from cogx_runs.definitions.parameters import MATCHED
 from cogx_runs.definitions.prompts import PromptLibrary
 from cogx_runs.definitions.sweep import Sweep, load_sweeps
@@ -30,7 +33,8 @@ from cogx_runs.planning.planner import Planner
 from cogx_runs.progress import Progress, SilentProgress
 from cogx_runs.tracking.columns import metric_column, tag_column
 from cogx_runs.tracking.run import RunState
-from cogx_runs.tracking.tags import OUTPUT_HASH
+from cogx_runs.tracking.store import RunStore
+from cogx_runs.tracking.tags import MAX_PROMPTS, OUTPUT_HASH
 
 if TYPE_CHECKING:
     from cogx_runs.execution.executor import Executor
@@ -48,6 +52,8 @@ class ThresholdSearch:
     """Counts that were run, in order; the reference is first where it was run."""
     stopped: str | None
     """Why an unsettled search ended; None for a settled one."""
+    notes: tuple[str, ...] = ()
+    """What was changed since the first look at this threshold, and why the store does not keep this one."""
 
 
 def find_threshold(
@@ -80,6 +86,9 @@ def find_threshold(
     an executor on this machine unless one is given; `open_progress` is entered for each round's plan. `report` receives
     a line before each round. A search that was ended anywhere continues when called again.
 
+    The experiment keeps how many prompts a threshold was looked at with. With more of them a search is a further look,
+    and held to its part of the 5% where the file has `max_prompts`, else to an e-value.
+
     Raises InputError or CogxError, before anything runs, for a file with other axes than seed and
     num_inference_steps, too few prompts to show anything, a ladder without the reference, counts that the scheduler
     gets wrong, and a metric that no sweep measures. Where cells fail or have no value of the metric the search ends
@@ -100,6 +109,8 @@ def find_threshold(
         sweep = sweep.model_copy(update={"base": base})
     cells = _Cells(whole, metric)
     known = cells.finished()
+    looks = ONE_LOOK
+    notes: tuple[str, ...] = ()
     report(_describe_search(counts, known, cells))
     differences: dict[int, npt.ArrayLike] = {}
     measured: list[int] = []
@@ -116,13 +127,33 @@ def find_threshold(
             stopped = cells.lacking(frame, wanted)
             if stopped is None:
                 differences |= {count: cells.differences(frame, count) for count in wanted if count != counts[-1]}
+            if differences and not looks.prompts:
+                looked_at = threshold_of(metric, counts[-1])
+                looks, notes = _look(RunStore(tracking_uri), sweep, looked_at, cells.prompts)
             threshold = judge_threshold(
-                differences, counts, margin=margin, better=better, metric=metric, seeds=cells.seeds, may_lose=may_lose
+                differences,
+                counts,
+                margin=margin,
+                better=better,
+                metric=metric,
+                seeds=cells.seeds,
+                may_lose=may_lose,
+                looks=looks,
             )
             if stopped is not None or threshold.next_count is None:
-                return ThresholdSearch(sweep.name, threshold, known, tuple(measured), stopped)
+                return ThresholdSearch(sweep.name, threshold, known, tuple(measured), stopped, notes)
             report(_describe_round(threshold, wanted))
             wanted = [threshold.next_count]
+
+
+def _look(store: RunStore, sweep: Sweep, threshold: str, prompts: int) -> tuple[Looks, tuple[str, ...]]:
+    """Adds this look to those at a threshold before it, and keeps it. Returns what is to be said of them, too."""
+    tags = store.experiment_tags(store.experiment_id(sweep.name))
+    tags[MAX_PROMPTS] = str(sweep.max_prompts or "")
+    looks = looks_of(tags, threshold).at(prompts)
+    kept = keep_looks(store, sweep.name, threshold, looks)
+    not_kept = [] if kept is None else [f"The store does not keep this look: {kept}"]
+    return looks, (*changed_since(tags, threshold), *not_kept)
 
 
 class _Cells:

@@ -15,6 +15,7 @@ from mlflow.tracking import _get_store
 from cogx_runs.definitions.ranges import Direction, OptunaSearch
 from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.errors import CogxError, StoreError
+from cogx_runs.formatting import write_value
 from cogx_runs.metrics.registry import aim, cards
 from cogx_runs.tracking import artifacts as artifact_names
 from cogx_runs.tracking.client import MLFLOW, call_store
@@ -28,6 +29,7 @@ from cogx_runs.tracking.signs import now_ms
 from cogx_runs.tracking.sqlite_file import ARTIFACTS, is_writable
 from cogx_runs.tracking.tags import (
     AXES,
+    BASELINES,
     DAMAGED,
     DIGESTS,
     KIND,
@@ -81,10 +83,12 @@ class RunStore(RunReader):
         Its axes are the sweep's, and those that it had before and that its runs differ in.
         """
         axes = {axis: _kind(values) for axis, values in sweep.axes.items()}
+        given = sweep.base.model_dump(exclude_unset=True)
         tags = {
             SWEEP_FILE: sweep.file,
             QUESTION: sweep.description[:EXPERIMENT_TAG_LIMIT],
             AXES: json.dumps(axes),
+            BASELINES: json.dumps({name: write_value(value) for name, value in given.items() if name in sweep.axes}),
         }
         if sweep.primary is not None:
             tags[PRIMARY] = sweep.primary

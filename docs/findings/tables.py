@@ -14,7 +14,8 @@ from cogx_runs.analysis.intervals import Sample
 from cogx_runs.analysis.promotion.agreement import agreement
 from cogx_runs.analysis.promotion.choice import choose
 from cogx_runs.analysis.promotion.finals import compare
-from cogx_runs.analysis.promotion.wording import describe_comparison
+from cogx_runs.analysis.promotion.gains import preview_gains
+from cogx_runs.analysis.promotion.wording import describe_comparison, describe_gains
 from cogx_runs.analysis.threshold import threshold_sentence
 from cogx_runs.analysis.wording import yardstick
 from cogx_runs.formatting import signed
@@ -237,6 +238,7 @@ def previews(study: Study) -> str:
         f"{count} seeds at 25 steps and the best at 50 take {count * 25 + 50} steps a prompt; {count} at 50 take "
         f"{count * 50}; 3 seeds would take {3 * 25 + 50} against {3 * 50}.",
     ]
+    said += describe_gains(preview_gains(runs, SCORE, 50, 25), 25)
     return "\n\n".join([as_table(headers, rows), bullets(said)])
 
 

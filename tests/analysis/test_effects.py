@@ -135,12 +135,32 @@ def test_models_and_clips_and_sizes_are_neither_paired_nor_averaged() -> None:
     for other in (others, {"clip_model": "ViT-L-14:openai"}, {"height": 240}, {"dtype": "bfloat16"}):
         with pytest.raises(CogxError, match="are not averaged; load those of one"):
             clip_effects(rows + study(**other))
-    with pytest.raises(CogxError, match="model: runs that differ in it are not compared"):
-        effects(frame_of(rows), ["model"])
+    with pytest.raises(CogxError, match="model_revision: runs that differ in it are not compared"):
+        effects(frame_of(rows), ["model_revision"])
     with pytest.raises(CogxError, match="did you mean 'guidance_scale'"):
         effects(frame_of(rows), ["guidance"])
     with pytest.raises(CogxError, match="no finished run at its baseline, 7; name one of 6.0, 12.0"):
         clip_effects(rows, baselines={"guidance_scale": 7})
+
+
+def test_models_are_paired_along_the_model_whatever_follows_from_it() -> None:
+    of_5b: dict[str, Any] = {"model": "5b", "model_revision": "8fdc5281", "dtype": "bfloat16", "scheduler": "dpm"}
+    rows = [
+        run(prompt_name=f"p{n}", guidance_scale=guidance, clip_score=30.0 + n + better, **given)
+        for n in range(6)
+        for guidance in (6.0, 12.0)
+        for given, better in (({}, 0.0), (of_5b, 2.0 + n / 10))
+    ]
+    other_clip = [row | {"params.clip_model": "ViT-L-14:openai"} for row in rows if row["params.model"] == "5b"]
+
+    (found,) = effects(frame_of(rows), ["model"], ["clip_score"])
+    (guidance, _) = effects(frame_of(rows), ["guidance_scale"], ["clip_score"], apart=True)
+
+    assert (found.value, found.prompts, found.settings, found.verdict) == ("5b", 6, 2, "better")
+    assert found.mean == pytest.approx(2.25)
+    assert guidance.kind == "model 2b"
+    of_2b = [row for row in rows if row["params.model"] == "2b"]
+    assert effects(frame_of(of_2b + other_clip), ["model"], ["clip_score"]) == []
 
 
 def test_times_are_paired_on_one_machine_and_alone() -> None:

@@ -15,7 +15,7 @@ def test_the_best_and_the_worst_value_and_the_prompt_that_loses_most_are_named()
 
     assert str(found) == (
         "num_inference_steps: CLIP score is best at 25 (30.50) and worst at 2, 11.00 lower (20.00 in dog). "
-        "A verdict takes 6 prompts; here are 2."
+        "2 prompts: too few for a verdict."
     )
 
 
@@ -28,7 +28,7 @@ def test_a_change_within_the_margin_has_no_best_value() -> None:
 
     assert [str(found) for found in headlines(cells)] == [
         "num_inference_steps: CLIP score of a prompt changes by at most 0.90, within the margin of 1.00. "
-        "A verdict takes 6 prompts; here are 2."
+        "2 prompts: too few for a verdict."
     ]
 
 
@@ -48,10 +48,23 @@ def test_models_are_never_averaged() -> None:
     ]
 
 
-def test_nothing_is_said_of_seeds_of_what_is_not_scored_and_of_metrics_without_a_better_direction() -> None:
-    seeds = [(SPEC.replace(seed=seed), {"clip_score": float(seed)}) for seed in (1, 2)]
+def test_seeds_and_prompts_have_a_range_and_no_best() -> None:
+    scores = {("dog", 1): 20.0, ("dog", 2): 23.0, ("cat", 1): 31.0, ("cat", 2): 30.0}
+    cells = [
+        (SPEC.replace(prompt_name=name, prompt=name, seed=seed), {"clip_score": score})
+        for (name, seed), score in scores.items()
+    ]
+
+    assert list(map(str, headlines(cells))) == [
+        "seed: CLIP score goes from 20.00 to 23.00 over 2 seeds of dog: by luck alone."
+    ]
+    assert list(map(str, headlines([one for one in cells if one[0].seed == 1]))) == [
+        "prompt: CLIP score goes from 20.00 (dog) to 31.00 (cat) over 2 prompts."
+    ]
+
+
+def test_nothing_is_said_of_what_is_not_scored_and_of_metrics_without_a_better_direction() -> None:
     steps = [(SPEC.replace(num_inference_steps=count), {"motion_magnitude": float(count)}) for count in (2, 3)]
 
-    assert headlines(seeds) == []
     assert headlines(steps) == []
     assert headlines(steps, "motion_magnitude") == []

@@ -62,7 +62,25 @@ def test_agreement_is_the_mean_over_prompts_with_their_interval() -> None:
         "The best at 25 steps is the best at 50 in 2 of 3 (95% interval 9% to 99%; 39% by chance alone).",
         "Choosing at 25 steps loses 0.333 clip_score on average against the best at 50 (95% interval 0 to 1.77); "
         "choosing at random would lose 2.",
+        "By a margin of 1 choosing at 25 steps is inconclusive: 0 of 3 prompts lose more, so that up to 63% of all "
+        "may; 11 more prompts would show that at most 20% do, if none of them loses more.",
     ]
+
+
+def test_choosing_early_is_not_inferior_only_where_so_few_prompts_lose_more_than_the_margin_that_a_fifth_does() -> None:
+    kept: tuple[Sequence[float], Sequence[float | None]] = ([2.0, 1.0], [5.5, 6.0])
+    lost: tuple[Sequence[float], Sequence[float | None]] = ([2.0, 1.0], [4.5, 6.0])
+
+    none, one = (
+        agree({f"p{place:02}": pair for place, pair in enumerate([*[kept] * 13, last])}) for last in (kept, lost)
+    )
+
+    assert (none.losing, none.margin, none.verdict) == (0, 1.0, "not inferior")
+    assert (one.losing, one.regret, one.verdict) == (1, pytest.approx(8 / 14), "inconclusive")
+    assert describe_agreement(one)[-1] == (
+        "By a margin of 1 choosing at 25 steps is inconclusive: 1 of 14 prompts loses more, so that up to 30% of all "
+        "may; 8 more prompts would show that at most 20% do, if none of them loses more."
+    )
 
 
 def test_prompts_with_missing_finals_do_not_count_for_agreement() -> None:

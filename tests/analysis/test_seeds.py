@@ -146,10 +146,9 @@ def test_a_report_shows_the_spread_of_seeds_and_corrects_the_other_axes_for_thei
     assert {effect.axis for effect in section.comparisons.effects} == {"guidance_scale"}
     assert [one.comparisons for one in section.comparisons.effects] == [1]
     assert section.comparisons.interactions == ()
-    assert seeds.sentences[0].startswith(
+    assert seeds.said.answers[0].startswith(
         "Between the seeds of a prompt the CLIP score has a standard deviation of 1.18 "
     )
-    assert seeds.sentences[-1].startswith("A seed is a random draw: none is better than another")
     assert "data-spreads" in page
     assert content.overview.yardsticks == ()
     assert alone.overview.yardsticks == ()

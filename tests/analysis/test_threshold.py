@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from benchmarks.threshold_accuracy import CURVES, NOISES, SHARES, Noise, accuracy, scores, search
+from cogx_runs.analysis.noninferiority import prompts_needed
+from cogx_runs.analysis.sequential import Looks
 from cogx_runs.analysis.signflips import SignFlips
 from cogx_runs.analysis.threshold import (
     LADDER,
     ThresholdPoint,
     answers_sentence,
     check_ladder,
-    prompts_needed,
     threshold_sentence,
 )
 from cogx_runs.errors import CogxError
@@ -102,6 +103,27 @@ def test_the_answer_at_every_margin_is_told() -> None:
     assert answers_sentence(threshold) == "By margin: 40 from 0.1 on, 20 from 3 on, 10 from 3.1 on."
     for count, margin in threshold.answers:
         assert judged({10: BAD, 20: UNSURE, 40: GOOD}, margin=margin + 1e-9).found == count
+
+
+def test_a_further_look_is_held_to_its_part_of_the_5_percent_or_to_an_e_value() -> None:
+    losses = [-0.95, -0.9, -0.8, -0.95, *[-0.85] * 10]
+    first, spending, e_value, spent = (
+        judged({40: losses}, looks=looks)
+        for looks in (
+            Looks().at(14),
+            Looks(max_prompts=30).at(14),
+            Looks().at(9).at(14),
+            Looks(prompts=(9, 30), max_prompts=30).at(31),
+        )
+    )
+
+    assert first.curve[0].low > spending.curve[0].low > e_value.curve[0].low > spent.curve[0].low == -np.inf
+    assert (first.interval_name, e_value.interval_name) == ("90% interval", "interval by e-values")
+    assert [one.curve[0].verdict for one in (first, spending, e_value, spent)] == [
+        "not inferior", "not inferior", "not inferior", "inconclusive",
+    ]  # fmt: skip
+    assert spent.curve[0].margin is None
+    assert "Look 2 at this threshold, at 9, 14 prompts" in threshold_sentence(e_value)
 
 
 def test_inconclusive_counts_as_not_shown() -> None:

@@ -187,7 +187,7 @@ def test_looks_without_a_fixed_number_rest_on_an_e_value() -> None:
     fixed = Looks(max_prompts=30).at(9)
 
     assert [one.rule for one in (first, second, again, fixed)] == ["one look", "e-value", "e-value", "spending"]
-    assert (second.prompts, again.prompts, again.place, second.at(12).prompts) == ((9, 12), (9, 12), 0, (9, 12))
+    assert (second.prompts, again.prompts, again.place, second.at(12).prompts) == ((9, 12), (9, 12), -2, (9, 12))
     assert fixed.at(12).alpha == pytest.approx(levels((9, 12), 30)[1])
     assert strictest([first, second, fixed]) is second
     assert looks_sentence(first) == ""

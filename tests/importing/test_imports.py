@@ -13,6 +13,7 @@ from cogx_runs.errors import InputError
 from cogx_runs.export import export_runs
 from cogx_runs.importing.imports import ImportedVideo, import_videos
 from cogx_runs.metrics.registry import is_of_machine
+from cogx_runs.models.cards import HUB_MODELS
 from cogx_runs.planning.actions import Action, choose_actions
 from cogx_runs.planning.cost import CostModel
 from cogx_runs.tracking.reader import RunReader
@@ -187,7 +188,7 @@ def test_no_plan_and_no_estimate_takes_an_imported_run_for_a_cell(folder: Path, 
     spec = SPEC.replace(sweep="old_cfg", prompt=PANDA, prompt_name="panda", guidance_scale=6.0, num_frames=9)
 
     assert [decision.action for decision in choose_actions([spec], history)] == [Action.RUN]
-    assert CostModel(history).estimate(spec).seconds is None
+    assert CostModel(history).estimate(spec, HUB_MODELS["2b"]) == CostModel([]).estimate(spec, HUB_MODELS["2b"])
     assert len(history) == 2
 
 

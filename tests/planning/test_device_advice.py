@@ -11,8 +11,8 @@ from cogx_runs.models.memory import Budget
 from cogx_runs.planning.advice import advise
 from cogx_runs.planning.cells import resolve_cells
 from cogx_runs.planning.plan import Advice
+from cogx_runs.system.hardware import GIB, Gpu
 from tests.support.advice import advice_on, make_sweep
-from tests.support.gpus import FakeGpu, PlugIn
 
 
 def test_a_bfloat16_model_in_float16_is_an_error() -> None:
@@ -27,13 +27,13 @@ def test_half_precision_on_a_cpu_is_a_warning() -> None:
     ]
 
 
-def test_bfloat16_on_a_gpu_without_it_is_a_warning(plug_in: PlugIn) -> None:
-    plug_in(FakeGpu("Tesla T4", compute_capability=(7, 5)))
+def test_bfloat16_on_a_gpu_without_it_is_a_warning() -> None:
+    old = Gpu("GPU-1", "Tesla T4", "580.65", 16 * GIB, (7, 5))
 
-    assert advice_on(device="cuda", model="5b") == [
+    assert advice_on(device="cuda", model="5b", gpu=old) == [
         Advice("warning", "exp.yaml:base.dtype", "Tesla T4 has no native bfloat16; 5b will be very slow on it")
     ]
-    assert advice_on(device="cuda", model="2b") == []
+    assert advice_on(device="cuda", model="2b", gpu=old) == []
 
 
 @pytest.mark.parametrize("placement", ["model", "sequential"])
@@ -124,15 +124,15 @@ def errors(**given: Any) -> list[str]:
     return [f"{found.where}: {found.message}" for found in advice_on(**given) if found.level == "error"]
 
 
-def test_a_size_that_no_memory_of_the_machine_suffices_for_is_an_error(plug_in: PlugIn) -> None:
-    plug_in(FakeGpu(total_gib=24, free_gib=1))
+def test_a_size_that_no_memory_of_the_machine_suffices_for_is_an_error() -> None:
+    gpu = Gpu("GPU-1", "NVIDIA GeForce RTX 3090", "580.65", 24 * GIB, (8, 6))
 
-    assert errors(device="cuda", height=4096, width=4096) == [
+    assert errors(device="cuda", gpu=gpu, height=4096, width=4096) == [
         "exp.yaml:base.height: 2b needs 82.3 GiB of VRAM while denoising and there are 24.0 for 49 frames of "
         "4096x4096 in float16; use 480x720"
     ]
-    assert errors(device="cuda", height=960, width=1440) == []
-    (error,) = errors(device="cuda", vae_tiling=False, height=960, width=1440)
+    assert errors(device="cuda", gpu=gpu, height=960, width=1440) == []
+    (error,) = errors(device="cuda", gpu=gpu, vae_tiling=False, height=960, width=1440)
     assert error.endswith("while decoding and there are 24.0 for 49 frames of 960x1440 in float16; "
                           "use 480x720 or vae_tiling: true")  # fmt: skip
 
@@ -144,7 +144,5 @@ def test_a_size_that_the_host_cannot_hold_is_an_error_on_a_cpu() -> None:
     assert error.endswith(" for 49 frames of 16000x16000 in float32; use 480x720")
 
 
-def test_the_models_own_size_may_be_planned_on_any_machine(plug_in: PlugIn) -> None:
-    plug_in(FakeGpu(total_gib=2, free_gib=1))
-
-    assert errors(device="cuda", model="5b") == []
+def test_the_models_own_size_may_be_planned_on_any_machine() -> None:
+    assert errors(device="cuda", gpu=Gpu("GPU-1", "A small GPU", "580.65", 2 * GIB, (8, 6)), model="5b") == []

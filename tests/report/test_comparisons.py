@@ -33,10 +33,10 @@ def grid_page() -> str:
 def test_the_page_has_a_row_an_effect_with_its_interval_and_verdict(grid_page: str) -> None:
     rows = rows_of(grid_page, 'effects="s0g0"')
     assert rows[0] == [
-        "CLIP score", "1", "20.30", "−2.85", "−3.07 to −2.63", "±1.00", "−10.33", "0.008", "8 × 1", "worse"
+        "CLIP score", "1", "worse", "20.30", "−2.85", "−3.07 to −2.63", "±1.00", "−10.33", "0.008", "8 × 1"
     ]  # fmt: skip
     assert [row[0] for row in rows] == ["CLIP score", "wall time", "file size"]
-    assert [row[-1] for row in rows_of(grid_page, 'effects="s0g1"')] == [
+    assert [row[2] for row in rows_of(grid_page, 'effects="s0g1"')] == [
         "worse",
         "betterexploratory",
         "higherexploratory",
@@ -56,8 +56,8 @@ def test_the_page_ranks_parameters_and_tells_interactions_file_size_and_time(gri
         ["time (wall time)", "2", "num_inference_steps", "−140.0 s", "10, against 50", "better"],
     ]
     assert rows_of(grid_page, 'interactions="s0"')[0] == [
-        "CLIP score", "guidance_scale 6 → 1", "num_inference_steps 10, not 50", "−1.00", "−1.00 to −1.00", "0.008",
-        "8", "lowerexploratory",
+        "CLIP score", "lowerexploratory", "guidance_scale 6 → 1", "num_inference_steps 10, not 50", "−1.00",
+        "−1.00 to −1.00", "0.008", "8",
     ]  # fmt: skip
     assert (
         "from guidance_scale 6 to 1 is 1.00 lower at num_inference_steps 10 than at 50 (the same in each;" in grid_page
@@ -88,9 +88,9 @@ def test_what_h264_costs_is_said_and_the_mp4s_score_is_compared_and_repeated_in_
         "videos; furthest 4.00 lower)." in page
     )
     assert page.count("<dd>21.00 (mp4 −1.00)</dd>") == page.count("<dd>21.00 (mp4 −4.00)</dd>") == 1
-    verdicts = {row[0]: (row[3], row[-1]) for row in rows_of(page, "effects")}
-    assert verdicts["CLIP score"][0] == "0.00"
-    assert verdicts["CLIP score of the mp4"] == ("−3.00", "worseexploratory")
+    changes = {row[0]: (row[4], row[2]) for row in rows_of(page, "effects")}
+    assert changes["CLIP score"][0] == "0.00"
+    assert changes["CLIP score of the mp4"] == ("−3.00", "worseexploratory")
     assert [row[0] for table in ("spreads", "correlations") for row in rows_of(page, table)] == [
         "CLIP score", "file size", "CLIP score",
     ]  # fmt: skip
@@ -126,7 +126,7 @@ def test_a_metric_that_is_the_same_in_every_video_is_named_as_without_informatio
 
     page = page_of(rows, "guidance_scale")
 
-    assert "The same in every video, and so without information here, whatever its verdict: CLIP-IQA quality." in page
+    assert "CLIP-IQA quality never varies here; ignore it." in page
 
 
 def test_a_time_that_does_not_grow_with_the_work_has_no_equation() -> None:
@@ -180,17 +180,16 @@ def test_baselines_and_margins_that_are_asked_for_hold_for_the_effects() -> None
         for n in range(15) for name in ("ddim", "dpm")
     ]  # fmt: skip
 
-    plain = page_of(words, "scheduler")
+    plain = page_of(words, "scheduler", scheduler="ddim")
     strict = page_of(words, "scheduler", margins={"clip_score": Margin(0.01, relative=True)}, scheduler="dpm")
 
-    assert rows_of(plain, "effects")[0][1:6] == ["dpm", "27.00", "+0.57", "+0.54 to +0.60", "±1.00"]
-    assert rows_of(strict, "effects")[0][1:6] == ["ddim", "27.57", "−0.57", "−0.60 to −0.54", "±0.28"]
-    assert (rows_of(plain, "effects")[0][-1], rows_of(strict, "effects")[0][-1]) == ("equivalent", "worse")
+    assert rows_of(plain, "effects")[0][1:7] == ["dpm", "equivalent", "27.00", "+0.57", "+0.54 to +0.60", "±1.00"]
+    assert rows_of(strict, "effects")[0][1:7] == ["ddim", "worse", "27.57", "−0.57", "−0.60 to −0.54", "±0.28"]
     assert "data-ranking" not in plain
 
 
 def test_what_inconclusive_means_is_said_once_where_a_verdict_is_and_nowhere_else() -> None:
-    prompts = [(name, scores) for name, scores in zip("abc", ((31.0, 30.0), (29.0, 30.0), (30.5, 30.0)), strict=True)]
+    prompts = [(name, (30.0 + place % 3 - 1, 30.0)) for place, name in enumerate("abcdef")]
     rows = [
         run(clip_score=score, guidance_scale=guidance, prompt_name=name)
         for name, scores in prompts
@@ -210,8 +209,30 @@ def test_a_section_says_first_which_value_is_best_and_which_prompt_loses_most() 
 
     page = page_of(rows, "num_inference_steps")
 
-    (headline,) = re.findall(r'<p class="headline">(.*?)</p>', page)
+    (headline,) = re.findall(r'<ul class="answers">\s*<li>(.*?)</li>', page)
     assert headline == (
         "num_inference_steps: CLIP score is best at 50 (30.50) and worst at 5, 11.00 lower (20.00 in dog). "
-        "A verdict takes 6 prompts; here are 2."
+        "2 prompts: too few for a verdict."
     )
+
+
+def test_a_report_says_what_the_previews_of_a_promotion_are_worth() -> None:
+    rows: list[dict[str, Any]] = []
+    for place, prompt in enumerate("abcd"):
+        for seed, lead in enumerate((1.0, 0.0, -1.0)):
+            for steps, score, seconds in ((25, 20 + place + lead, 1.0), (50, 22 + place + lead / 2, 2.0)):
+                made = run(
+                    prompt_name=prompt, seed=seed, num_inference_steps=steps, clip_score=score, wall_time_s=seconds
+                )
+                if steps == 50:
+                    lineage = {"from": rows[-1]["run_id"], "by": "clip_score", "rank": f"{seed + 1} of 3"}
+                    made |= {f"tags.cogx.promoted_{name}": text for name, text in lineage.items()}
+                rows.append(made)
+
+    page = page_of(rows, "seed")
+
+    assert "From 25 to 50 steps, chosen by clip_score" in page
+    assert "Of a lead of 1 clip_score at 25 steps 0.50 is left at 50" in page
+    assert [row[:2] + row[-1:] for row in rows_of(page, "gains") if row[-1]] == [["25", "4", "most a second"]]
+    assert len(rows_of(page, "gains")) == 9
+    assert "data-gains" not in page_of([one for one in rows if "tags.cogx.promoted_by" not in one], "seed")

@@ -8,7 +8,7 @@ from cogx_runs.report.content import content_of
 from cogx_runs.report.grids import Grid, grids_of
 from cogx_runs.report.sentences import about_grid, warnings_about
 from tests.support.frames import frame_of, run
-from tests.support.reports import cell, experiment_of, grid_of, page_of, rows_of
+from tests.support.reports import cell, experiment_of, grid_of, page_of
 from tests.support.tracked_runs import tracked_in
 
 
@@ -22,7 +22,8 @@ def compared(rows: list[dict[str, Any]], axis: str = "guidance_scale") -> tuple[
 
 def said_of(rows: list[dict[str, Any]], axis: str = "guidance_scale") -> list[str]:
     grid, found = compared(rows, axis)
-    return about_grid(grid, found, dict(found.refused).get(axis))
+    said = about_grid(grid, found, dict(found.refused).get(axis))
+    return [*said.answers, *said.details]
 
 
 def test_a_grid_has_a_row_a_prompt_and_the_values_by_size_and_compares_with_the_default() -> None:
@@ -87,28 +88,31 @@ def test_effects_are_between_cells_that_differ_in_the_axis_alone_and_of_models_a
         (1.0, 6.0, "model 2b", -1.0, 1, 2),
         (1.0, 6.0, "model 5b", 4.0, 1, 1),
     ]
-    assert said_of(rows)[:3] == [
+    assert said_of(rows)[-2:] == [
         "At guidance_scale 1 (model 2b) the CLIP score is on average 1.00 lower than at 6 (1 prompt, 2 seeds).",
         "At guidance_scale 1 (model 5b) the CLIP score is 4.00 higher than at 6 (1 prompt, 1 seed).",
-        "One prompt: no interval can be given, and no verdict.",
     ]
 
 
 def test_wall_times_of_another_device_and_of_a_shared_one_are_not_compared() -> None:
-    beside = {"cogx.beside": "another sweep"}
+    beside, busy = {"cogx.beside": "another sweep"}, {"cogx.beside": "busy machine: others took 1.0 of 2 CPU cores"}
     low: Any = {"guidance_scale": 1.0}
     rows = [
         run(wall_time_s=10.0, seed=1), run(wall_time_s=4.0, seed=1, **low),
         run(wall_time_s=10.0, seed=2), run({"cogx.env.device_name": "Another chip"}, wall_time_s=1.0, seed=2, **low),
         run(beside, wall_time_s=10.0, seed=3), run(beside, wall_time_s=9.0, seed=3, **low),
+        run(busy, wall_time_s=10.0, seed=4), run(wall_time_s=9.0, seed=4, **low),
     ]  # fmt: skip
 
     (found,) = compared(rows)[1].effects
 
-    assert (found.mean, found.left_out) == (-6.0, 2)
+    assert (found.mean, found.left_out) == (-6.0, 3)
     assert (
-        "Lost, and in no comparison: 2 pairs of wall time (1 another device or placement, 1 timed beside other work)."
-        in said_of(rows)
+        "Lost, and in no comparison: 3 pairs of wall time (1 another device or placement, 1 timed beside other work, "
+        "1 timed on a busy machine)." in said_of(rows)
+    )
+    assert "1 video was timed on a busy machine: no wall time of theirs is compared." in warnings_about(
+        cells_of(tracked_in(frame_of(rows)))[0]
     )
     scored = [{**row, "metrics.clip_score": 1.0} for row in rows[2:4]]
     assert "No wall time is compared: no two were measured alike." in said_of(scored)
@@ -122,10 +126,7 @@ def test_wall_times_that_hold_the_encoding_of_a_text_are_counted() -> None:
 
     said = said_of(rows)
 
-    assert (
-        "The encoding of a text is in 1 of 2 wall times; the others took it from the cache. Comparisons leave it out."
-        in said
-    )
+    assert "1 of 2 wall times include encoding a text; comparisons leave it out." in said
     assert not any("encoding" in line for line in said_of([rows[0], run(wall_time_s=1.0, guidance_scale=1.0)]))
 
 
@@ -133,8 +134,8 @@ def test_one_prompt_is_said_to_give_no_interval_and_no_verdict() -> None:
     said = said_of([run(clip_score=30.0), run(clip_score=27.5, guidance_scale=12.0)])
 
     assert said == [
+        "1 prompt is too few for a verdict, which takes 6: the changes are those of these videos.",
         "At guidance_scale 12 the CLIP score is 2.50 lower than at 6 (1 prompt, 1 seed).",
-        "One prompt: no interval can be given, and no verdict. Another seed may turn every change around.",
     ]
 
 
@@ -152,9 +153,12 @@ def test_of_many_values_the_largest_change_is_told_and_all_verdicts_in_a_line() 
         "Of 5 values of guidance_scale 12 is not shown worse than the best in CLIP score (95%; 16 prompts); 12 has the "
         "best mean."
     )
-    assert said[1].startswith("At guidance_scale 1 the CLIP score is on average 3.00 lower than at 6 (95% interval −3.")
-    assert "; 16 prompts, 1 seed): worse, corrected for 4 comparisons." in said[1]
-    assert said[2] == "All 4 values for the CLIP score: worse at 1; equivalent at 3, 9; better at 12."
+    assert said[1].startswith("guidance_scale 1: 16 of 16 prompts lose more than 1.00 (95% interval")
+    assert said[-2].startswith(
+        "At guidance_scale 1 the CLIP score is on average 3.00 lower than at 6 (95% interval −3."
+    )
+    assert "; 16 prompts, 1 seed): worse, corrected for 4 comparisons." in said[-2]
+    assert said[-1] == "All 4 values for the CLIP score: worse at 1; equivalent at 3, 9; better at 12."
 
 
 def test_how_many_of_each_value_are_degenerate_is_said_with_the_verdict() -> None:
@@ -171,13 +175,13 @@ def test_how_many_of_each_value_are_degenerate_is_said_with_the_verdict() -> Non
     (section,) = content_of("id", [experiment_of([*rows, ended], steps)], {}, {}, []).sections
     page = page_of(rows, steps)
 
-    assert said[0].endswith(" Degenerate: 3 of 3 videos at 2, 0 of 3 at 50. They count like any other.")
-    assert said[2] == "Degenerate videos, which count like any other: 1 of 3 videos at 5, 0 of 3 at 50."
-    assert said[-1] == "Stopped early as degenerate, and in no comparison: 1 at 2."
+    assert said[1] == (
+        "Degenerate videos, which count like any other: 3 of 3 videos at 2, 0 of 3 at 50; 1 of 3 videos at 5, 0 of 3 "
+        "at 50."
+    )
+    assert "Stopped early as degenerate, and in no comparison: 1 at 2." in said
+    assert said[1] in page
     assert section.summary == "15 videos finished; 4 of them degenerate; 1 failed."
-    verdicts = [row[-1] for row in rows_of(page, "effects") if row[0] == "CLIP score"]
-    assert ["degenerate" in verdict for verdict in verdicts] == [True, True, False, False]
-    assert verdicts[0].endswith("degenerate: 3 of 3 videos at 2, 0 of 3 at 50")
 
 
 def test_file_sizes_across_frame_counts_are_said_to_mean_nothing() -> None:
@@ -190,16 +194,16 @@ def test_file_sizes_across_frame_counts_are_said_to_mean_nothing() -> None:
 
 
 def test_what_cannot_be_compared_is_said_in_a_line_and_the_page_is_there() -> None:
-    models = [run(clip_score=1.0), run(clip_score=2.0, model="5b", model_revision="other")]
+    clips = [run(clip_score=1.0), run(clip_score=2.0, clip_model="other")]
     unfinished = [run(status="FAILED"), run(clip_score=2.0, guidance_scale=1.0)]
     apart = [run(clip_score=1.0), run(clip_score=2.0, guidance_scale=1.0, seed=1)]
 
-    assert [said_of(models, "model")[0], said_of(unfinished)[0], said_of(apart)[0]] == [
-        "Videos that differ in model stand side by side; their numbers are not compared.",
+    assert [said_of(clips, "clip_model")[0], said_of(unfinished)[0], said_of(apart)[0]] == [
+        "Videos that differ in clip_model stand side by side; their numbers are not compared.",
         "No video is finished at guidance_scale 6, the baseline: there is nothing to compare with.",
         "No two finished videos differ in guidance_scale alone: there is nothing to compare.",
     ]
-    for rows, axis in [(models, "model"), (unfinished, "guidance_scale"), (apart, "guidance_scale")]:
+    for rows, axis in [(clips, "clip_model"), (unfinished, "guidance_scale"), (apart, "guidance_scale")]:
         page = page_of(rows, axis)
         assert ("data-effects" in page, 'id="together"' in page) == (False, False)
 
@@ -218,3 +222,35 @@ def test_what_must_not_be_compared_is_warned_of() -> None:
     ]  # fmt: skip
     assert said[3].startswith("CLIP reads only the beginning of panda:")
     assert warnings_about([cell(), cell(seed=1)]) == []
+
+
+def test_axes_that_change_together_have_a_column_a_setting_and_a_part_of_a_grid_has_not() -> None:
+    axes = ["guidance_scale", "num_inference_steps"]
+    tied = [
+        cell(guidance_scale=guidance, num_inference_steps=steps, prompt_name=name, prompt=name)
+        for name in "ab"
+        for guidance, steps in ((1.0, 10), (3.0, 25), (6.0, 50))
+    ]
+    begun = [cell(guidance_scale=1.0, num_inference_steps=steps) for steps in (10, 25, 50, 60)]
+    begun.append(cell(guidance_scale=3.0, num_inference_steps=10))
+    begun.append(cell(guidance_scale=3.0, num_inference_steps=25))
+
+    together, *alone = grids_of("exp", tied, axes, {})
+
+    assert together.values[0] == "guidance_scale 1, num_inference_steps 10"
+    assert [len(row.cells) for row in together.rows if None not in row.cells] == [3, 3]
+    assert [found.axis for found in alone if not found.shows_videos] == axes
+    assert [found.axes for found in grids_of("exp", begun, axes, {})] == [("num_inference_steps",), ("guidance_scale",)]
+
+
+def test_videos_of_two_models_are_a_row_and_what_differs_with_the_model_is_said() -> None:
+    rows = [
+        run(clip_score=1.0, scheduler="ddim"),
+        run(clip_score=2.0, model="5b", model_revision="other", scheduler="dpm"),
+    ]
+
+    grid, found = compared(rows, "model")
+
+    assert [len(row.cells) for row in grid.rows] == [2]
+    said = about_grid(grid, found).answers[-1]
+    assert said in {f"With the model differ: scheduler ({both})." for both in ("ddim, dpm", "dpm, ddim")}

@@ -91,7 +91,7 @@ def test_a_search_shows_its_trials_the_best_first_and_each_video_once(store: Run
         ["1", "1", "4.00", "1.00", "2", ""],
         ["4", "4", "–", "–", "1", ""],
     ]
-    assert page.count("<video muted") == 7 + 2  # and the two of the vote
+    assert page.count("<video muted") == 7 + 4  # and the two of the vote and of the enlargement
     assert "1 trial that no other beats in both (the Pareto front)." in page
     assert "1 trial without a value: not every cell of it is finished." in page
     assert page.count('aria-label="CLIP score against denoising, 3 trials') == 1
@@ -186,7 +186,7 @@ def test_an_axis_of_words_and_what_the_sweep_is_for_are_shown(store: RunStore, t
 
     page = write_report(["exp"], tmp_path / "out", log=False).page.read_text(encoding="utf-8")
 
-    assert re.findall(r'<th scope="col">scheduler (\w+)', page) == ["ddim", "dpm"]
+    assert re.findall(r'<th scope="col">scheduler (\w+)', page) == ["dpm", "ddim"]
     assert "Why &lt;b&gt;so&lt;/b&gt;?" in page
 
 
@@ -226,10 +226,6 @@ def test_the_command_writes_one_page_on_several_sweeps_and_prints_its_place(stor
 
     assert (done.exit_code, done.stdout) == (0, "out/report.html\n")
     page = Path("out/report.html").read_text(encoding="utf-8")
-    assert (
-        "At guidance_scale 6 the CLIP score is on average the same as at 1 (the same difference in each; 2 prompts, "
-        "1 seed): inconclusive; no difference can be shown from less than 6 prompts, 4 more. 0 of 2 prompts lose "
-        "more than 0.50"
-    ) in page
+    assert "At guidance_scale 6 the CLIP score is on average the same as at 1 (2 prompts, 1 seed)." in page
     assert '<section class="experiment" id="s1"' in page
     assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//""", page)

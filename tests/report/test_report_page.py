@@ -224,3 +224,20 @@ def test_everything_that_can_be_used_has_a_name_and_the_plots_say_what_they_show
         "CLIP score against num_frames, 2 points from 30.00 to 30.00; each number stands under its video."
     )
     assert json.loads(page.locator("#votes").text_content() or "")["votes"] == []
+
+
+def test_videos_are_filtered_sorted_and_laid_over_each_other(page: "Page") -> None:
+    many = page.locator("#s1 .matrix")
+    many.locator("input[type=search]").fill("p27")
+    assert many.locator("li[data-row]").count() == 1
+    many.locator("input[type=search]").fill("")
+    many.get_by_label("Sort by").select_option("name")
+    assert many.locator("figure.cell .value").all_inner_texts()[:2] == ["p0", "p1"]
+
+    many.locator("button.zoom").first.click()
+    page.locator("#zoom-with").select_option(index=1)
+
+    assert page.locator("#zoom-title").inner_text() == "p0 | p1"
+    assert page.evaluate("document.getElementById('zoom-over').style.clipPath") == "inset(0px 0px 0px 50%)"
+    page.locator("#zoom").press("Escape")
+    assert page.evaluate("document.querySelectorAll('#zoom video[src]').length") == 0

@@ -21,6 +21,7 @@ from cogx_runs.search.promotion.configuration import read_config
 from cogx_runs.search.promotion.finals import carry_out
 from cogx_runs.search.promotion.lineage import lineage
 from cogx_runs.search.promotion.plan import plan_promotion
+from cogx_runs.tracking.artifacts import VIDEO
 from cogx_runs.tracking.record import params, spec_metrics, write_definition
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.tracking.tags import DEFINITIONS
@@ -73,6 +74,7 @@ def make_finished(scores: Mapping[tuple[str, int], float], steps: int = 2) -> No
         spec, folder = planned.spec, Path("artifacts")
         folder.mkdir(exist_ok=True)
         write_definition(spec, folder)
+        (folder / VIDEO).write_bytes(b"a video")
         run_id = claim(store, experiment, spec, {"cogx.env.device_name": "A chip"})
         measured = {"clip_score": scores[spec.prompt_name, spec.seed], OTHER: 20.0 + place}
         store.finish(run_id, folder, params(spec), measured | spec_metrics(spec), {})
@@ -147,6 +149,8 @@ def test_all_candidates_at_the_final_steps_give_the_agreement_and_finished_ones_
     assert result.exit_code == 0, result.output
     printed = json.loads(result.stdout)
     assert [run["status"] for run in printed["runs"]] == ["done"] * 6
+    assert printed["gains"]["finished"] == [[2, 2]]
+    assert any("is unknown: 2 prompts of two candidates or more" in one for one in printed["sentences"])
     found = printed["agreement"]
     assert (printed["check"], found["prompts"], found["hits"], found["chance"]) == (OTHER, 2, 1, pytest.approx(1 / 3))
     assert [one["what"] for one in printed["comparisons"]] == ["change", "lead", "final lead"] * 2

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
+from cogx_runs.analysis.threshold import threshold_sentence
 from cogx_runs.cli import cli
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import CogxError, InputError
@@ -21,12 +22,14 @@ from cogx_runs.models.cards import ModelCard
 from cogx_runs.planning.plan import Plan
 from cogx_runs.search import threshold as search
 from cogx_runs.tracking.store import RunStore
+from cogx_runs.tracking.tags import LOOKS
 from tests.support.executors import FakeExecutor
 from tests.support.running import executor
 from tests.support.runs import make_run
 
 Quality = Callable[[int], float]
-PROMPTS = ("cat", "dog", "fox", "owl", "yak")
+PROMPTS = ("cat", "dog", "fox", "owl", "yak", "zho")
+FIVE = PROMPTS[:5]
 find_threshold = partial(search.find_threshold, may_lose=0.5)  # what five prompts can show
 
 
@@ -44,7 +47,7 @@ def study(project: Path, tiny_model: Path, tiny_clip: Path) -> Callable[..., Pat
     def write(**content: Any) -> Path:
         content["base"] = {**base, **content.get("base", {})}
         file = project / "found.yaml"
-        file.write_text(yaml.safe_dump({"name": "exp_found", "prompts": list(PROMPTS), **content}), encoding="utf-8")
+        file.write_text(yaml.safe_dump({"name": "exp_found", "prompts": list(FIVE), **content}), encoding="utf-8")
         return file
 
     return write
@@ -122,6 +125,20 @@ def test_a_search_that_died_in_a_round_goes_on_with_what_is_missing(study: Calla
     assert runs.rounds == [[25], [10]]
     assert (found.threshold.found, found.known, found.measured) == (25, (50,), (25, 10))
     assert {(point.prompts, point.seeds) for point in found.threshold.curve} == {(5, 2)}
+
+
+def test_a_search_with_more_prompts_is_a_further_look_that_the_experiment_keeps(study: Callable[..., Path]) -> None:
+    ladder = {"num_inference_steps": [25, 50]}
+    first = find_threshold(study(axes=ladder, prompts=list(FIVE), max_prompts=6), executor=Runs(cliff_at(25)))
+    second = find_threshold(study(axes=ladder, prompts=list(PROMPTS), max_prompts=9), executor=Runs(cliff_at(25)))
+
+    store = RunStore()
+    tags = store.experiment_tags(store.experiment_id("exp_found"))
+    assert json.loads(tags[LOOKS]) == {"threshold clip_score 50": {"prompts": [5, 6], "max_prompts": 6}}
+    assert (first.threshold.looks.prompts, first.notes) == ((5,), ())
+    assert second.notes == ("max_prompts was 6 at the first look, and is 9 now: the first one holds.",)
+    assert 0 < second.threshold.alpha < 0.05
+    assert "Look 2 at this threshold, at 5, 6 of at most 6 prompts" in threshold_sentence(second.threshold)
 
 
 def test_failed_cells_end_the_search_unsettled_with_advice(study: Callable[..., Path]) -> None:

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from cogx_runs.analysis.effects import direction_of
+from cogx_runs.analysis.effects import direction_of, margin_of
 from cogx_runs.analysis.intervals import ALPHA, Floats, Sample
+from cogx_runs.analysis.noninferiority import LossVerdict, judge_loss
 from cogx_runs.analysis.promotion.previews import previews, ranked
 from cogx_runs.errors import CogxError
 
@@ -59,6 +60,15 @@ class Agreement:
     """Lower end of the t interval, cut at 0."""
     regret_high: float | None
     random_regret: float
+    losing: int
+    """Prompts whose regret is more than the margin."""
+    may_lose: float
+    """95% upper bound of the share of prompts that lose more than the margin."""
+    margin: float
+    """The largest loss that does not matter, in the metric's unit."""
+    verdict: LossVerdict
+    """Whether choosing at the fewer steps is shown to lose no more than the margin, on average and in all but a fifth
+    of prompts."""
     by_prompt: tuple[PromptAgreement, ...]
 
 
@@ -86,6 +96,9 @@ def agreement(frame: pd.DataFrame, metric: str, from_steps: int, steps: int) -> 
     regret, regret_low, regret_high = _mean([prompt.regret for prompt in found], 0, np.inf)
     assert regret is not None, "each prompt has a regret"
     hits = sum(prompt.hit for prompt in found)
+    margin = margin_of(metric, float(np.mean([group["final"].mean() for group in whole])), {})
+    assert margin is not None, "each metric has a margin unless one takes it away"
+    loss = judge_loss([-prompt.regret for prompt in found], margin, "higher")
     share = stats.binomtest(hits, len(found)).proportion_ci(1 - ALPHA, method="exact")
     return Agreement(
         metric=metric,
@@ -105,6 +118,10 @@ def agreement(frame: pd.DataFrame, metric: str, from_steps: int, steps: int) -> 
         regret_low=regret_low,
         regret_high=regret_high,
         random_regret=float(np.mean([prompt.random_regret for prompt in found])),
+        losing=loss.losing,
+        may_lose=loss.may_lose,
+        margin=margin,
+        verdict=loss.verdict,
         by_prompt=found,
     )
 

@@ -1,8 +1,14 @@
 """A promotion in plain English that claims nothing beyond the numbers."""
 
+import pandas as pd
+
+from cogx_runs.analysis.noninferiority import prompts_needed
 from cogx_runs.analysis.promotion.agreement import Agreement
 from cogx_runs.analysis.promotion.choice import Choice
 from cogx_runs.analysis.promotion.finals import Comparison
+from cogx_runs.analysis.promotion.gains import FEWEST_FINISHED, NEARLY, PreviewGain, PreviewGains, preview_gains
+from cogx_runs.analysis.shares import MAY_CHANGE
+from cogx_runs.errors import CogxError
 from cogx_runs.formatting import MINUS, count
 
 
@@ -57,7 +63,87 @@ def describe_agreement(found: Agreement) -> list[str]:
         f"Choosing at {few} steps loses {found.regret:.3g} {found.metric} on average against the best at {many} "
         f"({interval}); choosing at random would lose {found.random_regret:.3g}."
     )
-    return sentences
+    return [*sentences, _describe_loss(found)]
+
+
+def _describe_loss(found: Agreement) -> str:
+    """Describes whether the choice at few steps is shown to lose nothing that matters, by the rule of all verdicts."""
+    lose = "loses" if found.losing == 1 else "lose"
+    text = (
+        f"By a margin of {found.margin:.3g} choosing at {found.from_steps} steps is {found.verdict}: {found.losing} of "
+        f"{count(found.prompts, 'prompt')} {lose} more, so that up to {found.may_lose:.0%} of all may"
+    )
+    missing = prompts_needed(MAY_CHANGE, found.losing) - found.prompts
+    if found.verdict == "inconclusive" and missing > 0:
+        text += (
+            f"; {count(missing, 'more prompt')} would show that at most {MAY_CHANGE:.0%} do, if none of them loses more"
+        )
+    return f"{text}."
+
+
+def gains_of(frame: pd.DataFrame, metric: str, from_steps: int, steps: int) -> tuple[PreviewGains | None, list[str]]:
+    """Estimates what previews are worth, and describes it; None, with the reason, where that cannot be done."""
+    try:
+        found = preview_gains(frame, metric, steps, from_steps)
+    except CogxError as error:
+        return None, [f"What a lead at {from_steps} steps is worth at {steps} is unknown: {error}."]
+    return found, describe_gains(found, from_steps)
+
+
+def describe_gains(found: PreviewGains, from_steps: int) -> list[str]:
+    """Describes what choosing at `from_steps` is expected to gain, and which choice gains most a second."""
+    calibration = next((one for one in found.calibrations if one.from_steps == from_steps), None)
+    if calibration is None or found.expected is None:
+        finished = dict(found.finished).get(from_steps, 0)
+        return [
+            f"What a lead at {from_steps} steps is worth at {found.steps} is unknown: "
+            f"{count(finished, 'prompt')} of two candidates or more, with previews that differ, "
+            f"{'has' if finished == 1 else 'have'} a final of each, and {FEWEST_FINISHED} are needed; `--top all` runs "
+            "them."
+        ]
+    slope = _interval(calibration.slope, calibration.slope_low, calibration.slope_high)
+    expected = found.expected
+    sentences = [
+        f"Of a lead of 1 {found.metric} at {from_steps} steps {calibration.slope:.2f} is left at {found.steps} "
+        f"({slope}; {count(calibration.prompts, 'prompt')} with finals of all their {calibration.candidates} "
+        f"candidates); correlation within a prompt {calibration.correlation:.2f}, standard deviation of its finals "
+        f"{calibration.final_deviation:.3g}.",
+        f"Expected {found.metric} of the best at {found.steps} steps: {expected.expected:.4g} on average "
+        f"({_interval(expected.expected, expected.low, expected.high)}; {count(expected.prompts, 'prompt')}), "
+        f"{expected.gain:.3g} better than a candidate at random "
+        f"({_interval(expected.gain, expected.gain_low, expected.gain_high)}); with the whole lead it would be "
+        f"{expected.naive:.4g}.",
+    ]
+    return sentences + _describe_best(found)
+
+
+def _describe_best(found: PreviewGains) -> list[str]:
+    """Describes the choice that gains most a second, and how far it can be trusted."""
+    best = found.best
+    if best is None:
+        return ["Which choice gains most a second is unknown: no gain is expected, or times are missing."]
+    nearly = found.nearly
+    others = (
+        ""
+        if len(nearly) == 1
+        else f"; {nearly[0]} to {nearly[-1]} candidates gain {NEARLY:.0%} of that a second, or more"
+    )
+    text = (
+        f"Most a second: {_choice(best, found.steps)}, an expected gain of {best.gain:.3g} for {best.seconds:.3g} s a "
+        f"prompt{others}."
+    )
+    if best.low <= 0:
+        text += f" That this gains anything is not shown ({_interval(best.gain, best.low, best.high)})."
+    most = max((row.candidates for row in found.rows if row.seen is not None), default=1)
+    if nearly[-1] > most:
+        text += f" More than {most} candidates were not tried: their gain is that of normal values."
+    return [text]
+
+
+def _choice(row: PreviewGain, steps: int) -> str:
+    if row.from_steps == steps:
+        return f"the best of {row.candidates} finals, without previews"
+    return f"{row.candidates} candidates at {row.from_steps} steps and the final of the best"
 
 
 def describe_no_agreement(choice: Choice) -> str:

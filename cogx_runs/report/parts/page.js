@@ -202,6 +202,181 @@
     }
   });
 
+  // The videos of a grid: rows and columns by choice, rows sorted and filtered.
+
+  const make = (tag, properties = {}, ...children) => {
+    const made = Object.assign(document.createElement(tag), properties);
+    made.append(...children);
+    return made;
+  };
+  const choiceOf = (label, options, change) => {
+    const select = make("select", {}, ...options.map(([value, text]) => make("option", { value, textContent: text })));
+    select.addEventListener("change", change);
+    return [make("label", { textContent: `${label} ` }, select), select];
+  };
+
+  function arrange(matrix) {
+    const { by, axes, metrics, turned } = JSON.parse(matrix.dataset.matrix);
+    const table = matrix.querySelector("table");
+    const place = table ? table.tBodies[0] : matrix.querySelector("ul");
+    const figures = [...matrix.querySelectorAll("figure.cell")].map((figure) => ({
+      figure, at: JSON.parse(figure.dataset.at), metrics: JSON.parse(figure.dataset.metrics),
+    }));
+    const ofFigure = new Map(figures.map((one) => [one.figure, one]));
+    const named = (name, value) => (name === "prompt" ? value : `${name} ${value}`);
+    const given = { head: table?.tHead.rows[0], rows: [...place.children], at: new Map(figures.map(({ figure }) => [figure, figure.parentNode])) };
+    const others = (name) => Object.keys(by).filter((other) => other !== name && by[other].length > 1);
+    const columnNames = table ? Object.keys(by).filter((name) => by[name].length > 1) : [];
+
+    const status = make("output", { className: "note" });
+    const draw = () => { show_rows(build()); };
+    const [columnsLabel, columns] = choiceOf("Columns", [["", axes.join(" and ") || "none"], ...columnNames.filter((name) => axes.length > 1 || name !== axes[0]).map((name) => [name, name])], () => { fill_rows(); draw(); });
+    const [rowsLabel, rows] = choiceOf("Rows", [], draw);
+    const [sortLabel, sort] = choiceOf("Sort by", [["", "file order"], ["name", "name"], ...Object.entries(metrics).flatMap(([name, title]) => [[`-${name}`, `${title}, highest first`], [`+${name}`, `${title}, lowest first`]])], draw);
+    const filter = make("input", { type: "search", placeholder: "prompt, value, failed, degenerate" });
+    filter.addEventListener("input", draw);
+
+    function fill_rows() {
+      const column = columns.value || (axes.length === 1 ? axes[0] : "");
+      rows.replaceChildren(make("option", { value: "", textContent: "all else" }), ...others(column).map((name) => make("option", { value: name, textContent: name })));
+    }
+
+    function build() {
+      if (!table || (columns.value === "" && rows.value === "")) {
+        for (const [figure, cell] of given.at) cell.prepend(figure);
+        if (table) table.tHead.replaceChildren(given.head);
+        if (table) table.style.setProperty("--columns", String(given.head.cells.length - 1));
+        return given.rows;
+      }
+      const column = columns.value;
+      const rest = rows.value ? [rows.value] : others(column);
+      const keyOf = (one) => rest.map((name) => named(name, one.at[name])).join(", ");
+      const across = column === "" ? [...given.head.cells].slice(1).map((head) => head.textContent.trim()) : by[column];
+      const columnOf = (one) => (column === "" ? given.at.get(one.figure).cellIndex - 1 : across.indexOf(one.at[column]));
+      const found = new Map();
+      for (const one of figures) {
+        if (!found.has(keyOf(one))) found.set(keyOf(one), across.map(() => []));
+        found.get(keyOf(one))[columnOf(one)].push(one);
+      }
+      table.tHead.replaceChildren(make("tr", {}, make("th", { scope: "col", textContent: rest.join(", ") }),
+        ...across.map((value) => make("th", { scope: "col", textContent: column === "" ? value : named(column, value) }))));
+      table.style.setProperty("--columns", String(across.length));
+      return [...found].map(([key, cells]) => make("tr", {}, make("th", { scope: "row", textContent: key }),
+        ...cells.map((held) => make("td", {}, ...(held.length ? held.map(({ figure }) => figure) : [make("p", { className: "absent", textContent: "no run" })])))));
+    }
+
+    function show_rows(built) {
+      const wanted = filter.value.trim().toLowerCase();
+      const metric = sort.value.slice(1);
+      const of = (row) => [...row.querySelectorAll("figure.cell")].map((figure) => ofFigure.get(figure));
+      const name = (row) => (row.querySelector("th") ?? row).textContent.trim();
+      const mean = (row) => {
+        const known = of(row).map((one) => one.metrics[metric]?.[0]).filter((value) => value !== undefined);
+        return known.length ? known.reduce((sum, value) => sum + value, 0) / known.length : NaN;
+      };
+      const sign = sort.value.startsWith("-") ? -1 : 1;
+      const ordered = sort.value === "" ? built : sort.value === "name"
+        ? [...built].sort((a, b) => name(a).localeCompare(name(b)))
+        : [...built].sort((a, b) => (Number.isNaN(mean(a)) - Number.isNaN(mean(b))) || sign * (mean(a) - mean(b)));
+      const shown = ordered.filter((row) => wanted === "" || row.textContent.toLowerCase().includes(wanted));
+      place.replaceChildren(...shown);
+      status.textContent = shown.length === built.length ? "" : `${shown.length} of ${built.length} rows`;
+    }
+
+    const tools = make("div", { className: "tools" });
+    if (columnNames.length > 1) {
+      fill_rows();
+      tools.append(columnsLabel, rowsLabel);
+    }
+    if (given.rows.length > 1) tools.append(sortLabel, make("label", { textContent: "Show only " }, filter), status);
+    if (tools.children.length) matrix.prepend(tools);
+    if (turned) {
+      columns.value = "prompt";
+      fill_rows();
+      draw();
+    }
+  }
+  document.querySelectorAll("[data-matrix]").forEach(arrange);
+
+  // One video enlarged, and another one laid over it.
+
+  const zoom = element("zoom");
+  const under = element("zoom-under");
+  const over = element("zoom-over");
+  const slider = element("zoom-slider");
+  const withOther = element("zoom-with");
+  let zoomed = null;
+
+  const titleOf = (figure) => figure.dataset.name;
+  const clipOf = (figure) => figure.querySelector("video[data-clip]");
+  const siblings = (figure) => [...(figure.closest("tr, ul") ?? figure.parentNode).querySelectorAll("figure.cell")].filter(clipOf);
+
+  function enlarge(video, figure) {
+    release(video);
+    const like = clipOf(figure);
+    video.dataset.clip = like.dataset.clip;
+    const whole = Math.max(1, Math.floor(Math.min(innerWidth * 0.86 / like.width, innerHeight * 0.58 / like.height)));
+    const scale = like.width >= innerWidth * 0.86 || like.height > innerHeight * 0.58 ? Math.min(innerWidth * 0.86 / like.width, innerHeight * 0.58 / like.height) : whole;
+    video.style.width = `${like.width * scale}px`;
+    video.style.imageRendering = like.width < 256 ? "pixelated" : "auto";
+    load(video);
+    inView.add(video);
+  }
+
+  function numbers(figures) {
+    const all = figures.map((figure) => JSON.parse(figure.dataset.metrics));
+    const rows = Object.entries(data.metrics).filter(([name]) => all.some((one) => one[name]));
+    element("zoom-numbers").tHead.replaceChildren(make("tr", {}, make("th", { textContent: "Metric" }), ...figures.map((figure) => make("th", { textContent: titleOf(figure) }))));
+    element("zoom-numbers").tBodies[0].replaceChildren(...rows.map(([name, title]) =>
+      make("tr", {}, make("th", { scope: "row", textContent: title }), ...all.map((one) => make("td", { textContent: one[name]?.[1] ?? "–" })))));
+  }
+
+  function lay() {
+    const other = siblings(zoomed)[Number(withOther.value)];
+    const has = withOther.value !== "" && other !== undefined;
+    over.hidden = slider.hidden = !has;
+    if (has) enlarge(over, other);
+    else release(over);
+    over.style.clipPath = `inset(0 0 0 ${slider.value}%)`;
+    element("zoom-title").textContent = titleOf(zoomed) + (has ? ` | ${titleOf(other)}` : "");
+    numbers(has ? [zoomed, other] : [zoomed]);
+    show();
+  }
+
+  function open_zoom(figure) {
+    zoomed = figure;
+    withOther.replaceChildren(make("option", { value: "", textContent: "nothing" }), ...siblings(figure).flatMap((other, place) =>
+      other === figure ? [] : [make("option", { value: String(place), textContent: titleOf(other) })]));
+    if (!zoom.open) zoom.showModal();
+    enlarge(under, figure);
+    lay();
+  }
+
+  function next_zoom(by) {
+    const all = [...document.querySelectorAll("figure.cell")].filter((figure) => clipOf(figure) && figure.dataset.metrics);
+    open_zoom(all[(all.indexOf(zoomed) + by + all.length) % all.length]);
+  }
+
+  document.addEventListener("click", (event) => {
+    const button = event.target instanceof Element ? event.target.closest("button.zoom") : null;
+    if (button) open_zoom(button.closest("figure"));
+    else if (event.target === zoom) zoom.close();
+  });
+  zoom.addEventListener("close", () => { [under, over].forEach(release); });
+  withOther.addEventListener("change", lay);
+  slider.addEventListener("input", () => { over.style.clipPath = `inset(0 0 0 ${slider.value}%)`; });
+  element("zoom-back").addEventListener("click", () => next_zoom(-1));
+  element("zoom-forth").addEventListener("click", () => next_zoom(1));
+
+  // Print shows what is folded.
+
+  let folded = [];
+  addEventListener("beforeprint", () => {
+    folded = [...document.querySelectorAll("details:not([open])")];
+    folded.forEach((one) => { one.open = true; });
+  });
+  addEventListener("afterprint", () => folded.forEach((one) => { one.open = false; }));
+
   const videos = document.querySelectorAll("video[data-clip]");
   document.querySelectorAll("video").forEach((video) => {
     video.muted = true;
@@ -249,6 +424,7 @@
       table.querySelectorAll("tbody tr").forEach((line, column) => {
         line.querySelectorAll("td[data-count]").forEach((cell, place) => { cell.textContent = String(counts[column][place]); });
       });
+      table.closest("[data-result]").hidden = counts.flat().every((number) => number === 0);
     }
   }
 
@@ -330,7 +506,7 @@
     const vote = { a, b, winner, voter, at: new Date().toISOString() };
     votes.set(keyOf(vote), vote);
     const kept = store(PLACE, [...votes.values()]);
-    const names = pair.sides.map((side) => `${pair.grid.axis} ${pair.grid.values[side.column]}`);
+    const names = pair.sides.map((side) => pair.grid.values[side.column]);
     element("vote-left-name").textContent = names[0] + (word === "left" ? " · your choice" : "");
     element("vote-right-name").textContent = names[1] + (word === "right" ? " · your choice" : "");
     element("vote-status").textContent =
@@ -346,9 +522,11 @@
     const copy = document.documentElement.cloneNode(true);
     const within = (selector) => copy.querySelectorAll(selector);
     within("video").forEach((video) => { video.removeAttribute("src"); video.setAttribute("preload", "none"); });
-    within("#vote-left, #vote-right").forEach((video) => ["data-clip", "width", "height"].forEach((name) => video.removeAttribute(name)));
+    within(".tools").forEach((tools) => tools.remove());
+    within("#zoom").forEach((dialog) => dialog.removeAttribute("open"));
+    within("#vote-left, #vote-right, #zoom-under, #zoom-over").forEach((video) => ["data-clip", "width", "height", "style"].forEach((name) => video.removeAttribute(name)));
     within("#vote-stage, #vote-next").forEach((part) => part.setAttribute("hidden", ""));
-    within("#vote-grid, #vote-prompt, #vote-left-name, #vote-right-name, #vote-status, #announce").forEach((part) => part.replaceChildren());
+    within("#vote-grid, #vote-prompt, #vote-left-name, #vote-right-name, #vote-status, #announce, #zoom-with").forEach((part) => part.replaceChildren());
     within("#play .word").forEach((word) => { word.textContent = "Play"; });
     within("#play [aria-hidden]").forEach((sign) => { sign.textContent = "▶"; });
     const ballot = { report: data.report, votes: [...votes.values()] };
@@ -365,6 +543,8 @@
   choice.append(option("", "everything"), ...choosable.map((grid) => option(grid.key, `${grid.experiment}: ${grid.axis}`)));
   element("vote-start").disabled = choosable.length === 0;
   if (choosable.length === 0) element("vote-status").textContent = "No two videos here differ in one parameter alone.";
+  else element("vote-status").textContent = `${undecided().length} pairs to vote on.`;
+  choice.addEventListener("change", () => { if (pair === null) element("vote-status").textContent = `${undecided().length} pairs to vote on.`; });
   element("vote-start").addEventListener("click", next);
   element("vote-next").addEventListener("click", next);
   element("vote-save").addEventListener("click", save);

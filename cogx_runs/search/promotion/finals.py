@@ -8,8 +8,14 @@ from cogx_runs.analysis.frame import load_runs
 from cogx_runs.analysis.promotion.agreement import Agreement, agreement
 from cogx_runs.analysis.promotion.choice import rescore_command
 from cogx_runs.analysis.promotion.finals import Comparison, Promoted, compare, promoted
+from cogx_runs.analysis.promotion.gains import PreviewGains
 from cogx_runs.analysis.promotion.previews import of_newest_texts
-from cogx_runs.analysis.promotion.wording import describe_agreement, describe_comparison, describe_no_agreement
+from cogx_runs.analysis.promotion.wording import (
+    describe_agreement,
+    describe_comparison,
+    describe_no_agreement,
+    gains_of,
+)
 from cogx_runs.execution.executor import Executor
 from cogx_runs.execution.local import entered
 from cogx_runs.execution.outcomes import Outcome
@@ -30,6 +36,8 @@ class Promotion:
     comparisons: tuple[Comparison, ...]
     agreement: Agreement | None
     """None where no prompt has all its candidates at both step counts."""
+    gains: PreviewGains | None
+    """What previews are worth; None where the candidates are of several models, sizes or precisions."""
     sentences: tuple[str, ...]
     """The figures in words, with their limits."""
 
@@ -75,8 +83,9 @@ def carry_out(
     agreed = agreement(of_newest_texts(frame, choice.from_steps), choice.by, choice.from_steps, choice.steps)
     sentences = [describe_comparison(comparison, choice) for comparison in comparisons]
     sentences += [describe_no_agreement(choice)] if agreed is None else describe_agreement(agreed)
-    sentences += _caveats(planned, outcomes, found)
-    return Promotion(planned, tuple(outcomes), found, comparisons, agreed, tuple(sentences))
+    gains, about_gains = gains_of(frame, choice.by, choice.from_steps, choice.steps)
+    sentences += [*about_gains, *_caveats(planned, outcomes, found)]
+    return Promotion(planned, tuple(outcomes), found, comparisons, agreed, gains, tuple(sentences))
 
 
 def _tag(store: RunStore, planned: PlannedPromotion, outcomes: Sequence[Outcome]) -> None:
