@@ -10,7 +10,13 @@ from cogx_runs.errors import CogxError, StoreUnavailableError
 from cogx_runs.metrics.registry import versions
 from cogx_runs.models.memory import Budget
 from cogx_runs.planning.actions import choose_actions
-from cogx_runs.planning.advice import advise, advise_elsewhere, advise_remaking, advise_rescoring
+from cogx_runs.planning.advice import (
+    advise,
+    advise_elsewhere,
+    advise_extras,
+    advise_remaking,
+    advise_rescoring,
+)
 from cogx_runs.planning.cells import resolve_cells
 from cogx_runs.planning.cost import CostModel
 from cogx_runs.planning.plan import Advice, Conditions, Plan, PlannedRun
@@ -67,6 +73,7 @@ class Planner:
             for spec, decision in zip(cells.specs, decisions, strict=True)
         )
         advice = [*advise(cells, sweeps, budget), *advise_prompts(sweeps, conditions.library)]
+        advice += advise_extras(runs, sweeps)
         advice += advise_elsewhere(runs, sweeps, history, now_ms())
         if max_vram is not None and device == "cpu":
             advice.append(Advice("note", "(command line):max_vram", "has no effect on a CPU"))
