@@ -65,6 +65,6 @@ def save_weights(state: State, name: str) -> WeightsFile:
 def flow_videos() -> dict[str, Frames]:
     """Short videos that are large enough for RAFT; one is no multiple of 8 px."""
     return {
-        "square": moving_square(3, 132, 136, step_px=5),
+        "square": moving_square(3, 132, 138, step_px=5),
         "noise": np.random.RandomState(1).randint(0, 256, (3, 128, 136, 3)).astype(np.uint8),
     }
