@@ -52,6 +52,7 @@ HIDDEN = {
     "scipy": {"analysis"},
     "skimage": {"metrics"},
     "lpips": {"metrics"},
+    "timm": {"metrics"},
     "statsmodels": {"analysis"},
     "optuna": {"search"},
     "ruamel": {"definitions"},

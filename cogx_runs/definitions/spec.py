@@ -60,6 +60,8 @@ class RunSpec(Parameters, Origin):
     clip_model: str
     metric_versions: Annotated[tuple[tuple[str, str], ...], _OF_THE_SWEEP] = ()
     """Definition version of each metric that is measured."""
+    extra_metrics: Annotated[tuple[str, ...], _OF_THE_SWEEP] = ()
+    """Optional metrics that are measured too. No part of the output hash: naming one makes no finished cell again."""
     axes: Annotated[tuple[str, ...], _OF_THE_SWEEP] = ()
     """The parameters that the sweep varies."""
 

@@ -37,7 +37,7 @@ class Decoder:
         self._store = store
         self._vaes: dict[tuple[str, str, str], AutoencoderKLCogVideoX] = {}
         self._kept: dict[str, Frames] = {}
-        self._subject: tuple[tuple[str, str], Subject] | None = None
+        self._subject: tuple[tuple[str, str, int], Subject] | None = None
 
     def precision(self, run: TrackedRun) -> str:
         """Describes precision and device in which a run's latents are decoded: `float32 on cpu`."""
@@ -47,12 +47,13 @@ class Decoder:
 
     def subject(self, run: TrackedRun, clip_model: str) -> Subject:
         """Prepares a run's video for its metrics, and keeps the last one. Raises what `frames` raises."""
-        key = (run.signature, clip_model)
+        fps = param_value("fps", run.params["fps"])
+        key = (run.signature, clip_model, fps)
         if self._subject is None or self._subject[0] != key:
             with temporary_folder() as folder:
                 file = self._store.download(run.run_id, PROMPT, folder)
                 prompt = file.read_text(encoding="utf-8").strip()
-            self._subject = key, Subject(self.frames(run), prompt, clip_model)
+            self._subject = key, Subject(self.frames(run), prompt, clip_model, fps)
         return self._subject[1]
 
     def frames(self, run: TrackedRun) -> Frames:

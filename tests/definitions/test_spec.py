@@ -39,6 +39,7 @@ CHANGES_NOTHING = {
     "vae_slicing": False,
     "placement": "resident",
     "abort_degenerate": True,
+    "extra_metrics": ("dynamic_degree",),
     "axes": (),
 }
 

@@ -20,7 +20,7 @@ PROMPT = "a panda plays the guitar"
 
 
 def score_of(frames: Frames, prompt: str, clip: Path) -> Measured:
-    measured = METRIC.measure(Subject(frames, prompt, str(clip)))
+    measured = METRIC.measure(Subject(frames, prompt, str(clip), 8))
     assert measured is not None
     return measured
 
