@@ -15,6 +15,7 @@ from cogx_runs.models.schedule import is_schedule_exact, right_step_counts, sche
 from cogx_runs.models.tokens import clip_architectures, count_clip_tokens, count_t5_tokens
 from cogx_runs.planning.plan import Advice
 from cogx_runs.system.hardware import gpu
+from cogx_runs.system.kernels import KERNELS
 
 LARGEST_SIDE_PX = 16_384
 """Side of the largest video in H.264 that x264 writes."""
@@ -110,6 +111,16 @@ def _compile(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
         )
 
 
+def _kernels(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
+    for name, otherwise in (("attention", "sdpa"), ("decoder", "exact")):
+        value = getattr(spec, name)
+        lack = KERNELS[value].lack(spec.device) if value in KERNELS else ""
+        if lack:
+            yield Advice("error", sweep.where(name), f"{value} {lack}; or use {otherwise}")
+    if spec.attention != "sdpa" and spec.dtype == "float32" and spec.device == "cuda":
+        yield Advice("error", sweep.where("attention"), f"{spec.attention} works in float16 and bfloat16; use sdpa")
+
+
 def _dynamic_guidance(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
     for axis in ("guidance_scale", "num_inference_steps"):
         if spec.use_dynamic_cfg and axis in sweep.axes:
@@ -193,6 +204,7 @@ RULES: tuple[Rule, ...] = (
     _dtype,
     _placement,
     _compile,
+    _kernels,
     _dynamic_guidance,
     _negative_prompt,
     _clip_model,
