@@ -43,6 +43,7 @@ AT_THE_ROOT = {
 """The modules that are no folder, beside the package itself."""
 HIDDEN = {
     "diffusers": {"generation", "toy.train"},
+    "triton": {"generation"},
     "open_clip": {"metrics", "toy.train"},
     "mlflow": {"tracking"},
     "click": {"cli"},

@@ -20,6 +20,7 @@ from cogx_runs.planning.plan import Advice, Plan, PlanCost, PlannedRun
 from cogx_runs.planning.rules import RULES
 from cogx_runs.system.disk import free_bytes
 from cogx_runs.system.hardware import Gpu
+from cogx_runs.system.kernels import KERNELS
 from cogx_runs.tracking.liveness import is_alive, is_of_this_host
 from cogx_runs.tracking.run import RunState, TrackedRun
 from cogx_runs.tracking.signs import where_made
@@ -51,6 +52,7 @@ def advise(
     found.update(dict.fromkeys(_too_large(cells, by_name, gpu)))
     if gpu is not None and gpu.compute_capability < BFLOAT16_SINCE:
         found.update(dict.fromkeys(_without_bfloat16(cells, by_name, gpu)))
+    found.update(dict.fromkeys(_kernels(cells, by_name, gpu)))
     if budget is not None:
         found.update(dict.fromkeys(_memory(cells, by_name, budget)))
     order = {"error": 0, "warning": 1, "note": 2}
@@ -239,6 +241,20 @@ def _without_bfloat16(cells: ResolvedCells, sweeps: Mapping[str, Sweep], gpu: Gp
             name = cells.cards[spec.model_key].name
             message = f"{gpu.name} has no native bfloat16; {name} will be very slow on it"
             yield Advice("warning", sweeps[spec.sweep].where("dtype"), message)
+
+
+def _kernels(cells: ResolvedCells, sweeps: Mapping[str, Sweep], gpu: Gpu | None) -> Iterator[Advice]:
+    """Finds the kernels that the GPU or the installation lacks."""
+    for spec in cells.specs:
+        sweep = sweeps[spec.sweep]
+        for name, otherwise in (("attention", "sdpa"), ("decoder", "exact")):
+            value = getattr(spec, name)
+            lack = KERNELS[value].lack(spec.device, gpu) if value in KERNELS else ""
+            if lack:
+                yield Advice("error", sweep.where(name), f"{value} {lack}; or use {otherwise}")
+        if spec.attention != "sdpa" and spec.dtype == "float32" and spec.device == "cuda":
+            message = f"{spec.attention} works in float16 and bfloat16; use sdpa"
+            yield Advice("error", sweep.where("attention"), message)
 
 
 def _too_large(cells: ResolvedCells, sweeps: Mapping[str, Sweep], gpu: Gpu | None) -> Iterator[Advice]:

@@ -8,6 +8,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from cogx_runs.definitions.parameters import Decoder as DecoderName
 from cogx_runs.definitions.parameters import Dtype
 from cogx_runs.errors import CogxError
 from cogx_runs.generation.generate import check_size, decode_latents
@@ -82,12 +83,17 @@ class Decoder:
     def _dtype(self, params: Mapping[str, str]) -> Dtype:
         return cast(Dtype, params["dtype"]) if self._device == "cuda" else "float32"
 
+    def _decoder(self, params: Mapping[str, str]) -> DecoderName:
+        """That of the run, and `exact` on a CPU, which has no other, and for runs older than the parameter."""
+        return cast(DecoderName, params.get("decoder", "exact")) if self._device == "cuda" else "exact"
+
     def _decode(self, latents: torch.Tensor, params: Mapping[str, str]) -> Frames:
         key = (params["model_source"], params["model_revision"], self._dtype(params))
         if key not in self._vaes:
             self._vaes[key] = load_vae(_card(params), self._dtype(params), self._device)
         tiling, slicing = (param_value(name, params[name]) for name in ("vae_tiling", "vae_slicing"))
-        frames = decode_latents(self._vaes[key], latents, self._device, tiling=tiling, slicing=slicing)
+        decoder = self._decoder(params)
+        frames = decode_latents(self._vaes[key], latents, self._device, tiling=tiling, slicing=slicing, decoder=decoder)
         check_size(frames, *(param_value(name, params[name]) for name in ("num_frames", "height", "width")))
         return frames
 
