@@ -13,6 +13,7 @@ from cogx_runs.definitions.spec import Workload
 from cogx_runs.definitions.sweep import parameters_of
 from cogx_runs.errors import CogxError, first_line
 from cogx_runs.generation.embedding_cache import EmbeddingCache
+from cogx_runs.metrics.registry import EXTRAS
 from cogx_runs.models import hub
 from cogx_runs.models.cards import NAMES, OPENAI_CLIP, ModelCard, resolve_model
 from cogx_runs.models.download import GB, missing_weights
@@ -63,7 +64,12 @@ def examine(model: str | None = None, clip_model: str | None = None) -> list[Che
     models = [model] if model else list(NAMES)
     for name in models:
         checks += [_model(name), *_placement(name)]
-    return [*checks, _clip(clip_model or _clip_of(model)), *(_readiness(name, general) for name in models)]
+    return [
+        *checks,
+        _clip(clip_model or _clip_of(model)),
+        *_extra_metrics(),
+        *(_readiness(name, general) for name in models),
+    ]
 
 
 def _clip_of(model: str | None) -> str:
@@ -224,3 +230,12 @@ def _clip(clip_model: str) -> Check:
     except CogxError as error:
         return Check(label, "missing", str(error), "runs finish without the score; `cogx-runs rescore` adds it later")
     return Check(label, "ok", "here, or to be fetched from the hub")
+
+
+def _extra_metrics() -> Iterator[Check]:
+    """Lists the weights of the optional metrics; none is missing, since no run needs them unless a sweep says so."""
+    for name, metric in EXTRAS.items():
+        absent = [weights for weights in metric.weights if weights.found() is None]
+        found = "weights here" if not absent else "optional; not on this machine"
+        advice = "".join(f"{weights.lack() or f'the first use downloads {weights.described}'}; " for weights in absent)
+        yield Check(f"extra metric {name}", "ok", found, advice.removesuffix("; "))

@@ -157,8 +157,8 @@ class InferenceStage:
         }
         if cell.beside:
             about[tags.FINISHED_BESIDE] = ", ".join(cell.beside)
-        if spec.compile:
-            about[tags.NOT_BITWISE] = "compile"
+        if spec.not_bitwise:
+            about[tags.NOT_BITWISE] = ", ".join(spec.not_bitwise)
         if placement != spec.placement:
             about[tags.STEPPED_DOWN] = f"{spec.placement} to {placement}: out of the GPU's memory"
         return about

@@ -81,8 +81,8 @@ class Worker:
         Raises CogxError where none of them can run.
         """
         check_encoder()
-        for clip_model in dict.fromkeys(spec.clip_model for spec in cells):
-            self._session.scorer(clip_model, progress)
+        for spec in cells:
+            self._session.scorer(spec, progress)
         self._postprocess.forget_notes()
         self._session.loader.expect(generated)
         if generated:

@@ -1,6 +1,6 @@
 """All metrics of a video at once."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -8,7 +8,7 @@ from pathlib import Path
 from cogx_runs.errors import WeightsUnavailableError
 from cogx_runs.metrics.failure import Attempt, Failure, attempt
 from cogx_runs.metrics.metric import Measured, Metric
-from cogx_runs.metrics.registry import metrics
+from cogx_runs.metrics.registry import EXTRAS, metrics
 from cogx_runs.metrics.subject import Subject
 from cogx_runs.video import read_mp4
 
@@ -40,14 +40,14 @@ class Scores:
 
 
 class Scorer:
-    """Measures videos by all metrics that one CLIP and this machine allow, on the CPU."""
+    """Measures videos by all metrics that one CLIP and this machine allow, and by the named extras, on the CPU."""
 
-    def __init__(self, clip_model: str) -> None:
+    def __init__(self, clip_model: str, extra_metrics: Iterable[str] = ()) -> None:
         """Loads the weights of the metrics. Raises CogxError for an invalid name or file of a CLIP."""
         self._metrics: list[Metric] = []
         self.unavailable: dict[str, str] = {}
         """Reason of each metric that cannot be measured on this machine."""
-        for metric in metrics():
+        for metric in (*metrics(), *(EXTRAS[name] for name in extra_metrics)):
             try:
                 metric.check(clip_model)
             except WeightsUnavailableError as error:

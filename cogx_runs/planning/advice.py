@@ -8,7 +8,7 @@ from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.errors import did_you_mean
 from cogx_runs.formatting import count, shortened
-from cogx_runs.metrics.registry import cards_of_every_cell
+from cogx_runs.metrics.registry import EXTRAS, cards_of_every_cell, titles
 from cogx_runs.models.cards import ModelCard
 from cogx_runs.models.download import GB
 from cogx_runs.models.gpus import cards_of_size, gpu_for_plan
@@ -20,6 +20,7 @@ from cogx_runs.planning.plan import Advice, Plan, PlanCost, PlannedRun
 from cogx_runs.planning.rules import RULES
 from cogx_runs.system.disk import free_bytes
 from cogx_runs.system.hardware import Gpu
+from cogx_runs.system.kernels import KERNELS
 from cogx_runs.tracking.liveness import is_alive, is_of_this_host
 from cogx_runs.tracking.run import RunState, TrackedRun
 from cogx_runs.tracking.signs import where_made
@@ -47,9 +48,11 @@ def advise(
     for sweep in sweeps:
         found.update(dict.fromkeys(_sweep_as_a_whole(sweep)))
         found.update(dict.fromkeys(_primary(sweep)))
+        found.update(dict.fromkeys(_extra_metrics(sweep)))
     found.update(dict.fromkeys(_too_large(cells, by_name, gpu)))
     if gpu is not None and gpu.compute_capability < BFLOAT16_SINCE:
         found.update(dict.fromkeys(_without_bfloat16(cells, by_name, gpu)))
+    found.update(dict.fromkeys(_kernels(cells, by_name, gpu)))
     if budget is not None:
         found.update(dict.fromkeys(_memory(cells, by_name, budget)))
     order = {"error": 0, "warning": 1, "note": 2}
@@ -155,6 +158,25 @@ def advise_rescoring(
     return found
 
 
+def advise_extras(runs: Sequence[PlannedRun], sweeps: Sequence[Sweep]) -> list[Advice]:
+    """Notes each sweep with finished cells that lack an extra metric that its file names: they are not made again."""
+    found = []
+    for sweep in {sweep.name: sweep for sweep in sweeps}.values():
+        of_each = [
+            [name for name in run.spec.extra_metrics if name not in run.decision.finished.metrics]
+            for run in runs
+            if run.spec.sweep == sweep.name and run.decision.finished is not None
+        ]
+        lacking = [names for names in of_each if names]
+        if lacking:
+            names = list(dict.fromkeys(name for each in lacking for name in each))
+            cells = f"{count(len(lacking), 'finished cell')} {'lacks' if len(lacking) == 1 else 'lack'}"
+            command = " ".join(["cogx-runs rescore", sweep.name, *(f"--metric {name}" for name in names)])
+            message = f"{cells} {titles(names)}; `{command}` adds what can be measured"
+            found.append(Advice("note", sweep.at("extra_metrics"), message))
+    return found
+
+
 def advise_remaking(runs: Sequence[PlannedRun], sweeps: Sequence[Sweep]) -> list[Advice]:
     """Warns for each sweep of its finished cells whose files are gone, and says how they are made again."""
     found = []
@@ -221,6 +243,20 @@ def _without_bfloat16(cells: ResolvedCells, sweeps: Mapping[str, Sweep], gpu: Gp
             yield Advice("warning", sweeps[spec.sweep].where("dtype"), message)
 
 
+def _kernels(cells: ResolvedCells, sweeps: Mapping[str, Sweep], gpu: Gpu | None) -> Iterator[Advice]:
+    """Finds the kernels that the GPU or the installation lacks."""
+    for spec in cells.specs:
+        sweep = sweeps[spec.sweep]
+        for name, otherwise in (("attention", "sdpa"), ("decoder", "exact")):
+            value = getattr(spec, name)
+            lack = KERNELS[value].lack(spec.device, gpu) if value in KERNELS else ""
+            if lack:
+                yield Advice("error", sweep.where(name), f"{value} {lack}; or use {otherwise}")
+        if spec.attention != "sdpa" and spec.dtype == "float32" and spec.device == "cuda":
+            message = f"{spec.attention} works in float16 and bfloat16; use sdpa"
+            yield Advice("error", sweep.where("attention"), message)
+
+
 def _too_large(cells: ResolvedCells, sweeps: Mapping[str, Sweep], gpu: Gpu | None) -> Iterator[Advice]:
     """Finds the sizes that the whole memory of this machine does not suffice for.
 
@@ -260,7 +296,18 @@ def _memory(cells: ResolvedCells, sweeps: Mapping[str, Sweep], budget: Budget) -
 
 def _primary(sweep: Sweep) -> Iterator[Advice]:
     """Refuses a primary metric that no cell would have, with the nearest one."""
-    usable = cards_of_every_cell()
+    usable = cards_of_every_cell(sweep.extra_metrics)
     if sweep.primary is not None and sweep.primary not in usable:
         message = f"no metric {shortened(sweep.primary)} of every cell; {did_you_mean(sweep.primary, usable)}"
         yield Advice("error", sweep.at("primary"), message)
+
+
+def _extra_metrics(sweep: Sweep) -> Iterator[Advice]:
+    """Refuses an unknown extra metric, with the nearest one; warns of one whose weights cannot be had here."""
+    for index, name in enumerate(sweep.extra_metrics):
+        where = sweep.at(f"extra_metrics.{index}")
+        if name not in EXTRAS:
+            yield Advice("error", where, f"no extra metric {shortened(name)}; {did_you_mean(name, EXTRAS)}")
+            continue
+        for lack in EXTRAS[name].lacks():
+            yield Advice("warning", where, f"no {titles([name])}: {lack}; runs finish without")

@@ -15,6 +15,7 @@ from cogx_runs.planning.advice import (
     advise,
     advise_disk,
     advise_elsewhere,
+    advise_extras,
     advise_gpu,
     advise_remaking,
     advise_rescoring,
@@ -78,6 +79,7 @@ class Planner:
         )
         advice = [*advise(cells, sweeps, budget, gpu), *advise_prompts(sweeps, conditions.library)]
         advice += advise_without_gpu(runs, cells.cards, sweeps)
+        advice += advise_extras(runs, sweeps)
         advice += advise_elsewhere(runs, sweeps, history, now_ms())
         if conditions.gpu is not None:
             advice += advise_gpu(conditions.gpu)

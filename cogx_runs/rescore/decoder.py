@@ -8,6 +8,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from cogx_runs.definitions.parameters import Decoder as DecoderName
 from cogx_runs.definitions.parameters import Dtype
 from cogx_runs.errors import CogxError
 from cogx_runs.generation.generate import check_size, decode_latents
@@ -38,7 +39,7 @@ class Decoder:
         self._store = store
         self._vaes: dict[tuple[str, str, str], AutoencoderKLCogVideoX] = {}
         self._kept: dict[str, Frames] = {}
-        self._subjects: dict[bool, tuple[tuple[str, str], Subject]] = {}
+        self._subjects: dict[bool, tuple[tuple[str, str, int], Subject]] = {}
         """The last subject of each kind, by whether its frames are the mp4's."""
 
     def precision(self, run: TrackedRun) -> str:
@@ -51,13 +52,14 @@ class Decoder:
         """Prepares a run's video for its metrics, with the frames of its latents or of its mp4, and keeps the last one
         of each. Raises what `frames` raises, and CogxError where the mp4 cannot be read."""
         of_file = of_file and run.imported_from is None  # the frames of an imported video are those of its mp4
-        key = (run.run_id if of_file else run.signature, clip_model)
+        fps = param_value("fps", run.params["fps"])
+        key = (run.run_id if of_file else run.signature, clip_model, fps)
         if of_file not in self._subjects or self._subjects[of_file][0] != key:
             with temporary_folder() as folder:
                 file = self._store.download(run.run_id, PROMPT, folder)
                 prompt = file.read_text(encoding="utf-8").strip()
                 frames = self._of_mp4(run, folder) if of_file else self.frames(run)
-            self._subjects[of_file] = key, Subject(frames, prompt, clip_model)
+            self._subjects[of_file] = key, Subject(frames, prompt, clip_model, fps)
         return self._subjects[of_file][1]
 
     def frames(self, run: TrackedRun) -> Frames:
@@ -86,12 +88,17 @@ class Decoder:
     def _dtype(self, params: Mapping[str, str]) -> Dtype:
         return cast(Dtype, params["dtype"]) if self._device == "cuda" else "float32"
 
+    def _decoder(self, params: Mapping[str, str]) -> DecoderName:
+        """That of the run, and `exact` on a CPU, which has no other, and for runs older than the parameter."""
+        return cast(DecoderName, params.get("decoder", "exact")) if self._device == "cuda" else "exact"
+
     def _decode(self, latents: torch.Tensor, params: Mapping[str, str]) -> Frames:
         key = (params["model_source"], params["model_revision"], self._dtype(params))
         if key not in self._vaes:
             self._vaes[key] = load_vae(_card(params), self._dtype(params), self._device)
         tiling, slicing = (param_value(name, params[name]) for name in ("vae_tiling", "vae_slicing"))
-        frames = decode_latents(self._vaes[key], latents, self._device, tiling=tiling, slicing=slicing)
+        decoder = self._decoder(params)
+        frames = decode_latents(self._vaes[key], latents, self._device, tiling=tiling, slicing=slicing, decoder=decoder)
         check_size(frames, *(param_value(name, params[name]) for name in ("num_frames", "height", "width")))
         return frames
 

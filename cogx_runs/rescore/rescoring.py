@@ -1,7 +1,7 @@
 """Measures the metrics that finished runs lack."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -9,10 +9,11 @@ from typing import Any
 from cogx_runs.dashboard.board import show
 from cogx_runs.dashboard.view import RunFilter
 from cogx_runs.definitions.sweep import parameters_of
-from cogx_runs.errors import CogxError, WeightsUnavailableError, first_line
+from cogx_runs.errors import CogxError, InputError, WeightsUnavailableError, did_you_mean, first_line
+from cogx_runs.formatting import shortened
 from cogx_runs.metrics.card import Dependence
 from cogx_runs.metrics.failure import Attempt
-from cogx_runs.metrics.registry import depends_on, metrics
+from cogx_runs.metrics.registry import EXTRAS, depends_on, metrics
 from cogx_runs.metrics.scoring import Scores, by_reason
 from cogx_runs.planning.cells import resolve_clip
 from cogx_runs.rescore.decoder import Decoder
@@ -57,6 +58,7 @@ def rescore_runs(
     sweep: str,
     *,
     clip_model: str | None = None,
+    extra_metrics: Sequence[str] = (),
     reference: Mapping[str, Any] | None = None,
     device: str = "auto",
     tracking_uri: str | None = None,
@@ -66,15 +68,20 @@ def rescore_runs(
     written. A metric that raises is recorded as missing with the reason, and the others continue.
 
     Without `clip_model` those are all metrics of single videos, by the CLIP that each run names. With it they are the
-    score of that CLIP, a separate metric such as `clip_score.ViT-L-14:openai`. With `reference`, values of parameters
-    such as `{"num_inference_steps": 50}`, each run is also compared with the one that has them and is otherwise equal,
-    the seed included: separate metrics, such as `psnr.num_inference_steps_50`. The frames come from the kept latents,
-    decoded on `device` as the run decoded them, but on a CPU in float32. The tag `cogx.<metric>.decoded_as` records it.
-    Those of a metric of the file, such as `clip_score_file`, come from the kept mp4, which needs no model.
+    score of that CLIP, a separate metric such as `clip_score.ViT-L-14:openai`. `extra_metrics` names optional ones;
+    those that a run has by an earlier definition, or was to have, need not be named. With `reference`, values of
+    parameters such as `{"num_inference_steps": 50}`, each run is also compared with the one that has them and is
+    otherwise equal, the seed included: separate metrics, such as `psnr.num_inference_steps_50`. The frames come from
+    the kept latents, decoded on `device` as the run decoded them, but on a CPU in float32. The tag
+    `cogx.<metric>.decoded_as` records it. Those of a metric of the file, such as `clip_score_file`, come from the kept
+    mp4, which needs no model.
 
     Raises CogxError where no missing metric can be measured here, and where no run is the reference of another;
-    InputError for an invalid reference.
+    InputError for an invalid reference or an unknown extra metric.
     """
+    for name in extra_metrics:
+        if name not in EXTRAS:
+            raise InputError.single(f"--metric {shortened(name)}", f"no extra metric; {did_you_mean(name, EXTRAS)}")
     changed = reference_values(reference or {})
     asked = parameters_of({"clip_model": clip_model}).clip_model
     named = resolve_clip(asked) if asked else None
@@ -90,7 +97,7 @@ def rescore_runs(
     rescored = []
     # Runs of one reference follow each other, so that it is decoded once.
     for run in sorted(runs, key=lambda run: settings(run, changed)):
-        missing_metrics = lacking(run, named, changed, by_settings.get(settings(run, changed)))
+        missing_metrics = lacking(run, named, extra_metrics, changed, by_settings.get(settings(run, changed)))
         if not store.is_in_place(run):
             why = f"its files are only in {run.artifact_folder}, which this study was copied from; copy them here first"
             rescored += [Rescored(run.run_id, run.name, {}, {}, why)] if missing_metrics else []
@@ -120,7 +127,7 @@ def rescore_runs(
 
 
 class _Measurer:
-    """Measures missing metrics; for runs with the same pixels once."""
+    """Measures missing metrics; for runs with the same pixels and frame rate once."""
 
     def __init__(self, decoder: Decoder, report: Callable[[str], None]) -> None:
         self.unavailable: list[WeightsUnavailableError] = []

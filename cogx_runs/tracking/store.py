@@ -16,7 +16,7 @@ from cogx_runs.definitions.ranges import Direction, OptunaSearch
 from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.errors import CogxError, StoreError
 from cogx_runs.formatting import write_value
-from cogx_runs.metrics.registry import aim, cards
+from cogx_runs.metrics.registry import aim, card_or_name
 from cogx_runs.tracking import artifacts as artifact_names
 from cogx_runs.tracking.client import MLFLOW, call_store
 from cogx_runs.tracking.digests import Digest, digest, digests, read_digests, write_digests
@@ -342,5 +342,5 @@ def _kind(values: Sequence[Any]) -> str:
 
 
 def _objectives(search: OptunaSearch) -> dict[str, Direction]:
-    directions = search.directions or [aim(cards()[name]) for name in search.objectives]
+    directions = search.directions or [aim(card_or_name(name)) for name in search.objectives]
     return dict(zip(search.objectives, directions, strict=True))

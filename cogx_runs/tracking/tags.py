@@ -66,7 +66,7 @@ alone."""
 FINISHED_BESIDE = "cogx.finished_beside"
 """The runs that were encoded and scored while this one was denoised."""
 NOT_BITWISE = "cogx.not_bitwise"
-"""The parameter by which the pixels differ a little from the plain ones: `compile`."""
+"""The parameters by which the pixels differ a little from the plain ones: `compile, attention`."""
 STEPPED_DOWN = "cogx.stepped_down"
 """Placements before and after the GPU ran out of memory."""
 

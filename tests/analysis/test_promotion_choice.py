@@ -186,3 +186,12 @@ def test_the_check_is_another_clips_score_then_the_first_that_is_registered() ->
     assert (by_other.direction, metric_to_check_by(scored, by_other)) == ("higher", "clip_score")
     without = frame_of(there).drop(columns="metrics.clip_consistency")
     assert metric_to_check_by(without, choose(without, "clip_score", 50)) == "temporal_flickering"
+
+
+def test_an_extra_metric_that_the_runs_have_chooses_and_where_one_lacks_it_the_command_names_it() -> None:
+    name = "metrics.aesthetic_quality"
+    there = [row("fox", seed, 25, 1.0) | {name: seed / 10} for seed in (1, 2)]
+
+    assert chosen(choose(frame_of(there), "aesthetic_quality", 50)) == [("fox", "seed=2 fox", 1, 2)]
+    with pytest.raises(CogxError, match="`cogx-runs rescore SWEEP --metric aesthetic_quality` may add it$"):
+        choose(frame_of([*there, row("fox", 3, 25, 1.0) | {name: None}]), "aesthetic_quality", 50)

@@ -240,6 +240,9 @@ def test_doctor_names_what_is_there_what_is_not_and_what_to_do(
     assert checks["placement of 2b"]["found"] == "resident, as always on a CPU"
     assert "HF_HUB_OFFLINE is set" in checks["weights of 2b"]["advice"]
     assert "cogx-runs rescore" in checks["CLIP ViT-B-32:openai"]["advice"]
+    extra = checks["extra metric subject_consistency"]
+    assert (extra["status"], extra["found"]) == ("ok", "optional; not on this machine")
+    assert extra["advice"].startswith("DINO's weights of ViT-B/16 are not at ")
     assert f"weights of {tiny_model}" in local
     assert (every.exit_code, asked.exit_code) == (0, 0)
     assert local.splitlines()[-1] == f"{tiny_model} is ready."

@@ -99,9 +99,9 @@ def test_plans_that_follow_each_other_on_an_executor_load_the_model_and_its_metr
         loaded.append("model")
         return load_pipeline(*given)
 
-    def load_scorer(clip_model: str) -> Scorer:
+    def load_scorer(clip_model: str, extra_metrics: tuple[str, ...]) -> Scorer:
         loaded.append("metrics")
-        return Scorer(clip_model)
+        return Scorer(clip_model, extra_metrics)
 
     with executor(load_pipeline=load, load_scorer=load_scorer) as used:
         for cells in (plan.runs[:1], plan.runs[1:2]):

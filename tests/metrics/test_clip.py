@@ -23,7 +23,7 @@ PROMPT = "a panda plays the guitar"
 
 
 def score_of(frames: Frames, prompt: str, clip: Path) -> Measured:
-    measured = METRIC.measure(Subject(frames, prompt, str(clip)))
+    measured = METRIC.measure(Subject(frames, prompt, str(clip), 8))
     assert measured is not None
     return measured
 
@@ -88,7 +88,7 @@ def test_the_score_does_not_depend_on_the_order_of_the_frames(tiny_clip: Path, f
 def test_a_video_is_scored_before_h264_and_as_its_mp4_shows_it(tiny_clip: Path, frames: Frames, tmp_path: Path) -> None:
     file = tmp_path / "video.mp4"
     write_mp4(frames, file, 8)
-    subject, scorer = Subject(frames, PROMPT, str(tiny_clip)), Scorer(str(tiny_clip))
+    subject, scorer = Subject(frames, PROMPT, str(tiny_clip), 8), Scorer(str(tiny_clip))
 
     scored, alone = scorer.score(subject, file).values, scorer.score(subject).values
 
@@ -112,7 +112,7 @@ def test_an_mp4_that_cannot_be_read_back_costs_its_score_and_no_other(
 ) -> None:
     (tmp_path / "video.mp4").write_bytes(b"no video")
 
-    scores = Scorer(str(tiny_clip)).score(Subject(frames[:9], PROMPT, str(tiny_clip)), tmp_path / "video.mp4")
+    scores = Scorer(str(tiny_clip)).score(Subject(frames[:9], PROMPT, str(tiny_clip), 8), tmp_path / "video.mp4")
 
     assert list(scores.failures) == ["clip_score_file"]
     assert scores.values["clip_score"] == score_of(frames[:9], PROMPT, tiny_clip).value

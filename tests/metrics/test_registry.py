@@ -52,7 +52,7 @@ def install(tmp_path: Path) -> Iterator[InstallMetric]:
 
 
 def video(clip: Path) -> Subject:
-    return Subject(np.full((5, 16, 16, 3), 40, dtype=np.uint8), "a panda", str(clip))
+    return Subject(np.full((5, 16, 16, 3), 40, dtype=np.uint8), "a panda", str(clip), 8)
 
 
 def test_another_packages_metric_is_measured_with_the_others_and_changes_the_output_hash(

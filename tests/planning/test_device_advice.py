@@ -48,6 +48,35 @@ def test_a_placement_that_needs_a_gpu_is_an_error_on_a_cpu(placement: str) -> No
     assert advice_on(device="cuda", placement=placement) == []
 
 
+@pytest.mark.parametrize(
+    ("parameter", "value", "gpu", "lack"),
+    [
+        ("decoder", "fused", None, "fused needs an NVIDIA GPU; or use exact"),
+        ("attention", "fa4", None, "fa4 needs an NVIDIA GPU; or use sdpa"),
+        ("decoder", "fused", (6, 1), "fused needs a Volta GPU or a newer one, and this is Old; or use exact"),
+        ("attention", "fa4", (8, 9), "fa4 needs a Hopper or Blackwell GPU, and this is Old; or use sdpa"),
+        ("attention", "sage", (7, 5), "sage needs an Ampere GPU or a newer one, and this is Old; or use sdpa"),
+        (
+            "attention", "fa4", (9, 0),
+            "fa4 needs the package flash-attn-4: pip install 'cogx-runs[fa4]'; or use sdpa",
+        ),
+    ],
+)  # fmt: skip
+def test_a_kernel_that_this_machine_lacks_is_an_error(
+    parameter: str, value: str, gpu: tuple[int, int] | None, lack: str
+) -> None:
+    old = None if gpu is None else Gpu("GPU-1", "Old", "580.65", 16 * GIB, gpu)
+    parameters: dict[str, Any] = {parameter: value}
+
+    found = advice_on(device="cpu" if gpu is None else "cuda", gpu=old, **parameters)
+
+    assert [one for one in found if one.level == "error"] == [Advice("error", f"exp.yaml:base.{parameter}", lack)]
+
+
+def test_a_fused_decoder_is_no_error_where_there_is_a_gpu() -> None:
+    assert advice_on(device="cuda", decoder="fused") == []
+
+
 def test_what_auto_is_and_why_is_noted_once_for_each_model() -> None:
     found = advice_on(
         device="cuda",
