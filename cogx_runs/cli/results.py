@@ -38,7 +38,7 @@ def runs(sweep: str | None, where: tuple[str, ...], sort: str | None, as_json: b
 def rescore(
     sweep: str, clip_model: str | None, extra_metrics: tuple[str, ...], reference: tuple[str, ...], device: str
 ) -> None:
-    """Add the metrics that finished runs of SWEEP lack, from their stored latents.
+    """Add the metrics that finished runs of SWEEP lack, from their stored latents and mp4 files.
 
     The score of another CLIP than the run names is a metric of its own, clip_score.NAME. With --reference each run is
     compared with the run that has that value and is the same in all else, also in its seed: psnr.KEY_VALUE, ssim, and

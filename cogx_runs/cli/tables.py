@@ -1,6 +1,6 @@
 """Plans and outcomes as tables on a terminal."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -20,7 +20,7 @@ from cogx_runs.metrics.registry import SHOWN, card_of, shown_cards
 from cogx_runs.planning.actions import Action
 from cogx_runs.planning.plan import Advice, Estimate, Plan, PlanCost
 from cogx_runs.search.optuna.results import SearchResult
-from cogx_runs.tracking.columns import METRICS, metric_column, param_column, tag_column
+from cogx_runs.tracking.columns import METRICS, PARAMS, metric_column, param_column, tag_column
 from cogx_runs.tracking.tags import DEGENERATE, IMPORTED_FROM, PROMOTED_RANK, TRIAL
 
 if TYPE_CHECKING:
@@ -117,6 +117,7 @@ def print_outcomes(outcomes: Sequence[Outcome]) -> None:
         if outcome.error and outcome.status is not OutcomeStatus.DONE:
             name, error = escape(outcome.spec.run_name), escape(outcome.error)
             console.print(f"{_coloured(outcome.status)} {name}: {error}", soft_wrap=True)
+    _print_compression([(outcome.spec.config, outcome.metrics or {}) for outcome in outcomes])
     counts = {status: sum(outcome.status == status for outcome in outcomes) for status in _COLOURS}
     console.print(", ".join(f"{count} {status}" for status, count in counts.items() if count))
 
@@ -194,6 +195,7 @@ def print_runs(frame: "pd.DataFrame", asked: Sequence[str] = ()) -> None:
         table.add_row(*(_cell(str(column), value) for column, value in row.items()))
     console = stdout(width=1000)  # a line a run in a file or a pipe
     console.print(table)
+    _print_compression(map(_parameters_and_metrics, frame.to_dict("records")))
     console.print(f"{len(frame)} runs")
 
 
@@ -207,6 +209,26 @@ def print_checks(checks: Sequence[Check]) -> None:
     console.print(table)
     ready = [f"{escape(check.model)} is {escape(check.found)}" for check in checks if isinstance(check, Readiness)]
     console.print(". ".join(ready) + ".", soft_wrap=not console.is_terminal)
+
+
+def _print_compression(cells: Iterable[tuple[Mapping[str, Any], Mapping[str, float]]]) -> None:
+    """Prints how far the scores of the mp4 files are from those in a table, which are of the frames before H.264."""
+    from cogx_runs.analysis.compression import compression_sentences
+
+    for sentence in compression_sentences(list(cells)):
+        stdout().print(escape(sentence), soft_wrap=True)
+
+
+def _parameters_and_metrics(row: Mapping[Any, Any]) -> tuple[dict[str, Any], dict[str, float]]:
+    """Takes the parameters and metrics out of a row of `load_runs`."""
+    import pandas as pd
+
+    present = {str(column): value for column, value in row.items() if not pd.isna(value)}
+    parameters, metrics = (
+        {column.removeprefix(prefix): value for column, value in present.items() if column.startswith(prefix)}
+        for prefix in (PARAMS, METRICS)
+    )
+    return parameters, metrics
 
 
 def _card(column: str) -> MetricCard | None:

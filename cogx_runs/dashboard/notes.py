@@ -10,6 +10,7 @@ from cogx_runs.dashboard.pictures import CLIP
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.formatting import write_exact
 from cogx_runs.metrics.card import MetricCard
+from cogx_runs.metrics.compression import write_with_change
 from cogx_runs.metrics.registry import shown_cards
 from cogx_runs.tracking.artifacts import CONTACT_SHEET, IMAGES, VIDEO
 from cogx_runs.tracking.columns import axis_metric
@@ -100,7 +101,7 @@ def _chosen(tags: Mapping[str, str]) -> str:
 
 def run_note(what: str, prompt: str, run_id: str, metrics: Mapping[str, float], command: str | None) -> str:
     """Writes a run's note: `what` it is, its prompt, numbers and picture, and the command that repeats it, if any."""
-    numbers = [f"{card.title} {card.write(metrics[card.name])}" for card in shown_cards() if card.name in metrics]
+    numbers = [f"{card.title} {write_with_change(card, metrics)}" for card in shown_cards() if card.name in metrics]
     head = f"{escaped(what)}\n\n> {_cut(escaped(prompt), 1500)}\n\n{', '.join(numbers)}\n\n"
     head += f"{picture(run_id, CONTACT_SHEET)}\n\n"
     if command is None:

@@ -87,7 +87,7 @@ class PostprocessStage:
         metrics["file_size_bytes"] = file.stat().st_size
         subject = Subject(video.frames, spec.prompt, spec.clip_model, spec.fps)
         scorer = self._session.scorer(spec, progress)
-        scores = scorer.score(subject)
+        scores = scorer.score(subject, file)
         metrics |= scores.values
         series = {**video.series, "by_frame.change": subject.changes.tolist(), **frame_series(scores.measured)}
         about = video.tags | score_tags(scores.measured) | missing_tags(scorer.unavailable | scores.reasons)

@@ -30,7 +30,9 @@ from cogx_runs.metrics.metric import Comparison, Metric
 from cogx_runs.metrics.network_metric import NetworkMetric
 
 GROUP = "cogx_runs.metrics"
-BUILT_IN: tuple[Metric, ...] = (clip_score.METRIC, *consistency.METRICS, *temporal.METRICS, *image.METRICS)
+BUILT_IN: tuple[Metric, ...] = (
+    clip_score.METRIC, clip_score.FILE_METRIC, *consistency.METRICS, *temporal.METRICS, *image.METRICS,
+)  # fmt: skip
 COMPARISONS: tuple[Comparison, ...] = (*fidelity.COMPARISONS, perceptual.Lpips())
 EXTRAS: Mapping[str, NetworkMetric[Any]] = MappingProxyType(
     {module.CARD.name: module.METRIC for module in (aesthetic, subject_consistency, dynamic_degree)}
@@ -100,6 +102,12 @@ def quality(name: str) -> MetricCard | None:
     """Returns the card of one of the `qualities`, extras included, or of another CLIP's score; None for any other."""
     known = {card.name for card in qualities(EXTRAS)}
     return card_of(name) if name in known or name.partition(".")[0] in known else None
+
+
+def is_same_measure(one: str, other: str) -> bool:
+    """Checks whether two metrics are one measure, taken before H.264 and of the mp4, or the same metric."""
+    first, second = ((card.repeats if (card := card_of(name)) is not None else "") or name for name in (one, other))
+    return first == second
 
 
 def shown_cards() -> tuple[MetricCard, ...]:

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 
 class Decoder:
-    """Decodes the latents of runs, each with its own model's VAE, loaded once; keeps the last two videos.
+    """Decodes the latents of runs, each with its own model's VAE, loaded once, and reads their mp4; keeps the last two
+    videos.
 
     On a CPU it decodes in float32, also latents that a GPU decoded in half precision.
     """
@@ -38,7 +39,8 @@ class Decoder:
         self._store = store
         self._vaes: dict[tuple[str, str, str], AutoencoderKLCogVideoX] = {}
         self._kept: dict[str, Frames] = {}
-        self._subject: tuple[tuple[str, str, int], Subject] | None = None
+        self._subjects: dict[bool, tuple[tuple[str, str, int], Subject]] = {}
+        """The last subject of each kind, by whether its frames are the mp4's."""
 
     def precision(self, run: TrackedRun) -> str:
         """Describes precision and device in which a run's latents are decoded: `float32 on cpu`."""
@@ -46,16 +48,19 @@ class Decoder:
             return OF_ITS_MP4
         return f"{self._dtype(run.params)} on {self._device}"
 
-    def subject(self, run: TrackedRun, clip_model: str) -> Subject:
-        """Prepares a run's video for its metrics, and keeps the last one. Raises what `frames` raises."""
+    def subject(self, run: TrackedRun, clip_model: str, *, of_file: bool = False) -> Subject:
+        """Prepares a run's video for its metrics, with the frames of its latents or of its mp4, and keeps the last one
+        of each. Raises what `frames` raises, and CogxError where the mp4 cannot be read."""
+        of_file = of_file and run.imported_from is None  # the frames of an imported video are those of its mp4
         fps = param_value("fps", run.params["fps"])
-        key = (run.signature, clip_model, fps)
-        if self._subject is None or self._subject[0] != key:
+        key = (run.run_id if of_file else run.signature, clip_model, fps)
+        if of_file not in self._subjects or self._subjects[of_file][0] != key:
             with temporary_folder() as folder:
                 file = self._store.download(run.run_id, PROMPT, folder)
                 prompt = file.read_text(encoding="utf-8").strip()
-            self._subject = key, Subject(self.frames(run), prompt, clip_model, fps)
-        return self._subject[1]
+                frames = self._of_mp4(run, folder) if of_file else self.frames(run)
+            self._subjects[of_file] = key, Subject(frames, prompt, clip_model, fps)
+        return self._subjects[of_file][1]
 
     def frames(self, run: TrackedRun) -> Frames:
         """Decodes a run's video, an imported one from its mp4.
@@ -65,11 +70,11 @@ class Decoder:
         """
         if run.signature not in self._kept:
             with temporary_folder() as folder:
-                frames = self._imported(run, folder) if run.imported_from is not None else self._generated(run, folder)
+                frames = self._of_mp4(run, folder) if run.imported_from is not None else self._generated(run, folder)
             self._kept = {**dict(list(self._kept.items())[-1:]), run.signature: frames}
         return self._kept[run.signature]
 
-    def _imported(self, run: TrackedRun, folder: Path) -> Frames:
+    def _of_mp4(self, run: TrackedRun, folder: Path) -> Frames:
         return read_mp4(self._store.download(run.run_id, VIDEO, folder))
 
     def _generated(self, run: TrackedRun, folder: Path) -> Frames:

@@ -36,6 +36,10 @@ class MissingMetric:
     """Raises WeightsUnavailableError where it cannot be measured here, for any run whose value has this identity."""
     measure: Callable[[Decoder], Attempt]
     """Raises CogxError where a video cannot be decoded."""
+    video: tuple[Any, ...]
+    """What is measured: one value serves all runs of which this is equal."""
+    of_file: bool = False
+    """Whether it is measured over the frames of the mp4, which needs no latents."""
     is_extra: bool = False
     """Whether it is optional, as a comparison that needs an optional package."""
 
@@ -88,10 +92,19 @@ def present_output_hash(run: TrackedRun) -> str:
 
 
 def _of_video(run: TrackedRun, metric: Metric, name: str, clip_model: str) -> MissingMetric:
-    def measure(decoder: Decoder) -> Attempt:
-        return attempt(partial(metric.measure, decoder.subject(run, clip_model)))
+    of_file = metric.card.of_file
 
-    return MissingMetric(name, metric.card.identity(clip_model), partial(metric.check, clip_model), measure)
+    def measure(decoder: Decoder) -> Attempt:
+        return attempt(partial(metric.measure, decoder.subject(run, clip_model, of_file=of_file)))
+
+    return MissingMetric(
+        name,
+        metric.card.identity(clip_model),
+        partial(metric.check, clip_model),
+        measure,
+        video=(run.signature, run.params["fps"], *(run.outputs.values() if of_file else ())),
+        of_file=of_file,
+    )
 
 
 def _against(
@@ -101,7 +114,9 @@ def _against(
         return attempt(partial(comparison.compare, decoder.frames(run), decoder.frames(reference)))
 
     name = _against_name(comparison, changed)
-    return MissingMetric(name, comparison.card.identity(""), comparison.check, measure, is_extra=True)
+    return MissingMetric(
+        name, comparison.card.identity(""), comparison.check, measure, video=(run.signature,), is_extra=True
+    )
 
 
 def _other_score(clip_model: str) -> str:

@@ -175,6 +175,7 @@ def test_a_metric_against_a_reference_neither_chooses_nor_checks() -> None:
 
 def test_the_check_is_another_clips_score_then_the_first_that_is_registered() -> None:
     others = {"metrics.sharpness": 1.0, "metrics.temporal_flickering": 1.0, "metrics.clip_consistency": 1.0}
+    others["metrics.clip_score_file"] = 1.0  # which measures what clip_score does
     there = [row("fox", seed, 25, float(seed)) | others for seed in (1, 2)]
     scored = frame_of([one | {f"metrics.{OTHER}": 1.0} for one in there])
 

@@ -160,6 +160,18 @@ def test_runs_are_listed_with_the_headings_and_numbers_of_the_metrics_cards(proj
     assert count == "1 runs"
 
 
+def test_what_h264_costs_is_a_line_below_the_runs(project: Path) -> None:
+    make_run(RunStore(), SPEC, metrics={"clip_score": 30.0, "clip_score_file": 28.5})
+
+    listed = invoke("runs", "exp").stdout.splitlines()
+
+    assert "28.50" not in listed[1]
+    assert listed[2:] == [
+        "The CLIP score is of the frames before H.264; that of the mp4, which you see, is 1.50 lower (1 video).",
+        "1 runs",
+    ]
+
+
 def test_runs_show_the_metrics_that_they_are_chosen_and_sorted_by(project: Path) -> None:
     make_run(RunStore(), SPEC, metrics={"sharpness": 1234.0, "motion_magnitude": 0.004})
 

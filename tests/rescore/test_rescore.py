@@ -27,11 +27,14 @@ from cogx_runs.metrics.subject import Subject
 from cogx_runs.metrics.subject_consistency import DINO
 from cogx_runs.planning.plan import Advice
 from cogx_runs.rescore.decoder import Decoder
+from cogx_runs.rescore.missing import lacking
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.video import Frames
 from tests.support.metrics import Register, registering
 from tests.support.random_weights import dino_state
 from tests.support.running import Notes, outcomes
+from tests.support.specs import SPEC
+from tests.support.tracked_runs import tracked
 
 BRIGHTNESS = MetricCard(name="brightness", title="Brightness", definition="mean of all pixels", source="a test")
 WORKING = MeanMetric(BRIGHTNESS, lambda video: video.frames.mean())
@@ -285,6 +288,45 @@ def test_a_run_whose_latents_cannot_be_read_is_told_and_the_others_are_scored(sw
     assert [line.split(" cannot be read: ")[0] for line in failed] == [
         f"failed: seed=1 panda: run {run_id}: artifact latents.safetensors"
     ]
+
+
+def test_the_score_of_the_mp4_is_measured_without_latents_and_without_an_mp4_all_others_are(
+    swept: Path, register: Register
+) -> None:
+    before = runs()
+    with sqlite3.connect("mlflow.db") as database:
+        for table in ("metrics", "latest_metrics"):
+            database.execute(f"delete from {table} where key = 'clip_score_file'")
+        for run_id, text in zip(before["run_id"], before["tags.cogx.metrics"], strict=True):
+            known = json.loads(text)
+            del known["clip_score_file"]
+            database.execute(
+                "update tags set value = ? where run_uuid = ? and key = 'cogx.metrics'", (json.dumps(known), run_id)
+            )
+    first, second = before["run_id"]
+    next(swept.rglob(f"{first}/artifacts/latents.safetensors")).write_bytes(b"cut off")
+    next(swept.rglob(f"{second}/artifacts/video.mp4")).write_bytes(b"cut off")
+    register(WORKING)
+
+    code, lines, failed = rescore()
+
+    assert (code, lines[-1]) == (1, "2 runs scored, 2 failed")
+    assert [line.partition("artifact ")[2].split(" ")[0] for line in failed] == ["latents.safetensors", "video.mp4"]
+    after = runs()
+    assert after["metrics.clip_score_file"][0] == before["metrics.clip_score_file"][0] != after["metrics.clip_score"][0]
+    assert after["metrics.brightness"].notna().tolist() == [False, True]
+    assert "tags.cogx.clip_score_file.decoded_as" not in after
+
+
+def test_videos_of_the_same_pixels_share_a_value_unless_it_is_of_another_mp4() -> None:
+    one, other = (tracked(SPEC.replace(video_quality=quality)) for quality in (5.0, 8.0))
+
+    alike = {
+        mine.name: mine.video == theirs.video
+        for mine, theirs in zip(lacking(one, None, (), {}, None), lacking(other, None, (), {}, None), strict=True)
+    }
+
+    assert [name for name, is_alike in alike.items() if not is_alike] == ["clip_score_file"]
 
 
 def test_latents_of_another_revision_are_not_decoded_by_the_model_that_is_there(swept: Path) -> None:

@@ -214,7 +214,7 @@ def directions(sweep: Sweep) -> tuple[Direction, ...]:
         card, where = usable.get(name), sweep.at(f"optuna.objectives.{index}")
         if card is None:
             wrong = f"no metric {shortened(name)}" if card_of(name) is None else f"not every cell of a sweep has {name}"
-            mistakes.append(Mistake(where, f"{wrong}; {did_you_mean(name, usable)}"))
+            mistakes.append(Mistake(where, f"{wrong}; {did_you_mean(name.partition('.')[0], usable)}"))
         elif card.direction is None and given is None:
             mistakes.append(Mistake(where, f"{name} is better in neither direction; name them in `optuna.directions`"))
         else:
