@@ -317,12 +317,12 @@ def open_dashboard(
     tracking_uri: str | None = None,
 ) -> "Iterator[Dashboard]":
     """Serves MLflow's UI while the block runs. Its `address` is the view of one sweep, of the runs of one model or
-    prompt where that is named; the comparison of several sweeps; or, for none, the list of experiments.
+    prompt where that is named; the overviews of several sweeps side by side; or, for none, the list of experiments.
 
     Raises CogxError for a sweep, model or prompt that has not been run, and where the server does not answer.
     """
-    from cogx_runs.dashboard.board import show
-    from cogx_runs.dashboard.server import ALL_EXPERIMENTS, comparison, serve
+    from cogx_runs.dashboard.board import show, show_several
+    from cogx_runs.dashboard.server import ALL_EXPERIMENTS, serve
     from cogx_runs.dashboard.view import RunFilter
     from cogx_runs.tracking.store import RunStore
 
@@ -331,10 +331,11 @@ def open_dashboard(
     names = list(dict.fromkeys(name for sweep in sweeps for name in experiments_of(sweep, store)))
     if len(names) != 1 and (model or prompt):
         raise CogxError("--model and --prompt choose among the runs of one sweep; name one")
-    pages = [show(store, name, RunFilter(model, prompt)) for name in names]
+    page = ALL_EXPERIMENTS
     if len(names) > 1:
-        pages = [comparison([store.experiment_id(name) for name in names])]
-    page = pages[0] if pages else ALL_EXPERIMENTS
+        page = show_several(store, names)
+    elif names:
+        page = show(store, names[0], RunFilter(model, prompt))
     with serve(page, port=port, uri=tracking_uri) as server:
         yield server
 

@@ -111,11 +111,12 @@ class PostprocessStage:
         spec = cell.spec
         folder = cell.spooled.files
         progress.phase("copying")
+        copied = [*_COPIED_ARTIFACTS, *({artifacts.VIDEO_LARGE} & finished.digests.keys())]
         try:
-            self._store.download_each(finished.run_id, _COPIED_ARTIFACTS, folder)
+            self._store.download_each(finished.run_id, copied, folder)
             series = self._store.series(finished)
         except StoreError as error:
-            for name in _COPIED_ARTIFACTS:  # nothing of it is logged with the video that is made instead
+            for name in copied:  # nothing of it is logged with the video that is made instead
                 _remove(folder / name)
             progress.note(f"{spec.run_name}: made again, since {error}")
             return None

@@ -8,6 +8,7 @@ import pandas as pd
 
 from cogx_runs.analysis.best import BestValues, best_values
 from cogx_runs.analysis.effects import PRIMARY, Contrast, Effect, Margin, contrasts
+from cogx_runs.analysis.grids import Grid
 from cogx_runs.analysis.interactions import Interaction, Square, squares
 from cogx_runs.analysis.judging import judge_report
 from cogx_runs.analysis.pairs import AXES, values_of
@@ -16,7 +17,6 @@ from cogx_runs.analysis.sequential import ONE_LOOK, Looks
 from cogx_runs.formatting import write_value
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.registry import is_of_machine
-from cogx_runs.report.grids import Grid
 from cogx_runs.report.quantities import COMPARED, PLOTTED
 from cogx_runs.tracking.columns import metric_column
 

@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from cogx_runs.analysis.compression import compression_sentences
 from cogx_runs.analysis.effects import PRIMARY, Effect, Margin
+from cogx_runs.analysis.grids import Grid, grids_of
 from cogx_runs.analysis.headline import headlines
 from cogx_runs.analysis.preferences import MetricAgreement
 from cogx_runs.analysis.promotion.chosen import without_chosen
@@ -28,7 +29,6 @@ from cogx_runs.report.comparisons import (
     judge_gathered,
 )
 from cogx_runs.report.environments import Environment, definitions_of, environments_of
-from cogx_runs.report.grids import Grid, grids_of
 from cogx_runs.report.overview import Overview, overview_of
 from cogx_runs.report.plots import plot, plot_effects, plot_prompts, plot_trials
 from cogx_runs.report.promotions import PromotionContent, promotions_of

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from cogx_runs.analysis.cells import MODEL, follow_model
 from cogx_runs.analysis.effects import PRIMARY, Effect
+from cogx_runs.analysis.grids import Grid
 from cogx_runs.analysis.interactions import Interaction
 from cogx_runs.analysis.seeds import SeedSpread
 from cogx_runs.analysis.signflips import FEWEST
@@ -29,7 +30,6 @@ from cogx_runs.metrics.measured import FILE_SIZE, WALL_TIME
 from cogx_runs.metrics.registry import is_of_machine
 from cogx_runs.report.cells import timed_in
 from cogx_runs.report.comparisons import HEADLINES, QUANTITIES, Comparisons
-from cogx_runs.report.grids import Grid
 from cogx_runs.tracking.run import TrackedRun, is_true
 from cogx_runs.tracking.tags import TEXT, metric_tag
 

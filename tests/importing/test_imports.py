@@ -72,7 +72,7 @@ def test_an_imported_video_is_a_finished_run_with_what_is_known_of_it_and_no_tim
     files = store.download(run.run_id, "", folder.parent / "artifacts")
     assert (files / "video.mp4").read_bytes() == (folder / "panda_gs6.mp4").read_bytes()
     assert {path.name for path in files.iterdir()} == {
-        "video.mp4", "contact_sheet.png", "images", "prompt.txt", "config.yaml", "metrics.yaml",
+        "video.mp4", "video_large.mp4", "contact_sheet.png", "images", "prompt.txt", "config.yaml", "metrics.yaml",
     }  # fmt: skip
     assert list(spool_directory().glob("*")) == []
 

@@ -11,6 +11,7 @@ from typing import Any
 from click.testing import CliRunner
 
 import cogx_runs
+from cogx_runs.analysis.cells import labels_of
 from cogx_runs.analysis.frame import distinguishing_parameters, load_runs
 from cogx_runs.analysis.pairs import pair_cells
 from cogx_runs.analysis.strata import strata_of
@@ -21,7 +22,7 @@ from cogx_runs.export import export_runs
 from cogx_runs.models.cards import HUB_MODELS
 from cogx_runs.planning.advice import _distinct
 from cogx_runs.planning.cost import CostModel
-from cogx_runs.report.cells import cells_of, labels_of
+from cogx_runs.report.cells import cells_of
 from cogx_runs.rescore.missing import reference_values
 from cogx_runs.system.hardware import device_name
 from cogx_runs.tracking.record import command

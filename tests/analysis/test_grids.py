@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from cogx_runs.analysis.grids import Grid, grids_of
 from cogx_runs.report.cells import cells_of
 from cogx_runs.report.comparisons import Comparisons, gather, judge_gathered
 from cogx_runs.report.content import content_of
-from cogx_runs.report.grids import Grid, grids_of
 from cogx_runs.report.sentences import about_grid, warnings_about
 from tests.support.frames import frame_of, run
 from tests.support.reports import cell, experiment_of, grid_of, page_of

@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cogx_runs.analysis.cells import MODEL, follow_model
+from cogx_runs.analysis.cells import MODEL, follow_model, labels_of, others
 from cogx_runs.definitions.parameters import Parameters
 from cogx_runs.formatting import write_value
-from cogx_runs.report.cells import labels_of, others
 from cogx_runs.tracking.run import TrackedRun
 
 
