@@ -1,8 +1,8 @@
-"""The pictures of the docs: the demo's clips, the toy's sweeps of one prompt in MLflow's UI and in a report, and the
-dashboard on 3, 12, 24 and 100 cells without a model.
+"""The pictures of the docs: the demo's clips, the toy's sweeps of one prompt in MLflow's UI, the demo's report, and
+dashboard and report on 3, 12, 24 and 100 cells without a model.
 
 make screenshots
-python docs/screenshots.py --cells   # those of the dashboard alone
+python docs/screenshots.py --cells   # those on the examples alone
 """
 
 import argparse
@@ -96,14 +96,45 @@ def shoot_table(browser: Browser) -> None:
 
 
 def shoot_report(browser: Browser, folder: Path) -> None:
-    """The report on the sweeps of one prompt, at the steps."""
-    written = write_report(SWEEPS, folder, log=False)
-    page = browser.new_page(viewport={"width": 1280, "height": 1100})
-    page.goto(written.page.as_uri())
-    page.get_by_role("heading", name="num_inference_steps").first.evaluate("heading => heading.scrollIntoView()")
+    """The report on the demo: light, dark, narrow, with one video laid over another, the effects, and in print."""
+    written = write_report(["demo"], folder, log=False)
+    for name, width, height, scheme in (
+        ("report", 1280, 1100, "light"),
+        ("report_dark", 1280, 1100, "dark"),
+        ("report_narrow", 400, 800, "light"),
+    ):
+        page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
+        _open(page, written.page)
+        _shoot(page, name)
+        if name == "report":
+            page.locator(".plots").first.evaluate("plots => plots.scrollIntoView({block: 'center'})")
+            page.wait_for_timeout(SETTLED_MS)
+            _shoot(page, "report_effects")
+            page.locator("button.zoom").nth(1).click()
+            page.locator("#zoom-with").select_option(index=1)
+            page.wait_for_timeout(SETTLED_MS)
+            _shoot(page, "report_zoom")
+            page.locator("#zoom form button").click()
+            page.emulate_media(media="print")
+            page.evaluate("document.querySelector('.experiment').scrollIntoView()")
+            page.wait_for_timeout(SETTLED_MS)
+            _shoot(page, "report_print")
+        page.close()
+
+
+def shoot_example_reports(browser: Browser, folder: Path) -> None:
+    """The reports on 3, 24 and 100 cells, two of the 24 failed."""
+    for name in ("cells3", "cells24", "cells100"):
+        written = write_report([name], folder / name, log=False)
+        page = browser.new_page(viewport={"width": 1280, "height": 1100})
+        _open(page, written.page)
+        _shoot(page, name.replace("cells", "report_"))
+        page.close()
+
+
+def _open(page: Page, file: Path) -> None:
+    page.goto(file.as_uri())
     page.wait_for_timeout(SETTLED_MS)
-    page.screenshot(path=IMAGES / "report.png")
-    page.close()
 
 
 def track_examples() -> None:
@@ -162,7 +193,7 @@ def _shoot(page: Page, name: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cells", action="store_true", help="the dashboard's pictures without a model alone")
+    parser.add_argument("--cells", action="store_true", help="the pictures of example cells alone, without a model")
     is_short = parser.parse_args().cells
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
@@ -178,6 +209,7 @@ def main() -> None:
         os.environ.pop("MLFLOW_TRACKING_URI", None)
         with chdir(f"{folder}/examples"):
             track_examples()
+            shoot_example_reports(browser, Path(folder))
             shoot_cells(browser)
         browser.close()
 
