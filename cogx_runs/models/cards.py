@@ -42,11 +42,14 @@ class ModelCard:
     timestep_spacing: str
     hidden_size: int
     """Values per token in the transformer."""
+    num_layers: int
+    """Blocks of the transformer."""
     transformer_parameters: int
     text_encoder_parameters: int
     vae_parameters: int
     vae_channels: int = 128
     """Channels of the VAE at the video's own size."""
+    latent_channels: int = 16
     has_fixed_size: bool = False
     """Whether it makes videos of its own height and width alone."""
     clip_model: str = OPENAI_CLIP
@@ -96,6 +99,7 @@ _2B = ModelCard(
     num_train_timesteps=1000,
     timestep_spacing="trailing",
     hidden_size=1920,
+    num_layers=30,
     transformer_parameters=1_693_783_872,
     text_encoder_parameters=4_762_310_656,
     vae_parameters=215_583_907,
@@ -110,6 +114,7 @@ HUB_MODELS = {
         dtype="bfloat16",
         scheduler="dpm",
         hidden_size=3072,
+        num_layers=42,
         transformer_parameters=5_570_283_072,
     ),
 }
@@ -193,9 +198,11 @@ def _read_folder(name: str, path: Path) -> ModelCard:
         num_train_timesteps=scheduler.num_train_timesteps,
         timestep_spacing=scheduler.timestep_spacing,
         hidden_size=transformer.hidden_size,
+        num_layers=transformer.num_layers,
         transformer_parameters=folder.parameters("transformer"),
         text_encoder_parameters=folder.parameters("text_encoder"),
         vae_parameters=folder.parameters("vae"),
         vae_channels=vae.block_out_channels[0],
+        latent_channels=vae.latent_channels,
         has_fixed_size=transformer.use_learned_positional_embeddings,
     )

@@ -78,6 +78,7 @@ def test_the_card_of_2b_is_that_of_its_published_configuration() -> None:
         num_train_timesteps=1000,
         timestep_spacing="trailing",
         hidden_size=1920,
+        num_layers=30,
         transformer_parameters=1_693_783_872,
         text_encoder_parameters=4_762_310_656,
         vae_parameters=215_583_907,
@@ -95,6 +96,7 @@ def test_5b_differs_from_2b_in_its_weights_its_precision_and_its_scheduler() -> 
         "dtype": "bfloat16",
         "scheduler": "dpm",
         "hidden_size": 3072,
+        "num_layers": 42,
         "transformer_parameters": 5_570_283_072,
     }
 
@@ -125,9 +127,11 @@ def test_the_card_of_a_folder_is_read_from_its_configs(
         num_train_timesteps=1000,
         timestep_spacing="trailing",
         hidden_size=card.hidden_size,
+        num_layers=card.num_layers,
         transformer_parameters=card.transformer_parameters,
         text_encoder_parameters=card.text_encoder_parameters,
         vae_parameters=card.vae_parameters,
+        latent_channels=4,
         vae_channels=8,
     )
     assert card.is_local
