@@ -45,7 +45,7 @@ def test_runs_name_the_file_of_their_video_and_its_clip_is_embedded(
 
 def test_a_plan_is_a_table_of_cells_with_its_advice(project: Path) -> None:
     (project / "s.yaml").write_text(
-        "name: s\nprompts: [cat]\nbase: {model: toy}\naxes: {num_inference_steps: [7, 50]}\n"
+        "name: s\nprompts: [panda_guitar]\nbase: {model: toy}\naxes: {num_inference_steps: [7, 50]}\n"
     )
 
     html = plan_sweeps(["s.yaml"], device="cpu")._repr_html_()

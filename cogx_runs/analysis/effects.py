@@ -153,11 +153,11 @@ def effects(
 
     `frame` is as `load_runs` returns it; `axes` and `metrics` are names, or one name; `baselines` names an axis'
     baseline where it is not the default value; `margins` sets a metric's margin, or None for no verdict of equivalence.
-    A value without pairs has no effect. The effects on `primary` are one family, in which at most 5% of calls claim a difference that is not there, over all
-    `looks`, of which none is kept (`sweep_effects` reads and keeps them); the others are exploratory. Runs of several
-    models, CLIPs, sizes or precisions are never averaged: with `apart` each stratum has effects of its own, named by
-    its differences within `among` (by default `frame`); without it CogxError is raised. It is raised too for unknown
-    axes, metrics and baselines.
+    A value without pairs has no effect. The effects on `primary` are one family, in which at most 5% of calls claim
+    a difference that is not there, over all `looks`, of which none is kept (`sweep_effects` reads and keeps them);
+    the others are exploratory. Runs of several models, CLIPs, sizes or precisions are never averaged: with `apart`
+    each stratum has effects of its own, named by its differences within `among` (by default `frame`); without it
+    CogxError is raised. It is raised too for unknown axes, metrics and baselines.
     """
     found = contrasts(frame, axes, metrics, baselines, primary=primary, apart=apart, among=among)
     return Records(judge_contrasts(found, margins or {}, looks))

@@ -11,6 +11,9 @@ from rich.table import Table
 HEADING_WIDTH = 8
 """Characters after which a terminal's headings go on in the next line; a word is never broken."""
 
+UNBOUNDED = 10_000
+"""Width at which a table is measured: rich measures nothing wider than the console."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -32,7 +35,8 @@ def print_table(console: Console, columns: Sequence[Column]) -> list[str]:
     shown = [column for column in columns if any(column.cells)]
     left_out: list[str] = []
     table = _table(shown, console.is_terminal)
-    while console.is_terminal and console.measure(table).maximum > console.width:
+    unbounded = console.options.update(width=UNBOUNDED)
+    while console.is_terminal and console.measure(table, options=unbounded).maximum > console.width:
         spare = next((column for column in reversed(shown) if column.is_spare), None)
         if spare is None:
             break

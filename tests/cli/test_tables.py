@@ -25,7 +25,7 @@ def printed(width: int, *, is_terminal: bool = True) -> tuple[list[str], list[st
 
 def test_a_terminal_has_wrapped_headings_and_a_pipe_one_line() -> None:
     assert printed(80) == (
-        ["              time per  file", "prompt         step, s  size, kB", "panda_guitar      0.25      12.5",
+        ["              time per      file", "prompt         step, s  size, kB", "panda_guitar      0.25      12.5",
          "dog                0.3       3.0"], [],
     )  # fmt: skip
     assert printed(1000, is_terminal=False)[0][0] == "prompt        time per step, s  file size, kB"

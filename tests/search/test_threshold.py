@@ -98,7 +98,7 @@ def test_each_round_runs_one_count_and_a_second_search_runs_nothing(study: Calla
     assert runs.placements == {"resident"}, "chosen once, before a model takes the memory that it is chosen by"
     assert same == replace(found, known=(*down[::-1], 50), measured=())
     assert reported[:3] == [
-        "At most 60 videos: 50, 40, 35, 30, 25, 22, 20, 15, 12, 10, 8, 5 steps in turn, until a count is not shown.",
+        "At most 60 videos: 50, 40, 35, 30, 25, 20, 15, 12, 10, 8, 6, 5 steps in turn, until a count is not shown.",
         "50 steps, the reference, is there; next is 40",
         "40 steps: −0.00400, not inferior; next is 35",
     ]
@@ -305,7 +305,7 @@ def test_the_command_reports_bad_input_in_one_line_and_exits_with_1_where_nothin
         1,
         [
             "At most 10 videos: 50, 25, 10, 5 steps in turn, until a count is not shown. Finished already: 25, 50.",
-            "25 steps: −0.0100, not inferior; next is 10",
+            "25 steps: -0.0100, not inferior; next is 10",
             "watch it: cogx-runs ui exp_found",
             "1 of 5 cells at 10 steps are not finished; --retry-failed runs the failed ones again",
         ],
