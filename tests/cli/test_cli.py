@@ -167,7 +167,7 @@ def test_what_h264_costs_is_a_line_below_the_runs(project: Path) -> None:
 
     assert "28.50" not in listed[1]
     assert listed[2:] == [
-        "The CLIP score is of the frames before H.264; that of the mp4, which you see, is 1.50 lower (1 video).",
+        "In the mp4, which you see, the CLIP score is 1.50 lower than in the frames (1 video).",
         "1 run",
     ]
 
