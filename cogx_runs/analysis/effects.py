@@ -196,12 +196,6 @@ def contrasts(
     ]
 
 
-def _strata(
-    frame: pd.DataFrame, axis: str, metric: str, among: pd.DataFrame | None, *, apart: bool
-) -> list[tuple[str, pd.DataFrame]]:
-    return strata_of(frame, (metric,), with_followers(frame, (axis,)), among) if apart else [("", frame)]
-
-
 def judge_contrasts(
     found: Sequence[Contrast], margins: Mapping[str, Margin | None], looks: Looks = ONE_LOOK
 ) -> list[Effect]:
