@@ -57,6 +57,7 @@ class RunSpec(Parameters, Origin):
     width: int
     scheduler: Scheduler
     dtype: Dtype
+    lora: str
     clip_model: str
     metric_versions: Annotated[tuple[tuple[str, str], ...], _OF_THE_SWEEP] = ()
     """Definition version of each metric that is measured."""
@@ -70,7 +71,9 @@ class RunSpec(Parameters, Origin):
     @cached_property
     def signature(self) -> str:
         """Identity of the pixels: a short SHA-256 over the canonical form of all that changes them."""
-        return _digest({name: getattr(self, name) for name in PIXEL_FIELDS})
+        values = {name: getattr(self, name) for name in PIXEL_FIELDS}
+        reduced = {name: reduce(values[name]) for name in values if (reduce := ROLES[name].identified_by)}
+        return _digest(values | reduced)
 
     @cached_property
     def output_hash(self) -> str:

@@ -48,6 +48,8 @@ def test_the_config_of_a_cell_is_every_resolved_parameter_under_diffusers_names(
         "prompt_name": "panda",
         "prompt": "A panda 🐼.",
         "negative_prompt": "",
+        "lora": "none",
+        "lora_scale": 1.0,
         "model": "2b",
         "model_source": "zai-org/CogVideoX-2b",
         "model_revision": "1137dacf",
