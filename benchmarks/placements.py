@@ -1,13 +1,16 @@
-"""Time, memory and exactness of each placement of the weights, on one model folder.
+"""Time, memory and exactness of each placement of the weights, on one model folder, also with other kernels.
 
     python benchmarks/placements.py FOLDER --steps 5
+    python benchmarks/placements.py FOLDER --steps 5 --placements resident resident+compile resident+compile+fa4+fused
 
-Prints a row a placement (`group+compile` is one with compiled blocks, `auto@6` what auto takes within 6 GiB) and
-whether the latents and frames of those that are not compiled are bitwise the same. Each encodes its texts anew.
+Prints a row a placement (`group+compile` is one with compiled blocks, `+fa4` and `+sage` one with that attention,
+`+fused` one with that decoder, `auto@6` what auto takes within 6 GiB), the PSNR of its frames to those of the first
+row, and whether the latents and frames of those with nothing added are bitwise the same. Each encodes its texts anew.
 """
 
 import argparse
 import hashlib
+import math
 import os
 import tempfile
 import time
@@ -15,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import torch
 
 from cogx_runs.definitions.parameters import Placement
@@ -30,6 +34,7 @@ from cogx_runs.models.memory import Budget, choose_placement
 from cogx_runs.planning.cells import resolve_cells
 from cogx_runs.progress import SilentProgress
 from cogx_runs.system.hardware import choose_device, device_name
+from cogx_runs.video import Frames
 
 PLACEMENTS = {
     "cuda": ["resident", "group", "model", "sequential", "resident+compile", "group+compile"],
@@ -84,6 +89,12 @@ def format_row(row: Row) -> str:
     )
 
 
+def psnr(frames: Frames, reference: Frames) -> float:
+    """Computes the PSNR over all values, in dB; infinite where they are the same."""
+    error = float(((frames.astype(np.float32) - reference.astype(np.float32)) ** 2).mean())
+    return math.inf if error == 0 else 10 * math.log10(255**2 / error)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
@@ -106,7 +117,7 @@ def main() -> None:
     card = cells.cards[spec.model_key]
     rows = []
     for name in arguments.placements or PLACEMENTS[device]:
-        placement, _, compiled = name.partition("+")
+        placement, *added = name.split("+")
         placement, _, cap = placement.partition("@")
         max_vram_gib = float(cap) if cap else None
         if device == "cuda":
@@ -114,7 +125,12 @@ def main() -> None:
         if placement == "auto":
             budget = Budget.here(device, max_vram_gib)
             placement = "resident" if budget is None else choose_placement(card, [spec.workload], budget).placement
-        placed = spec.replace(placement=cast(Placement, placement), compile=bool(compiled))
+        placed = spec.replace(
+            placement=cast(Placement, placement),
+            compile="compile" in added,
+            attention=next((kernel for kernel in added if kernel in {"fa4", "sage"}), "sdpa"),
+            decoder="fused" if "fused" in added else "exact",
+        )
         shown = f"{name} ({placement})" if name.startswith("auto") else name
         rows.append(measure(shown, placed, card, max_vram_gib))
     print(f"\n{device_name(device)}, {arguments.steps} steps, {arguments.frames} frames, {spec.dtype}\n")
@@ -124,7 +140,9 @@ def main() -> None:
     )
     print("|---|---|---|---|---|---|---|---|---|---|---|")
     print("\n".join(format_row(row) for row in rows))
-    exact = {row.digests for row in rows if not row.placement.endswith("compile")}
+    for row in rows[1:]:
+        print(f"PSNR of {row.placement} to {rows[0].placement}: {psnr(row.decoded.frames, rows[0].decoded.frames):.1f}")
+    exact = {row.digests for row in rows if "+" not in row.placement}
     print(f"\nbitwise_equal: {str(len(exact) <= 1).lower()}")
 
 

@@ -44,15 +44,17 @@ def plan_sweeps(
     retry_failed: bool = False,
     max_vram: float | None = None,
     take_over: bool = False,
+    gpu: str | None = None,
 ) -> Plan:
     """Plans one or more sweep files, or sweeps made in Python. Loads no model and creates no tracking store.
 
     `overrides` replace values of each file's `base`; `prompts` is a folder of prompts; `device` is `auto`, `cuda` or
-    `cpu`; `max_vram` is the most that torch may take of the GPU, in GiB. Raises InputError naming every mistake of the
-    files at once; what the model's rules say against a plan that can be read is in its `advice`. Of a search the plan
-    holds the cells up to the next trial.
+    `cpu`; `max_vram` is the most that torch may take of the GPU, in GiB. `gpu` plans for another machine's card, by its
+    name, such as `RTX 3060`, or its memory, such as `12GB`; such a plan cannot be executed. Raises InputError naming
+    every mistake of the files at once; what the model's rules say against a plan that can be read is in its `advice`,
+    what it takes in its `cost`. Of a search the plan holds the cells up to the next trial.
     """
-    conditions = Conditions(PromptLibrary.find(prompts), device, retry_failed, max_vram, take_over)
+    conditions = Conditions(PromptLibrary.find(prompts), device, retry_failed, max_vram, take_over, gpu)
     sweeps = load_sweeps([file for file in files if not isinstance(file, Sweep)], overrides)
     sweeps += [sweep for sweep in files if isinstance(sweep, Sweep)]
     planner = Planner(conditions, tracking_uri, use_store)
@@ -61,7 +63,7 @@ def plan_sweeps(
     for sweep in sweeps:
         if sweep.optuna is not None:
             plan = add_search(plan, Search(sweep, planner), history, retry_failed)
-    return planner.with_store_advice(replace(plan, sweeps=tuple(sweeps)), history)
+    return planner.complete(replace(plan, sweeps=tuple(sweeps)), history)
 
 
 def run_sweeps(
@@ -315,12 +317,12 @@ def open_dashboard(
     tracking_uri: str | None = None,
 ) -> "Iterator[Dashboard]":
     """Serves MLflow's UI while the block runs. Its `address` is the view of one sweep, of the runs of one model or
-    prompt where that is named; the comparison of several sweeps; or, for none, the list of experiments.
+    prompt where that is named; the overviews of several sweeps side by side; or, for none, the list of experiments.
 
     Raises CogxError for a sweep, model or prompt that has not been run, and where the server does not answer.
     """
-    from cogx_runs.dashboard.board import show
-    from cogx_runs.dashboard.server import ALL_EXPERIMENTS, comparison, serve
+    from cogx_runs.dashboard.board import show, show_several
+    from cogx_runs.dashboard.server import ALL_EXPERIMENTS, serve
     from cogx_runs.dashboard.view import RunFilter
     from cogx_runs.tracking.store import RunStore
 
@@ -329,10 +331,11 @@ def open_dashboard(
     names = list(dict.fromkeys(name for sweep in sweeps for name in experiments_of(sweep, store)))
     if len(names) != 1 and (model or prompt):
         raise CogxError("--model and --prompt choose among the runs of one sweep; name one")
-    pages = [show(store, name, RunFilter(model, prompt)) for name in names]
+    page = ALL_EXPERIMENTS
     if len(names) > 1:
-        pages = [comparison([store.experiment_id(name) for name in names])]
-    page = pages[0] if pages else ALL_EXPERIMENTS
+        page = show_several(store, names)
+    elif names:
+        page = show(store, names[0], RunFilter(model, prompt))
     with serve(page, port=port, uri=tracking_uri) as server:
         yield server
 

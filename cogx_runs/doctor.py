@@ -1,8 +1,8 @@
 """What is installed, what the machine has, whether the weights are there, and what to do about each lack."""
 
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
@@ -13,15 +13,20 @@ from cogx_runs.definitions.spec import Workload
 from cogx_runs.definitions.sweep import parameters_of
 from cogx_runs.errors import CogxError, first_line
 from cogx_runs.generation.embedding_cache import EmbeddingCache
+from cogx_runs.metrics.registry import EXTRAS
 from cogx_runs.models import hub
-from cogx_runs.models.cards import NAMES, OPENAI_CLIP, resolve_model
+from cogx_runs.models.cards import NAMES, OPENAI_CLIP, ModelCard, resolve_model
+from cogx_runs.models.download import GB, missing_weights
 from cogx_runs.models.memory import Budget, choose_placement, choose_text_placement
+from cogx_runs.models.speed import SLOW_S, Timing, predict_on_cpu
 from cogx_runs.models.weights import folder_revision
+from cogx_runs.system.disk import free_bytes
 from cogx_runs.system.hardware import GIB, free_vram, gpu
 from cogx_runs.tracking.provenance import PACKAGES
 
 LOW_DISK_GIB = 20
 LOW_RAM_GIB = 13
+USUAL_STEPS = 50
 
 
 @dataclass(frozen=True)
@@ -35,16 +40,36 @@ class Check:
     """What to do about it; empty where nothing is to be done."""
 
 
+@dataclass(frozen=True)
+class Readiness(Check):
+    """Whether a model can run here, as all the checks have it."""
+
+    model: str = ""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether nothing is in its way; a download is not."""
+        return self.status == "ok"
+
+
 def examine(model: str | None = None, clip_model: str | None = None) -> list[Check]:
-    """Looks at packages, GPU, memory, disk, and the weights of `model` (None: of all with a name) and of the CLIP.
+    """Looks at packages, GPU, memory, disk, and the weights of `model` (None: of all with a name) and of the CLIP. Ends
+    with the Readiness of each model.
 
     Raises InputError for a model or CLIP that can be none.
     """
     parameters_of({name: text for name, text in (("model", model), ("clip_model", clip_model)) if text})
     checks = [*_packages(), _gpu(), _torch(), _memory(), _disk(), _embeddings(), _ffmpeg()]
-    for name in [model] if model else NAMES:
+    general = [f"{check.name}: {check.found}" for check in checks if check.status == "missing"]
+    models = [model] if model else list(NAMES)
+    for name in models:
         checks += [_model(name), *_placement(name)]
-    return [*checks, _clip(clip_model or _clip_of(model))]
+    return [
+        *checks,
+        _clip(clip_model or _clip_of(model)),
+        *_extra_metrics(),
+        *(_readiness(name, general) for name in models),
+    ]
 
 
 def _clip_of(model: str | None) -> str:
@@ -98,7 +123,7 @@ def _memory() -> Check:
 def _disk() -> Check:
     free = shutil.disk_usage(Path.cwd()).free / GIB
     if free < LOW_DISK_GIB:
-        return Check("disk", "warning", f"{free:.1f} GiB free here", "2b's weights are 14 GiB, 5b's 21 GiB")
+        return Check("disk", "warning", f"{free:.1f} GiB free here", "2b's weights are 13.3 GB, 5b's 21.1 GB")
     return Check("disk", "ok", f"{free:.1f} GiB free here")
 
 
@@ -154,13 +179,46 @@ def _placement(name: str) -> Iterator[Check]:
     if budget is None:
         yield Check(label, "ok", "resident, as always on a CPU")
         return
-    own = Workload(card.dtype, card.max_frames, card.height, card.width, is_guided=True, vae_tiling=True)
-    choice, text = choose_placement(card, [own], budget), choose_text_placement(card, card.dtype, budget)
+    choice, text = (
+        choose_placement(card, [_own_workload(card)], budget),
+        choose_text_placement(card, card.dtype, budget),
+    )
     found = f"{choice.placement}: {choice.reason}; text encoder {text.placement}"
     if shortage := choice.shortage or text.shortage:
         yield Check(label, "warning", found, f"{shortage}; close what else uses it")
     else:
         yield Check(label, "ok", found)
+
+
+def _readiness(name: str, general: Sequence[str]) -> Readiness:
+    """Concludes whether a model can run here; `general` is what every model lacks."""
+    label = f"ready for {name}"
+    try:
+        card, budget = resolve_model(name), Budget.here("cuda")
+    except CogxError as error:
+        return Readiness(label, "missing", f"not ready: {'; '.join([*general, str(error)])}", model=name)
+    lacks, download = [*general], missing_weights(card)
+    own = _own_workload(card)
+    if budget is None:
+        timing = predict_on_cpu(card, replace(own, dtype="float32"))
+        if isinstance(timing, Timing) and timing.total_s(USUAL_STEPS) > SLOW_S:
+            lacks.append(f"no GPU (about {timing.total_s(USUAL_STEPS) / 3600:.0f} hours a video, rough)")
+    else:
+        shortage = choose_placement(card, [own], budget).shortage
+        lacks += filter(None, [shortage or choose_text_placement(card, card.dtype, budget).shortage])
+    if download is not None and (why := hub.unreachable()):
+        lacks.append(f"no weights ({why})")
+    elif download is not None and download.gb * GB > free_bytes(Path(download.folder)):
+        lacks.append(f"no space for {download.gb:.1f} GB of weights")
+    if lacks:
+        return Readiness(label, "missing", f"not ready: {'; '.join(lacks)}", model=name)
+    after = f", after a download of {download.gb:.1f} GB" if download is not None else ""
+    return Readiness(label, "ok", f"ready{after}", model=name)
+
+
+def _own_workload(card: ModelCard) -> Workload:
+    """A video of the model's own size and length."""
+    return Workload(card.dtype, card.max_frames, card.height, card.width, is_guided=True, vae_tiling=True)
 
 
 def _clip(clip_model: str) -> Check:
@@ -172,3 +230,12 @@ def _clip(clip_model: str) -> Check:
     except CogxError as error:
         return Check(label, "missing", str(error), "runs finish without the score; `cogx-runs rescore` adds it later")
     return Check(label, "ok", "here, or to be fetched from the hub")
+
+
+def _extra_metrics() -> Iterator[Check]:
+    """Lists the weights of the optional metrics; none is missing, since no run needs them unless a sweep says so."""
+    for name, metric in EXTRAS.items():
+        absent = [weights for weights in metric.weights if weights.found() is None]
+        found = "weights here" if not absent else "optional; not on this machine"
+        advice = "".join(f"{weights.lack() or f'the first use downloads {weights.described}'}; " for weights in absent)
+        yield Check(f"extra metric {name}", "ok", found, advice.removesuffix("; "))

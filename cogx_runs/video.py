@@ -3,6 +3,7 @@
 import math
 import re
 import subprocess
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -43,6 +44,28 @@ def write_mp4(frames: Frames, path: Path, fps: int, quality: float = 5.0) -> Non
         macro_block_size=2,
         output_params=["-movflags", "+faststart"],
     )
+    _send(frames, writer)
+
+
+def write_enlarged(frames: Frames, path: Path, fps: int, times: int) -> None:
+    """Writes frames as `write_mp4` does, enlarged by a whole multiple, each pixel as a square, to be looked at only."""
+    _, height, width, _ = frames.shape
+    writer = imageio_ffmpeg.write_frames(
+        str(path),
+        (width, height),
+        fps=fps,
+        codec="libx264",
+        pix_fmt_out="yuv420p",
+        macro_block_size=1,
+        output_params=[
+            *("-vf", f"scale={times * width}:{times * height}:flags=neighbor"),
+            *("-preset", "ultrafast", "-tune", "fastdecode", "-movflags", "+faststart"),
+        ],
+    )
+    _send(frames, writer)
+
+
+def _send(frames: Frames, writer: Generator[None, Any, None]) -> None:
     writer.send(None)
     try:
         for frame in frames:
@@ -135,6 +158,24 @@ def write_animation(frames: Frames, path: Path, fps: int, side_px: int) -> None:
         images = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
         options = {}
     images[0].save(path, save_all=True, append_images=images[1:], duration=round(1000 / fps), loop=0, **options)
+
+
+def write_images(images: Sequence[Image.Image], path: Path, seconds: float) -> None:
+    """Writes pictures as an animated WebP that plays for ever, a round in `seconds`."""
+    duration_ms = max(20, round(1000 * seconds / len(images)))
+    images[0].save(path, save_all=True, append_images=images[1:], duration=duration_ms, loop=0, quality=60, method=2)
+
+
+def read_animation(path: Path, moments: int) -> list[Image.Image]:
+    """Reads so many frames of an animation, evenly spaced from first to last. Raises OSError where it is none."""
+    with Image.open(path) as animation:
+        last = getattr(animation, "n_frames", 1) - 1
+        found = {}
+        wanted = [round(last * moment / max(1, moments - 1)) for moment in range(moments)]
+        for index in dict.fromkeys(wanted):
+            animation.seek(index)
+            found[index] = animation.convert("RGB")
+        return [found[index] for index in wanted]
 
 
 def scaled(frame: npt.NDArray[np.uint8], side_px: int) -> Image.Image:

@@ -4,6 +4,7 @@ import gc
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ import pytest
 import yaml
 from filelock import FileLock
 
-from cogx_runs.system import hardware
+from cogx_runs.system import hardware, load
 from tests.support.fsync import do_without_fsync
 from tests.support.gpus import FakeGpu, LeaveFree, PlugIn, fake_nvml
 from tests.support.metrics import Register, registering
@@ -95,6 +96,12 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine on which nothing else runs: what its other users do is no matter of the tests."""
+    monkeypatch.setattr(load, "cpu_times", lambda: load.CpuTimes(time.monotonic(), 0.0, 0.0))
 
 
 @pytest.fixture

@@ -43,6 +43,7 @@ AT_THE_ROOT = {
 """The modules that are no folder, beside the package itself."""
 HIDDEN = {
     "diffusers": {"generation", "toy.train"},
+    "triton": {"generation"},
     "open_clip": {"metrics", "toy.train"},
     "mlflow": {"tracking"},
     "click": {"cli"},
@@ -52,6 +53,7 @@ HIDDEN = {
     "scipy": {"analysis"},
     "skimage": {"metrics"},
     "lpips": {"metrics"},
+    "timm": {"metrics"},
     "statsmodels": {"analysis"},
     "optuna": {"search"},
     "ruamel": {"definitions"},

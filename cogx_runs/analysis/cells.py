@@ -1,12 +1,20 @@
 """The cells of an experiment, one run for each."""
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from cogx_runs.definitions.role import Changes
 from cogx_runs.definitions.spec import PARAM_FIELDS, ROLES, SCORE_FIELDS
+from cogx_runs.formatting import write_value
 from cogx_runs.tracking.run import TrackedRun
 
+CONFIG = tuple(
+    sorted(
+        (name for name in PARAM_FIELDS if ROLES[name].changes is not Changes.NOTHING and ROLES[name].is_distinguishing),
+        key=lambda name: ROLES[name].asked,
+    )
+)
+"""Parameters that distinguish cells, those that a reader asks for first in front."""
 MODEL = "model"
 """The axis along which cells pair although more differs than its own value."""
 
@@ -32,6 +40,20 @@ def distinguishing(configs: Sequence[Mapping[str, Any]], names: Iterable[str]) -
         if len(after) > len(before):
             found.append(name)
     return found
+
+
+def others(cell: TrackedRun, axes: Collection[str]) -> tuple[Any, ...]:
+    """Lists the values that a cell shares with cells that differ from it along `axes` alone."""
+    return (cell.prompt_name, cell.prompt, *(cell.config.get(name) for name in CONFIG if name not in axes))
+
+
+def labels_of(cells: Sequence[TrackedRun], axes: Collection[str]) -> dict[str, str]:
+    """Labels each cell, by run id, with what distinguishes it within its prompt except `axes`: `seed 1, model 5b`."""
+    named = distinguishing([cell.config for cell in cells], (name for name in CONFIG if name not in axes))
+    return {
+        cell.run_id: ", ".join(f"{name} {write_value(cell.config[name])}" for name in named if name in cell.config)
+        for cell in cells
+    }
 
 
 def follow_model(configs: Sequence[Mapping[str, Any]]) -> list[str]:

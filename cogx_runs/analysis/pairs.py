@@ -19,6 +19,7 @@ from cogx_runs.formatting import shortened
 from cogx_runs.metrics.card import Dependence
 from cogx_runs.metrics.measured import WALL_TIME
 from cogx_runs.metrics.registry import depends_on, is_of_machine
+from cogx_runs.system.load import BUSY
 from cogx_runs.tracking.columns import PARAMS, metric_column, param_column, tag_column
 from cogx_runs.tracking.run import RunState
 from cogx_runs.tracking.tags import BESIDE, DEGENERATE, DEVICE_NAME, LATENTS_FROM, PROMPT, REUSED_FROM, SIGNATURE
@@ -82,7 +83,7 @@ def finished_cells(frame: pd.DataFrame, metrics: Sequence[str], axes: Sequence[s
     than a copy.
 
     `frame` is as `load_runs` returns it. Where a metric depends on the machine, a cell counts once a machine, and runs
-    timed while another sweep ran are left out of times. `wall_time_s` is without text encoding, which only the first
+    timed beside other work are left out of times. `wall_time_s` is without text encoding, which only the first
     run of a text pays for. Added are `prompt`, `seed`, `machine`, `setting` (all else that
     the metrics depend on, `axes` and seed aside), `context` (prompt, seed and setting, which a pair must share),
     `is_degenerate` and `device`. Raises CogxError for a column that is not there.
@@ -236,6 +237,7 @@ def _planned(runs: pd.DataFrame, cells: pd.DataFrame, axes: Sequence[str], metri
         "begun": runs["status"] != NOT_BEGUN,
         "measured": _column(runs, column).notna(),
         "alone": _column(runs, _BESIDE).isna() if is_timed else True,
+        "beside": _column(runs, _BESIDE),
         "definition": _column(runs, card_column(metric)).astype(str),
         "clip": clips,
     })  # fmt: skip
@@ -260,7 +262,8 @@ def _reason(there: pd.DataFrame, here: pd.DataFrame) -> str:
         return "not measured"
     measured = [runs[runs["measured"]] for runs in finished]
     if not all(runs["alone"].any() for runs in measured):
-        return "timed beside other work"
+        notes = [str(note) for runs in measured for note in runs["beside"].dropna()]
+        return "timed on a busy machine" if all(note.startswith(BUSY) for note in notes) else "timed beside other work"
     for column, reason in (("definition", "another definition"), ("clip", "another CLIP")):
         if set(measured[0][column]).isdisjoint(measured[1][column]):
             return reason

@@ -31,9 +31,13 @@ if TYPE_CHECKING:
 @cell_options
 @click.option("--no-store", is_flag=True, help="Plan without the tracking store, as if nothing was finished.")
 @click.option("--retry-failed", is_flag=True, help="Plan failed cells as runs.")
+@click.option("--gpu", metavar="NAME", help="Plan for another machine's GPU: 'RTX 3060', or its memory: 12GB.")
 @json_option
 def plan(files: tuple[str, ...], no_store: bool, as_json: bool, **options: Any) -> None:
-    """Show what each run of FILE... would do, its cost, and advice by the model's rules. Loads no model."""
+    """Show what each run of FILE... would do, what it costs, and advice by the model's rules. Loads no model.
+
+    Times with a ~ are rough: computed from the GPU's figures, until runs of your own are there to learn from.
+    """
     from cogx_runs.api import plan_sweeps
     from cogx_runs.cli.tables import print_plan
 

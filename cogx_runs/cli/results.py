@@ -32,20 +32,25 @@ def runs(sweep: str | None, where: tuple[str, ...], sort: str | None, as_json: b
 @click.command()
 @sweep_argument
 @click.option("--clip-model", help="Another CLIP than the runs name.")
+@click.option("--metric", "extra_metrics", metavar="NAME", multiple=True, help="Add an extra metric too; repeatable.")
 @click.option("--reference", metavar="KEY=VALUE", multiple=True, help="Compare with this value's videos; repeatable.")
 @click.option("--device", type=click.Choice(["auto", "cuda", "cpu"]), default="auto", help="Where to decode.")
-def rescore(sweep: str, clip_model: str | None, reference: tuple[str, ...], device: str) -> None:
-    """Add the metrics that finished runs of SWEEP lack, from their stored latents.
+def rescore(
+    sweep: str, clip_model: str | None, extra_metrics: tuple[str, ...], reference: tuple[str, ...], device: str
+) -> None:
+    """Add the metrics that finished runs of SWEEP lack, from their stored latents and mp4 files.
 
     The score of another CLIP than the run names is a metric of its own, clip_score.NAME. With --reference each run is
     compared with the run that has that value and is the same in all else, also in its seed: psnr.KEY_VALUE, ssim, and
-    lpips where its extra is installed. Failures are listed at the end, and the exit code is then 1.
+    lpips where its extra is installed. --metric names an optional metric that needs weights of its own:
+    aesthetic_quality, subject_consistency, dynamic_degree. Failures are listed at the end, and the exit code is then 1.
     """
     from cogx_runs.rescore.rescoring import rescore_runs
 
     done = rescore_runs(
         sweep,
         clip_model=clip_model,
+        extra_metrics=extra_metrics,
         reference=take_settings("--reference", reference),
         device=device,
         report=lambda message: echo(message, err=True),

@@ -1,5 +1,6 @@
 """Commands before the first sweep: init, doctor."""
 
+import sys
 from pathlib import Path
 
 import click
@@ -26,15 +27,20 @@ def init(directory: Path) -> None:
 @click.option("--clip-model", help="Check this CLIP.")
 @json_option
 def doctor(model: str | None, clip_model: str | None, as_json: bool) -> None:
-    """Check what is installed, the machine and the weights, with advice on each lack."""
+    """Check what is installed, the machine and the weights, with advice on each lack.
+
+    The last line says whether each model can run here. With --model the exit code is 1 where that one cannot.
+    """
     from dataclasses import asdict
 
-    from cogx_runs.doctor import examine
+    from cogx_runs.doctor import Readiness, examine
 
     checks = examine(model, clip_model)
     if as_json:
         print_json([asdict(check) for check in checks])
-        return
-    from cogx_runs.cli.tables import print_checks
+    else:
+        from cogx_runs.cli.tables import print_checks
 
-    print_checks(checks)
+        print_checks(checks)
+    if model and any(isinstance(check, Readiness) and not check.is_ready for check in checks):
+        sys.exit(1)

@@ -1,6 +1,6 @@
 """Plans and outcomes as tables on a terminal."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -11,16 +11,16 @@ from cogx_runs.cli.consoles import stderr, stdout
 from cogx_runs.cli.terminal import command_line
 from cogx_runs.definitions.ranges import WINNERS_CURSE
 from cogx_runs.definitions.spec import RunSpec, short_name
-from cogx_runs.doctor import Check
+from cogx_runs.doctor import Check, Readiness
 from cogx_runs.errors import shown_place
 from cogx_runs.execution.outcomes import Outcome, OutcomeStatus
-from cogx_runs.formatting import whole_seconds, write_value
+from cogx_runs.formatting import gib_needed, whole_seconds, write_value
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.registry import SHOWN, card_of, shown_cards
 from cogx_runs.planning.actions import Action
-from cogx_runs.planning.plan import Advice, Plan
+from cogx_runs.planning.plan import Advice, Estimate, Plan, PlanCost
 from cogx_runs.search.optuna.results import SearchResult
-from cogx_runs.tracking.columns import METRICS, metric_column, param_column, tag_column
+from cogx_runs.tracking.columns import METRICS, PARAMS, metric_column, param_column, tag_column
 from cogx_runs.tracking.tags import DEGENERATE, IMPORTED_FROM, PROMOTED_RANK, TRIAL
 
 if TYPE_CHECKING:
@@ -37,24 +37,56 @@ _MARKS = tuple(map(tag_column, (DEGENERATE, TRIAL, PROMOTED_RANK, IMPORTED_FROM)
 
 
 def print_plan(plan: Plan) -> None:
-    """Prints each cell with its action and cost, then the advice."""
+    """Prints each cell with its action and cost, the cost of the whole, then the advice."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     names = _add_name_columns(table, [run.spec for run in plan.runs])
     table.add_column("action", no_wrap=True)
     table.add_column("seconds", justify="right", no_wrap=True)
-    table.add_column("GiB", justify="right", no_wrap=True)
+    has_peaks = any(run.estimate.peak_vram_gib is not None for run in plan.runs)
+    if has_peaks:
+        table.add_column("GiB", justify="right", no_wrap=True)
     for run in plan.runs:
-        seconds, peak = run.estimate.seconds, run.estimate.peak_vram_gib
+        peak = run.estimate.peak_vram_gib
         table.add_row(
             *names(run.spec),
             _coloured(run.action) + ", files are lost" * bool(run.decision.lost),
-            "?" if seconds is None else whole_seconds(seconds),
-            "?" if peak is None else f"{peak:.1f}",
+            _seconds(run.estimate),
+            *(["" if peak is None else f"{peak:.1f}"] * has_peaks),
         )
     console = stdout()
     console.print(table)
     console.print(_summary(plan))
+    if plan.cost is not None:
+        for line in _cost_lines(plan.cost):
+            console.print(line, soft_wrap=not console.is_terminal)
     print_advice(plan.advice, console)
+
+
+def _seconds(estimate: Estimate) -> str:
+    if estimate.seconds is None:
+        return "?"
+    return f"~{whole_seconds(_rounded(estimate.seconds))}" if estimate.is_rough else whole_seconds(estimate.seconds)
+
+
+def _rounded(seconds: float) -> float:
+    """Rounds to two significant digits."""
+    return float(f"{seconds:.1e}")
+
+
+def _cost_lines(cost: PlanCost) -> Iterator[str]:
+    """Describes memory, downloads and disk, a line each."""
+    for one in cost.memory:
+        kind = "host memory" if one.device == "cpu" else "VRAM"
+        host = "" if one.device == "cpu" else f"; host memory {gib_needed(one.host_gib)} GiB"
+        yield (
+            f"Memory: {escape(one.model)} in {one.dtype}, {one.placement}: text {gib_needed(one.text_gib)}, denoising "
+            f"{gib_needed(one.denoise_gib)}, decoding {gib_needed(one.decode_gib)} GiB of {kind}{host}"
+        )
+    for download in cost.downloads:
+        yield f"Download: {escape(download.source)}, about {download.gb:.1f} GB to {escape(download.folder)}"
+    if cost.disk_gb:
+        size = f"{cost.disk_gb:.1f} GB" if cost.disk_gb >= 1 else f"{cost.disk_gb * 1000:.0f} MB"
+        yield f"Disk: up to {size} of videos, latents and pictures"
 
 
 def print_advice(advice: Iterable[Advice], console: Console | None = None) -> None:
@@ -85,6 +117,7 @@ def print_outcomes(outcomes: Sequence[Outcome]) -> None:
         if outcome.error and outcome.status is not OutcomeStatus.DONE:
             name, error = escape(outcome.spec.run_name), escape(outcome.error)
             console.print(f"{_coloured(outcome.status)} {name}: {error}", soft_wrap=True)
+    _print_compression([(outcome.spec.config, outcome.metrics or {}) for outcome in outcomes])
     counts = {status: sum(outcome.status == status for outcome in outcomes) for status in _COLOURS}
     console.print(", ".join(f"{count} {status}" for status, count in counts.items() if count))
 
@@ -162,16 +195,40 @@ def print_runs(frame: "pd.DataFrame", asked: Sequence[str] = ()) -> None:
         table.add_row(*(_cell(str(column), value) for column, value in row.items()))
     console = stdout(width=1000)  # a line a run in a file or a pipe
     console.print(table)
+    _print_compression(map(_parameters_and_metrics, frame.to_dict("records")))
     console.print(f"{len(frame)} runs")
 
 
 def print_checks(checks: Sequence[Check]) -> None:
-    """Prints the checks of `doctor`."""
+    """Prints the checks of `doctor`, and in one line which models can run."""
     table = Table(box=None, show_header=False, pad_edge=False)
-    for check in checks:
+    for check in [check for check in checks if not isinstance(check, Readiness)]:
         advice = f" → {check.advice}" if check.advice else ""
         table.add_row(_coloured(check.status), check.name, escape(check.found) + escape(advice))
-    stdout().print(table)
+    console = stdout()
+    console.print(table)
+    ready = [f"{escape(check.model)} is {escape(check.found)}" for check in checks if isinstance(check, Readiness)]
+    console.print(". ".join(ready) + ".", soft_wrap=not console.is_terminal)
+
+
+def _print_compression(cells: Iterable[tuple[Mapping[str, Any], Mapping[str, float]]]) -> None:
+    """Prints how far the scores of the mp4 files are from those in a table, which are of the frames before H.264."""
+    from cogx_runs.analysis.compression import compression_sentences
+
+    for sentence in compression_sentences(list(cells)):
+        stdout().print(escape(sentence), soft_wrap=True)
+
+
+def _parameters_and_metrics(row: Mapping[Any, Any]) -> tuple[dict[str, Any], dict[str, float]]:
+    """Takes the parameters and metrics out of a row of `load_runs`."""
+    import pandas as pd
+
+    present = {str(column): value for column, value in row.items() if not pd.isna(value)}
+    parameters, metrics = (
+        {column.removeprefix(prefix): value for column, value in present.items() if column.startswith(prefix)}
+        for prefix in (PARAMS, METRICS)
+    )
+    return parameters, metrics
 
 
 def _card(column: str) -> MetricCard | None:
@@ -200,13 +257,15 @@ def _summary(plan: Plan) -> str:
     }
     parts = [f"{count} {words[action]}" for action, count in counts.items() if count]
     text = f"{len(plan.runs)} cells: {', '.join(parts)}"
-    waiting = [run.estimate for run in plan.runs if run.action is Action.RUN]
-    known = [estimate.seconds for estimate in waiting if estimate.seconds is not None]
-    if known and len(known) == len(waiting):
-        text += f"; about {_duration(sum(known))} ({waiting[0].basis})"
-    elif waiting:
-        unknown = next(estimate for estimate in waiting if estimate.seconds is None)
-        text += f"; no estimate: {unknown.basis}"
+    cost = plan.cost
+    if cost is None or not any(run.action.is_open for run in plan.runs):
+        return text
+    if cost.seconds is not None:
+        time = f"{_rough_duration(cost.seconds)} (rough)" if cost.is_rough else _duration(cost.seconds)
+        text += f"; about {time} on {escape(cost.device)}"
+    if cost.cells_without_estimate:
+        missing = next(run.estimate for run in plan.runs if run.estimate.seconds is None)
+        text += f"; no time for {cost.cells_without_estimate} of them: {escape(missing.basis)}"
     return text
 
 
@@ -228,6 +287,13 @@ def _add_name_columns(table: Table, specs: Sequence[RunSpec]) -> Callable[[RunSp
 
 def _coloured(word: str) -> str:
     return f"[{_COLOURS[word]}]{word}[/]"
+
+
+def _rough_duration(seconds: float) -> str:
+    for unit, length in (("h", 3600), ("min", 60)):
+        if seconds >= 1.5 * length:
+            return f"{_rounded(seconds / length):g} {unit}"
+    return f"{_rounded(seconds):g} s"
 
 
 def _duration(seconds: float) -> str:

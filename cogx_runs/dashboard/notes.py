@@ -2,23 +2,27 @@
 
 import html
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
 from cogx_runs.dashboard.pictures import CLIP
 from cogx_runs.definitions.spec import RunSpec
+from cogx_runs.errors import first_line
 from cogx_runs.formatting import write_exact
 from cogx_runs.metrics.card import MetricCard
+from cogx_runs.metrics.compression import write_with_change
 from cogx_runs.metrics.registry import shown_cards
-from cogx_runs.tracking.artifacts import CONTACT_SHEET, IMAGES, VIDEO
+from cogx_runs.tracking.artifacts import CONTACT_SHEET, IMAGES, TRACEBACK, VIDEO
 from cogx_runs.tracking.columns import axis_metric
 from cogx_runs.tracking.record import command
-from cogx_runs.tracking.run import TrackedRun
+from cogx_runs.tracking.run import RunState, TrackedRun
 from cogx_runs.tracking.tags import (
     COMMAND,
     DEGENERATE,
     DEGENERATE_RULE,
+    FAILURE,
     MLFLOW_LOGGED_IMAGES,
     MLFLOW_NOTE,
     PICTURE,
@@ -32,20 +36,23 @@ LIMIT = 18_000
 """Most characters of an experiment's note; MLflow refuses an experiment's tag of more than 20,000."""
 RUN_LIMIT = 7_500
 """Most characters of a run's note; MLflow refuses a run's tag of more than 8,000."""
+REASON_LIMIT = 200
+"""Most characters of the reason of a failure in tables and pictures."""
+TRACEBACK_IN = f"The traceback is the artifact `{TRACEBACK}`."
 MOST_LINKS = 60
 """Most links to views in an experiment's note."""
 
 
 def experiment_note(
-    name: str, question: str, axes: Sequence[str], runs: Sequence[TrackedRun], links: Iterable[str]
+    name: str, question: str, axes: Sequence[str], runs: Sequence[TrackedRun], links: Iterable[str], head: str = ""
 ) -> str:
-    """Writes an experiment's note: the question, links, and a table of as many runs as fit.
+    """Writes an experiment's note: the question, links, `head` as Markdown, and a table of as many runs as fit.
 
     `runs` are in the order of the table; `links` are Markdown links to views.
     """
     shown_links = list(links)
     more = f" and {len(shown_links) - MOST_LINKS} more" if len(shown_links) > MOST_LINKS else ""
-    head = f"{_cut(escaped(question), 4000)}\n\n{' · '.join(shown_links[:MOST_LINKS])}{more}\n\n"
+    head = f"{_cut(escaped(question), 4000)}\n\n{' · '.join(shown_links[:MOST_LINKS])}{more}\n\n{head}"
     varied = [*axes, *(column for column in ("prompt_name", "seed") if column not in axes and _varies(column, runs))]
     metrics = [card for card in shown_cards() if any(card.name in run.metrics for run in runs)]
     trials = ["trial"] if any(TRIAL in run.tags for run in runs) else []
@@ -75,7 +82,7 @@ def _row(
         last = f"[video](./get-artifact?path={VIDEO}&run_uuid={run.run_id})"
         first = picture(run.run_id, tags.get(PICTURE, ""))
     else:
-        last, first = run.state.lower(), ""
+        last, first = escaped(said_of(run)), ""
     if DEGENERATE in tags:
         last += f" **{tags[DEGENERATE]}**"
     if run.imported_from is not None:
@@ -100,11 +107,14 @@ def _chosen(tags: Mapping[str, str]) -> str:
 
 def run_note(what: str, prompt: str, run_id: str, metrics: Mapping[str, float], command: str | None) -> str:
     """Writes a run's note: `what` it is, its prompt, numbers and picture, and the command that repeats it, if any."""
-    numbers = [f"{card.title} {card.write(metrics[card.name])}" for card in shown_cards() if card.name in metrics]
+    numbers = [f"{card.title} {write_with_change(card, metrics)}" for card in shown_cards() if card.name in metrics]
     head = f"{escaped(what)}\n\n> {_cut(escaped(prompt), 1500)}\n\n{', '.join(numbers)}\n\n"
     head += f"{picture(run_id, CONTACT_SHEET)}\n\n"
-    if command is None:
-        return head
+    return head if command is None else _noted(head, command)
+
+
+def _noted(head: str, command: str) -> str:
+    """Writes the command that repeats a run below its note, where it fits."""
     fence = "`" * (1 + max((len(found) for found in re.findall("`+", command)), default=0))
     again = f"Repeat it: {fence} {command} {fence}\n"  # not a block, which MLflow draws as wide as its longest line
     if len(head) + len(again) > RUN_LIMIT:
@@ -119,9 +129,12 @@ def run_tags(
 
     `tags` are those that the run has already.
     """
-    what = f"{spec.run_name}: {spec.num_inference_steps} steps, guidance {spec.guidance_scale:g}, "
-    what += f"{spec.num_frames} frames, seed {spec.seed}, {spec.model}, in {spec.sweep}."
-    return shown_tags(what, spec.prompt, run_id, folder, metrics, tags, command(spec))
+    return shown_tags(_what(spec), spec.prompt, run_id, folder, metrics, tags, command(spec))
+
+
+def _what(spec: RunSpec) -> str:
+    settings = f"{spec.num_inference_steps} steps, guidance {spec.guidance_scale:g}, {spec.num_frames} frames"
+    return f"{spec.run_name}: {settings}, seed {spec.seed}, {spec.model}, in {spec.sweep}."
 
 
 def shown_tags(
@@ -142,6 +155,41 @@ def shown_tags(
         what += f" Degenerate: {tags[DEGENERATE]} ({tags[DEGENERATE_RULE]})."
     note = run_note(what, prompt, run_id, metrics, command)
     return {MLFLOW_LOGGED_IMAGES: str(True), PICTURE: f"{IMAGES}/{picture.name}", MLFLOW_NOTE: note}
+
+
+def failed_tags(spec: RunSpec, error: Exception) -> dict[str, str]:
+    """Returns the tags by which MLflow's UI shows a failed run: its description, with the reason."""
+    what = f"**Failed:** {_cut(escaped(first_line(error)), 1000)}\n\n{_what(spec)}"
+    return {MLFLOW_NOTE: _noted(f"{what}\n\n> {_cut(escaped(spec.prompt), 1500)}\n\n{TRACEBACK_IN}\n\n", command(spec))}
+
+
+def failures_note(cells: Sequence[TrackedRun]) -> str:
+    """Lists the failed cells with their reasons, as many as fit; empty where none failed."""
+    failed = [run for run in cells if run.state is RunState.FAILED]
+    lines = [
+        f"- {_link(escaped(run.name), run.run_id, run.experiment_id)}: {escaped(said_of(run))}\n" for run in failed
+    ]
+    fitting = lines[:20]
+    more = f"- and {len(lines) - len(fitting)} more\n" if len(lines) > len(fitting) else ""
+    return "".join(fitting) + more
+
+
+def progress_of(cells: Sequence[TrackedRun], total: int) -> str:
+    """Writes how far a sweep is, `5 of 24 finished, 1 failed`; without a `total`, where it is not known."""
+    states = Counter(run.state for run in cells)
+    others = [f"{states[state]} {state.lower()}" for state in (RunState.FAILED, RunState.RUNNING) if states[state]]
+    of = f" of {total}" if total else ""
+    return ", ".join([f"{states[RunState.FINISHED]}{of} finished", *others])
+
+
+def said_of(run: TrackedRun) -> str:
+    """Says what became of a cell that has no video: why it failed, or how far it is."""
+    if run.state is RunState.FAILED:
+        return f"failed: {_cut(run.tags[FAILURE], REASON_LIMIT)}" if FAILURE in run.tags else "failed"
+    if run.state is RunState.RUNNING:
+        done, steps = run.metrics.get("current_step"), run.params.get("num_inference_steps")
+        return "running" if done is None else f"running, step {done:.0f} of {steps}"
+    return run.state.lower()
 
 
 def picture(run_id: str, artifact: str) -> str:

@@ -13,17 +13,33 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cogx_runs.dashboard.overview import KEYS
 from cogx_runs.dashboard.pictures import CLIP, STILLS
 from cogx_runs.definitions.ranges import Direction
 from cogx_runs.metrics.registry import SHOWN, cards
 from cogx_runs.tracking.columns import axis_column, axis_metric, metric_column, param_column, quoted, tag_column
 from cogx_runs.tracking.reader import CELLS
-from cogx_runs.tracking.tags import DEGENERATE, IMPORTED_FROM, MLFLOW_VIEW, PROMOTED_BY, PROMOTED_RANK, TRIAL
+from cogx_runs.tracking.tags import (
+    COMPARISON_KIND,
+    DEGENERATE,
+    IMPORTED_FROM,
+    KIND,
+    MLFLOW_VIEW,
+    PAGES,
+    PROMOTED_BY,
+    PROMOTED_RANK,
+    REPORT_KIND,
+    TRIAL,
+)
 
-CHARTS, TABLE = "cogx", "cogx-table"
-"""The keys of the two views of all runs of a sweep: clips and charts, and the table."""
+CHARTS, CLIPS, TABLE = "cogx", "cogx-clips", "cogx-table"
+"""The keys of the views of all runs of a sweep: overview and charts, the clips, and the table."""
+WITH_OVERVIEW = " and ".join(f"{quoted(tag_column(KIND))} != '{kind}'" for kind in (REPORT_KIND, COMPARISON_KIND))
+"""MLflow's filter for cells and the run of their overview."""
 CLIPS_A_CARD = 10
 """Most pictures that MLflow shows in a card: those of the first runs in the table."""
+OVERVIEW_PX = 1120
+"""Height of the card of a page of the overview."""
 CLIPS_A_ROW = 3
 """Pictures side by side in a window of usual width."""
 _LINES = ("by_frame.clip_score", "by_frame.change", "by_step.latent_std")
@@ -54,6 +70,8 @@ class ViewContent:
     """The tags of MARKS that a run has."""
     chosen: Mapping[str, Sequence[str]]
     """Ids of runs that have a view of their own, by its title, such as `promoted`."""
+    pages: int
+    """Number of the overview's pages."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +85,13 @@ class RunFilter:
     def key(self) -> str:
         """The key of the view with clips and charts."""
         if self == RunFilter():
-            return CHARTS
+            return CLIPS
         return f"{CHARTS}-{uuid.uuid5(uuid.NAMESPACE_OID, json.dumps([self.model, self.prompt])).hex[:8]}"
 
     @property
     def title(self) -> str:
         """Title of the view in MLflow's list."""
-        return " ".join(name for name in (self.model, self.prompt) if name is not None) or "clips and charts"
+        return " ".join(name for name in (self.model, self.prompt) if name is not None) or "clips"
 
 
 def view_tags(shown: ViewContent, choices: Iterable[RunFilter], created_ms: int) -> dict[str, str]:
@@ -82,7 +100,7 @@ def view_tags(shown: ViewContent, choices: Iterable[RunFilter], created_ms: int)
     The clips stand in the reverse of the table's order, so that the views with clips sort their runs downwards. A
     search's views have the best run in front.
     """
-    layout = _cards(shown)
+    layout = _cards(shown, 0)
     ascending = "minimize" in [*shown.objectives.values()][:1]
     views = {
         TABLE: (
@@ -90,6 +108,8 @@ def view_tags(shown: ViewContent, choices: Iterable[RunFilter], created_ms: int)
             _state(shown, _filter(shown, RunFilter()), _order(shown), ascending or not shown.objectives, layout),
         )
     }
+    first = _state(shown, WITH_OVERVIEW, quoted(tag_column(PAGES)), False, _cards(shown, shown.pages))
+    views[CHARTS] = ("overview and charts", first)
     for only in choices:
         state = _state(shown, _filter(shown, only), _order(shown, only.prompt), ascending, layout)
         views[only.key] = (only.title, state)
@@ -98,6 +118,22 @@ def view_tags(shown: ViewContent, choices: Iterable[RunFilter], created_ms: int)
         chosen = f"{CELLS} and attributes.run_id IN ({named})"
         views[chosen_key(title)] = (title, _state(shown, chosen, quoted(param_column("prompt_name")), False, layout))
     return {MLFLOW_VIEW + key: _tag(title, state, created_ms) for key, (title, state) in views.items()}
+
+
+def compared_tags(
+    key: str, run_id: str, names: Sequence[str], image_keys: Sequence[str], created_ms: int
+) -> dict[str, str]:
+    """Returns the tags of the view that has the overviews of several experiments, pictures of one run, side by side."""
+    shown = [_card("IMAGE", imageKeys=[image], step=0, showRunParams=False) for image in image_keys]
+    columns = 1 if len(shown) < 2 else 2
+    layout = _laid_out([("Side by side", columns, OVERVIEW_PX // columns, shown)])
+    state = _view(f"attributes.run_id IN ('{run_id}')", "attributes.start_time", False, layout)
+    return {MLFLOW_VIEW + key: _tag(" | ".join(names), state, created_ms)}
+
+
+def compared_key(names: Sequence[str]) -> str:
+    """Returns the key of the view of several experiments."""
+    return f"{CHARTS}-beside-{uuid.uuid5(uuid.NAMESPACE_OID, json.dumps(list(names))).hex[:8]}"
 
 
 def page(experiment_id: str, key: str = CHARTS) -> str:
@@ -134,6 +170,12 @@ def _state(
     ascending: bool,
     layout: tuple[list[dict[str, Any]], list[dict[str, Any]]],
 ) -> dict[str, Any]:
+    return _view(chosen, order, ascending, layout) | {"selectedColumns": list(_columns(shown))}
+
+
+def _view(
+    chosen: str, order: str, ascending: bool, layout: tuple[list[dict[str, Any]], list[dict[str, Any]]]
+) -> dict[str, Any]:
     sections, charts = layout
     return {
         "searchFilter": chosen,
@@ -143,10 +185,10 @@ def _state(
         "lifecycleFilter": "Active",
         "datasetsFilter": [],
         "modelVersionFilter": "All Runs",
-        "selectedColumns": list(_columns(shown)),
+        "selectedColumns": [],
         "columnOrder": [],
         "columnWidths": {},
-        "runsHiddenMode": "FIRST_20_RUNS",
+        "runsHiddenMode": "SHOW_ALL",
         "runsHidden": [],
         "runsVisibilityMap": {},
         "runsPinned": [],
@@ -154,7 +196,7 @@ def _state(
         "compareRunCharts": charts,
         "compareRunSections": sections,
         "viewMaximized": True,
-        "runListHidden": False,
+        "runListHidden": True,
         "isAccordionReordered": True,
         "useGroupedValuesInCharts": True,
         "hideEmptyCharts": True,
@@ -189,8 +231,8 @@ def _swept(axis: str, shown: ViewContent) -> str:
     return quoted(axis_column(axis)) if axis in shown.numbers else quoted(param_column(axis))
 
 
-def _cards(shown: ViewContent) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Lays out sections and the cards in them."""
+def _cards(shown: ViewContent, pages: int) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Lays out sections and the cards in them, with so many pages of the overview first."""
     measures = tuple(shown.objectives) or ("clip_score", "wall_time_s")
     effects = [
         _card("SCATTER", xaxis=_axis(axis, shown), yaxis=_metric(metric)) for metric in measures for axis in shown.axes
@@ -209,18 +251,27 @@ def _cards(shown: ViewContent) -> tuple[list[dict[str, Any]], list[dict[str, Any
         _card("BAR", metricKey=metric, deleted=True)
         for metric in sorted((shown.metrics | cards().keys() | {"current_step"} | axes) - named)
     ]
-    unwanted += [_card("IMAGE", imageKeys=[key], step=0, deleted=True) for key in STILLS]
+    unwanted += [
+        _card("IMAGE", imageKeys=[key], step=0, deleted=True)
+        for key in (*STILLS, *KEYS[pages:], *([CLIP] if pages else []))
+    ]
+    overview = [_card("IMAGE", imageKeys=[key], step=0, showRunParams=False) for key in KEYS[:pages]]
+    clips_px = 120 + 306 * math.ceil(min(max(shown.runs, 1), CLIPS_A_CARD) / CLIPS_A_ROW)
+    clips = _card("IMAGE", imageKeys=[CLIP], step=0, showRunParams=False)
     layout = [
-        (
-            "Clips",
-            1,
-            120 + 306 * math.ceil(min(max(shown.runs, 1), CLIPS_A_CARD) / CLIPS_A_ROW),
-            [_card("IMAGE", imageKeys=[CLIP], step=0, showRunParams=False), *unwanted],
-        ),
-        ("Effects and trade-off", 3, 320, effects),
+        ("Overview", 1, OVERVIEW_PX, overview) if pages else ("Clips", 1, clips_px, [clips]),
+        ("Effects and trade-off", 3, 320, [*effects, *unwanted]),
         ("By frame and by step", 3, 320, lines),
         ("Stills of the same frames", 1, 900, [_card("IMAGE", imageKeys=list(STILLS), step=0, showRunParams=False)]),
     ]
+    return _laid_out(layout)
+
+
+_Section = tuple[str, int, int, list[dict[str, Any]]]
+"""Name, columns, height of its cards in pixels, and cards."""
+
+
+def _laid_out(layout: Sequence[_Section]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     sections = [
         {
             "uuid": _uuid(name),

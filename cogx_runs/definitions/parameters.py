@@ -13,6 +13,8 @@ from cogx_runs.definitions.texts import PathText, Text
 Placement = Literal["auto", "resident", "group", "model", "sequential"]
 Scheduler = Literal["ddim", "dpm", "ddim_matched", "dpm_matched"]
 Dtype = Literal["float16", "bfloat16", "float32"]
+Decoder = Literal["exact", "fused"]
+Attention = Literal["sdpa", "fa4", "sage"]
 
 OLD_NAMES = {
     "steps": "num_inference_steps",
@@ -94,12 +96,18 @@ class Parameters(Frozen):
                 " list of `{source, scale}`."
             )
         ),
-        Role(changes=Changes.PIXELS, identified_by=content_of, reloads=Reloads.PIPELINE, asked=2),
+        Role(
+            changes=Changes.PIXELS,
+            identified_by=content_of,
+            is_signed_by_default=False,
+            reloads=Reloads.PIPELINE,
+            asked=2,
+        ),
     ] = NO_LORA
     lora_scale: Annotated[
         float,
         Field(ge=-LARGEST_SCALE, le=LARGEST_SCALE, description="Factor of what all of `lora` add; at 0 nothing."),
-        Role(changes=Changes.PIXELS, reloads=Reloads.PIPELINE, asked=2),
+        Role(changes=Changes.PIXELS, is_signed_by_default=False, reloads=Reloads.PIPELINE, asked=2),
     ] = 1.0
     height: Annotated[
         int | None,
@@ -149,8 +157,28 @@ class Parameters(Frozen):
     compile: Annotated[
         bool,
         Field(description="Compile the transformer's blocks: a faster step, slightly other pixels, a slower start."),
-        Role(changes=Changes.PIXELS, reloads=Reloads.PIPELINE, costs=True),
+        Role(changes=Changes.PIXELS, reloads=Reloads.PIPELINE, costs=True, is_approximate=True),
     ] = False
+    attention: Annotated[
+        Attention,
+        Field(
+            description=(
+                "Kernel of the transformer's attention: `sdpa` is PyTorch's; `fa4` (FlashAttention 4) and `sage`"
+                " (SageAttention, 8 bits) are extras of the package, with slightly other pixels."
+            )
+        ),
+        Role(changes=Changes.PIXELS, warms=Warms.STEP, costs=True, is_approximate=True, is_signed_by_default=False),
+    ] = "sdpa"
+    decoder: Annotated[
+        Decoder,
+        Field(
+            description=(
+                "`exact` decodes as diffusers does, bit for bit; `fused` by kernels that need a GPU: a third of the"
+                " time, less memory, slightly other pixels."
+            )
+        ),
+        Role(changes=Changes.PIXELS, warms=Warms.DECODING, costs=True, is_approximate=True, is_signed_by_default=False),
+    ] = "exact"
     video_quality: Annotated[
         float,
         Field(ge=1, le=10, description="imageio's scale for the mp4; 5 is crf 25, as diffusers' export_to_video."),

@@ -75,6 +75,11 @@ class Role:
     is_of_machine: bool = False
     """Whether it is certain only once the cell has run: a reused cell may come from another machine."""
     compared: Compared = Compared.ALONG
+    is_approximate: bool = False
+    """Whether other values than the default give nearly the same pixels, not the same bits."""
+    is_signed_by_default: bool = True
+    """Whether the default is part of the signature: not where it gives the bits that there were before the parameter
+    existed, so that cells finished then stay finished."""
     mixes: bool = True
     """Whether metrics of runs with different values may be averaged."""
     is_shape: bool = False

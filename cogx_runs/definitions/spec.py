@@ -8,7 +8,8 @@ from functools import cached_property
 from typing import Annotated, Any, Self
 
 from cogx_runs.definitions.frozen import Frozen
-from cogx_runs.definitions.parameters import Dtype, Parameters, Scheduler, is_guided
+from cogx_runs.definitions.lora import NO_LORA
+from cogx_runs.definitions.parameters import Decoder, Dtype, Parameters, Scheduler, is_guided
 from cogx_runs.definitions.role import Changes, Compared, Logged, Reloads, Role, Warms, names_where, roles_of
 from cogx_runs.formatting import write_exact
 from cogx_runs.system.hardware import Device
@@ -27,6 +28,7 @@ class Workload:
     width: int
     is_guided: bool
     vae_tiling: bool
+    decoder: Decoder = "exact"
 
 
 class Origin(Frozen):
@@ -57,10 +59,12 @@ class RunSpec(Parameters, Origin):
     width: int
     scheduler: Scheduler
     dtype: Dtype
-    lora: str
+    lora: str = NO_LORA
     clip_model: str
     metric_versions: Annotated[tuple[tuple[str, str], ...], _OF_THE_SWEEP] = ()
     """Definition version of each metric that is measured."""
+    extra_metrics: Annotated[tuple[str, ...], _OF_THE_SWEEP] = ()
+    """Optional metrics that are measured too. No part of the output hash: naming one makes no finished cell again."""
     axes: Annotated[tuple[str, ...], _OF_THE_SWEEP] = ()
     """The parameters that the sweep varies."""
 
@@ -71,7 +75,7 @@ class RunSpec(Parameters, Origin):
     @cached_property
     def signature(self) -> str:
         """Identity of the pixels: a short SHA-256 over the canonical form of all that changes them."""
-        values = {name: getattr(self, name) for name in PIXEL_FIELDS}
+        values = {name: getattr(self, name) for name in PIXEL_FIELDS if self._is_signed(name)}
         reduced = {name: reduce(values[name]) for name in values if (reduce := ROLES[name].identified_by)}
         return _digest(values | reduced)
 
@@ -89,6 +93,12 @@ class RunSpec(Parameters, Origin):
     def is_guided(self) -> bool:
         """Whether guidance is on: then each step takes two passes."""
         return is_guided(self.guidance_scale)
+
+    @property
+    def not_bitwise(self) -> tuple[str, ...]:
+        """Parameters by which the pixels differ a little from those of their defaults."""
+        approximate = names_where(ROLES, lambda role: role.is_approximate)
+        return tuple(name for name in approximate if getattr(self, name) != type(self).model_fields[name].default)
 
     @property
     def model_key(self) -> tuple[str, str]:
@@ -145,6 +155,10 @@ class RunSpec(Parameters, Origin):
         """Swept values that are numbers."""
         values = {axis: getattr(self, axis) for axis in self.axes}
         return {axis: float(value) for axis, value in values.items() if _is_number(value)}
+
+    def _is_signed(self, name: str) -> bool:
+        """Checks whether a parameter's value is part of the signature."""
+        return ROLES[name].is_signed_by_default or getattr(self, name) != type(self).model_fields[name].default
 
     def _acting(self, holds: Callable[[Role], object]) -> tuple[object, ...]:
         """Returns the values, reduced by `acts_as`, of the parameters whose role satisfies `holds`."""

@@ -65,6 +65,9 @@ class _SweepFile(Frozen):
     optuna: OptunaSearch | None = None
     primary: Text | None = Field(None, min_length=1, max_length=LONGEST_KEY)
     max_prompts: int | None = Field(None, ge=FEWEST_PROMPTS, le=MOST_CELLS)
+    extra_metrics: list[Annotated[Text, StringConstraints(min_length=1, max_length=LONGEST_KEY)]] = Field(
+        default_factory=list
+    )
 
     @field_validator("prompts", mode="before")
     @classmethod
@@ -110,6 +113,8 @@ class Sweep(Frozen):
     """The metric that carries the verdicts of a report; None for the CLIP score."""
     max_prompts: int | None = None
     """The most prompts that will be compared, over which the error of repeated looks is kept; None where it is open."""
+    extra_metrics: tuple[str, ...] = ()
+    """Optional metrics that its cells have besides all others."""
     overridden: frozenset[str] = frozenset()
     """Parameters of `base` that the command line sets."""
     lines: dict[str, int] = Field(default_factory=dict, repr=False)
@@ -276,6 +281,7 @@ class _Loading:
                 optuna=file.optuna,
                 primary=file.primary,
                 max_prompts=file.max_prompts,
+                extra_metrics=tuple(dict.fromkeys(file.extra_metrics)),
                 overridden=frozenset(self.overrides),
                 lines=document.lines(),
             )

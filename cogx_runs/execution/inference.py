@@ -21,6 +21,8 @@ from cogx_runs.generation.measure import Peak
 from cogx_runs.metrics.degenerate import refuse_degenerate
 from cogx_runs.models.cards import ModelCard
 from cogx_runs.progress import Progress
+from cogx_runs.system.hardware import Device
+from cogx_runs.system.load import BUSY, LoadWatch
 from cogx_runs.tracking import artifacts, tags
 from cogx_runs.tracking.claims import is_device_shared
 from cogx_runs.tracking.client import if_answered
@@ -70,12 +72,14 @@ class InferenceStage:
         *,
         denoise: Callable[..., Denoised] = denoise,
         decode: Callable[..., Decoded] = decode,
+        watch: Callable[[Device], LoadWatch] = LoadWatch,
     ) -> None:
         self._session = session
         self._store = store
         self._delivery = delivery
         self._denoise = denoise
         self._decode = decode
+        self._watch = watch
         self._keeping = ThreadPoolExecutor(1, thread_name_prefix="latents")
 
     def close(self) -> None:
@@ -89,10 +93,11 @@ class InferenceStage:
     def _generate(self, cell: ClaimedCell, card: ModelCard, progress: Progress) -> GeneratedVideo:
         """Generates a cell. Its latents are kept before anything else can go wrong with it."""
         spec = cell.spec
-        neighbour = self._neighbour(cell)
+        neighbour, watch = self._neighbour(cell), self._watch(spec.device)
         denoised, placement = self._session.within_memory(
             card, spec, partial(self._denoise_warm, card, progress), progress
         )
+        load = watch.load()
         measured, about = self._measured(spec, denoised), self._about(cell, denoised, placement)
         text_s, text_peak = self._session.loader.texts.take_cost(spec)
         about[tags.TEXT] = "cache" if text_peak is None else "encoder"
@@ -100,15 +105,18 @@ class InferenceStage:
         if text_peak is not None and text_peak.vram_gib is not None:
             measured["peak_vram_text_gib"] = text_peak.vram_gib
         kept = self._keeping.submit(
-            self._write_latents, cell, denoised, dict(measured), dict(about), neighbour, progress
+            self._write_latents, cell, denoised, dict(measured), dict(about), neighbour, load, progress
         )
         if spec.device == "cpu":  # which the writing would take from the decoding
             wait([kept])
+        watch = self._watch(spec.device)
         try:
             decoded, decoded_at = self._decode_warm(card, spec.replace(placement=placement), denoised.latents, progress)
         except BaseException:
             wait([kept])  # no write of a run comes after its last one
             raise
+        if decoded_under := watch.load():
+            about[tags.BESIDE] = decoded_under
         if decoded_at != placement:
             about[tags.STEPPED_DOWN] = f"{spec.placement} to {decoded_at} in decoding: out of the GPU's memory"
         measured |= _peaks([("denoise", denoised.peak), ("decode", decoded.peak)]) | {"decode_s": decoded.decode_s}
@@ -149,8 +157,8 @@ class InferenceStage:
         }
         if cell.beside:
             about[tags.FINISHED_BESIDE] = ", ".join(cell.beside)
-        if spec.compile:
-            about[tags.NOT_BITWISE] = "compile"
+        if spec.not_bitwise:
+            about[tags.NOT_BITWISE] = ", ".join(spec.not_bitwise)
         if placement != spec.placement:
             about[tags.STEPPED_DOWN] = f"{spec.placement} to {placement}: out of the GPU's memory"
         return about
@@ -162,21 +170,26 @@ class InferenceStage:
         metrics: Mapping[str, float],
         about: Mapping[str, str],
         neighbour: str | None,
+        load: str | None,
         progress: Progress,
     ) -> dict[str, str]:
         """Keeps latents: on this machine first, before the store is asked anything.
 
-        Returns the tags that were found out with that. `neighbour` is what worked on the device at the beginning.
+        Returns the tags that were found out with that. `neighbour` is what worked on the device at the beginning,
+        `load` that of the machine while it denoised.
         """
         spec = cell.spec
         save_file({"latents": denoised.latents.contiguous()}, cell.spooled.latents_file)
         series = {"by_step.latent_std": denoised.latent_std}
-        self._delivery.spool_latents(cell.spooled, metrics, {**about, tags.BESIDE: neighbour or _UNKNOWN}, series)
-        neighbour = neighbour or self._neighbour(cell)
+        self._delivery.spool_latents(
+            cell.spooled, metrics, {**about, tags.BESIDE: neighbour or load or _UNKNOWN}, series
+        )
+        neighbour = neighbour or self._neighbour(cell) or load
         found = {} if neighbour is None else {tags.BESIDE: neighbour}
         if neighbour is not None and neighbour != _UNKNOWN:
             device = self._session.provenance(spec.device)[tags.DEVICE_NAME]
-            progress.note(f"{spec.run_name}: {neighbour} used {device} meanwhile; the timings are not its own")
+            what = neighbour if neighbour.startswith(BUSY) else f"{neighbour} used {device} meanwhile"
+            progress.note(f"{spec.run_name}: {what}; its times are compared with none")
         self._delivery.keep_latents(cell.spooled, {**about, **found})
         return found
 

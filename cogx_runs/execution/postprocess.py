@@ -16,7 +16,7 @@ from cogx_runs.execution.inference import TAGS_OF_LATENTS, GeneratedVideo
 from cogx_runs.execution.outcomes import Outcome, OutcomeStatus
 from cogx_runs.execution.session import Session
 from cogx_runs.metrics.degenerate import judge_frames, measure_frames
-from cogx_runs.metrics.registry import cards, titles
+from cogx_runs.metrics.registry import EXTRAS, cards, titles
 from cogx_runs.metrics.scoring import by_reason
 from cogx_runs.metrics.subject import Subject
 from cogx_runs.models.cards import ModelCard
@@ -85,9 +85,9 @@ class PostprocessStage:
         metrics = measured | spec_metrics(spec)
         metrics["wall_time_s"] = sum(measured[phase] for phase in PHASES)
         metrics["file_size_bytes"] = file.stat().st_size
-        subject = Subject(video.frames, spec.prompt, spec.clip_model)
-        scorer = self._session.scorer(spec.clip_model, progress)
-        scores = scorer.score(subject)
+        subject = Subject(video.frames, spec.prompt, spec.clip_model, spec.fps)
+        scorer = self._session.scorer(spec, progress)
+        scores = scorer.score(subject, file)
         metrics |= scores.values
         series = {**video.series, "by_frame.change": subject.changes.tolist(), **frame_series(scores.measured)}
         about = video.tags | score_tags(scores.measured) | missing_tags(scorer.unavailable | scores.reasons)
@@ -111,17 +111,18 @@ class PostprocessStage:
         spec = cell.spec
         folder = cell.spooled.files
         progress.phase("copying")
+        copied = [*_COPIED_ARTIFACTS, *({artifacts.VIDEO_LARGE} & finished.digests.keys())]
         try:
-            self._store.download_each(finished.run_id, _COPIED_ARTIFACTS, folder)
+            self._store.download_each(finished.run_id, copied, folder)
             series = self._store.series(finished)
         except StoreError as error:
-            for name in _COPIED_ARTIFACTS:  # nothing of it is logged with the video that is made instead
+            for name in copied:  # nothing of it is logged with the video that is made instead
                 _remove(folder / name)
             progress.note(f"{spec.run_name}: made again, since {error}")
             return None
         metrics = {key: value for key, value in finished.metrics.items() if not key.startswith(columns.AXIS)}
         metrics |= spec_metrics(spec)
-        of_scores = tuple(f"{tags.PREFIX}{name}." for name in cards())
+        of_scores = tuple(f"{tags.PREFIX}{name}." for name in (*cards(), *EXTRAS))
         about = with_prefixes(finished.tags, (*TAGS_OF_LATENTS, tags.DEFINITIONS, tags.DEGENERATE, *of_scores))
         about[tags.REUSED_FROM] = finished.tags.get(tags.REUSED_FROM, finished.run_id)
         about |= run_tags(spec, cell.run_id, folder, metrics, about)

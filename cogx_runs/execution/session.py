@@ -25,7 +25,7 @@ class Session:
         *,
         loader: Callable[[float | None, Callable[[], None]], Loader] = Loader,
         fallback: Callable[[Loader], OomFallback] = OomFallback,
-        load_scorer: Callable[[str], Scorer] = Scorer,
+        load_scorer: Callable[[str, tuple[str, ...]], Scorer] = Scorer,
         cap_memory: Callable[[float | None], None] = cap_memory,
     ) -> None:
         """`before_loading` is called before weights are loaded."""
@@ -36,7 +36,7 @@ class Session:
         self.loader = loader(max_vram_gib, self._before_loading)
         self.within_memory = fallback(self.loader)
         self._provenance: dict[Device, dict[str, str]] = {}
-        self._scorers: dict[str, Scorer] = {}
+        self._scorers: dict[tuple[str, tuple[str, ...]], Scorer] = {}
 
     def __enter__(self) -> "Session":
         return self
@@ -53,20 +53,21 @@ class Session:
         """
         self.within_memory(card, generated[0], lambda spec: self.loader.load(card, spec, progress), progress)
 
-    def scorer(self, clip_model: str, progress: Progress) -> Scorer:
-        """Loads the metrics with one CLIP at their first use, and notes what cannot be measured.
+    def scorer(self, spec: RunSpec, progress: Progress) -> Scorer:
+        """Loads the metrics of a cell at their first use, and notes what cannot be measured.
 
         Raises CogxError for a CLIP's name or file that cannot be right.
         """
-        if clip_model not in self._scorers:
-            progress.phase(f"loading CLIP {clip_model}")
-            self._scorers[clip_model] = self._load_scorer(clip_model)
-            for reason, names in self._scorers[clip_model].reasons.items():
+        key = spec.clip_model, spec.extra_metrics
+        if key not in self._scorers:
+            progress.phase(f"loading CLIP {spec.clip_model}")
+            self._scorers[key] = self._load_scorer(*key)
+            for reason, names in self._scorers[key].reasons.items():
                 progress.note(
                     f"no {titles(names)}: {reason}; the runs finish without, and `cogx-runs rescore` adds what is "
                     "missing"
                 )
-        return self._scorers[clip_model]
+        return self._scorers[key]
 
     def provenance(self, device: Device) -> dict[str, str]:
         """Tells on what machine and by which versions a device computes, as tags; asked once."""

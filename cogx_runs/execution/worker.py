@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from cogx_runs.credentials import without_credentials
+from cogx_runs.dashboard.notes import failed_tags
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import CogxError, StoreError, first_line
 from cogx_runs.execution.cell import ClaimedCell
@@ -81,8 +82,8 @@ class Worker:
         Raises CogxError where none of them can run.
         """
         check_encoder()
-        for clip_model in dict.fromkeys(spec.clip_model for spec in cells):
-            self._session.scorer(clip_model, progress)
+        for spec in cells:
+            self._session.scorer(spec, progress)
         self._postprocess.forget_notes()
         self._session.loader.expect(generated)
         if generated:
@@ -144,6 +145,6 @@ class Worker:
             told = without_credentials(traceback.format_exc())
             with spool.access():  # where that fails too, it was no fault of the cell
                 (cell.spooled.files / artifacts.TRACEBACK).write_text(told, encoding="utf-8")
-            values, about = spec_metrics(cell.spec), failure_tags(error)
+            values, about = spec_metrics(cell.spec), failure_tags(error) | failed_tags(cell.spec, error)
             run_id = self._delivery.end(cell.spooled, params(cell.spec), values, about, RunState.FAILED)
             return Outcome(cell.spec, OutcomeStatus.FAILED, run_id, error=first_line(error))

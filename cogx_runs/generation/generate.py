@@ -11,8 +11,11 @@ import torch
 from diffusers import AutoencoderKLCogVideoX, CogVideoXPipeline
 from diffusers.utils.torch_utils import randn_tensor
 
+from cogx_runs.definitions.parameters import Decoder
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import CogxError, DegenerateError
+from cogx_runs.generation.attention import set_attention
+from cogx_runs.generation.decoders import decoding_with
 from cogx_runs.generation.measure import Peak, PeakMemory, timed
 from cogx_runs.generation.pipeline import DTYPES, set_scheduler
 from cogx_runs.generation.text import Embeddings
@@ -97,7 +100,9 @@ def decode(vae: AutoencoderKLCogVideoX, spec: RunSpec, latents: torch.Tensor) ->
     suffice.
     """
     with PeakMemory(spec.device) as memory, timed(spec.device) as seconds:
-        frames = decode_latents(vae, latents, spec.device, tiling=spec.vae_tiling, slicing=spec.vae_slicing)
+        frames = decode_latents(
+            vae, latents, spec.device, tiling=spec.vae_tiling, slicing=spec.vae_slicing, decoder=spec.decoder
+        )
     check_size(frames, spec.num_frames, spec.height, spec.width)
     return Decoded(frames, seconds.value, memory.peak)
 
@@ -110,7 +115,13 @@ def check_size(frames: Frames, num_frames: int, height: int, width: int) -> None
 
 
 def decode_latents(
-    vae: AutoencoderKLCogVideoX, latents: torch.Tensor, device: Device, *, tiling: bool, slicing: bool
+    vae: AutoencoderKLCogVideoX,
+    latents: torch.Tensor,
+    device: Device,
+    *,
+    tiling: bool,
+    slicing: bool,
+    decoder: Decoder = "exact",
 ) -> Frames:
     """Decodes latents (1 x t x c x h x w) to uint8 frames (T x H x W x C), rounded as diffusers' PIL output is."""
     if tiling:
@@ -118,7 +129,7 @@ def decode_latents(
     else:
         vae.disable_tiling()
     (vae.enable_slicing if slicing else vae.disable_slicing)()
-    with torch.no_grad():
+    with torch.no_grad(), decoding_with(vae, decoder):
         latents = latents.to(device=device, dtype=vae.dtype).permute(0, 2, 1, 3, 4)
         video = vae.decode(1 / vae.config.scaling_factor * latents).sample
         pixels = (video[0] * 0.5 + 0.5).clamp(0, 1).permute(1, 2, 3, 0)
@@ -143,7 +154,8 @@ def warm_up_decoding(vae: AutoencoderKLCogVideoX, spec: RunSpec) -> None:
     """Pays once for the first decode at the cell's size, by a short one of zeros."""
     spatial = 2 ** (len(vae.config.block_out_channels) - 1)
     shape = (1, WARM_UP_LATENT_FRAMES, vae.config.latent_channels, spec.height // spatial, spec.width // spatial)
-    decode_latents(vae, torch.zeros(shape), spec.device, tiling=spec.vae_tiling, slicing=spec.vae_slicing)
+    options = {"tiling": spec.vae_tiling, "slicing": spec.vae_slicing}
+    decode_latents(vae, torch.zeros(shape), spec.device, **options, decoder=spec.decoder)
 
 
 def _initial_noise(pipe: CogVideoXPipeline, spec: RunSpec, generator: torch.Generator) -> torch.Tensor:
@@ -175,6 +187,7 @@ def _denoise(
     """Denoises, and gives `spread` the latents' standard deviation after each step, on the device, so that nothing
     waits."""
     set_scheduler(pipe, spec.scheduler)
+    set_attention(pipe.transformer, spec.attention)
     watched = nullcontext(X0Prediction()) if on_x0_prediction is None else predicting_x0(pipe.scheduler)
 
     def after_step(_pipe: Any, step: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:

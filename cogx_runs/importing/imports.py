@@ -198,7 +198,7 @@ class _Importer:
         write_pictures(frames, video.known["fps"], folder)
         _write_definition(video, folder)
         clip_model = video.known["clip_model"]
-        subject = Subject(frames, video.prompt, clip_model)
+        subject = Subject(frames, video.prompt, clip_model, video.known["fps"])
         scorer = self._scorers[clip_model]
         scores = scorer.score(subject)
         metrics = {**video.axis_metrics, **scores.values, "file_size_bytes": float(video.path.stat().st_size)}

@@ -18,7 +18,7 @@ class Dependence(StrEnum):
     MEMORY = "memory"
     """The device, and the placement of the model."""
     FILE = "file"
-    """Frame rate and quality of the mp4."""
+    """Frame rate and quality of the mp4. A metric of single videos that has it is measured over the mp4's frames."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,11 +48,18 @@ class MetricCard:
     """Conditions on which the value depends besides the pixels and the CLIP; empty for a measure of the frames."""
     fooled_by: str = ""
     """Cases in which the value is good or bad and the video is not."""
+    repeats: str = ""
+    """The metric of the frames before H.264 that this one measures again over those of the mp4; empty for any other."""
 
     @property
     def of_machine(self) -> bool:
         """Whether its values compare within one device and placement alone."""
         return bool(self.depends_on & {Dependence.TIME, Dependence.MEMORY})
+
+    @property
+    def of_file(self) -> bool:
+        """Whether its value depends on the mp4: of a metric of single videos, over whose frames it is measured."""
+        return Dependence.FILE in self.depends_on
 
     def identity(self, clip_model: str) -> str:
         """Returns the key that comparable values share: the version, and the CLIP where the metric uses it."""

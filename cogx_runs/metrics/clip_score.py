@@ -1,9 +1,11 @@
-"""CLIP score: how well the frames fit the prompt."""
+"""CLIP score: how well the frames fit the prompt, before H.264 and as the mp4 shows them."""
+
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from cogx_runs.metrics.card import MetricCard
+from cogx_runs.metrics.card import Dependence, MetricCard
 from cogx_runs.metrics.metric import MeanMetric
 from cogx_runs.metrics.subject import Subject
 from cogx_runs.models.tokens import count_clip_tokens
@@ -18,6 +20,14 @@ CARD = MetricCard(
     margin=1.0,
     uses_clip=True,
     fooled_by="a prompt of more than 77 tokens, whose rest it does not see; a still picture of the prompt",
+)
+FILE_CARD = replace(
+    CARD,
+    name="clip_score_file",
+    title="CLIP score of the mp4",
+    definition="the CLIP score over the frames read back from the mp4, which are those that a viewer sees",
+    depends_on=frozenset({Dependence.FILE}),
+    repeats=CARD.name,
 )
 
 
@@ -44,3 +54,4 @@ def _conditions(subject: Subject) -> dict[str, str]:
 
 
 METRIC = MeanMetric(CARD, _frame_scores, keeps_frames=True, conditions=_conditions)
+FILE_METRIC = MeanMetric(FILE_CARD, _frame_scores)

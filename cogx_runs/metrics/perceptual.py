@@ -2,9 +2,7 @@
 
 import warnings
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.error import URLError
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +11,20 @@ from cogx_runs.errors import WeightsUnavailableError
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.fidelity import require_same_shape
 from cogx_runs.metrics.metric import Measured
-from cogx_runs.models import hub
+from cogx_runs.metrics.weights_file import WeightsFile
 from cogx_runs.video import Frames
 
 if TYPE_CHECKING:
     import torch
+
+ALEXNET = WeightsFile(
+    title="AlexNet's weights",
+    url="https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+    size="244 MB",
+    licence="BSD-3-Clause",
+    sha256="7be5be79",
+)
+"""Where torchvision, which lpips asks for them, has them."""
 
 
 class PerceptualDistance:
@@ -35,15 +42,10 @@ class PerceptualDistance:
             raise WeightsUnavailableError(
                 "LPIPS: the package lpips is not installed; pip install 'cogx-runs[lpips]'"
             ) from error
-        path = alexnet_path()
-        if not path.is_file() and (why := hub.unreachable()):
-            raise WeightsUnavailableError(f"{_missing(path)} ({why})")
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # lpips uses a deprecated argument of torchvision
-                self._model = lpips.LPIPS(net="alex", verbose=False)
-        except URLError as error:
-            raise WeightsUnavailableError(f"{_missing(path)} ({error.reason})") from error
+        ALEXNET.require("LPIPS")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # lpips uses a deprecated argument of torchvision
+            self._model = lpips.LPIPS(net="alex", verbose=False)
 
     def score(self, frames: Frames, reference: Frames) -> npt.NDArray[np.float64]:
         """Computes the distance of each frame to its counterpart; T values, 0 for equal frames, lower is nearer.
@@ -86,20 +88,6 @@ class Lpips:
 @cache
 def _distance() -> PerceptualDistance:
     return PerceptualDistance()
-
-
-def alexnet_path() -> Path:
-    """Returns the path of AlexNet's weights in torch hub's cache, whether or not the file exists."""
-    import torch
-    from torchvision.models import AlexNet_Weights
-
-    return Path(torch.hub.get_dir()) / "checkpoints" / Path(AlexNet_Weights.IMAGENET1K_V1.url).name
-
-
-def _missing(path: Path) -> str:
-    from torchvision.models import AlexNet_Weights
-
-    return f"LPIPS: AlexNet's weights are not at {path}; download {AlexNet_Weights.IMAGENET1K_V1.url} there"
 
 
 def _as_input(frame: npt.NDArray[np.uint8]) -> "torch.Tensor":

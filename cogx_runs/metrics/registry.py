@@ -1,23 +1,43 @@
 """All metrics: those of this package, and those that other packages register.
 
-A package adds a metric by an entry point of the group `cogx_runs.metrics` that names a `Metric` object.
+A package adds a metric by an entry point of the group `cogx_runs.metrics` that names a `Metric` object. The extras are
+measured only where a sweep or `rescore` names them, and are no part of a cell's identity.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import entry_points
+from types import MappingProxyType
+from typing import Any
 
 from cogx_runs.definitions.ranges import Direction
 from cogx_runs.errors import CogxError
-from cogx_runs.metrics import clip_score, consistency, fidelity, image, perceptual, temporal
+from cogx_runs.metrics import (
+    aesthetic,
+    clip_score,
+    consistency,
+    dynamic_degree,
+    fidelity,
+    image,
+    perceptual,
+    subject_consistency,
+    temporal,
+)
 from cogx_runs.metrics.card import Dependence, MetricCard
 from cogx_runs.metrics.measured import ALWAYS_MEASURED, MEASURED
 from cogx_runs.metrics.metric import Comparison, Metric
+from cogx_runs.metrics.network_metric import NetworkMetric
 
 GROUP = "cogx_runs.metrics"
-BUILT_IN: tuple[Metric, ...] = (clip_score.METRIC, *consistency.METRICS, *temporal.METRICS, *image.METRICS)
+BUILT_IN: tuple[Metric, ...] = (
+    clip_score.METRIC, clip_score.FILE_METRIC, *consistency.METRICS, *temporal.METRICS, *image.METRICS,
+)  # fmt: skip
 COMPARISONS: tuple[Comparison, ...] = (*fidelity.COMPARISONS, perceptual.Lpips())
+EXTRAS: Mapping[str, NetworkMetric[Any]] = MappingProxyType(
+    {module.CARD.name: module.METRIC for module in (aesthetic, subject_consistency, dynamic_degree)}
+)
+"""Optional metrics of single videos, whose networks need weights of their own, by name."""
 SHOWN = ("clip_score", "wall_time_s", "step_s", "peak_vram_gib", "file_size_bytes")
 """Metrics of a table of runs; the others are in the store."""
 
@@ -26,7 +46,7 @@ SHOWN = ("clip_score", "wall_time_s", "step_s", "peak_vram_gib", "file_size_byte
 def metrics() -> tuple[Metric, ...]:
     """Returns the metrics of single videos. Raises CogxError where another package's fails to load or reuses a name."""
     found = {metric.card.name: metric for metric in BUILT_IN}
-    taken = found.keys() | {card.name for card in MEASURED} | {each.card.name for each in COMPARISONS}
+    taken = found.keys() | EXTRAS.keys() | {card.name for card in MEASURED} | {each.card.name for each in COMPARISONS}
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         where = f"the metric {point.name!r} of {point.dist.name if point.dist else point.value}"
         try:
@@ -48,9 +68,14 @@ def versions() -> dict[str, str]:
 
 @cache
 def cards() -> dict[str, MetricCard]:
-    """Returns the cards of all metrics by name, scores first."""
+    """Returns the cards of all metrics but the extras by name, scores first."""
     found = [*scores(), *MEASURED]
     return {card.name: card for card in found}
+
+
+def extra_cards() -> dict[str, MetricCard]:
+    """Returns the cards of the extras by name."""
+    return {name: metric.card for name, metric in EXTRAS.items()}
 
 
 def scores() -> tuple[MetricCard, ...]:
@@ -58,22 +83,31 @@ def scores() -> tuple[MetricCard, ...]:
     return (*(metric.card for metric in metrics()), *(comparison.card for comparison in COMPARISONS))
 
 
-def cards_of_every_cell() -> dict[str, MetricCard]:
+def cards_of_every_cell(extra_metrics: Iterable[str] = ()) -> dict[str, MetricCard]:
     """Returns the cards of the metrics that a sweep measures for every cell, by name: no comparison, no other CLIP's
-    score, none that only some cells have. The GPU's memory is among them, although a CPU has none."""
-    return {card.name: card for card in (*(metric.card for metric in metrics()), *ALWAYS_MEASURED)}
+    score, none that only some cells have, and the extras that it names. The GPU's memory is among them, although a CPU
+    has none."""
+    found = {card.name: card for card in (*(metric.card for metric in metrics()), *ALWAYS_MEASURED)}
+    return found | {name: EXTRAS[name].card for name in extra_metrics if name in EXTRAS}
 
 
-def qualities() -> tuple[MetricCard, ...]:
+def qualities(extra_metrics: Iterable[str] = ()) -> tuple[MetricCard, ...]:
     """Returns the cards of the metrics of single videos that have a direction, so that they can rank videos, in the
-    order of registration."""
-    return tuple(metric.card for metric in metrics() if metric.card.direction is not None)
+    order of registration, the named extras last."""
+    extras = [EXTRAS[name] for name in extra_metrics if name in EXTRAS]
+    return tuple(metric.card for metric in (*metrics(), *extras) if metric.card.direction is not None)
 
 
 def quality(name: str) -> MetricCard | None:
-    """Returns the card of one of the `qualities`, or of another CLIP's score; None for any other metric."""
-    known = {card.name for card in qualities()}
+    """Returns the card of one of the `qualities`, extras included, or of another CLIP's score; None for any other."""
+    known = {card.name for card in qualities(EXTRAS)}
     return card_of(name) if name in known or name.partition(".")[0] in known else None
+
+
+def is_same_measure(one: str, other: str) -> bool:
+    """Checks whether two metrics are one measure, taken before H.264 and of the mp4, or the same metric."""
+    first, second = ((card.repeats if (card := card_of(name)) is not None else "") or name for name in (one, other))
+    return first == second
 
 
 def shown_cards() -> tuple[MetricCard, ...]:
@@ -114,7 +148,7 @@ def card_or_name(name: str) -> MetricCard:
 def card_of(name: str) -> MetricCard | None:
     """Returns the card of a metric, also of another CLIP's score (`clip_score.ViT-L-14:openai`); None without one."""
     family, _, other = name.partition(".")
-    card = cards().get(name) or cards().get(family)
+    card = cards().get(name) or extra_cards().get(name) or cards().get(family)
     if card is not None and other and card.name != name:
         return replace(card, name=name, title=f"{card.title}, {other}")
     return card

@@ -22,6 +22,8 @@ class Subject:
     """uint8, T x H x W x C."""
     prompt: str
     clip_model: str
+    fps: float
+    """Frames a second of its mp4."""
 
     @cached_property
     def changes(self) -> npt.NDArray[np.float64]:

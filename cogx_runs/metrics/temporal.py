@@ -90,7 +90,8 @@ METRICS = (
             "the diagonal a frame",
             source="Le Besnerais and Champagnat 2005, scikit-image's optical_flow_ilk, radius 7, 3 warps",
             unit="%",
-            fooled_by="noise on flat ground and flicker read as motion",
+            fooled_by="noise on flat ground and flicker read as motion; the window of 15 px spreads the motion of a "
+            "small thing over the ground around it, where that is flat to about 4 times a 16 px square's area",
         ),
         lambda subject: motion_magnitude(subject.frames),
         frames_needed=2,

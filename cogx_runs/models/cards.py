@@ -45,6 +45,7 @@ class ModelCard:
     vae_parameters: int
     vae_channels: int = 128
     """Channels of the VAE at the video's own size."""
+    latent_channels: int = 16
     has_fixed_size: bool = False
     """Whether it makes videos of its own height and width alone."""
     clip_model: str = OPENAI_CLIP
@@ -54,6 +55,11 @@ class ModelCard:
     def hidden_size(self) -> int:
         """Values per token in the transformer."""
         return self.transformer.hidden_size
+
+    @property
+    def num_layers(self) -> int:
+        """Blocks of the transformer."""
+        return self.transformer.num_layers
 
     @property
     def is_local(self) -> bool:
@@ -194,5 +200,6 @@ def _read_folder(name: str, path: Path) -> ModelCard:
         text_encoder_parameters=folder.parameters("text_encoder"),
         vae_parameters=folder.parameters("vae"),
         vae_channels=vae.block_out_channels[0],
+        latent_channels=vae.latent_channels,
         has_fixed_size=transformer.use_learned_positional_embeddings,
     )

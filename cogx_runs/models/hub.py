@@ -56,6 +56,13 @@ def cached_file(repository: str, filename: str, revision: str | None = None) -> 
     return Path(found) if isinstance(found, str) else None
 
 
+def cache_folder() -> Path:
+    """Returns the folder into which the hub's files are downloaded."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE)
+
+
 def unreachable() -> str | None:
     """Returns the reason why the hub cannot be reached; None where it answers."""
     from huggingface_hub import constants

@@ -14,7 +14,7 @@ from cogx_runs.definitions.spec import Workload
 from cogx_runs.formatting import gib_available, gib_needed
 from cogx_runs.models.cards import ModelCard
 from cogx_runs.system import hardware
-from cogx_runs.system.hardware import GIB, Device
+from cogx_runs.system.hardware import GIB, Device, Gpu
 
 # Fitted to peaks of torch's allocator on one H100 at 49 frames, 480x720 (docs/measurements.md). 2b in float16, VAE
 # tiled, without the text encoder: resident 5.40 GiB while denoising and 7.61 while decoding, group 2.04 (1.25 without
@@ -24,7 +24,10 @@ from cogx_runs.system.hardware import GIB, Device
 DENOISE_VALUES = 13.5
 """Activations of denoising: values held at once for each token, video of the batch and unit of the hidden size."""
 DECODE_VALUES = 23_000
-"""Activations of decoding: values held at once for each pixel of the tile, or of the frame without tiling."""
+"""Activations of decoding: values held at once for each pixel of the tile, or of the frame without tiling. The `exact`
+decoder took 0.8 GiB less than diffusers, whose this was; so much is in hand."""
+DECODE_VALUES_FUSED = 11_800
+"""The same with the fused decoder, fitted to 2.57 GiB tiled and 8.0 untiled on one H200."""
 DECODED_COPIES = 3
 """Copies of the decoded video that are held at once while it is assembled."""
 TEXT_GIB = 0.1
@@ -63,7 +66,7 @@ class Budget:
     """`--max-vram`, where it limits `vram_gib`."""
 
     @classmethod
-    def of(cls, free_bytes: int, available_bytes: int, max_vram_gib: float | None = None) -> "Budget":
+    def of(cls, free_bytes: float, available_bytes: float, max_vram_gib: float | None = None) -> "Budget":
         """Subtracts the reserves from the GPU's free and the host's available memory."""
         vram, ram = free_bytes / GIB - CONTEXT_GIB, available_bytes / GIB - RAM_RESERVE_GIB
         if max_vram_gib is not None and max_vram_gib < vram:
@@ -77,6 +80,11 @@ class Budget:
         if found is None:
             return None
         return cls.of(hardware.free_vram(found), hardware.available_memory(), max_vram_gib)
+
+    @classmethod
+    def of_gpu(cls, gpu: Gpu, max_vram_gib: float | None = None) -> "Budget":
+        """Assumes a GPU with nothing else on it, in a host with memory enough."""
+        return cls.of(gpu.total_bytes, math.inf, max_vram_gib)
 
     def lacks(self, vram_gib: float, host_gib: float) -> str:
         """Describes the shortage for these needs, as a clause; empty where they fit."""
@@ -132,7 +140,7 @@ def needs(card: ModelCard, placement: Placement, workload: Workload) -> Needs:
     """Estimates the memory that one cell's transformer and VAE take in this placement."""
     dtype = workload.dtype
     transformer, vae = gib_of(card.transformer_parameters, dtype), gib_of(card.vae_parameters, dtype)
-    denoising = gib_of(DENOISE_VALUES * card.hidden_size * _tokens(card, workload), dtype)
+    denoising = gib_of(DENOISE_VALUES * card.hidden_size * count_tokens(card, workload), dtype)
     decoding = gib_of(_values_while_decoding(card, workload), dtype)
     both = transformer + vae
     match placement:
@@ -201,11 +209,11 @@ class Least:
     phase: str
     """When it takes most of the device's: `denoising` or `decoding`."""
 
-    def excess(self, device: Device) -> str:
-        """Describes, as a clause, that the whole memory of this machine does not suffice; empty where it does."""
-        found = hardware.gpu() if device == "cuda" else None
+    def excess(self, device: Device, gpu: Gpu | None) -> str:
+        """Describes, as a clause, that the whole memory of this GPU, or of this host, does not suffice; empty where it
+        does."""
         host_gib = hardware.total_memory() / GIB
-        vram_gib = found.total_bytes / GIB if found else math.inf if device == "cuda" else host_gib
+        vram_gib = gpu.total_bytes / GIB if gpu else math.inf if device == "cuda" else host_gib
         kind = "VRAM" if device == "cuda" else "host memory"
         if self.device_gib > vram_gib:
             return f"needs {gib_needed(self.device_gib)} GiB of {kind} while {self.phase} and there are {vram_gib:.1f}"
@@ -219,8 +227,8 @@ def least(card: ModelCard, workload: Workload) -> Least:
     share = min(card.vae_channels / MEASURED_CHANNELS, 1)
     video = DECODED_COPIES * 3 * workload.num_frames * workload.height * workload.width
     phases = {
-        "denoising": gib_of(DENOISE_VALUES * card.hidden_size * _tokens(card, workload), workload.dtype),
-        "decoding": gib_of(share * DECODE_VALUES * _tile(card, workload) + video, workload.dtype),
+        "denoising": gib_of(DENOISE_VALUES * card.hidden_size * count_tokens(card, workload), workload.dtype),
+        "decoding": gib_of(share * _decode_values(workload) * _tile(card, workload) + video, workload.dtype),
     }
     phase = max(phases, key=lambda name: phases[name])
     pixels = PIXEL_COPIES * 3 * workload.num_frames * workload.height * workload.width
@@ -239,7 +247,7 @@ def text_weights_gib(card: ModelCard, dtype: Dtype) -> float:
     return (1 + wider) * gib_of(card.text_encoder_parameters, dtype)
 
 
-def _tokens(card: ModelCard, workload: Workload) -> int:
+def count_tokens(card: ModelCard, workload: Workload) -> int:
     """Counts the tokens of all videos in the batch, which guidance doubles."""
     latent_frames = (workload.num_frames - 1) // card.temporal_compression + 1
     patches = (workload.height // card.size_multiple) * (workload.width // card.size_multiple)
@@ -249,7 +257,11 @@ def _tokens(card: ModelCard, workload: Workload) -> int:
 def _values_while_decoding(card: ModelCard, workload: Workload) -> float:
     """Counts the values held at once: a few latent frames are decoded at a time, tile by tile."""
     video = 3 * workload.num_frames * workload.height * workload.width
-    return DECODE_VALUES * _tile(card, workload) + DECODED_COPIES * video
+    return _decode_values(workload) * _tile(card, workload) + DECODED_COPIES * video
+
+
+def _decode_values(workload: Workload) -> int:
+    return DECODE_VALUES_FUSED if workload.decoder == "fused" else DECODE_VALUES
 
 
 def _tile(card: ModelCard, workload: Workload) -> int:

@@ -1,31 +1,43 @@
 """Advice on a plan by the model's own rules: errors, warnings and notes."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 from cogx_runs.definitions.parameters import Dtype, Placement
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.errors import did_you_mean
 from cogx_runs.formatting import count, shortened
-from cogx_runs.metrics.registry import cards_of_every_cell
+from cogx_runs.metrics.registry import EXTRAS, cards_of_every_cell, titles
+from cogx_runs.models.cards import ModelCard
+from cogx_runs.models.download import GB
+from cogx_runs.models.gpus import cards_of_size, gpu_for_plan
 from cogx_runs.models.memory import Budget, choose_text_placement, largest_needs, least
+from cogx_runs.models.speed import SLOW_S
 from cogx_runs.planning.actions import Action
 from cogx_runs.planning.cells import ResolvedCells
-from cogx_runs.planning.plan import Advice, PlannedRun
+from cogx_runs.planning.plan import Advice, Plan, PlanCost, PlannedRun
 from cogx_runs.planning.rules import RULES
+from cogx_runs.system.disk import free_bytes
+from cogx_runs.system.hardware import Gpu
+from cogx_runs.system.kernels import KERNELS
 from cogx_runs.tracking.liveness import is_alive, is_of_this_host
 from cogx_runs.tracking.run import RunState, TrackedRun
 from cogx_runs.tracking.signs import where_made
 
+BFLOAT16_SINCE = (8, 0)
+"""Compute capability of the first GPUs with bfloat16 of their own."""
 NAMED = 20
 """The most cells of a sweep whose losses are named."""
 
 
-def advise(cells: ResolvedCells, sweeps: Sequence[Sweep], budget: Budget | None = None) -> list[Advice]:
+def advise(
+    cells: ResolvedCells, sweeps: Sequence[Sweep], budget: Budget | None = None, gpu: Gpu | None = None
+) -> list[Advice]:
     """Advises on the cells, without repetition: errors where the result would differ from the request, warnings where
     a comparison would mislead or memory may not suffice, notes for the rest.
 
-    `budget` is the one with which the cells were resolved.
+    `budget` is the one with which the cells were resolved, `gpu` the GPU that is planned for.
     """
     by_name = {sweep.name: sweep for sweep in sweeps}
     found: dict[Advice, None] = {}
@@ -36,11 +48,66 @@ def advise(cells: ResolvedCells, sweeps: Sequence[Sweep], budget: Budget | None 
     for sweep in sweeps:
         found.update(dict.fromkeys(_sweep_as_a_whole(sweep)))
         found.update(dict.fromkeys(_primary(sweep)))
-    found.update(dict.fromkeys(_too_large(cells, by_name)))
+        found.update(dict.fromkeys(_extra_metrics(sweep)))
+    found.update(dict.fromkeys(_too_large(cells, by_name, gpu)))
+    if gpu is not None and gpu.compute_capability < BFLOAT16_SINCE:
+        found.update(dict.fromkeys(_without_bfloat16(cells, by_name, gpu)))
+    found.update(dict.fromkeys(_kernels(cells, by_name, gpu)))
     if budget is not None:
         found.update(dict.fromkeys(_memory(cells, by_name, budget)))
     order = {"error": 0, "warning": 1, "note": 2}
     return sorted(found, key=lambda advice: order[advice.level])
+
+
+def advise_without_gpu(
+    runs: Sequence[PlannedRun], cards: Mapping[tuple[str, str], ModelCard], sweeps: Sequence[Sweep]
+) -> list[Advice]:
+    """Warns of each model whose videos take a CPU more than SLOW_S, with the hours of one."""
+    by_name = {sweep.name: sweep for sweep in sweeps}
+    slowest: dict[tuple[str, str], PlannedRun] = {}
+    for run in runs:
+        key = run.spec.model_key
+        if run.spec.device == "cpu" and run.action is Action.RUN and _seconds(run) > SLOW_S:
+            slowest[key] = max(slowest.get(key, run), run, key=_seconds)
+    found = []
+    for key, run in slowest.items():
+        rough = " (rough)" if run.estimate.is_rough else ""
+        message = (
+            f"{cards[key].name} takes about {_seconds(run) / 3600:.0f} hours a video on this CPU{rough}; use a GPU "
+            "(`plan --gpu 12GB` says what one takes) or --model toy"
+        )
+        found.append(Advice("warning", by_name[run.spec.sweep].where("model"), message))
+    return found
+
+
+def advise_gpu(asked: str) -> list[Advice]:
+    """Notes which card a memory size was taken for."""
+    chosen = gpu_for_plan(asked)
+    others = [card.name for card in cards_of_size(asked) if card != chosen]
+    if not others:
+        return []
+    message = f"{asked} is taken for {chosen.name}, the slowest of that size; others: {', '.join(others)}"
+    return [Advice("note", "(command line):gpu", message)]
+
+
+def _seconds(run: PlannedRun) -> float:
+    return run.estimate.seconds or 0.0
+
+
+def advise_disk(plan: Plan, cost: PlanCost) -> list[Advice]:
+    """Warns of a disk on which less is free than the plan's downloads, or its videos, take."""
+    wanted: dict[Path, float] = {}
+    for folder, gb in [(Path(one.folder), one.gb) for one in cost.downloads] + [(Path.cwd(), cost.disk_gb)]:
+        wanted[folder] = wanted.get(folder, 0.0) + gb
+    return [
+        Advice(
+            "warning",
+            plan.sweeps[0].at("name"),
+            f"{gb:.1f} GB are wanted in {folder}, and {free_bytes(folder) / GB:.1f} GB are free there",
+        )
+        for folder, gb in wanted.items()
+        if plan.sweeps and gb * GB > free_bytes(folder)
+    ]
 
 
 def advise_elsewhere(
@@ -88,6 +155,25 @@ def advise_rescoring(
                     "each gets a second run",
                 )
             )
+    return found
+
+
+def advise_extras(runs: Sequence[PlannedRun], sweeps: Sequence[Sweep]) -> list[Advice]:
+    """Notes each sweep with finished cells that lack an extra metric that its file names: they are not made again."""
+    found = []
+    for sweep in {sweep.name: sweep for sweep in sweeps}.values():
+        of_each = [
+            [name for name in run.spec.extra_metrics if name not in run.decision.finished.metrics]
+            for run in runs
+            if run.spec.sweep == sweep.name and run.decision.finished is not None
+        ]
+        lacking = [names for names in of_each if names]
+        if lacking:
+            names = list(dict.fromkeys(name for each in lacking for name in each))
+            cells = f"{count(len(lacking), 'finished cell')} {'lacks' if len(lacking) == 1 else 'lack'}"
+            command = " ".join(["cogx-runs rescore", sweep.name, *(f"--metric {name}" for name in names)])
+            message = f"{cells} {titles(names)}; `{command}` adds what can be measured"
+            found.append(Advice("note", sweep.at("extra_metrics"), message))
     return found
 
 
@@ -148,7 +234,30 @@ def _sweep_as_a_whole(sweep: Sweep) -> Iterator[Advice]:
         yield Advice("note", sweep.where(name), f"is swept, so that {name} given on the command line changes nothing")
 
 
-def _too_large(cells: ResolvedCells, sweeps: Mapping[str, Sweep]) -> Iterator[Advice]:
+def _without_bfloat16(cells: ResolvedCells, sweeps: Mapping[str, Sweep], gpu: Gpu) -> Iterator[Advice]:
+    """Warns of models in a precision that a GPU computes only by detours."""
+    for spec in cells.specs:
+        if spec.dtype == "bfloat16":
+            name = cells.cards[spec.model_key].name
+            message = f"{gpu.name} has no native bfloat16; {name} will be very slow on it"
+            yield Advice("warning", sweeps[spec.sweep].where("dtype"), message)
+
+
+def _kernels(cells: ResolvedCells, sweeps: Mapping[str, Sweep], gpu: Gpu | None) -> Iterator[Advice]:
+    """Finds the kernels that the GPU or the installation lacks."""
+    for spec in cells.specs:
+        sweep = sweeps[spec.sweep]
+        for name, otherwise in (("attention", "sdpa"), ("decoder", "exact")):
+            value = getattr(spec, name)
+            lack = KERNELS[value].lack(spec.device, gpu) if value in KERNELS else ""
+            if lack:
+                yield Advice("error", sweep.where(name), f"{value} {lack}; or use {otherwise}")
+        if spec.attention != "sdpa" and spec.dtype == "float32" and spec.device == "cuda":
+            message = f"{spec.attention} works in float16 and bfloat16; use sdpa"
+            yield Advice("error", sweep.where("attention"), message)
+
+
+def _too_large(cells: ResolvedCells, sweeps: Mapping[str, Sweep], gpu: Gpu | None) -> Iterator[Advice]:
     """Finds the sizes that the whole memory of this machine does not suffice for.
 
     A model's own size, decoded in tiles, is none of them: what is planned here may run elsewhere.
@@ -157,7 +266,7 @@ def _too_large(cells: ResolvedCells, sweeps: Mapping[str, Sweep]) -> Iterator[Ad
     for key, sweep, device, workload in seen:
         card = cells.cards[key]
         is_own = workload.vae_tiling and (workload.height, workload.width) == (card.height, card.width)
-        excess = "" if is_own else least(card, workload).excess(device)
+        excess = "" if is_own else least(card, workload).excess(device, gpu)
         if excess:
             size = f"{workload.num_frames} frames of {workload.height}x{workload.width} in {workload.dtype}"
             instead = f"use {card.height}x{card.width}" + ("" if workload.vae_tiling else " or vae_tiling: true")
@@ -187,7 +296,18 @@ def _memory(cells: ResolvedCells, sweeps: Mapping[str, Sweep], budget: Budget) -
 
 def _primary(sweep: Sweep) -> Iterator[Advice]:
     """Refuses a primary metric that no cell would have, with the nearest one."""
-    usable = cards_of_every_cell()
+    usable = cards_of_every_cell(sweep.extra_metrics)
     if sweep.primary is not None and sweep.primary not in usable:
         message = f"no metric {shortened(sweep.primary)} of every cell; {did_you_mean(sweep.primary, usable)}"
         yield Advice("error", sweep.at("primary"), message)
+
+
+def _extra_metrics(sweep: Sweep) -> Iterator[Advice]:
+    """Refuses an unknown extra metric, with the nearest one; warns of one whose weights cannot be had here."""
+    for index, name in enumerate(sweep.extra_metrics):
+        where = sweep.at(f"extra_metrics.{index}")
+        if name not in EXTRAS:
+            yield Advice("error", where, f"no extra metric {shortened(name)}; {did_you_mean(name, EXTRAS)}")
+            continue
+        for lack in EXTRAS[name].lacks():
+            yield Advice("warning", where, f"no {titles([name])}: {lack}; runs finish without")

@@ -136,6 +136,7 @@ def resolve_cell(
         max_sequence_length=card.max_sequence_length,
         device=device,
         metric_versions=tuple(sorted(metric_versions.items())),
+        extra_metrics=sweep.extra_metrics,
         axes=tuple(sweep.axes),
         **{name: getattr(parameters, name) for name in Parameters.model_fields} | resolved,
     )

@@ -4,24 +4,62 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from cogx_runs.definitions.parameters import Placement
+from cogx_runs.definitions.parameters import Dtype, Placement
 from cogx_runs.definitions.prompts import PromptLibrary
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.errors import InputError, Mistake
 from cogx_runs.models.cards import ModelCard
+from cogx_runs.models.download import Download
 from cogx_runs.planning.actions import Action, Decision
+from cogx_runs.system.hardware import Device
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """The cost of a cell, estimated from finished runs."""
+    """The estimated cost of a cell."""
 
     seconds: float | None
-    """Wall time of the run's own phases; None without finished runs to estimate it from."""
+    """Wall time of the run's own phases; None where nothing is known."""
     peak_vram_gib: float | None
     basis: str
     """The basis of the figures, or the reason for their absence."""
+    is_rough: bool = False
+    """Whether the seconds are computed from the device's figures, and not measured."""
+
+
+@dataclass(frozen=True)
+class ModelMemory:
+    """The memory that the largest cell of a model takes in each phase, by the model of `models/memory.py`."""
+
+    model: str
+    dtype: Dtype
+    placement: Placement
+    device: Device
+    """Where the phases take it: of the GPU, or on a CPU of the host."""
+    text_gib: float
+    denoise_gib: float
+    decode_gib: float
+    host_gib: float
+    """Of the host while a GPU works; on a CPU the most of the phases."""
+
+
+@dataclass(frozen=True)
+class PlanCost:
+    """What a whole plan takes, before it runs."""
+
+    device: str
+    """Name of the GPU or CPU that is planned for."""
+    seconds: float | None
+    """Of the cells that are not finished yet, start-up aside; None where no time of theirs is known."""
+    cells_without_estimate: int
+    is_rough: bool
+    """Whether any of the seconds is computed from the device's figures, and not measured."""
+    memory: tuple[ModelMemory, ...]
+    downloads: tuple[Download, ...]
+    """Weights that are not on this machine."""
+    disk_gb: float
+    """The most that videos, latents and pictures of the cells to be made take, in 10^9 bytes."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +99,8 @@ class Conditions:
     max_vram_gib: float | None = None
     take_over: bool = False
     """Whether cells are run that another host is at."""
+    gpu: str | None = None
+    """A card that is planned for in place of this machine's: a name such as `RTX 3060`, or a memory size."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +118,8 @@ class Plan:
     """Options by which the later trials of its searches are planned."""
     cells_to_come: int = 0
     """Cells of later trials, whose values depend on the results of earlier ones."""
+    cost: PlanCost | None = None
+    """What it takes as a whole; None until all its cells are known."""
 
     @property
     def searches(self) -> tuple[Sweep, ...]:
@@ -96,9 +138,11 @@ class Plan:
         return [advice for advice in self.advice if advice.level == "error"]
 
     def check(self) -> None:
-        """Raises InputError naming each error of the advice."""
+        """Raises InputError naming each error of the advice, and for a plan for another machine's GPU."""
         if self.errors:
             raise InputError(Mistake(advice.where, advice.message) for advice in self.errors)
+        if self.conditions is not None and self.conditions.gpu is not None:
+            raise InputError.single("gpu", "this plan is for another GPU; plan again without it")
 
     def count(self, action: Action) -> int:
         """Counts the cells with this action."""
@@ -116,8 +160,10 @@ class Plan:
                     "estimated_s": run.estimate.seconds,
                     "estimated_vram_gib": run.estimate.peak_vram_gib,
                     "estimate_basis": run.estimate.basis,
+                    "estimate_is_rough": run.estimate.is_rough,
                 }
                 for run in self.runs
             ],
+            "cost": None if self.cost is None else asdict(self.cost),
             "advice": [asdict(advice) for advice in self.advice],
         }

@@ -15,7 +15,6 @@ from cogx_runs.models.clip_folder import check_clip_folder
 from cogx_runs.models.schedule import is_schedule_exact, right_step_counts, schedule_faults
 from cogx_runs.models.tokens import clip_architectures, count_clip_tokens, count_t5_tokens
 from cogx_runs.planning.plan import Advice
-from cogx_runs.system.hardware import gpu
 
 LARGEST_SIDE_PX = 16_384
 """Side of the largest video in H.264 that x264 writes."""
@@ -88,9 +87,6 @@ def _dtype(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
         yield Advice("error", where, f"{card.name} in float16 gives NaN or black frames; use bfloat16")
     if spec.device == "cpu" and spec.dtype != "float32":
         yield Advice("warning", where, f"{spec.dtype} is slow on a CPU; use float32, the default there")
-    found = gpu() if spec.device == "cuda" else None
-    if found and spec.dtype == "bfloat16" and found.compute_capability < (8, 0):
-        yield Advice("warning", where, f"{found.name} has no native bfloat16; {card.name} will be very slow on it")
 
 
 def _placement(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator[Advice]:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from cogx_runs.analysis.best import BestValues, best_values
 from cogx_runs.analysis.effects import PRIMARY, Contrast, Effect, Margin, contrasts
+from cogx_runs.analysis.grids import Grid
 from cogx_runs.analysis.interactions import Interaction, Square, squares
 from cogx_runs.analysis.judging import judge_report
 from cogx_runs.analysis.pairs import AXES, values_of
@@ -16,7 +17,6 @@ from cogx_runs.analysis.sequential import ONE_LOOK, Looks
 from cogx_runs.formatting import write_value
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.registry import is_of_machine
-from cogx_runs.report.grids import Grid
 from cogx_runs.report.quantities import COMPARED, PLOTTED
 from cogx_runs.tracking.columns import metric_column
 
@@ -88,7 +88,9 @@ def gather(runs: pd.DataFrame, grids: Sequence[Grid], among: pd.DataFrame, prima
             for square in squares(runs, axis_a, axis_b, metric, chosen, apart=True, among=among)
         ),
         refused=tuple(refused.items()),
-        seeds=tuple(seed_spreads(runs, metrics, among=among)) if any(grid.axis == SEED for grid in grids) else (),
+        seeds=tuple(seed_spreads(runs, before_encoding(metrics), among=among))
+        if any(grid.axis == SEED for grid in grids)
+        else (),
         best=tuple(one for axis in chosen for one in best_values(runs, axis, primary, apart=True, among=among))
         if has_best
         else (),
@@ -124,6 +126,11 @@ def measured(runs: pd.DataFrame) -> list[str]:
     return [
         name for name in QUANTITIES if metric_column(name) in runs.columns and runs[metric_column(name)].notna().any()
     ]
+
+
+def before_encoding(metrics: Sequence[str]) -> list[str]:
+    """Leaves out the metrics that repeat another on the mp4, where their numbers would say the same again."""
+    return [name for name in metrics if not QUANTITIES[name].repeats]
 
 
 def constant(runs: pd.DataFrame) -> list[MetricCard]:

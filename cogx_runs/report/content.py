@@ -6,7 +6,9 @@ from dataclasses import dataclass, field, replace
 import pandas as pd
 from markupsafe import Markup
 
+from cogx_runs.analysis.compression import compression_sentences
 from cogx_runs.analysis.effects import PRIMARY, Effect, Margin
+from cogx_runs.analysis.grids import Grid, grids_of
 from cogx_runs.analysis.headline import headlines
 from cogx_runs.analysis.preferences import MetricAgreement
 from cogx_runs.analysis.promotion.chosen import without_chosen
@@ -27,7 +29,6 @@ from cogx_runs.report.comparisons import (
     judge_gathered,
 )
 from cogx_runs.report.environments import Environment, definitions_of, environments_of
-from cogx_runs.report.grids import Grid, grids_of
 from cogx_runs.report.overview import Overview, overview_of
 from cogx_runs.report.plots import plot, plot_effects, plot_prompts, plot_trials
 from cogx_runs.report.promotions import PromotionContent, promotions_of
@@ -99,6 +100,8 @@ class Section:
     question: str
     cells: tuple[TrackedRun, ...]
     summary: str
+    about_file: tuple[str, ...]
+    """How far the scores of the mp4 files are from those of the frames."""
     headlines: tuple[str, ...]
     """What was varied, which value is best, and what the worst costs: a sentence an axis."""
     searches: tuple[TrialsContent, ...]
@@ -223,6 +226,7 @@ def _section(
         question=found.question,
         cells=found.cells,
         summary=about_section(found.cells, found.unfinished),
+        about_file=tuple(compression_sentences([(cell.config, cell.metrics) for cell in found.cells])),
         headlines=tuple(map(str, headlines([(cell, cell.metrics) for cell in found.cells], found.primary))),
         searches=tuple(searches),
         grids=tuple(

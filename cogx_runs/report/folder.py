@@ -4,14 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from cogx_runs.analysis.cells import CONFIG
 from cogx_runs.analysis.effects import Margin
 from cogx_runs.analysis.frame import load_runs
+from cogx_runs.analysis.grids import is_written, values_of
 from cogx_runs.analysis.looks import changed_since, keep_looks, looks_of, primary_of
 from cogx_runs.dashboard.board import show
 from cogx_runs.dashboard.view import RunFilter
 from cogx_runs.errors import CogxError, StoreError, did_you_mean, first_line
 from cogx_runs.formatting import cut, shortened, write_value
-from cogx_runs.report.cells import CONFIG, cells_of
+from cogx_runs.report.cells import cells_of
 from cogx_runs.report.clips import (
     EMBED_LIMIT_MB,
     are_embedded,
@@ -23,7 +25,6 @@ from cogx_runs.report.clips import (
 )
 from cogx_runs.report.comparisons import QUANTITIES, SEED
 from cogx_runs.report.content import Content, Experiment, content_of
-from cogx_runs.report.grids import is_written, values_of
 from cogx_runs.report.page import Media, render_page
 from cogx_runs.report.unbegun import add_unbegun
 from cogx_runs.report.votes import report_id, votes_in

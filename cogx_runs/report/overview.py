@@ -13,7 +13,7 @@ from cogx_runs.analysis.strata import strata_of
 from cogx_runs.analysis.timing import TimeFit, fit_time
 from cogx_runs.errors import CogxError
 from cogx_runs.metrics.measured import FILE_SIZE
-from cogx_runs.report.comparisons import Comparisons, measured
+from cogx_runs.report.comparisons import Comparisons, before_encoding, measured
 from cogx_runs.tracking.columns import metric_column, param_column
 
 TIMED = "denoise_s"
@@ -72,7 +72,7 @@ def _at_baselines(runs: pd.DataFrame, effects: Sequence[Effect]) -> pd.DataFrame
 
 
 def _correlations(runs: pd.DataFrame) -> list[tuple[str, RankCorrelation]]:
-    metrics = measured(runs)
+    metrics = before_encoding(measured(runs))
     if FILE_SIZE.name not in metrics:
         return []
     return [

@@ -12,17 +12,18 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from cogx_runs.analysis.cells import distinguishing
+from cogx_runs.analysis.cells import CONFIG, distinguishing
+from cogx_runs.analysis.grids import Grid, values_of
 from cogx_runs.analysis.preferences import MetricAgreement, Preference
 from cogx_runs.analysis.wording import degenerate_counts, yardstick
 from cogx_runs.formatting import signed, write_value
 from cogx_runs.metrics.card import MetricCard
+from cogx_runs.metrics.compression import write_with_change
 from cogx_runs.metrics.registry import shown_cards
-from cogx_runs.report.cells import CONFIG, duration_s
+from cogx_runs.report.cells import duration_s
 from cogx_runs.report.clips import Clip
 from cogx_runs.report.comparisons import QUANTITIES
 from cogx_runs.report.content import Content, GridContent
-from cogx_runs.report.grids import Grid, values_of
 from cogx_runs.report.sentences import about_fit
 from cogx_runs.report.votes import Ballot
 from cogx_runs.tracking import tags
@@ -61,6 +62,7 @@ def render_page(content: Content, media: Media) -> str:
     )
     templates.filters["value"] = write_value
     templates.filters["p"] = _p
+    templates.filters["with_change"] = write_with_change
     templates.filters["degenerate"] = degenerate_counts
     templates.filters["signed"] = partial(signed, digits=".2f")
     templates.filters["figure"] = signed
@@ -159,7 +161,7 @@ def _places(cell: TrackedRun, pivots: Mapping[str, Any]) -> dict[str, str]:
 def _figures(cell: TrackedRun) -> dict[str, Any]:
     """Returns a video's metrics, each as it sorts and as it is written."""
     return {
-        card.name: [cell.metrics[card.name], card.write(cell.metrics[card.name])]
+        card.name: [cell.metrics[card.name], write_with_change(card, cell.metrics)]
         for card in shown_cards()
         if card.name in cell.metrics
     }

@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from cogx_runs.analysis.effects import Effect
+from cogx_runs.analysis.grids import Grid, Row
 from cogx_runs.analysis.verdict import Verdict
 from cogx_runs.formatting import write_value
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.registry import card_or_name
-from cogx_runs.report.grids import Grid, Row
 from cogx_runs.report.trials import Trials, Tried
 from cogx_runs.tracking.run import TrackedRun
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from cogx_runs.analysis.cells import MODEL, follow_model
 from cogx_runs.analysis.effects import PRIMARY, Effect
+from cogx_runs.analysis.grids import Grid
 from cogx_runs.analysis.interactions import Interaction
 from cogx_runs.analysis.seeds import SeedSpread
 from cogx_runs.analysis.signflips import FEWEST
@@ -29,7 +30,6 @@ from cogx_runs.metrics.measured import FILE_SIZE, WALL_TIME
 from cogx_runs.metrics.registry import is_of_machine
 from cogx_runs.report.cells import timed_in
 from cogx_runs.report.comparisons import HEADLINES, QUANTITIES, Comparisons
-from cogx_runs.report.grids import Grid
 from cogx_runs.tracking.run import TrackedRun, is_true
 from cogx_runs.tracking.tags import TEXT, metric_tag
 
@@ -224,11 +224,15 @@ def warnings_about(cells: Sequence[TrackedRun]) -> list[str]:
             f"CLIP reads only the beginning of {', '.join(cut)}: the score says nothing of what comes after its "
             "token limit."
         )
-    shared = sum(cell.beside is not None for cell in finished)
+    busy = sum(cell.is_on_busy_machine for cell in finished)
+    shared = sum(cell.beside is not None for cell in finished) - busy
     if shared:
         sentences.append(
             f"{count(shared, 'video')} shared the device with another sweep: their wall times are not compared."
         )
+    if busy:
+        was = "was" if busy == 1 else "were"
+        sentences.append(f"{count(busy, 'video')} {was} timed on a busy machine: no wall time of theirs is compared.")
     return sentences
 
 
@@ -245,6 +249,8 @@ def _ranges(grid: Grid) -> list[str]:
         return []
     for quantity in (clip_score.CARD, WALL_TIME):
         cells = [cell for cell in grid.cells if cell.state.is_finished and quantity.name in cell.metrics]
+        if quantity is WALL_TIME:
+            cells = [cell for cell in cells if cell.beside is None]
         if len(cells) < 2:
             continue
         low = min(cells, key=lambda cell: cell.metrics[quantity.name])

@@ -9,11 +9,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
 
+from cogx_runs.analysis.grids import Grid
 from cogx_runs.analysis.preferences import Choice, MetricAgreement, Preference, metric_agreement, preferences
 from cogx_runs.errors import CogxError
 from cogx_runs.formatting import write_value
 from cogx_runs.metrics.card import MetricCard
-from cogx_runs.report.grids import Grid
 from cogx_runs.system.whole_file import write_whole
 from cogx_runs.tracking.artifacts import REPORT
 

@@ -1,4 +1,4 @@
-"""Measures finished runs again, from the latents they kept.
+"""Measures finished runs again, from the latents and the mp4 that they kept.
 
 From the rooms above, import `rescoring` alone.
 """

@@ -8,6 +8,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from cogx_runs.definitions.parameters import Decoder as DecoderName
 from cogx_runs.definitions.parameters import Dtype
 from cogx_runs.errors import CogxError
 from cogx_runs.generation.generate import check_size, decode_latents
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 
 
 class Decoder:
-    """Decodes the latents of runs, each with its own model's VAE, loaded once; keeps the last two videos.
+    """Decodes the latents of runs, each with its own model's VAE, loaded once, and reads their mp4; keeps the last two
+    videos.
 
     On a CPU it decodes in float32, also latents that a GPU decoded in half precision.
     """
@@ -37,7 +39,8 @@ class Decoder:
         self._store = store
         self._vaes: dict[tuple[str, str, str], AutoencoderKLCogVideoX] = {}
         self._kept: dict[str, Frames] = {}
-        self._subject: tuple[tuple[str, str], Subject] | None = None
+        self._subjects: dict[bool, tuple[tuple[str, str, int], Subject]] = {}
+        """The last subject of each kind, by whether its frames are the mp4's."""
 
     def precision(self, run: TrackedRun) -> str:
         """Describes precision and device in which a run's latents are decoded: `float32 on cpu`."""
@@ -45,15 +48,19 @@ class Decoder:
             return OF_ITS_MP4
         return f"{self._dtype(run.params)} on {self._device}"
 
-    def subject(self, run: TrackedRun, clip_model: str) -> Subject:
-        """Prepares a run's video for its metrics, and keeps the last one. Raises what `frames` raises."""
-        key = (run.signature, clip_model)
-        if self._subject is None or self._subject[0] != key:
+    def subject(self, run: TrackedRun, clip_model: str, *, of_file: bool = False) -> Subject:
+        """Prepares a run's video for its metrics, with the frames of its latents or of its mp4, and keeps the last one
+        of each. Raises what `frames` raises, and CogxError where the mp4 cannot be read."""
+        of_file = of_file and run.imported_from is None  # the frames of an imported video are those of its mp4
+        fps = param_value("fps", run.params["fps"])
+        key = (run.run_id if of_file else run.signature, clip_model, fps)
+        if of_file not in self._subjects or self._subjects[of_file][0] != key:
             with temporary_folder() as folder:
                 file = self._store.download(run.run_id, PROMPT, folder)
                 prompt = file.read_text(encoding="utf-8").strip()
-            self._subject = key, Subject(self.frames(run), prompt, clip_model)
-        return self._subject[1]
+                frames = self._of_mp4(run, folder) if of_file else self.frames(run)
+            self._subjects[of_file] = key, Subject(frames, prompt, clip_model, fps)
+        return self._subjects[of_file][1]
 
     def frames(self, run: TrackedRun) -> Frames:
         """Decodes a run's video, an imported one from its mp4.
@@ -63,11 +70,11 @@ class Decoder:
         """
         if run.signature not in self._kept:
             with temporary_folder() as folder:
-                frames = self._imported(run, folder) if run.imported_from is not None else self._generated(run, folder)
+                frames = self._of_mp4(run, folder) if run.imported_from is not None else self._generated(run, folder)
             self._kept = {**dict(list(self._kept.items())[-1:]), run.signature: frames}
         return self._kept[run.signature]
 
-    def _imported(self, run: TrackedRun, folder: Path) -> Frames:
+    def _of_mp4(self, run: TrackedRun, folder: Path) -> Frames:
         return read_mp4(self._store.download(run.run_id, VIDEO, folder))
 
     def _generated(self, run: TrackedRun, folder: Path) -> Frames:
@@ -81,12 +88,17 @@ class Decoder:
     def _dtype(self, params: Mapping[str, str]) -> Dtype:
         return cast(Dtype, params["dtype"]) if self._device == "cuda" else "float32"
 
+    def _decoder(self, params: Mapping[str, str]) -> DecoderName:
+        """That of the run, and `exact` on a CPU, which has no other, and for runs older than the parameter."""
+        return cast(DecoderName, params.get("decoder", "exact")) if self._device == "cuda" else "exact"
+
     def _decode(self, latents: torch.Tensor, params: Mapping[str, str]) -> Frames:
         key = (params["model_source"], params["model_revision"], self._dtype(params))
         if key not in self._vaes:
             self._vaes[key] = load_vae(_card(params), self._dtype(params), self._device)
         tiling, slicing = (param_value(name, params[name]) for name in ("vae_tiling", "vae_slicing"))
-        frames = decode_latents(self._vaes[key], latents, self._device, tiling=tiling, slicing=slicing)
+        decoder = self._decoder(params)
+        frames = decode_latents(self._vaes[key], latents, self._device, tiling=tiling, slicing=slicing, decoder=decoder)
         check_size(frames, *(param_value(name, params[name]) for name in ("num_frames", "height", "width")))
         return frames
 

@@ -1,7 +1,7 @@
 """Metrics that a finished run lacks, and their measurement."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,9 +17,10 @@ from cogx_runs.formatting import cut
 from cogx_runs.metrics import clip_score
 from cogx_runs.metrics.failure import Attempt, attempt
 from cogx_runs.metrics.metric import Comparison, Metric
-from cogx_runs.metrics.registry import COMPARISONS, metrics, versions
+from cogx_runs.metrics.registry import COMPARISONS, EXTRAS, metrics, versions
 from cogx_runs.rescore.decoder import Decoder
 from cogx_runs.tracking.run import TrackedRun
+from cogx_runs.tracking.tags import metric_tag
 
 _OTHER_SHAPES = frozenset(names_where(ROLES, lambda role: role.is_shape))
 """Parameters across which videos are not compared frame by frame."""
@@ -35,21 +36,35 @@ class MissingMetric:
     """Raises WeightsUnavailableError where it cannot be measured here, for any run whose value has this identity."""
     measure: Callable[[Decoder], Attempt]
     """Raises CogxError where a video cannot be decoded."""
+    video: tuple[Any, ...]
+    """What is measured: one value serves all runs of which this is equal."""
+    of_file: bool = False
+    """Whether it is measured over the frames of the mp4, which needs no latents."""
     is_extra: bool = False
     """Whether it is optional, as a comparison that needs an optional package."""
 
 
 def lacking(
-    run: TrackedRun, clip_model: str | None, changed: Mapping[str, Any], reference: TrackedRun | None
+    run: TrackedRun,
+    clip_model: str | None,
+    extra_metrics: Collection[str],
+    changed: Mapping[str, Any],
+    reference: TrackedRun | None,
 ) -> list[MissingMetric]:
     """Lists the metrics that a run lacks by their present definitions: another CLIP's score, or all by its own CLIP;
-    and the comparisons with the reference, which has the `changed` values."""
+    the named extras, and those that the run was to have; and the comparisons with the reference, which has the
+    `changed` values."""
     own = run.params["clip_model"]
     missing = []
     if clip_model is None or clip_model == own:
         missing += [_of_video(run, metric, metric.card.name, own) for metric in metrics()]
     else:
         missing += [_of_video(run, clip_score.METRIC, _other_score(clip_model), clip_model)]
+    missing += [
+        _of_video(run, metric, name, own)
+        for name, metric in EXTRAS.items()
+        if name in extra_metrics or name in run.definitions or metric_tag(name, "missing") in run.tags
+    ]
     if changed and reference is not None and reference.signature != run.signature:
         missing += [_against(run, reference, comparison, changed) for comparison in COMPARISONS]
     return [one for one in missing if run.definitions.get(one.name) != one.identity]
@@ -77,10 +92,19 @@ def present_output_hash(run: TrackedRun) -> str:
 
 
 def _of_video(run: TrackedRun, metric: Metric, name: str, clip_model: str) -> MissingMetric:
-    def measure(decoder: Decoder) -> Attempt:
-        return attempt(partial(metric.measure, decoder.subject(run, clip_model)))
+    of_file = metric.card.of_file
 
-    return MissingMetric(name, metric.card.identity(clip_model), partial(metric.check, clip_model), measure)
+    def measure(decoder: Decoder) -> Attempt:
+        return attempt(partial(metric.measure, decoder.subject(run, clip_model, of_file=of_file)))
+
+    return MissingMetric(
+        name,
+        metric.card.identity(clip_model),
+        partial(metric.check, clip_model),
+        measure,
+        video=(run.signature, run.params["fps"], *(run.outputs.values() if of_file else ())),
+        of_file=of_file,
+    )
 
 
 def _against(
@@ -90,7 +114,9 @@ def _against(
         return attempt(partial(comparison.compare, decoder.frames(run), decoder.frames(reference)))
 
     name = _against_name(comparison, changed)
-    return MissingMetric(name, comparison.card.identity(""), comparison.check, measure, is_extra=True)
+    return MissingMetric(
+        name, comparison.card.identity(""), comparison.check, measure, video=(run.signature,), is_extra=True
+    )
 
 
 def _other_score(clip_model: str) -> str:

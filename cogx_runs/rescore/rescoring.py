@@ -1,7 +1,7 @@
 """Measures the metrics that finished runs lack."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -9,9 +9,11 @@ from typing import Any
 from cogx_runs.dashboard.board import show
 from cogx_runs.dashboard.view import RunFilter
 from cogx_runs.definitions.sweep import parameters_of
-from cogx_runs.errors import CogxError, WeightsUnavailableError, first_line
+from cogx_runs.errors import CogxError, InputError, WeightsUnavailableError, did_you_mean, first_line
+from cogx_runs.formatting import shortened
+from cogx_runs.metrics.card import Dependence
 from cogx_runs.metrics.failure import Attempt
-from cogx_runs.metrics.registry import metrics
+from cogx_runs.metrics.registry import EXTRAS, depends_on, metrics
 from cogx_runs.metrics.scoring import Scores, by_reason
 from cogx_runs.planning.cells import resolve_clip
 from cogx_runs.rescore.decoder import Decoder
@@ -56,6 +58,7 @@ def rescore_runs(
     sweep: str,
     *,
     clip_model: str | None = None,
+    extra_metrics: Sequence[str] = (),
     reference: Mapping[str, Any] | None = None,
     device: str = "auto",
     tracking_uri: str | None = None,
@@ -65,14 +68,20 @@ def rescore_runs(
     written. A metric that raises is recorded as missing with the reason, and the others continue.
 
     Without `clip_model` those are all metrics of single videos, by the CLIP that each run names. With it they are the
-    score of that CLIP, a separate metric such as `clip_score.ViT-L-14:openai`. With `reference`, values of parameters
-    such as `{"num_inference_steps": 50}`, each run is also compared with the one that has them and is otherwise equal,
-    the seed included: separate metrics, such as `psnr.num_inference_steps_50`. The frames come from the kept latents,
-    decoded on `device` as the run decoded them, but on a CPU in float32. The tag `cogx.<metric>.decoded_as` records it.
+    score of that CLIP, a separate metric such as `clip_score.ViT-L-14:openai`. `extra_metrics` names optional ones;
+    those that a run has by an earlier definition, or was to have, need not be named. With `reference`, values of
+    parameters such as `{"num_inference_steps": 50}`, each run is also compared with the one that has them and is
+    otherwise equal, the seed included: separate metrics, such as `psnr.num_inference_steps_50`. The frames come from
+    the kept latents, decoded on `device` as the run decoded them, but on a CPU in float32. The tag
+    `cogx.<metric>.decoded_as` records it. Those of a metric of the file, such as `clip_score_file`, come from the kept
+    mp4, which needs no model.
 
     Raises CogxError where no missing metric can be measured here, and where no run is the reference of another;
-    InputError for an invalid reference.
+    InputError for an invalid reference or an unknown extra metric.
     """
+    for name in extra_metrics:
+        if name not in EXTRAS:
+            raise InputError.single(f"--metric {shortened(name)}", f"no extra metric; {did_you_mean(name, EXTRAS)}")
     changed = reference_values(reference or {})
     asked = parameters_of({"clip_model": clip_model}).clip_model
     named = resolve_clip(asked) if asked else None
@@ -88,26 +97,28 @@ def rescore_runs(
     rescored = []
     # Runs of one reference follow each other, so that it is decoded once.
     for run in sorted(runs, key=lambda run: settings(run, changed)):
-        missing_metrics = lacking(run, named, changed, by_settings.get(settings(run, changed)))
+        missing_metrics = lacking(run, named, extra_metrics, changed, by_settings.get(settings(run, changed)))
         if not store.is_in_place(run):
             why = f"its files are only in {run.artifact_folder}, which this study was copied from; copy them here first"
             rescored += [Rescored(run.run_id, run.name, {}, {}, why)] if missing_metrics else []
             continue
         attempts: dict[str, Attempt] = {}
-        undecoded = None
+        undecoded: dict[bool, str] = {}  # by whether the frames are the mp4's: one may be there without the other
         for missing in filter(measurer.can_measure, missing_metrics):
+            if missing.of_file in undecoded:
+                continue
             try:
                 attempts[missing.name] = measurer.measure(run, missing)
             except CogxError as error:
-                undecoded = first_line(error)
-                break
+                undecoded[missing.of_file] = first_line(error)
         scores = Scores.of(attempts)
         # A value of an earlier definition cannot be removed: without a new one, it keeps its definition.
         known = {name for name, found in attempts.items() if found is not None or name not in run.metrics}
         up_to_date = {one.name: one.identity for one in missing_metrics if one.name in known - scores.failures.keys()}
         is_new = _amend(store, run, scores, up_to_date, decoder.precision(run))
         if is_new or scores.failures or undecoded:
-            rescored.append(Rescored(run.run_id, run.name, scores.values, scores.reasons, undecoded))
+            errors = "; ".join(dict.fromkeys(undecoded.values())) or None
+            rescored.append(Rescored(run.run_id, run.name, scores.values, scores.reasons, errors))
     if measurer.unavailable and not rescored:
         raise measurer.unavailable[0]
     for name in names if rescored else ():
@@ -116,7 +127,7 @@ def rescore_runs(
 
 
 class _Measurer:
-    """Measures missing metrics; for runs with the same pixels once."""
+    """Measures missing metrics; for runs with the same pixels and frame rate once."""
 
     def __init__(self, decoder: Decoder, report: Callable[[str], None]) -> None:
         self.unavailable: list[WeightsUnavailableError] = []
@@ -124,7 +135,7 @@ class _Measurer:
         self._decoder = decoder
         self._report = report
         self._checked: dict[tuple[str, str], bool] = {}
-        self._known: dict[tuple[str, str, str], Attempt] = {}
+        self._known: dict[tuple[Any, ...], Attempt] = {}
 
     def can_measure(self, missing: MissingMetric) -> bool:
         """Checks whether a metric can be measured here; reports once that it cannot."""
@@ -142,7 +153,7 @@ class _Measurer:
 
     def measure(self, run: TrackedRun, missing: MissingMetric) -> Attempt:
         """Measures a metric of a run. Raises CogxError where a video cannot be decoded."""
-        key = run.signature, missing.name, missing.identity
+        key = missing.video, missing.name, missing.identity
         if key not in self._known:
             self._report(f"{run.name}: {missing.name}")
             self._known[key] = missing.measure(self._decoder)
@@ -155,7 +166,11 @@ def _amend(store: RunStore, run: TrackedRun, scores: Scores, up_to_date: Mapping
     `up_to_date` are the identities of the metrics that have a value, or can have none. Once all metrics have their
     present definitions, the run gets the output hash of its cell in a new plan.
     """
-    tags = score_tags(scores.measured) | {metric_tag(name, "decoded_as"): decoded_as for name in scores.measured}
+    tags = score_tags(scores.measured) | {
+        metric_tag(name, "decoded_as"): decoded_as
+        for name in scores.measured
+        if Dependence.FILE not in depends_on(name)
+    }
     tags |= missing_tags(scores.reasons)
     identities = {**run.definitions, **up_to_date}
     if up_to_date:

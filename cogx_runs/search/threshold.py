@@ -94,12 +94,12 @@ def find_threshold(
     gets wrong, and a metric that no sweep measures. Where cells fail or have no value of the metric the search ends
     unsettled.
     """
-    card = _card(metric)
-    better, margin = card.direction, _margin(card, margin)
     if not 0 < may_lose < 1:
         raise CogxError(f"--may-lose {may_lose:g}: must be a share of prompts between 0 and 1, such as 0.2")
-    assert better is not None, "a measure of quality has a direction"
     sweep, counts = _searched(file, overrides, ladder, reference)
+    card = _card(metric, sweep.extra_metrics)
+    better, margin = card.direction, _margin(card, margin)
+    assert better is not None, "a measure of quality has a direction"
     planner = Planner(Conditions(PromptLibrary.find(prompts), device, retry_failed, max_vram, take_over), tracking_uri)
     whole = planner.plan([sweep])
     _check(whole, sweep, counts, may_lose)
@@ -221,9 +221,10 @@ class _Cells:
         return frame[(frame["status"] == RunState.FINISHED) & frame[tag_column(OUTPUT_HASH)].isin(hashes)]
 
 
-def _card(metric: str) -> MetricCard:
-    """Returns the card of a metric. Raises CogxError for one that measures no quality, or that no sweep measures."""
-    known = {card.name: card for card in qualities()}
+def _card(metric: str, extra_metrics: Sequence[str]) -> MetricCard:
+    """Returns the card of a metric. Raises CogxError for one that measures no quality, or that the sweep does not
+    measure."""
+    known = {card.name: card for card in qualities(extra_metrics)}
     if metric not in known:
         raise CogxError(
             f"--metric {metric}: is no measure of quality that a sweep takes; {did_you_mean(metric, known)}"

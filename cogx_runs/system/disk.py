@@ -27,6 +27,11 @@ def check_disk(*folders: Path) -> None:
             raise CogxError(f"{free:.2f} GiB left on the disk of {place}; free some and start again")
 
 
+def free_bytes(folder: Path) -> int:
+    """Asks how many bytes are free on the disk of a folder, also of one that will be made."""
+    return shutil.disk_usage(_present(folder)).free
+
+
 def _present(folder: Path) -> Path:
     """Finds the nearest folder that is there: one that will be made is on the disk of its parent."""
     return next((place for place in (folder, *folder.absolute().parents) if place.exists()), Path.cwd())

@@ -15,6 +15,8 @@ from cogx_runs.errors import CogxError
 
 Device = Literal["cuda", "cpu"]
 GIB = 2**30
+WORKING_PERCENT = 5
+"""Utilisation of a GPU's multiprocessors from which a process counts as at work on it."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,28 @@ def free_vram(found: Gpu) -> int:
     return free + _held_by_torch()
 
 
+def others_on_gpu(found: Gpu, since_us: int) -> int:
+    """Counts the other processes that have computed on a GPU since a time, in microseconds since 1970; where the driver
+    keeps no record of that, those that hold its memory. 0 where it does not show this process among them, as in a
+    container that does not share the host's process numbers: which are others cannot be told then."""
+    import pynvml
+
+    try:
+        with _management_library():
+            handle = pynvml.nvmlDeviceGetHandleByUUID(found.uuid)
+            present = {process.pid for process in pynvml.nvmlDeviceGetComputeRunningProcesses(handle)}
+            try:
+                samples = pynvml.nvmlDeviceGetProcessUtilization(handle, since_us)
+                working = {sample.pid for sample in samples if sample.smUtil >= WORKING_PERCENT}
+            except pynvml.NVMLError_NotFound:  # nobody has computed
+                working = set()
+            except pynvml.NVMLError_NotSupported:
+                working = present
+    except pynvml.NVMLError:
+        return 0
+    return len(working - {os.getpid()}) if os.getpid() in present else 0
+
+
 @contextmanager
 def _management_library() -> Iterator[None]:
     """Opens NVML for a block. Raises NVMLError where it is not installed or finds no driver."""
@@ -113,6 +137,12 @@ def total_memory() -> int:
     return int(psutil.virtual_memory().total + psutil.swap_memory().total)
 
 
+def cpu_cores() -> int:
+    """Counts the CPU's cores that this process may use."""
+    allowed = len(os.sched_getaffinity(0))
+    return min(allowed, psutil.cpu_count(logical=False) or allowed)
+
+
 def choose_device(asked: str = "auto") -> Device:
     """Chooses `cuda` where there is a GPU, else `cpu`. Raises CogxError where `cuda` is asked for and there is none."""
     if asked == "cuda" and gpu() is None:
@@ -124,7 +154,11 @@ def choose_device(asked: str = "auto") -> Device:
 
 def device_name(device: Device) -> str:
     """Names the device under which timings are kept."""
-    found = gpu() if device == "cuda" else None
+    return name_of(gpu() if device == "cuda" else None)
+
+
+def name_of(found: Gpu | None) -> str:
+    """Names a GPU; this machine's CPU for None."""
     return found.name if found else f"{_cpu_model()} ({psutil.cpu_count()} threads)"
 
 

@@ -1,6 +1,8 @@
 """The artifacts of a run, each name spelled once."""
 
 VIDEO = "video.mp4"
+VIDEO_LARGE = "video_large.mp4"
+"""A small video enlarged, to be looked at: each pixel as a square of pixels. Nothing is measured on it."""
 CONTACT_SHEET = "contact_sheet.png"
 LATENTS = "latents.safetensors"
 PROMPT = "prompt.txt"

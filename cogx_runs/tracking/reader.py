@@ -31,7 +31,7 @@ _QUIET = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # of each run that ends, with the password of the address
 }
 CELLS = f"{columns.quoted(columns.tag_column(tags.KIND))} = '{tags.CELL_KIND}'"
-"""MLflow's filter for the runs of cells, which leaves out reports."""
+"""MLflow's filter for the runs of cells, which leaves out reports, overviews and comparisons."""
 PAGE = 1000
 
 
@@ -131,7 +131,14 @@ class RunReader:
 
     def find_report(self, experiment_id: str) -> str | None:
         """Finds the id of the run that keeps an experiment's report; None where there is none."""
-        found = next(self._search([experiment_id], f"{_tag(tags.KIND)} = '{tags.REPORT_KIND}'"), None)
+        return self._find(experiment_id, {tags.KIND: tags.REPORT_KIND})
+
+    def find_overview(self, experiment_id: str) -> TrackedRun | None:
+        """Finds the run that keeps an experiment's overview; None where there is none."""
+        return next(self._tracked({experiment_id: ""}, _tagged({tags.KIND: tags.OVERVIEW_KIND})), None)
+
+    def _find(self, experiment_id: str, about: Mapping[str, str]) -> str | None:
+        found = next(self._search([experiment_id], _tagged(about)), None)
         return None if found is None else str(found.info.run_id)
 
     def series(self, run: TrackedRun) -> dict[str, list[float]]:
@@ -362,6 +369,10 @@ def _check(run_id: str, name: str, file: Path, expected: Digest) -> None:
 
 def _tag(key: str) -> str:
     return columns.quoted(columns.tag_column(key))
+
+
+def _tagged(about: Mapping[str, str]) -> str:
+    return " and ".join(f"{_tag(key)} = '{value}'" for key, value in about.items())
 
 
 def _of_cell(output_hash: str) -> str:

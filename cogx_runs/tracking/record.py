@@ -10,7 +10,7 @@ import yaml
 
 from cogx_runs.definitions.parameters import Parameters
 from cogx_runs.definitions.spec import MACHINE_FIELDS, PARAM_FIELDS, ROLES, RunSpec, short_name
-from cogx_runs.errors import DegenerateError
+from cogx_runs.errors import DegenerateError, first_line
 from cogx_runs.formatting import write_exact
 from cogx_runs.metrics.degenerate import RULE_VERSION
 from cogx_runs.metrics.failure import Failure
@@ -89,7 +89,8 @@ def degenerate_tags(kind: str, reason: str) -> dict[str, str]:
 
 def failure_tags(error: Exception) -> dict[str, str]:
     """Returns the tags of a failed run, besides its traceback."""
-    return degenerate_tags(error.kind, error.reason) if isinstance(error, DegenerateError) else {}
+    degenerate = degenerate_tags(error.kind, error.reason) if isinstance(error, DegenerateError) else {}
+    return {tags.FAILURE: first_line(error), **degenerate}
 
 
 def command(spec: RunSpec) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Protocol, get_type_hints
 
 from cogx_runs.definitions.parameters import Parameters
 from cogx_runs.definitions.spec import OUTPUT_FIELDS, RunSpec
+from cogx_runs.system.load import BUSY
 from cogx_runs.tracking import tags
 from cogx_runs.tracking.digests import Digest, read_digests
 
@@ -123,8 +124,13 @@ class TrackedRun:
 
     @property
     def beside(self) -> str | None:
-        """Other work on the device at the same time; None where the run had the device to itself."""
+        """Other work on the device, or a busy machine, at the same time; None where the run was timed alone."""
         return self.tags.get(tags.BESIDE)
+
+    @property
+    def is_on_busy_machine(self) -> bool:
+        """Whether other processes than sweeps kept the machine busy while the run was timed."""
+        return (self.beside or "").startswith(BUSY)
 
     @property
     def device_name(self) -> str:

@@ -16,7 +16,7 @@ from cogx_runs.definitions.ranges import Direction, OptunaSearch
 from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.errors import CogxError, StoreError
 from cogx_runs.formatting import write_value
-from cogx_runs.metrics.registry import aim, cards
+from cogx_runs.metrics.registry import aim, card_or_name
 from cogx_runs.tracking import artifacts as artifact_names
 from cogx_runs.tracking.client import MLFLOW, call_store
 from cogx_runs.tracking.digests import Digest, digest, digests, read_digests, write_digests
@@ -30,6 +30,8 @@ from cogx_runs.tracking.sqlite_file import ARTIFACTS, is_writable
 from cogx_runs.tracking.tags import (
     AXES,
     BASELINES,
+    COMPARED,
+    COMPARISON_KIND,
     DAMAGED,
     DIGESTS,
     KIND,
@@ -37,7 +39,9 @@ from cogx_runs.tracking.tags import (
     LATENTS_KEPT,
     LOST,
     MAX_PROMPTS,
+    MLFLOW_RUN_NAME,
     OBJECTIVES,
+    OVERVIEW_KIND,
     PRIMARY,
     PROCESS_SEEN,
     QUESTION,
@@ -321,13 +325,33 @@ class RunStore(RunReader):
 
         Raises StoreError where MLflow cannot keep it.
         """
+        return self._keep(experiment_id, {KIND: REPORT_KIND}, "report", page, {})
+
+    def keep_overview(self, experiment_id: str, name: str, artifacts: Path, tags: Mapping[str, str]) -> str:
+        """Keeps a folder's files with an experiment, in the place of those before that have the same names, in a run
+        of the kind `overview`, which no query for cells finds. Returns its id.
+
+        Raises StoreError where MLflow cannot keep them.
+        """
+        return self._keep(experiment_id, {KIND: OVERVIEW_KIND}, name, artifacts, {**tags, MLFLOW_RUN_NAME: name})
+
+    def keep_comparison(self, experiment_id: str, name: str, key: str, artifacts: Path, tags: Mapping[str, str]) -> str:
+        """Keeps a folder's files as `keep_overview` does, in a run of the kind `comparison`, one a `key`."""
+        return self._keep(experiment_id, {KIND: COMPARISON_KIND, COMPARED: key}, name, artifacts, tags)
+
+    def _keep(
+        self, experiment_id: str, kind: Mapping[str, str], name: str, artifacts: Path, tags: Mapping[str, str]
+    ) -> str:
+        """Keeps artifacts and tags in an experiment's one run with the tags `kind`."""
         self.check_writable()
         with self.lock:
-            run_id = self.find_report(experiment_id)
+            run_id = self._find(experiment_id, kind)
             if run_id is None:
-                run_id = self.create_run(experiment_id, "report", {KIND: REPORT_KIND})
+                run_id = self.create_run(experiment_id, name, kind)
         try:
-            self._upload(self._client.get_run(run_id), page)
+            self._upload(self._client.get_run(run_id), artifacts)
+            if tags:
+                self._log(run_id, {}, tags)
         finally:
             self._client.set_terminated(run_id, RunState.FINISHED.value)
         return run_id
@@ -342,5 +366,5 @@ def _kind(values: Sequence[Any]) -> str:
 
 
 def _objectives(search: OptunaSearch) -> dict[str, Direction]:
-    directions = search.directions or [aim(cards()[name]) for name in search.objectives]
+    directions = search.directions or [aim(card_or_name(name)) for name in search.objectives]
     return dict(zip(search.objectives, directions, strict=True))

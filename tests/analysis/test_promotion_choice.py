@@ -175,6 +175,7 @@ def test_a_metric_against_a_reference_neither_chooses_nor_checks() -> None:
 
 def test_the_check_is_another_clips_score_then_the_first_that_is_registered() -> None:
     others = {"metrics.sharpness": 1.0, "metrics.temporal_flickering": 1.0, "metrics.clip_consistency": 1.0}
+    others["metrics.clip_score_file"] = 1.0  # which measures what clip_score does
     there = [row("fox", seed, 25, float(seed)) | others for seed in (1, 2)]
     scored = frame_of([one | {f"metrics.{OTHER}": 1.0} for one in there])
 
@@ -185,3 +186,12 @@ def test_the_check_is_another_clips_score_then_the_first_that_is_registered() ->
     assert (by_other.direction, metric_to_check_by(scored, by_other)) == ("higher", "clip_score")
     without = frame_of(there).drop(columns="metrics.clip_consistency")
     assert metric_to_check_by(without, choose(without, "clip_score", 50)) == "temporal_flickering"
+
+
+def test_an_extra_metric_that_the_runs_have_chooses_and_where_one_lacks_it_the_command_names_it() -> None:
+    name = "metrics.aesthetic_quality"
+    there = [row("fox", seed, 25, 1.0) | {name: seed / 10} for seed in (1, 2)]
+
+    assert chosen(choose(frame_of(there), "aesthetic_quality", 50)) == [("fox", "seed=2 fox", 1, 2)]
+    with pytest.raises(CogxError, match="`cogx-runs rescore SWEEP --metric aesthetic_quality` may add it$"):
+        choose(frame_of([*there, row("fox", 3, 25, 1.0) | {name: None}]), "aesthetic_quality", 50)

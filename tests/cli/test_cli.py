@@ -60,21 +60,22 @@ def test_the_study_plans_to_20_cells_of_which_16_run_and_4_are_reused(project: P
     plan = json.loads(result.stdout)
     actions = [run["action"] for run in plan["runs"]]
     assert (len(actions), actions.count("run"), actions.count("reuse")) == (20, 16, 4)
-    assert plan["advice"] == []
-    table = invoke("plan", "study", "--no-store", "--device", "cpu")
-    assert "20 cells: 16 to run, 4 to reuse; no estimate: no finished run of 2b" in table.stdout
+    (warning,) = plan["advice"]
+    assert re.search(r"^2b takes about \d+ hours a video on this CPU \(rough\)", warning["message"])
+    table = invoke("plan", "study", "--no-store", "--gpu", "RTX 3060")
+    assert "20 cells: 16 to run, 4 to reuse; about 3.7 h (rough) on RTX 3060" in table.stdout
 
 
 def test_the_old_short_flags_override_the_files_base(project: Path) -> None:
     flags = ["--model", "5b", "--steps", "25", "--guidance", "4", "--frames", "25", "--fps", "16", "--seed", "7"]
 
-    plan = json.loads(invoke("plan", "frames", "--no-store", "--json", "--device", "cpu", *flags).stdout)
+    plan = json.loads(invoke("plan", "frames", "--no-store", "--json", "--gpu", "24GB", *flags).stdout)
 
     config = plan["runs"][1]["config"]
     assert {name: config[name] for name in ("model", "num_inference_steps", "guidance_scale", "fps", "seed")} == {
         "model": "5b", "num_inference_steps": 25, "guidance_scale": 4.0, "fps": 16, "seed": 7,
     }  # fmt: skip
-    assert plan["advice"] == [
+    assert plan["advice"][0:1] == [
         {
             "level": "note",
             "where": f"{shipped.SWEEPS}/frames.yaml:axes.num_frames",
@@ -159,6 +160,18 @@ def test_runs_are_listed_with_the_headings_and_numbers_of_the_metrics_cards(proj
     assert count == "1 runs"
 
 
+def test_what_h264_costs_is_a_line_below_the_runs(project: Path) -> None:
+    make_run(RunStore(), SPEC, metrics={"clip_score": 30.0, "clip_score_file": 28.5})
+
+    listed = invoke("runs", "exp").stdout.splitlines()
+
+    assert "28.50" not in listed[1]
+    assert listed[2:] == [
+        "The CLIP score is of the frames before H.264; that of the mp4, which you see, is 1.50 lower (1 video).",
+        "1 runs",
+    ]
+
+
 def test_runs_show_the_metrics_that_they_are_chosen_and_sorted_by(project: Path) -> None:
     make_run(RunStore(), SPEC, metrics={"sharpness": 1234.0, "motion_magnitude": 0.004})
 
@@ -216,8 +229,10 @@ def test_doctor_names_what_is_there_what_is_not_and_what_to_do(
 ) -> None:
     plug_in(None)
 
-    checks = {check["name"]: check for check in json.loads(invoke("doctor", "--json").stdout)}
-    local = invoke("doctor", "--model", str(tiny_model)).stdout
+    every = invoke("doctor", "--json")
+    checks = {check["name"]: check for check in json.loads(every.stdout)}
+    asked = invoke("doctor", "--model", str(tiny_model))
+    local = asked.stdout
 
     assert checks["torch"]["status"] == "ok"
     assert re.fullmatch(r"\d+\.\d+.*", checks["diffusers"]["found"])
@@ -225,7 +240,17 @@ def test_doctor_names_what_is_there_what_is_not_and_what_to_do(
     assert checks["placement of 2b"]["found"] == "resident, as always on a CPU"
     assert "HF_HUB_OFFLINE is set" in checks["weights of 2b"]["advice"]
     assert "cogx-runs rescore" in checks["CLIP ViT-B-32:openai"]["advice"]
+    extra = checks["extra metric subject_consistency"]
+    assert (extra["status"], extra["found"]) == ("ok", "optional; not on this machine")
+    assert extra["advice"].startswith("DINO's weights of ViT-B/16 are not at ")
     assert f"weights of {tiny_model}" in local
+    assert (every.exit_code, asked.exit_code) == (0, 0)
+    assert local.splitlines()[-1] == f"{tiny_model} is ready."
+    assert re.fullmatch(
+        r"not ready: no GPU \(about \d+ hours a video, rough\); no weights \(HF_HUB_OFFLINE is set\)",
+        checks["ready for 2b"]["found"],
+    )
+    assert checks["ready for toy"]["found"] == "ready"
     assert checks["kept embeddings"]["found"] == f"0.00 of at most 2.0 GiB in {cache_directory() / 'embeddings'}"
 
 
@@ -235,8 +260,13 @@ def test_doctor_says_what_auto_would_choose_on_this_gpu_and_why(
     plug_in(FakeGpu(free_gib=8, total_gib=8))
     leave_free(14)
 
+    result = invoke("doctor", "--model", "2b")
     checks = {check["name"]: check for check in json.loads(invoke("doctor", "--json").stdout)}
 
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (
+        1,
+        "2b is not ready: torch and the GPU: torch cannot use the GPU; no weights (HF_HUB_OFFLINE is set).",
+    )
     assert [
         (checks[f"placement of {name}"]["status"], checks[f"placement of {name}"]["found"]) for name in ("2b", "5b")
     ] == [

@@ -111,10 +111,9 @@ def test_planning_creates_no_store(invoke: Invoke, project: Path) -> None:
     assert not (project / "mlflow.db").exists()
 
 
-def test_estimates_are_null_without_a_basis_and_learned_from_finished_runs(invoke: Invoke) -> None:
+def test_estimates_are_rough_until_they_are_learned_from_finished_runs(invoke: Invoke) -> None:
     before = json.loads(invoke("plan", "guidance.yaml", "--json").stdout)["runs"][0]
-    assert before["estimated_s"] is None
-    assert "no finished run of" in before["estimate_basis"]
+    assert (before["estimate_basis"], before["estimate_is_rough"]) == ("rough: computed for this CPU", True)
     invoke("sweep", "guidance.yaml")
 
     after = json.loads(invoke("plan", "seed.yaml", "--json").stdout)["runs"][1]
@@ -125,6 +124,7 @@ def test_estimates_are_null_without_a_basis_and_learned_from_finished_runs(invok
     assert other_file["estimated_s"] > 0
     assert after["estimated_s"] == pytest.approx(finished["metrics.wall_time_s"], abs=0.01)
     assert "median of 1 finished run" in after["estimate_basis"]
+    assert not after["estimate_is_rough"]
 
 
 def test_bad_input_that_is_no_mistake_of_a_file_is_printed_as_json_too(invoke: Invoke) -> None:

@@ -20,6 +20,7 @@ from cogx_runs.api import open_dashboard
 from cogx_runs.dashboard.server import running, serve
 from cogx_runs.dashboard.view import page
 from cogx_runs.errors import CogxError
+from cogx_runs.tracking.reader import CELLS
 from cogx_runs.tracking.store import RunStore
 from tests.support.claims import claim
 from tests.support.tracked import SPEC, SWEEP, finish
@@ -67,7 +68,7 @@ def test_ui_prints_the_address_of_the_sweeps_runs_and_ctrl_c_leaves_nothing_behi
 
 
 def _search(url: str, experiment: str) -> Request:
-    body = json.dumps({"experiment_ids": [experiment]}).encode()
+    body = json.dumps({"experiment_ids": [experiment], "filter": CELLS}).encode()
     return Request(f"{url}/api/2.0/mlflow/runs/search", body, {"Content-Type": "application/json"})
 
 

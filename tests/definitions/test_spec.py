@@ -23,6 +23,10 @@ CHANGES_PIXELS = {
     "dtype": "bfloat16",
     "vae_tiling": False,
     "compile": True,
+    "attention": "fa4",
+    "decoder": "fused",
+    "lora": "toy#0123456789ab",
+    "lora_scale": 0.5,
 }
 CHANGES_FILE_OR_SCORES = {
     "fps": 16,
@@ -39,6 +43,7 @@ CHANGES_NOTHING = {
     "vae_slicing": False,
     "placement": "resident",
     "abort_degenerate": True,
+    "extra_metrics": ("dynamic_degree",),
     "axes": (),
 }
 
@@ -69,6 +74,8 @@ def test_the_config_of_a_cell_is_every_resolved_parameter_under_diffusers_names(
         "vae_slicing": True,
         "placement": "group",
         "compile": False,
+        "attention": "sdpa",
+        "decoder": "exact",
         "video_quality": 5.0,
         "clip_model": "ViT-B-32:openai",
         "abort_degenerate": False,
@@ -106,3 +113,8 @@ def test_what_changes_neither_pixels_nor_file_changes_neither_hash(name: str, va
 
     assert getattr(changed, name) != getattr(SPEC, name)
     assert (changed.signature, changed.output_hash) == (SPEC.signature, SPEC.output_hash)
+
+
+def test_what_is_not_bitwise_is_named() -> None:
+    assert SPEC.not_bitwise == ()
+    assert SPEC.replace(compile=True, decoder="fused").not_bitwise == ("compile", "decoder")

@@ -23,8 +23,8 @@ CONTRACT_METRICS = {
     "clip_score", "wall_time_s", "encode_text_s", "denoise_s", "decode_s", "encode_video_s", "step_s", "peak_ram_gib",
     "file_size_bytes",
 }  # fmt: skip
-ARTIFACTS = {"video.mp4", "contact_sheet.png", "latents.safetensors", "prompt.txt", "config.yaml", "metrics.yaml",
-             "images"}  # fmt: skip
+ARTIFACTS = {"video.mp4", "video_large.mp4", "contact_sheet.png", "latents.safetensors", "prompt.txt", "config.yaml",
+             "metrics.yaml", "images"}  # fmt: skip
 
 
 def test_a_sweep_tracks_all_that_the_contract_names(

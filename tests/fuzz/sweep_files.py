@@ -56,7 +56,8 @@ _VALUES: dict[str, tuple[Any, ...]] = {
     "negative_prompt": ("", "ugly", "猫 😀"), "height": (None, 16, 480), "width": (None, 720, 30), "scheduler": (None,
     "dpm"),
     "use_dynamic_cfg": (True, False), "dtype": (None, "float16"), "vae_tiling": (True, False), "vae_slicing": (True,),
-    "placement": ("auto", "group"), "compile": (False, True), "video_quality": (1, 5.5, 10),
+    "placement": ("auto", "group"), "compile": (False, True), "attention": ("sdpa", "fa4"),
+    "decoder": ("exact", "fused"), "video_quality": (1, 5.5, 10),
     "clip_model": (None, "toy", "ViT-B-32:openai"), "abort_degenerate": (False, True),
 }  # fmt: skip
 _nasty = st.sampled_from(NASTY)

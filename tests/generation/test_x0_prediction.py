@@ -57,8 +57,8 @@ def test_a_run_whose_numbers_are_not_finite_says_so_in_its_tags_ended_early_or_n
     with pytest.raises(DegenerateError, match="^degenerate: nan after step 2 of 5 ") as early:
         latents_of(spec, pipe, refuse_degenerate)
 
-    rule = "the latents are not finite; version 1"
-    assert failure_tags(late.value) == {"cogx.degenerate": "nan", "cogx.degenerate.rule": rule}
-    assert failure_tags(early.value) == {"cogx.degenerate": "nan", "cogx.degenerate.rule": rule}
-    assert failure_tags(ValueError("another")) == {}
+    found = {"cogx.degenerate": "nan", "cogx.degenerate.rule": "the latents are not finite; version 1"}
+    assert failure_tags(late.value) == {**found, "cogx.failure": str(late.value)}
+    assert failure_tags(early.value) == {**found, "cogx.failure": str(early.value)}
+    assert failure_tags(ValueError("another")) == {"cogx.failure": "another"}
     assert "step" not in vars(pipe.scheduler)

@@ -13,6 +13,7 @@ from cogx_runs.errors import InputError
 from cogx_runs.export import export_runs
 from cogx_runs.importing.imports import ImportedVideo, import_videos
 from cogx_runs.metrics.registry import is_of_machine
+from cogx_runs.models.cards import HUB_MODELS
 from cogx_runs.planning.actions import Action, choose_actions
 from cogx_runs.planning.cost import CostModel
 from cogx_runs.tracking.reader import RunReader
@@ -71,7 +72,7 @@ def test_an_imported_video_is_a_finished_run_with_what_is_known_of_it_and_no_tim
     files = store.download(run.run_id, "", folder.parent / "artifacts")
     assert (files / "video.mp4").read_bytes() == (folder / "panda_gs6.mp4").read_bytes()
     assert {path.name for path in files.iterdir()} == {
-        "video.mp4", "contact_sheet.png", "images", "prompt.txt", "config.yaml", "metrics.yaml",
+        "video.mp4", "video_large.mp4", "contact_sheet.png", "images", "prompt.txt", "config.yaml", "metrics.yaml",
     }  # fmt: skip
     assert list(spool_directory().glob("*")) == []
 
@@ -187,7 +188,7 @@ def test_no_plan_and_no_estimate_takes_an_imported_run_for_a_cell(folder: Path, 
     spec = SPEC.replace(sweep="old_cfg", prompt=PANDA, prompt_name="panda", guidance_scale=6.0, num_frames=9)
 
     assert [decision.action for decision in choose_actions([spec], history)] == [Action.RUN]
-    assert CostModel(history).estimate(spec).seconds is None
+    assert CostModel(history).estimate(spec, HUB_MODELS["2b"]) == CostModel([]).estimate(spec, HUB_MODELS["2b"])
     assert len(history) == 2
 
 

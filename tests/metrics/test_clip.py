@@ -12,15 +12,18 @@ from PIL import Image
 from cogx_runs.errors import CogxError, WeightsUnavailableError
 from cogx_runs.metrics.clip import ClipEncoder, check_clip
 from cogx_runs.metrics.clip_score import METRIC, frame_scores
+from cogx_runs.metrics.compression import compression_change, write_with_change
 from cogx_runs.metrics.metric import Measured
+from cogx_runs.metrics.registry import cards
+from cogx_runs.metrics.scoring import Scorer
 from cogx_runs.metrics.subject import Subject
-from cogx_runs.video import Frames
+from cogx_runs.video import Frames, read_mp4, write_mp4
 
 PROMPT = "a panda plays the guitar"
 
 
 def score_of(frames: Frames, prompt: str, clip: Path) -> Measured:
-    measured = METRIC.measure(Subject(frames, prompt, str(clip)))
+    measured = METRIC.measure(Subject(frames, prompt, str(clip), 8))
     assert measured is not None
     return measured
 
@@ -80,6 +83,39 @@ def test_the_score_does_not_depend_on_the_order_of_the_frames(tiny_clip: Path, f
     forwards = score_of(frames, PROMPT, tiny_clip).value
 
     assert score_of(frames[::-1], PROMPT, tiny_clip).value == pytest.approx(forwards, abs=1e-5)
+
+
+def test_a_video_is_scored_before_h264_and_as_its_mp4_shows_it(tiny_clip: Path, frames: Frames, tmp_path: Path) -> None:
+    file = tmp_path / "video.mp4"
+    write_mp4(frames, file, 8)
+    subject, scorer = Subject(frames, PROMPT, str(tiny_clip), 8), Scorer(str(tiny_clip))
+
+    scored, alone = scorer.score(subject, file).values, scorer.score(subject).values
+
+    assert scored["clip_score"] == score_of(frames, PROMPT, tiny_clip).value
+    assert scored["clip_score_file"] == score_of(read_mp4(file), PROMPT, tiny_clip).value != scored["clip_score"]
+    assert {name for name in scored if scored[name] != alone[name]} == {"clip_score_file"}
+    assert alone["clip_score_file"] == alone["clip_score"]
+    assert compression_change(cards()["clip_score"], alone) is None
+
+
+def test_a_score_is_shown_with_what_h264_does_to_it() -> None:
+    card, metrics = cards()["clip_score"], {"clip_score": 34.2, "wall_time_s": 1.0}
+
+    assert write_with_change(card, metrics) == "34.20"
+    assert write_with_change(card, {**metrics, "clip_score_file": 32.9}) == "34.20 (mp4 −1.30)"
+    assert write_with_change(cards()["wall_time_s"], {**metrics, "clip_score_file": 32.9}) == "1.0 s"
+
+
+def test_an_mp4_that_cannot_be_read_back_costs_its_score_and_no_other(
+    tiny_clip: Path, frames: Frames, tmp_path: Path
+) -> None:
+    (tmp_path / "video.mp4").write_bytes(b"no video")
+
+    scores = Scorer(str(tiny_clip)).score(Subject(frames[:9], PROMPT, str(tiny_clip), 8), tmp_path / "video.mp4")
+
+    assert list(scores.failures) == ["clip_score_file"]
+    assert scores.values["clip_score"] == score_of(frames[:9], PROMPT, tiny_clip).value
 
 
 def test_a_local_checkpoint_of_an_architecture_is_loaded_with_its_activation(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from cogx_runs.errors import CogxError, WeightsUnavailableError
-from cogx_runs.metrics.perceptual import PerceptualDistance, alexnet_path
+from cogx_runs.metrics.perceptual import ALEXNET, PerceptualDistance
 from cogx_runs.video import Frames
 
 
@@ -19,7 +19,7 @@ from cogx_runs.video import Frames
 def torch_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache of torch hub's."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    return alexnet_path()
+    return ALEXNET.path
 
 
 @pytest.fixture

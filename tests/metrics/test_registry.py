@@ -52,7 +52,7 @@ def install(tmp_path: Path) -> Iterator[InstallMetric]:
 
 
 def video(clip: Path) -> Subject:
-    return Subject(np.full((5, 16, 16, 3), 40, dtype=np.uint8), "a panda", str(clip))
+    return Subject(np.full((5, 16, 16, 3), 40, dtype=np.uint8), "a panda", str(clip), 8)
 
 
 def test_another_packages_metric_is_measured_with_the_others_and_changes_the_output_hash(
@@ -167,7 +167,7 @@ def test_the_cards_say_of_the_machine_what_the_names_of_our_own_metrics_do() -> 
         name for name in cards() if name.endswith(("_s", "_gib"))
     }
     on_file = {name for name, card in cards().items() if Dependence.FILE in card.depends_on}
-    assert on_file == {"file_size_bytes", "encode_video_s", "wall_time_s"}
+    assert on_file == {"clip_score_file", "file_size_bytes", "encode_video_s", "wall_time_s"}
 
 
 def test_a_logged_card_is_as_it_was_before_cards_said_what_values_depend_on() -> None:

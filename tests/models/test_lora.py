@@ -41,15 +41,14 @@ def test_adapters_written_otherwise_are_refused(value: object, message: str) -> 
 
 
 def test_the_signature_follows_the_content_of_an_adapter_and_its_scales_and_not_its_name(tmp_path: Path) -> None:
-    model = {"model": "toy"}
     one, copy, other = (
         str(write_lora(tmp_path / name, seed=seed)) for name, seed in (("one", 0), ("copy", 0), ("other", 1))
     )
     axis = (one, f"{one}*0.5", other, f"{one} + {other}")
-    cells = resolve(make_sweep({"lora": ("none", *axis)}, base=Parameters(**model)))
+    cells = resolve(make_sweep({"lora": ("none", *axis)}, base=Parameters(model="toy")))
 
-    (copied,) = resolve(make_sweep({}, base=Parameters(lora=copy, **model)))
-    (scaled,) = resolve(make_sweep({}, base=Parameters(lora=one, lora_scale=0.5, **model)))
+    (copied,) = resolve(make_sweep({}, base=Parameters(lora=copy, model="toy")))
+    (scaled,) = resolve(make_sweep({}, base=Parameters(lora=one, lora_scale=0.5, model="toy")))
     assert len({cell.signature for cell in (*cells, scaled)}) == 6
     assert copied.signature == cells[1].signature
     assert copied.lora == f"{copy}#{read_lora(Lora(source=copy)).sha256[:12]}"

@@ -46,6 +46,7 @@ def choose(card: ModelCard, given: Budget) -> Choice:
         (SMALL, "sequential", {}, "decode_gib", 3.88),
         (SMALL, "group", {"vae_tiling": False}, "decode_gib", 15.4),
         (LARGE, "group", {"dtype": "bfloat16"}, "denoise_gib", 3.64),
+        (SMALL, "group", {"decoder": "fused"}, "decode_gib", 2.57),
     ],
 )
 def test_needs_are_those_that_were_measured_on_an_h100_or_a_little_more(

@@ -138,6 +138,7 @@ def test_the_card_of_a_folder_is_read_from_its_configs(
         transformer_parameters=card.transformer_parameters,
         text_encoder_parameters=card.text_encoder_parameters,
         vae_parameters=card.vae_parameters,
+        latent_channels=4,
         vae_channels=8,
     )
     assert card.is_local

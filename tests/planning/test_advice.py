@@ -240,3 +240,20 @@ def test_a_primary_metric_that_no_cell_would_have_is_an_error() -> None:
     assert (error.level, error.where) == ("error", "exp.yaml:primary")
     assert error.message.startswith("no metric 'clipscore' of every cell; did you mean 'clip_score'")
     assert advise(NO_CELLS, [make_sweep().model_copy(update={"primary": "clip_score"})]) == []
+
+
+def test_an_unknown_extra_metric_is_an_error_and_one_without_its_weights_a_warning(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    sweep = make_sweep().model_copy(
+        update={"extra_metrics": ("dynamic_degre", "dynamic_degree"), "primary": "dynamic_degree"}
+    )
+
+    error, warning = advise(NO_CELLS, [sweep])
+
+    assert (error.level, error.where) == ("error", "exp.yaml:extra_metrics.0")
+    assert error.message.startswith("no extra metric 'dynamic_degre'; did you mean 'dynamic_degree'")
+    assert (warning.level, warning.where) == ("warning", "exp.yaml:extra_metrics.1")
+    assert warning.message.startswith("no dynamic degree: RAFT's weights are not at ")
+    assert warning.message.endswith(" there (HF_HUB_OFFLINE is set); runs finish without")

@@ -11,8 +11,8 @@ from cogx_runs.models.memory import Budget
 from cogx_runs.planning.advice import advise
 from cogx_runs.planning.cells import resolve_cells
 from cogx_runs.planning.plan import Advice
+from cogx_runs.system.hardware import GIB, Gpu
 from tests.support.advice import advice_on, make_sweep
-from tests.support.gpus import FakeGpu, PlugIn
 
 
 def test_a_bfloat16_model_in_float16_is_an_error() -> None:
@@ -27,13 +27,13 @@ def test_half_precision_on_a_cpu_is_a_warning() -> None:
     ]
 
 
-def test_bfloat16_on_a_gpu_without_it_is_a_warning(plug_in: PlugIn) -> None:
-    plug_in(FakeGpu("Tesla T4", compute_capability=(7, 5)))
+def test_bfloat16_on_a_gpu_without_it_is_a_warning() -> None:
+    old = Gpu("GPU-1", "Tesla T4", "580.65", 16 * GIB, (7, 5))
 
-    assert advice_on(device="cuda", model="5b") == [
+    assert advice_on(device="cuda", model="5b", gpu=old) == [
         Advice("warning", "exp.yaml:base.dtype", "Tesla T4 has no native bfloat16; 5b will be very slow on it")
     ]
-    assert advice_on(device="cuda", model="2b") == []
+    assert advice_on(device="cuda", model="2b", gpu=old) == []
 
 
 @pytest.mark.parametrize("placement", ["model", "sequential"])
@@ -46,6 +46,35 @@ def test_a_placement_that_needs_a_gpu_is_an_error_on_a_cpu(placement: str) -> No
         )
     ]
     assert advice_on(device="cuda", placement=placement) == []
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "gpu", "lack"),
+    [
+        ("decoder", "fused", None, "fused needs an NVIDIA GPU; or use exact"),
+        ("attention", "fa4", None, "fa4 needs an NVIDIA GPU; or use sdpa"),
+        ("decoder", "fused", (6, 1), "fused needs a Volta GPU or a newer one, and this is Old; or use exact"),
+        ("attention", "fa4", (8, 9), "fa4 needs a Hopper or Blackwell GPU, and this is Old; or use sdpa"),
+        ("attention", "sage", (7, 5), "sage needs an Ampere GPU or a newer one, and this is Old; or use sdpa"),
+        (
+            "attention", "fa4", (9, 0),
+            "fa4 needs the package flash-attn-4: pip install 'cogx-runs[fa4]'; or use sdpa",
+        ),
+    ],
+)  # fmt: skip
+def test_a_kernel_that_this_machine_lacks_is_an_error(
+    parameter: str, value: str, gpu: tuple[int, int] | None, lack: str
+) -> None:
+    old = None if gpu is None else Gpu("GPU-1", "Old", "580.65", 16 * GIB, gpu)
+    parameters: dict[str, Any] = {parameter: value}
+
+    found = advice_on(device="cpu" if gpu is None else "cuda", gpu=old, **parameters)
+
+    assert [one for one in found if one.level == "error"] == [Advice("error", f"exp.yaml:base.{parameter}", lack)]
+
+
+def test_a_fused_decoder_is_no_error_where_there_is_a_gpu() -> None:
+    assert advice_on(device="cuda", decoder="fused") == []
 
 
 def test_what_auto_is_and_why_is_noted_once_for_each_model() -> None:
@@ -124,15 +153,15 @@ def errors(**given: Any) -> list[str]:
     return [f"{found.where}: {found.message}" for found in advice_on(**given) if found.level == "error"]
 
 
-def test_a_size_that_no_memory_of_the_machine_suffices_for_is_an_error(plug_in: PlugIn) -> None:
-    plug_in(FakeGpu(total_gib=24, free_gib=1))
+def test_a_size_that_no_memory_of_the_machine_suffices_for_is_an_error() -> None:
+    gpu = Gpu("GPU-1", "NVIDIA GeForce RTX 3090", "580.65", 24 * GIB, (8, 6))
 
-    assert errors(device="cuda", height=4096, width=4096) == [
+    assert errors(device="cuda", gpu=gpu, height=4096, width=4096) == [
         "exp.yaml:base.height: 2b needs 82.3 GiB of VRAM while denoising and there are 24.0 for 49 frames of "
         "4096x4096 in float16; use 480x720"
     ]
-    assert errors(device="cuda", height=960, width=1440) == []
-    (error,) = errors(device="cuda", vae_tiling=False, height=960, width=1440)
+    assert errors(device="cuda", gpu=gpu, height=960, width=1440) == []
+    (error,) = errors(device="cuda", gpu=gpu, vae_tiling=False, height=960, width=1440)
     assert error.endswith("while decoding and there are 24.0 for 49 frames of 960x1440 in float16; "
                           "use 480x720 or vae_tiling: true")  # fmt: skip
 
@@ -144,7 +173,5 @@ def test_a_size_that_the_host_cannot_hold_is_an_error_on_a_cpu() -> None:
     assert error.endswith(" for 49 frames of 16000x16000 in float32; use 480x720")
 
 
-def test_the_models_own_size_may_be_planned_on_any_machine(plug_in: PlugIn) -> None:
-    plug_in(FakeGpu(total_gib=2, free_gib=1))
-
-    assert errors(device="cuda", model="5b") == []
+def test_the_models_own_size_may_be_planned_on_any_machine() -> None:
+    assert errors(device="cuda", gpu=Gpu("GPU-1", "A small GPU", "580.65", 2 * GIB, (8, 6)), model="5b") == []

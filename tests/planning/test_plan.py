@@ -7,10 +7,11 @@ import pytest
 from cogx_runs.api import plan_sweeps
 from cogx_runs.definitions import shipped
 from cogx_runs.definitions.parameters import Parameters
-from cogx_runs.errors import CogxError
+from cogx_runs.errors import CogxError, InputError
 from cogx_runs.models.memory import Budget
 from cogx_runs.planning.actions import Action
 from cogx_runs.planning.plan import Advice
+from cogx_runs.system.hardware import device_name
 from tests.support.gpus import FakeGpu, LeaveFree, PlugIn
 from tests.support.planning import make_sweep, resolve, values_of
 
@@ -35,29 +36,32 @@ def test_the_study_is_20_cells_of_which_4_are_reused(tmp_path: Path, monkeypatch
         ("exp4_frames", "frames=49 panda_guitar", "reuse"),
     ]
     assert (len(planned.runs), planned.count(Action.RUN), planned.count(Action.REUSE)) == (20, 16, 4)
-    assert (len({run.spec.signature for run in planned.runs}), planned.advice, planned.errors) == (16, (), [])
+    assert (len({run.spec.signature for run in planned.runs}), planned.errors) == (16, [])
+    assert [advice.message.partition(" takes ")[0] for advice in planned.advice] == ["2b"]
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
     "path", sorted(shipped.SWEEPS.rglob("*.yaml")), ids=lambda path: f"{path.parent.name}/{path.stem}"
 )
-def test_each_shipped_sweep_plans_without_advice(path: Path) -> None:
-    planned = plan_sweeps([path], use_store=False, device="cpu")
+def test_each_shipped_sweep_plans_without_a_warning_on_a_gpu(path: Path) -> None:
+    planned = plan_sweeps([path], use_store=False, gpu="H100")
 
-    assert planned.advice == ()
+    assert {advice.level for advice in planned.advice} == {"note"}
     assert len(planned.runs) >= 2
 
 
 def test_a_plan_as_json_has_the_promised_keys_and_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "s.yaml").write_text(
-        "name: s\nprompts: [panda_guitar]\nbase: {num_frames: 29}\naxes: {seed: [1]}\n", encoding="utf-8"
+        "name: s\nprompts: [panda_guitar]\nbase: {model: toy, num_frames: 29}\naxes: {seed: [1]}\n", encoding="utf-8"
     )
 
     planned = plan_sweeps(["s.yaml"], use_store=False, device="cpu")
 
     (run,) = planned.runs
+    assert planned.cost is not None
+    (memory,) = planned.cost.memory
     assert planned.as_dict() == {
         "runs": [
             {
@@ -65,11 +69,29 @@ def test_a_plan_as_json_has_the_promised_keys_and_no_others(tmp_path: Path, monk
                 "signature": run.spec.signature,
                 "action": "run",
                 "config": run.spec.config,
-                "estimated_s": None,
+                "estimated_s": run.estimate.seconds,
                 "estimated_vram_gib": None,
-                "estimate_basis": run.estimate.basis,
+                "estimate_basis": "rough: computed for this CPU",
+                "estimate_is_rough": True,
             }
         ],
+        "cost": {
+            "device": device_name("cpu"),
+            "seconds": run.estimate.seconds,
+            "cells_without_estimate": 0,
+            "is_rough": True,
+            "memory": (
+                {
+                    "model": "toy",
+                    "dtype": "float32",
+                    "placement": "resident",
+                    "device": "cpu",
+                    **{name: getattr(memory, name) for name in ("text_gib", "denoise_gib", "decode_gib", "host_gib")},
+                },
+            ),
+            "downloads": (),
+            "disk_gb": planned.cost.disk_gb,
+        },
         "advice": [
             {
                 "level": "error",
@@ -83,7 +105,7 @@ def test_a_plan_as_json_has_the_promised_keys_and_no_others(tmp_path: Path, monk
             },
         ],
     }
-    assert "no finished run" in run.estimate.basis
+    assert 0 < memory.denoise_gib <= memory.host_gib
     assert planned.errors == [planned.advice[0]]
 
 
@@ -155,5 +177,29 @@ def test_a_cap_on_the_gpus_memory_is_above_0(cap: float) -> None:
 def test_a_cap_on_the_gpus_memory_has_no_effect_on_a_cpu() -> None:
     planned = plan_sweeps(["guidance"], use_store=False, device="cpu", max_vram=6)
 
-    assert planned.advice == (Advice("note", "(command line):max_vram", "has no effect on a CPU"),)
+    assert planned.advice[1:] == (Advice("note", "(command line):max_vram", "has no effect on a CPU"),)
     assert planned.max_vram_gib is None
+
+
+def test_a_plan_for_another_gpu_says_what_it_costs_there_and_cannot_be_executed() -> None:
+    planned = plan_sweeps(["guidance"], use_store=False, gpu="12GB")
+
+    assert planned.cost is not None
+    (memory,) = planned.cost.memory
+    assert (planned.cost.device, planned.cost.is_rough, memory.placement) == ("RTX 3060", True, "resident")
+    assert [(one.source, one.gb) for one in planned.cost.downloads] == [
+        ("zai-org/CogVideoX-2b", 13.3),
+        ("timm/vit_base_patch32_clip_224.openai", 0.6),
+    ]
+    assert "12GB is taken for RTX 3060" in planned.advice[-1].message
+    with pytest.raises(InputError, match="this plan is for another GPU"):
+        planned.check()
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [("RTX 4090x", "did you mean 'RTX 4090'"), ("13GB", "no card of that size is known; known are 8, 10")],
+)
+def test_a_gpu_that_is_not_known_is_an_error(asked: str, message: str) -> None:
+    with pytest.raises(CogxError, match=message):
+        plan_sweeps(["guidance"], use_store=False, gpu=asked)

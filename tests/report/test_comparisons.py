@@ -71,6 +71,31 @@ def test_the_page_ranks_parameters_and_tells_interactions_file_size_and_time(gri
     assert "over 32 videos of 8 prompts on A chip, group." in grid_page
 
 
+def test_what_h264_costs_is_said_and_the_mp4s_score_is_compared_and_repeated_in_no_other_table() -> None:
+    page = page_of(
+        [
+            run(
+                prompt_name=f"p{n}", guidance_scale=guidance, seed=seed, clip_score=20.0 + n + seed,
+                clip_score_file=19.0 + n + seed - 3 * (guidance == 1), file_size_bytes=1000 + n * guidance + seed,
+            )
+            for n in range(8) for guidance in (1.0, 6.0) for seed in (1, 2)
+        ],
+        "guidance_scale", "seed",
+    )  # fmt: skip
+
+    assert (
+        "The CLIP score is of the frames before H.264; that of the mp4, which you see, is 2.50 lower (mean of 32 "
+        "videos; furthest 4.00 lower)." in page
+    )
+    assert page.count("<dd>21.00 (mp4 −1.00)</dd>") == page.count("<dd>21.00 (mp4 −4.00)</dd>") == 1
+    changes = {row[0]: (row[4], row[2]) for row in rows_of(page, "effects")}
+    assert changes["CLIP score"][0] == "0.00"
+    assert changes["CLIP score of the mp4"] == ("−3.00", "worseexploratory")
+    assert [row[0] for table in ("spreads", "correlations") for row in rows_of(page, table)] == [
+        "CLIP score", "file size", "CLIP score",
+    ]  # fmt: skip
+
+
 def test_finals_of_chosen_candidates_are_shown_and_in_no_comparison() -> None:
     rows = [
         run(num_inference_steps=25, seed=seed, prompt_name=name, clip_score=30.0 + seed)

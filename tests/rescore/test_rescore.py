@@ -24,11 +24,17 @@ from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.failure import REASON_LIMIT, Failure, attempt
 from cogx_runs.metrics.metric import MeanMetric, Measured
 from cogx_runs.metrics.subject import Subject
+from cogx_runs.metrics.subject_consistency import DINO
+from cogx_runs.planning.plan import Advice
 from cogx_runs.rescore.decoder import Decoder
+from cogx_runs.rescore.missing import lacking
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.video import Frames
 from tests.support.metrics import Register, registering
+from tests.support.random_weights import dino_state
 from tests.support.running import Notes, outcomes
+from tests.support.specs import SPEC
+from tests.support.tracked_runs import tracked
 
 BRIGHTNESS = MetricCard(name="brightness", title="Brightness", definition="mean of all pixels", source="a test")
 WORKING = MeanMetric(BRIGHTNESS, lambda video: video.frames.mean())
@@ -104,12 +110,18 @@ def rescore() -> tuple[int, list[str], list[str]]:
 
 @contextmanager
 def unwritten(project: Path) -> Iterator[None]:
-    """Fails where the block writes a row or a file of a run; the boards may be written."""
+    """Fails where the block writes a row or a file of a run; the board may be written."""
     tables = ("runs", "params", "metrics", "latest_metrics", "tags")
+    boards = "select run_uuid from tags where key = 'cogx.kind' and value = 'overview'"
 
     def state() -> tuple[Any, ...]:
-        rows = [database.execute(f"select * from {table} order by 1, 2, 3").fetchall() for table in tables]
-        return rows, {path: path.stat().st_mtime_ns for path in (project / "mlruns").rglob("*")}
+        of_boards = {run for (run,) in database.execute(boards)}
+        rows = [
+            database.execute(f"select * from {table} where run_uuid not in ({boards}) order by 1, 2, 3").fetchall()
+            for table in tables
+        ]
+        files = [path for path in (project / "mlruns").rglob("*") if not of_boards & set(path.parts)]
+        return rows, {path: path.stat().st_mtime_ns for path in files}
 
     with closing(sqlite3.connect(project / "mlflow.db")) as database:
         before = state()
@@ -230,6 +242,46 @@ def test_runs_that_lack_nothing_since_a_metric_is_gone_are_brought_up_to_date(sw
     assert [run.action for run in plan_sweeps(["seed.yaml"], device="cpu").runs] == ["done", "done"]
 
 
+def test_an_extra_metric_that_a_sweep_names_is_measured_of_new_cells_and_by_rescore_of_finished_ones(
+    swept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    content = yaml.safe_load((swept / "seed.yaml").read_text(encoding="utf-8"))
+    content |= {"axes": {"seed": [1, 2, 3]}, "extra_metrics": ["subject_consistency"]}
+    (swept / "seed.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    command = ["rescore", "exp", "--metric", "subject_consistency"]
+    unknown = CliRunner().invoke(cli, ["rescore", "exp", "--metric", "subject"])
+    rescore()  # without the metric that raised
+    without = CliRunner().invoke(cli, command)
+    DINO.path.parent.mkdir(parents=True)
+    torch.save(dino_state(), DINO.path)
+
+    plan = plan_sweeps(["seed.yaml"], device="cpu")
+    (new,) = outcomes(replace(plan, runs=plan.runs[2:]), Notes())
+    result = CliRunner().invoke(cli, command)
+
+    assert "--metric 'subject': no extra metric; did you mean 'subject_consistency'" in unknown.stderr
+    assert (without.exit_code, "DINO's weights of ViT-B/16 are not at" in without.stderr) == (2, True)
+    assert [run.action for run in plan.runs] == ["done", "done", "run"]
+    assert [advice for advice in plan.advice if "extra" in advice.where] == [
+        Advice(
+            "note",
+            "seed.yaml:extra_metrics",
+            "2 finished cells lack subject consistency; `cogx-runs rescore exp --metric subject_consistency` adds what "
+            "can be measured",
+        )
+    ]
+    assert new.metrics is not None
+    assert 0 < new.metrics["subject_consistency"] < 1
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, "2 runs scored")
+    assert runs()["metrics.subject_consistency"].notna().all()
+    assert runs()["tags.cogx.subject_consistency.weights_sha256"].nunique() == 1
+    again = plan_sweeps(["seed.yaml"], device="cpu")
+    assert [run.action for run in again.runs] == ["done"] * 3
+    assert [advice for advice in again.advice if "extra" in advice.where] == []
+    assert rescore() == (0, ["0 runs scored"], [])
+
+
 def test_a_run_whose_latents_cannot_be_read_is_told_and_the_others_are_scored(swept: Path, register: Register) -> None:
     run_id = runs()["run_id"][0]
     (latents,) = swept.rglob(f"{run_id}/artifacts/latents.safetensors")
@@ -242,6 +294,45 @@ def test_a_run_whose_latents_cannot_be_read_is_told_and_the_others_are_scored(sw
     assert [line.split(" cannot be read: ")[0] for line in failed] == [
         f"failed: seed=1 panda: run {run_id}: artifact latents.safetensors"
     ]
+
+
+def test_the_score_of_the_mp4_is_measured_without_latents_and_without_an_mp4_all_others_are(
+    swept: Path, register: Register
+) -> None:
+    before = runs()
+    with sqlite3.connect("mlflow.db") as database:
+        for table in ("metrics", "latest_metrics"):
+            database.execute(f"delete from {table} where key = 'clip_score_file'")
+        for run_id, text in zip(before["run_id"], before["tags.cogx.metrics"], strict=True):
+            known = json.loads(text)
+            del known["clip_score_file"]
+            database.execute(
+                "update tags set value = ? where run_uuid = ? and key = 'cogx.metrics'", (json.dumps(known), run_id)
+            )
+    first, second = before["run_id"]
+    next(swept.rglob(f"{first}/artifacts/latents.safetensors")).write_bytes(b"cut off")
+    next(swept.rglob(f"{second}/artifacts/video.mp4")).write_bytes(b"cut off")
+    register(WORKING)
+
+    code, lines, failed = rescore()
+
+    assert (code, lines[-1]) == (1, "2 runs scored, 2 failed")
+    assert [line.partition("artifact ")[2].split(" ")[0] for line in failed] == ["latents.safetensors", "video.mp4"]
+    after = runs()
+    assert after["metrics.clip_score_file"][0] == before["metrics.clip_score_file"][0] != after["metrics.clip_score"][0]
+    assert after["metrics.brightness"].notna().tolist() == [False, True]
+    assert "tags.cogx.clip_score_file.decoded_as" not in after
+
+
+def test_videos_of_the_same_pixels_share_a_value_unless_it_is_of_another_mp4() -> None:
+    one, other = (tracked(SPEC.replace(video_quality=quality)) for quality in (5.0, 8.0))
+
+    alike = {
+        mine.name: mine.video == theirs.video
+        for mine, theirs in zip(lacking(one, None, (), {}, None), lacking(other, None, (), {}, None), strict=True)
+    }
+
+    assert [name for name, is_alike in alike.items() if not is_alike] == ["clip_score_file"]
 
 
 def test_latents_of_another_revision_are_not_decoded_by_the_model_that_is_there(swept: Path) -> None:

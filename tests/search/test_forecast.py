@@ -51,10 +51,10 @@ def test_a_plan_holds_the_cells_up_to_the_next_trial_and_counts_those_that_follo
         *[("search", "run")] * 2,
     ]
     assert planned.cells_to_come == 38
-    assert [item.message for item in planned.advice] == [
+    assert [item.message for item in planned.advice if item.level == "note"] == [
         "0 of 20 trials finished; trial 1 is next; 19 more follow from the results, of 2 cells each"
     ]
-    assert set(planned.as_dict()) == {"runs", "advice"}
+    assert set(planned.as_dict()) == {"runs", "cost", "advice"}
 
 
 def test_the_example_of_the_documents_plans_and_each_key_is_documented(project: Path) -> None:

@@ -88,7 +88,7 @@ def test_times_that_are_not_comparable_are_caveats_of_the_result(make: Make) -> 
     store.runs[1] = tagged(store.runs[1], {DEVICE_NAME: "NVIDIA H200"})
 
     assert result_of(search, store.history()).caveats == [
-        "1 of 4 cells were timed while another sweep used the device.",
+        "1 of 4 cells were timed while other work used the machine.",
         "Not all cells were measured in one place: NVIDIA H100 (resident), NVIDIA H200 (resident).",
     ]
 

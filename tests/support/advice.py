@@ -12,7 +12,7 @@ from cogx_runs.models.memory import Budget
 from cogx_runs.planning.advice import advise
 from cogx_runs.planning.cells import resolve_cells
 from cogx_runs.planning.plan import Advice
-from cogx_runs.system.hardware import Device
+from cogx_runs.system.hardware import Device, Gpu
 
 
 def advice_on(
@@ -21,6 +21,7 @@ def advice_on(
     device: Device = "cpu",
     source: str | None = None,
     budget: Budget | None = None,
+    gpu: Gpu | None = None,
     **base: Any,
 ) -> list[Advice]:
     """Advice on a grid of one prompt, `source` put in the place of the model's own."""
@@ -28,7 +29,7 @@ def advice_on(
     library = PromptLibrary(Path("nowhere"), Prompt("p", text, "(test)"))
     cells = resolve_cells([sweep], library, device, {}, budget)
     cards = {name: replace(card, source=source or card.source) for name, card in cells.cards.items()}
-    return advise(replace(cells, cards=cards), [sweep], budget)
+    return advise(replace(cells, cards=cards), [sweep], budget, gpu)
 
 
 def make_sweep(axes: Mapping[str, tuple[Any, ...]] | None = None, **base: Any) -> Sweep:

@@ -1,7 +1,7 @@
 """A GPU as NVIDIA's management library tells of one, for machines that have none, and the host's memory."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 from cogx_runs.system.hardware import GIB
@@ -16,6 +16,8 @@ class FakeGpu:
     total_gib: float = 80
     compute_capability: tuple[int, int] = (9, 0)
     uuid: str = "GPU-1"
+    at_work: Mapping[int, int] = field(default_factory=dict)
+    """Utilisation in percent of each process that computes."""
     answers: bool = True
     """Whether the driver says how much memory is free."""
 
@@ -28,6 +30,14 @@ LeaveFree = Callable[[float], None]
 
 class FakeNvmlError(Exception):
     """The library's own error."""
+
+
+class FakeNotFoundError(FakeNvmlError):
+    """There is no record."""
+
+
+class FakeNotSupportedError(FakeNvmlError):
+    """The GPU keeps no record."""
 
 
 def fake_nvml(gpu: FakeGpu | None) -> SimpleNamespace:
@@ -58,4 +68,10 @@ def fake_nvml(gpu: FakeGpu | None) -> SimpleNamespace:
         nvmlSystemGetDriverVersion=lambda: "580.65",
         nvmlDeviceGetMemoryInfo=memory,
         nvmlDeviceGetCudaComputeCapability=lambda of: of.compute_capability,
+        NVMLError_NotFound=FakeNotFoundError,
+        NVMLError_NotSupported=FakeNotSupportedError,
+        nvmlDeviceGetComputeRunningProcesses=lambda of: [SimpleNamespace(pid=pid) for pid in of.at_work],
+        nvmlDeviceGetProcessUtilization=lambda of, _: [
+            SimpleNamespace(pid=pid, smUtil=percent) for pid, percent in of.at_work.items()
+        ],
     )

@@ -11,6 +11,7 @@ from typing import Any
 from click.testing import CliRunner
 
 import cogx_runs
+from cogx_runs.analysis.cells import labels_of
 from cogx_runs.analysis.frame import distinguishing_parameters, load_runs
 from cogx_runs.analysis.pairs import pair_cells
 from cogx_runs.analysis.strata import strata_of
@@ -18,9 +19,10 @@ from cogx_runs.cli import cli
 from cogx_runs.dashboard.board import refresh
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.export import export_runs
+from cogx_runs.models.cards import HUB_MODELS
 from cogx_runs.planning.advice import _distinct
 from cogx_runs.planning.cost import CostModel
-from cogx_runs.report.cells import cells_of, labels_of
+from cogx_runs.report.cells import cells_of
 from cogx_runs.rescore.missing import reference_values
 from cogx_runs.system.hardware import device_name
 from cogx_runs.tracking.record import command
@@ -36,7 +38,7 @@ PHASES = ("encode_text_s", "step_s", "decode_s", "encode_video_s", "wall_time_s"
 def in_planning() -> dict[str, Any]:
     plain, sharp = SMALL.replace(axes=("sharpness",)), SMALL.replace(axes=("sharpness",), sharpness=0.5)
     history = [tracked(plain, tags={DEVICE_NAME: device_name("cpu")}, metrics=dict.fromkeys(PHASES, 1.0))]
-    estimates = [CostModel(history).estimate(spec).seconds for spec in (plain, sharp)]
+    estimates = [CostModel(history).estimate(spec, HUB_MODELS["2b"]) for spec in (plain, sharp)]
     cells = resolve(make_sweep({"seed": (1, 2), "sharpness": (0.0, 0.5)}))
     return {
         "other signature": plain.signature != sharp.signature,
@@ -44,7 +46,7 @@ def in_planning() -> dict[str, Any]:
         "other pipeline": plain.pipeline_key != sharp.pipeline_key,
         "other shape": plain.shape != sharp.shape,
         "neighbours": values_of(cells, "seed", "sharpness"),
-        "estimated": [seconds is not None for seconds in estimates],
+        "estimated": ["finished run" in estimate.basis for estimate in estimates],
         "judged": len(list(_distinct([plain, sharp, plain]))),
         "name": sharp.run_name,
         "command": command(sharp).endswith("--set sharpness=0.5"),

@@ -5,9 +5,9 @@ from html import unescape
 from typing import Any
 
 from cogx_runs.analysis.effects import Margin
+from cogx_runs.analysis.grids import Grid, grids_of
 from cogx_runs.report.cells import cells_of
 from cogx_runs.report.content import Experiment, content_of
-from cogx_runs.report.grids import Grid, grids_of
 from cogx_runs.report.page import Media, render_page
 from cogx_runs.tracking.run import TrackedRun
 from tests.support.frames import frame_of

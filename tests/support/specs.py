@@ -7,7 +7,6 @@ SPEC = RunSpec(
     prompt_name="panda",
     prompt="A panda 🐼.",
     negative_prompt="",
-    lora="none",
     model="2b",
     model_source="zai-org/CogVideoX-2b",
     model_revision="1137dacf",

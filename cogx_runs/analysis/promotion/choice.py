@@ -12,7 +12,7 @@ from cogx_runs.analysis.strata import card_column, is_of_the_clip, with_cards
 from cogx_runs.errors import CogxError, did_you_mean
 from cogx_runs.formatting import count
 from cogx_runs.metrics.card import Direction
-from cogx_runs.metrics.registry import COMPARISONS, is_of_machine, qualities, quality
+from cogx_runs.metrics.registry import COMPARISONS, EXTRAS, is_of_machine, qualities, quality
 from cogx_runs.tracking.columns import METRICS, metric_column, param_column, tag_column
 from cogx_runs.tracking.run import RunState
 from cogx_runs.tracking.tags import SIGNATURE
@@ -123,7 +123,7 @@ def direction_to_choose_by(frame: pd.DataFrame, metric: str, flag: str) -> Direc
 def qualities_of(frame: pd.DataFrame) -> list[str]:
     """Lists the metrics of quality that some run has, in the order of registration, other CLIPs' scores after that of
     the runs' own."""
-    order = [card.name for card in qualities()]
+    order = [card.name for card in qualities(EXTRAS)]
     names = sorted(str(column).removeprefix(METRICS) for column in frame.columns if str(column).startswith(METRICS))
     there = [name for name in names if quality(name) is not None and frame[metric_column(name)].notna().any()]
     return sorted(there, key=lambda name: order.index(name if name in order else name.partition(".")[0]))
@@ -162,7 +162,8 @@ def _check_complete(here: pd.DataFrame, by: str) -> None:
 def rescore_command(metric: str, sweep: str = "SWEEP") -> str:
     """Writes the command that adds a metric to finished runs."""
     clip = metric.partition(".")[2] if metric.startswith("clip_score.") else ""
-    return f"cogx-runs rescore {sweep}" + (f" --clip-model {clip}" if clip else "")
+    option = f" --clip-model {clip}" if clip else f" --metric {metric}" if metric in EXTRAS else ""
+    return f"cogx-runs rescore {sweep}{option}"
 
 
 def _check_one_definition(here: pd.DataFrame, by: str) -> None:

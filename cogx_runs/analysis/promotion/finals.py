@@ -11,6 +11,7 @@ from cogx_runs.analysis.promotion.choice import Choice, direction_to_choose_by, 
 from cogx_runs.analysis.promotion.previews import previews
 from cogx_runs.analysis.verdict import Verdict, judge
 from cogx_runs.metrics.card import Direction
+from cogx_runs.metrics.registry import is_same_measure
 
 Difference = Literal["change", "lead", "final lead"]
 
@@ -62,12 +63,13 @@ class Comparison:
 
 
 def metric_to_check_by(frame: pd.DataFrame, choice: Choice) -> str | None:
-    """Finds a metric that did not choose and that every candidate has; None where there is none.
+    """Finds a metric that did not choose and that every candidate has; None where there is none. The one that chose is
+    no second opinion when it is measured again on the mp4.
 
     Metrics that measure the same thing (another CLIP's score) come first, else the order is that of registration.
     """
     family = choice.by.partition(".")[0]
-    others = [metric for metric in qualities_of(frame) if metric != choice.by]
+    others = [metric for metric in qualities_of(frame) if not is_same_measure(metric, choice.by)]
     for metric in sorted(others, key=lambda metric: metric.partition(".")[0] != family):
         if {one.signature for one in choice.candidates} <= set(_values(frame, choice, metric)):
             return metric

@@ -73,6 +73,7 @@ def add_search(plan: Plan, search: Search, history: Sequence[TrackedRun], retry_
         plan,
         runs=(*plan.runs, *(run for trial in trials for run in trial.plan.runs)),
         advice=tuple(dict.fromkeys((*plan.advice, *advice, to_come))),
+        cards={**plan.cards, **{key: card for trial in trials for key, card in trial.plan.cards.items()}},
         cells_to_come=plan.cells_to_come + cells,
     )
 
@@ -82,6 +83,6 @@ def _seconds_a_cell(trials: Sequence[Trial]) -> float | None:
     has a time."""
     runs = [run for trial in trials for run in trial.plan.runs]
     measured = [run.decision.finished.metrics.get("wall_time_s") for run in runs if run.decision.finished is not None]
-    estimated = [run.estimate.seconds for run in runs if run.action is Action.RUN]
+    estimated = [run.estimate.seconds for run in runs if run.action is Action.RUN and not run.estimate.is_rough]
     known = [seconds for seconds in measured or estimated if seconds is not None]
     return fmean(known) if known else None

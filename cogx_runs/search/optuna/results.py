@@ -77,7 +77,7 @@ class SearchResult:
         machines = {f"{run.device_name} ({run.params.get('placement')})" for run in finished}
         sentences = []
         if shared:
-            sentences.append(f"{shared} of {len(finished)} cells were timed while another sweep used the device.")
+            sentences.append(f"{shared} of {len(finished)} cells were timed while other work used the machine.")
         if len(machines) > 1:
             sentences.append(f"Not all cells were measured in one place: {', '.join(sorted(machines))}.")
         return sentences

@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
+from cogx_runs.analysis.promotion.choice import rescore_command
 from cogx_runs.analysis.trials import best_of, objective_means
 from cogx_runs.definitions.parameters import SWEPT
 from cogx_runs.definitions.ranges import Direction
@@ -194,7 +195,7 @@ class Search:
         if not missing:
             return None
         lacking = f"{missing} of its {len(finished)} cells have no {metric}"
-        advised = f"`cogx-runs rescore {self.sweep.name}` adds what can be measured here"
+        advised = f"`{rescore_command(metric, self.sweep.name)}` adds what can be measured here"
         if any(run.experiment == self.sweep.name and metric in run.metrics for run in history):
             return f"{lacking}; {advised}"
         raise CogxError(
@@ -208,12 +209,12 @@ def directions(sweep: Sweep) -> tuple[Direction, ...]:
     that has no direction."""
     assert sweep.optuna is not None, "only a search has objectives"
     given, mistakes, found = sweep.optuna.directions, [], []
-    usable = cards_of_every_cell()
+    usable = cards_of_every_cell(sweep.extra_metrics)
     for index, name in enumerate(sweep.optuna.objectives):
         card, where = usable.get(name), sweep.at(f"optuna.objectives.{index}")
         if card is None:
             wrong = f"no metric {shortened(name)}" if card_of(name) is None else f"not every cell of a sweep has {name}"
-            mistakes.append(Mistake(where, f"{wrong}; {did_you_mean(name, usable)}"))
+            mistakes.append(Mistake(where, f"{wrong}; {did_you_mean(name.partition('.')[0], usable)}"))
         elif card.direction is None and given is None:
             mistakes.append(Mistake(where, f"{name} is better in neither direction; name them in `optuna.directions`"))
         else:

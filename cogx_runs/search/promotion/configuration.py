@@ -38,7 +38,9 @@ def read_config(store: RunReader, candidate: Candidate) -> dict[str, Any]:
     return dict(config)
 
 
-def final_cell(experiment: str, config: Mapping[str, Any], steps: int, axes: Sequence[str]) -> Sweep:
+def final_cell(
+    experiment: str, config: Mapping[str, Any], steps: int, axes: Sequence[str], extra_metrics: Sequence[str] = ()
+) -> Sweep:
     """Builds a sweep of one cell: this configuration with another step count."""
     named = config["model"] in NAMES or str(Path(config["model"]).expanduser().absolute()) == config["model_source"]
     values = {name: config[name] for name in Parameters.model_fields if name in config} | {
@@ -56,6 +58,7 @@ def final_cell(experiment: str, config: Mapping[str, Any], steps: int, axes: Seq
         base=base,
         axes={axis: (getattr(base, axis),) for axis in axes},
         vary="zip",
+        extra_metrics=tuple(extra_metrics),
     )
 
 

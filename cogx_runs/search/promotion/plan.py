@@ -1,6 +1,6 @@
 """The plan of a promotion: the best candidates at few steps, and their cells at more."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -11,6 +11,7 @@ from cogx_runs.analysis.promotion.previews import STEPS
 from cogx_runs.definitions.prompts import PromptLibrary
 from cogx_runs.definitions.sweep import Sweep, parameters_of
 from cogx_runs.errors import CogxError
+from cogx_runs.metrics.registry import EXTRAS
 from cogx_runs.planning.actions import Action
 from cogx_runs.planning.plan import Advice, Conditions, Plan
 from cogx_runs.planning.planner import Planner
@@ -84,16 +85,23 @@ def plan_promotion(
     conditions = partial(
         Conditions, device=device, retry_failed=retry_failed, max_vram_gib=max_vram, take_over=take_over
     )
-    plan = _plan(store, experiment, choice, conditions)
-    return PlannedPromotion(experiment, choice, check or metric_to_check_by(frame, choice), plan)
+    check = check or metric_to_check_by(frame, choice)
+    extras = [name for name in EXTRAS if name in (by, check)]
+    return PlannedPromotion(experiment, choice, check, _plan(store, experiment, choice, extras, conditions))
 
 
-def _plan(store: RunReader, experiment: str, choice: Choice, conditions: Callable[[PromptLibrary], Conditions]) -> Plan:
+def _plan(
+    store: RunReader,
+    experiment: str,
+    choice: Choice,
+    extra_metrics: Sequence[str],
+    conditions: Callable[[PromptLibrary], Conditions],
+) -> Plan:
     """Plans the chosen candidates at the final step count as one sweep, with their lineage in tags."""
     configs = {one.run_id: read_config(store, one) for one in choice.promoted}
     tags = store.experiment_tags(store.experiment_id(experiment))
     axes = list(dict.fromkeys([*texts_tag(tags, AXES), STEPS]))
-    cells = [final_cell(experiment, configs[one.run_id], choice.steps, axes) for one in choice.promoted]
+    cells = [final_cell(experiment, configs[one.run_id], choice.steps, axes, extra_metrics) for one in choice.promoted]
     with temporary_folder() as folder:  # the library's own texts may have changed since
         for config in configs.values():
             (folder / f"{config['prompt_name']}.txt").write_text(config["prompt"], encoding="utf-8")

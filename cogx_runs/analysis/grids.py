@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cogx_runs.analysis.cells import MODEL, follow_model
+from cogx_runs.analysis.cells import MODEL, follow_model, labels_of, others
 from cogx_runs.definitions.parameters import Parameters
 from cogx_runs.formatting import write_value
-from cogx_runs.report.cells import labels_of, others
 from cogx_runs.tracking.run import TrackedRun
 
 
@@ -60,9 +59,9 @@ def grids_of(
 
     Where each cell differs from one centre along one axis at most, as with `one_at_a_time`, each grid holds the cells
     along its axis. Where most cells have none that differs in one axis alone, as with `zip` and `random`, one grid has
-    a column for each setting and shows the videos. Else each grid holds all cells, and the one with most columns shows
-    the videos. `baselines` are the values to compare with, as text; without one it is the model's default, else the
-    first. A value that the axis lacks is ignored: `write_report` has checked them.
+    a column for each setting and shows the videos. Else each grid holds all cells, and the one with most columns, seeds
+    last, shows the videos. `baselines` are the values to compare with, as text; without one it is the model's default,
+    else the first. A value that the axis lacks is ignored: `write_report` has checked them.
     """
     if not axes:
         return [_grid(experiment, cells, (), {}, shows_videos=True)]
@@ -78,7 +77,7 @@ def grids_of(
     if max(_paired(grid) for grid in grids) < len(cells) / 2:
         alone = [grid for grid in grids if grid.axis != "seed" or _paired(grid)]
         return [_grid(experiment, cells, tuple(axes), {}, shows_videos=True), *alone]
-    widest = max(grids, key=lambda grid: len(grid.values))
+    widest = max(grids, key=lambda grid: (grid.axis != "seed", len(grid.values)))
     return [replace(widest, shows_videos=True), *(grid for grid in grids if grid is not widest)]
 
 

@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from cogx_runs.analysis.grids import Grid, grids_of
 from cogx_runs.report.cells import cells_of
 from cogx_runs.report.comparisons import Comparisons, gather, judge_gathered
 from cogx_runs.report.content import content_of
-from cogx_runs.report.grids import Grid, grids_of
 from cogx_runs.report.sentences import about_grid, warnings_about
 from tests.support.frames import frame_of, run
 from tests.support.reports import cell, experiment_of, grid_of, page_of
@@ -95,20 +95,24 @@ def test_effects_are_between_cells_that_differ_in_the_axis_alone_and_of_models_a
 
 
 def test_wall_times_of_another_device_and_of_a_shared_one_are_not_compared() -> None:
-    beside = {"cogx.beside": "another sweep"}
+    beside, busy = {"cogx.beside": "another sweep"}, {"cogx.beside": "busy machine: others took 1.0 of 2 CPU cores"}
     low: Any = {"guidance_scale": 1.0}
     rows = [
         run(wall_time_s=10.0, seed=1), run(wall_time_s=4.0, seed=1, **low),
         run(wall_time_s=10.0, seed=2), run({"cogx.env.device_name": "Another chip"}, wall_time_s=1.0, seed=2, **low),
         run(beside, wall_time_s=10.0, seed=3), run(beside, wall_time_s=9.0, seed=3, **low),
+        run(busy, wall_time_s=10.0, seed=4), run(wall_time_s=9.0, seed=4, **low),
     ]  # fmt: skip
 
     (found,) = compared(rows)[1].effects
 
-    assert (found.mean, found.left_out) == (-6.0, 2)
+    assert (found.mean, found.left_out) == (-6.0, 3)
     assert (
-        "Lost, and in no comparison: 2 pairs of wall time (1 another device or placement, 1 timed beside other work)."
-        in said_of(rows)
+        "Lost, and in no comparison: 3 pairs of wall time (1 another device or placement, 1 timed beside other work, "
+        "1 timed on a busy machine)." in said_of(rows)
+    )
+    assert "1 video was timed on a busy machine: no wall time of theirs is compared." in warnings_about(
+        cells_of(tracked_in(frame_of(rows)))[0]
     )
     scored = [{**row, "metrics.clip_score": 1.0} for row in rows[2:4]]
     assert "No wall time is compared: no two were measured alike." in said_of(scored)
