@@ -9,11 +9,12 @@ import torch
 from safetensors.torch import save_file
 
 from cogx_runs import toy
+from cogx_runs.definitions.lora import Lora
 from cogx_runs.definitions.parameters import Parameters
 from cogx_runs.errors import CogxError, InputError
 from cogx_runs.models import hub
 from cogx_runs.models.cards import resolve_model
-from cogx_runs.models.lora import Lora, read_lora, resolve_loras
+from cogx_runs.models.lora import read_lora, resolve_loras
 from tests.support.loras import QUERY, lora_tensors, write_lora
 from tests.support.planning import make_sweep, resolve
 
@@ -67,6 +68,10 @@ def _pickled(path: Path) -> None:
     path.write_bytes(pickle.dumps({QUERY: 1}))
 
 
+def _saved_by_torch(path: Path) -> None:
+    torch.save(lora_tensors(2), path)
+
+
 def _cut(path: Path) -> None:
     write_lora(path)
     path.write_bytes(path.read_bytes()[:-1])
@@ -102,6 +107,7 @@ def _dora(path: Path) -> None:
     ("damage", "message"),
     [
         (_pickled, "is pickled, and reading it could run code; convert it to .safetensors"),
+        (_saved_by_torch, "is pickled, and reading it could run code"),
         (_cut, "bytes instead of"),
         (_other_names, "holds 'lora_unet_to_q.alpha', which is none of a CogVideoX LoRA's names"),
         (_one_sided, f"has lora_A of {QUERY} without the other matrix"),

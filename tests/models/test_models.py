@@ -104,7 +104,9 @@ def test_5b_differs_from_2b_in_its_weights_its_precision_and_its_scheduler() -> 
         "revision": "8d6ea3f817438460b25595a120f109b88d5fdfad",
         "dtype": "bfloat16",
         "scheduler": "dpm",
-        "transformer": large["transformer"],
+        "transformer": small["transformer"].model_copy(
+            update={"num_attention_heads": 48, "num_layers": 42, "use_rotary_positional_embeddings": True}
+        ),
         "transformer_parameters": 5_570_283_072,
     }
 
