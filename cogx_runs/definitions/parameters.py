@@ -6,6 +6,7 @@ from pydantic import Field
 
 from cogx_runs.definitions.frozen import Frozen
 from cogx_runs.definitions.limits import LARGEST_SIZE
+from cogx_runs.definitions.lora import LARGEST_SCALE, NO_LORA, LoraText, content_of
 from cogx_runs.definitions.role import Changes, Compared, Logged, Reloads, Role, Warms, names_where, roles_of
 from cogx_runs.definitions.texts import PathText, Text
 
@@ -87,6 +88,27 @@ class Parameters(Frozen):
         Field(description="What guidance steers away from."),
         Role(changes=Changes.PIXELS, asked=2),
     ] = ""
+    lora: Annotated[
+        LoraText,
+        Field(
+            description=(
+                "LoRA adapters added to the transformer's weights: null, a `.safetensors` file, a hub id, `toy`, or a"
+                " list of `{source, scale}`."
+            )
+        ),
+        Role(
+            changes=Changes.PIXELS,
+            identified_by=content_of,
+            is_signed_by_default=False,
+            reloads=Reloads.PIPELINE,
+            asked=2,
+        ),
+    ] = NO_LORA
+    lora_scale: Annotated[
+        float,
+        Field(ge=-LARGEST_SCALE, le=LARGEST_SCALE, description="Factor of what all of `lora` add; at 0 nothing."),
+        Role(changes=Changes.PIXELS, is_signed_by_default=False, reloads=Reloads.PIPELINE, asked=2),
+    ] = 1.0
     height: Annotated[
         int | None,
         Field(ge=16, le=LARGEST_SIZE, description="Pixels; null is the model's own."),

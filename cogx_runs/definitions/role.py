@@ -62,6 +62,8 @@ class Role:
     """The effects of one parameter."""
 
     changes: Changes
+    identified_by: Callable[[Any], object] | None = None
+    """Reduction of the value to what the signature depends on; None for the value itself."""
     reloads: Reloads = Reloads.NOTHING
     warms: Warms = Warms.NOTHING
     costs: bool = False

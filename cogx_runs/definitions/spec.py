@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Annotated, Any, Self
 
 from cogx_runs.definitions.frozen import Frozen
+from cogx_runs.definitions.lora import NO_LORA
 from cogx_runs.definitions.parameters import Decoder, Dtype, Parameters, Scheduler, is_guided
 from cogx_runs.definitions.role import Changes, Compared, Logged, Reloads, Role, Warms, names_where, roles_of
 from cogx_runs.formatting import write_exact, write_value
@@ -58,6 +59,7 @@ class RunSpec(Parameters, Origin):
     width: int
     scheduler: Scheduler
     dtype: Dtype
+    lora: str = NO_LORA
     clip_model: str
     metric_versions: Annotated[tuple[tuple[str, str], ...], _OF_THE_SWEEP] = ()
     """Definition version of each metric that is measured."""
@@ -73,7 +75,9 @@ class RunSpec(Parameters, Origin):
     @cached_property
     def signature(self) -> str:
         """Identity of the pixels: a short SHA-256 over the canonical form of all that changes them."""
-        return _digest({name: getattr(self, name) for name in PIXEL_FIELDS if self._is_signed(name)})
+        values = {name: getattr(self, name) for name in PIXEL_FIELDS if self._is_signed(name)}
+        reduced = {name: reduce(values[name]) for name in values if (reduce := ROLES[name].identified_by)}
+        return _digest(values | reduced)
 
     @cached_property
     def output_hash(self) -> str:

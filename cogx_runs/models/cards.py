@@ -8,6 +8,7 @@ from cogx_runs import toy
 from cogx_runs.definitions.parameters import Dtype, Scheduler
 from cogx_runs.errors import CogxError, did_you_mean
 from cogx_runs.formatting import shortened
+from cogx_runs.models.configs import TransformerConfig
 from cogx_runs.models.folder import ModelFolder
 from cogx_runs.models.hub import cached_file
 from cogx_runs.models.weights import folder_revision
@@ -40,10 +41,8 @@ class ModelCard:
     """Number of tokens to which the text is padded or cut."""
     num_train_timesteps: int
     timestep_spacing: str
-    hidden_size: int
-    """Values per token in the transformer."""
-    num_layers: int
-    """Blocks of the transformer."""
+    transformer: TransformerConfig
+    """Configuration of the transformer."""
     transformer_parameters: int
     text_encoder_parameters: int
     vae_parameters: int
@@ -54,6 +53,16 @@ class ModelCard:
     """Whether it makes videos of its own height and width alone."""
     clip_model: str = OPENAI_CLIP
     """Default CLIP for the scores of its videos."""
+
+    @property
+    def hidden_size(self) -> int:
+        """Values per token in the transformer."""
+        return self.transformer.hidden_size
+
+    @property
+    def num_layers(self) -> int:
+        """Blocks of the transformer."""
+        return self.transformer.num_layers
 
     @property
     def is_local(self) -> bool:
@@ -98,8 +107,15 @@ _2B = ModelCard(
     max_sequence_length=226,
     num_train_timesteps=1000,
     timestep_spacing="trailing",
-    hidden_size=1920,
-    num_layers=30,
+    transformer=TransformerConfig(
+        num_attention_heads=30,
+        attention_head_dim=64,
+        sample_height=60,
+        sample_width=90,
+        sample_frames=49,
+        patch_size=2,
+        max_text_seq_length=226,
+    ),
     transformer_parameters=1_693_783_872,
     text_encoder_parameters=4_762_310_656,
     vae_parameters=215_583_907,
@@ -113,8 +129,9 @@ HUB_MODELS = {
         revision="8d6ea3f817438460b25595a120f109b88d5fdfad",
         dtype="bfloat16",
         scheduler="dpm",
-        hidden_size=3072,
-        num_layers=42,
+        transformer=_2B.transformer.model_copy(
+            update={"num_attention_heads": 48, "num_layers": 42, "use_rotary_positional_embeddings": True}
+        ),
         transformer_parameters=5_570_283_072,
     ),
 }
@@ -197,8 +214,7 @@ def _read_folder(name: str, path: Path) -> ModelCard:
         max_sequence_length=transformer.max_text_seq_length,
         num_train_timesteps=scheduler.num_train_timesteps,
         timestep_spacing=scheduler.timestep_spacing,
-        hidden_size=transformer.hidden_size,
-        num_layers=transformer.num_layers,
+        transformer=transformer,
         transformer_parameters=folder.parameters("transformer"),
         text_encoder_parameters=folder.parameters("text_encoder"),
         vae_parameters=folder.parameters("vae"),

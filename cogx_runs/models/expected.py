@@ -36,7 +36,7 @@ def text_encoder_weights(config: TextEncoderConfig) -> Shapes:
 
 
 def transformer_weights(config: TransformerConfig) -> Shapes:
-    """Lists the weights of the transformer but for those inside its feed-forward layers and its norms of heads."""
+    """Lists the weights of the transformer but for those of its norms of heads."""
     hidden, patch = config.hidden_size, config.patch_size
     as_picture = [config.in_channels, patch, patch]
     weights = {
@@ -51,8 +51,11 @@ def transformer_weights(config: TransformerConfig) -> Shapes:
         weights["patch_embed.proj.bias"] = [hidden]
     if config.norm_elementwise_affine:
         weights |= {f"{norm}.{kind}": [hidden] for norm in ("norm_final", "norm_out.norm") for kind in _KINDS}
+    gates = 2 if config.activation_fn in _GATED else 1
     for number in range(config.num_layers):
         block = f"transformer_blocks.{number}"
+        weights |= _linear(f"{block}.ff.net.0.proj", hidden, gates * 4 * hidden)
+        weights |= _linear(f"{block}.ff.net.2", 4 * hidden, hidden)
         weights |= {f"{block}.attn1.to_{name}.weight": [hidden, hidden] for name in ("q", "k", "v", "out.0")}
         weights |= _linear(f"{block}.norm1.linear", config.time_embed_dim, 6 * hidden)
         weights |= _linear(f"{block}.norm2.linear", config.time_embed_dim, 6 * hidden)
@@ -71,6 +74,8 @@ def vae_weights(config: VaeConfig) -> Shapes:
 
 
 _KINDS = ("weight", "bias")
+_GATED = ("geglu", "geglu-approximate", "swiglu")
+"""Activations that multiply one half of the feed-forward layer's values with the other."""
 
 
 def _linear(name: str, taken: int, given: int) -> dict[str, list[int]]:

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from urllib.error import HTTPError
 
-from cogx_runs.errors import WeightsUnavailableError
+from cogx_runs.errors import CogxError, WeightsUnavailableError, first_line
 
 KEPT_S = 30.0
 """Seconds for which the last answer of the hub counts: asking costs up to TIMEOUT_S each time."""
@@ -76,3 +76,17 @@ def require(repository: str, filename: str, revision: str | None = None) -> None
         raise WeightsUnavailableError(
             f"the weights of {repository} are not on this machine and {why}; connect once, or name a local folder"
         )
+
+
+def download(repository: str, filename: str) -> Path:
+    """Finds a file of a repository in the local cache, else downloads it. Raises CogxError where there is none."""
+    from huggingface_hub import hf_hub_download
+
+    require(repository, filename)
+    kept = cached_file(repository, filename)
+    if kept is not None:
+        return kept
+    try:
+        return Path(hf_hub_download(repository, filename))
+    except (OSError, ValueError) as error:  # the hub's own errors are among them
+        raise CogxError(f"{repository}/{filename}: cannot be downloaded: {first_line(error)}") from error

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from cogx_runs.definitions.limits import MOST_CELLS
+from cogx_runs.definitions.lora import NO_LORA
 from cogx_runs.definitions.parameters import Dtype, Parameters
 from cogx_runs.definitions.prompts import Prompt, PromptLibrary
 from cogx_runs.definitions.spec import RunSpec, Workload
 from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.errors import MOST_MISTAKES, CogxError, InputError, Mistake
 from cogx_runs.models.cards import ModelCard, resolve_model
+from cogx_runs.models.lora import resolve_loras
 from cogx_runs.models.memory import Budget, Choice, choose_placement
 from cogx_runs.system.hardware import Device
 
@@ -74,6 +76,11 @@ def resolve_cells(
                     unknown.add(key)
                     mistakes.append(Mistake(sweep.where("model"), str(error)))
                     continue
+            try:
+                parameters = with_loras(parameters, cards[key])
+            except CogxError as error:
+                mistakes.append(Mistake(sweep.where("lora"), str(error)))
+                continue
             for prompt in prompts:
                 spec = resolve_cell(sweep, parameters, prompt, cards[key], device, metric_versions)
                 if spec.output_hash not in seen:
@@ -133,6 +140,16 @@ def resolve_cell(
         axes=tuple(sweep.axes),
         **{name: getattr(parameters, name) for name in Parameters.model_fields} | resolved,
     )
+
+
+def with_loras(parameters: Parameters, card: ModelCard) -> Parameters:
+    """Resolves adapters to their contents; without any, the scale is that of all cells without any.
+
+    Raises CogxError as `resolve_loras` does.
+    """
+    text = parameters.lora or NO_LORA
+    resolved = {"lora_scale": 1.0} if text == NO_LORA else {"lora": resolve_loras(text, card)}
+    return parameters.model_copy(update=resolved)
 
 
 def _neighbours(specs: Sequence[RunSpec]) -> list[RunSpec]:

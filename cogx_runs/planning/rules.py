@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 
+from cogx_runs.definitions.lora import NO_LORA
 from cogx_runs.definitions.parameters import MATCHED
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.definitions.sweep import Sweep
@@ -104,6 +105,12 @@ def _compile(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
         )
 
 
+def _lora_scale(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
+    scales = sweep.axes.get("lora_scale", (sweep.base.lora_scale,))
+    if spec.lora == NO_LORA and "lora" not in sweep.axes and any(scale != 1 for scale in scales):
+        yield Advice("error", sweep.where("lora_scale"), "scales nothing: `lora` names no adapter; name one")
+
+
 def _dynamic_guidance(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
     for axis in ("guidance_scale", "num_inference_steps"):
         if spec.use_dynamic_cfg and axis in sweep.axes:
@@ -187,6 +194,7 @@ RULES: tuple[Rule, ...] = (
     _dtype,
     _placement,
     _compile,
+    _lora_scale,
     _dynamic_guidance,
     _negative_prompt,
     _clip_model,

@@ -33,6 +33,14 @@ def clip_dir() -> Path:
     return WEIGHTS_DIR / "clip"
 
 
+def lora_file() -> Path:
+    """Finds the LoRA of the toy that is shipped; what reads it identifies it by its content.
+
+    It is not in the manifest, whose hash is the toy's revision.
+    """
+    return WEIGHTS_DIR / "lora" / "night.safetensors"
+
+
 def revision() -> str:
     """Identifies the weights, the same wherever they are installed, by a hash of their hashes."""
     return hashlib.sha256((WEIGHTS_DIR / "MANIFEST.json").read_bytes()).hexdigest()[:16]

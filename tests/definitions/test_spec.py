@@ -25,6 +25,8 @@ CHANGES_PIXELS = {
     "compile": True,
     "attention": "fa4",
     "decoder": "fused",
+    "lora": "toy#0123456789ab",
+    "lora_scale": 0.5,
 }
 CHANGES_FILE_OR_SCORES = {
     "fps": 16,
@@ -51,6 +53,8 @@ def test_the_config_of_a_cell_is_every_resolved_parameter_under_diffusers_names(
         "prompt_name": "panda",
         "prompt": "A panda 🐼.",
         "negative_prompt": "",
+        "lora": "none",
+        "lora_scale": 1.0,
         "model": "2b",
         "model_source": "zai-org/CogVideoX-2b",
         "model_revision": "1137dacf",

@@ -14,6 +14,7 @@ from transformers import T5Config, T5EncoderModel
 
 from cogx_runs.errors import CogxError
 from cogx_runs.models.cards import HUB_MODELS, ModelCard, resolve_model
+from cogx_runs.models.configs import TransformerConfig
 from cogx_runs.models.weights import weights_sha256
 from cogx_runs.system.disk import cache_directory
 
@@ -77,8 +78,16 @@ def test_the_card_of_2b_is_that_of_its_published_configuration() -> None:
         max_sequence_length=226,
         num_train_timesteps=1000,
         timestep_spacing="trailing",
-        hidden_size=1920,
-        num_layers=30,
+        transformer=TransformerConfig(
+            num_attention_heads=30,
+            attention_head_dim=64,
+            sample_height=60,
+            sample_width=90,
+            sample_frames=49,
+            patch_size=2,
+            max_text_seq_length=226,
+            num_layers=30,
+        ),
         transformer_parameters=1_693_783_872,
         text_encoder_parameters=4_762_310_656,
         vae_parameters=215_583_907,
@@ -95,8 +104,9 @@ def test_5b_differs_from_2b_in_its_weights_its_precision_and_its_scheduler() -> 
         "revision": "8d6ea3f817438460b25595a120f109b88d5fdfad",
         "dtype": "bfloat16",
         "scheduler": "dpm",
-        "hidden_size": 3072,
-        "num_layers": 42,
+        "transformer": small["transformer"].model_copy(
+            update={"num_attention_heads": 48, "num_layers": 42, "use_rotary_positional_embeddings": True}
+        ),
         "transformer_parameters": 5_570_283_072,
     }
 
@@ -126,8 +136,7 @@ def test_the_card_of_a_folder_is_read_from_its_configs(
         max_sequence_length=226,
         num_train_timesteps=1000,
         timestep_spacing="trailing",
-        hidden_size=card.hidden_size,
-        num_layers=card.num_layers,
+        transformer=card.transformer,
         transformer_parameters=card.transformer_parameters,
         text_encoder_parameters=card.text_encoder_parameters,
         vae_parameters=card.vae_parameters,
