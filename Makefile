@@ -27,7 +27,7 @@ screenshots: setup ## The pictures of the README, of the study's sweeps of one p
 	HF_HUB_OFFLINE=1 $(BIN)/cogx-runs sweep $(addprefix sweeps/,demo.yaml guidance.yaml steps.yaml seed.yaml frames.yaml) --model toy --device cpu
 	$(BIN)/python docs/screenshots.py
 
-bench: setup ## The old loop against cogx-runs, both with the toy model on a CPU
+bench: setup ## A loop of one process a video against cogx-runs, both with the toy model on a CPU
 	$(BIN)/python -m benchmarks.bench --model toy --device cpu --sweeps sweeps/guidance.yaml sweeps/steps.yaml
 
 faults: setup ## Inject each fault for real, and write docs/reliability.md; one row: make faults ONLY=kills
@@ -37,7 +37,7 @@ format: setup ## Lay out the code and mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-GENERATED := CONTRIBUTING.md docs/commands.md docs/sweep-files.md docs/statistics.md
+GENERATED := CONTRIBUTING.md docs/api.md docs/commands.md docs/sweep-files.md docs/statistics.md
 
 check: setup ## Lint, layout, types, and that the generated docs are current
 	$(BIN)/ruff check .

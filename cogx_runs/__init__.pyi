@@ -15,6 +15,7 @@ from .doctor import examine
 from .errors import CogxError, InputError
 from .export import export_runs
 from .importing.imports import import_videos
+from .notebook import show_clips
 from .report.folder import write_report
 from .report.votes import merge_votes
 from .rescore.rescoring import rescore_runs
@@ -53,6 +54,7 @@ __all__ = [
     "rescore_runs",
     "run_sweeps",
     "seed_spreads",
+    "show_clips",
     "sweep_effects",
     "verify_runs",
     "without_chosen",

@@ -13,6 +13,7 @@ from cogx_runs.errors import CogxError, DamagedArtifactError, did_you_mean
 from cogx_runs.execution.local import entered
 from cogx_runs.execution.outcomes import Outcome, OutcomeStatus
 from cogx_runs.formatting import shortened
+from cogx_runs.notebook import Records
 from cogx_runs.planning.plan import Conditions, Plan
 from cogx_runs.planning.planner import Planner
 from cogx_runs.progress import Progress, SilentProgress
@@ -22,6 +23,7 @@ from cogx_runs.search.optuna.search import Search
 from cogx_runs.tracking.experiments import experiments_of
 from cogx_runs.tracking.liveness import temporary_folder
 from cogx_runs.tracking.spool import left_behind
+from cogx_runs.tracking.uri import store_exists
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +57,8 @@ def plan_sweeps(
     what it takes in its `cost`. Of a search the plan holds the cells up to the next trial.
     """
     conditions = Conditions(PromptLibrary.find(prompts), device, retry_failed, max_vram, take_over, gpu)
-    sweeps = load_sweeps([file for file in files if not isinstance(file, Sweep)], overrides)
+    named = [file for file in files if not isinstance(file, Sweep)]
+    sweeps = load_sweeps(named, overrides, conditions.library)
     sweeps += [sweep for sweep in files if isinstance(sweep, Sweep)]
     planner = Planner(conditions, tracking_uri, use_store)
     history = planner.history()
@@ -79,7 +82,7 @@ def run_sweeps(
     fail_fast: bool = False,
     progress: Progress | None = None,
     executor: "Executor | None" = None,
-) -> list[Outcome]:
+) -> Records[Outcome]:
     """Runs every cell of the sweep files that is not finished yet, and tracks it. Returns the outcome of each cell.
 
     Takes the options of `plan_sweeps` and `execute`. Raises InputError where the files or the model's rules forbid the
@@ -105,14 +108,14 @@ def execute(
     fail_fast: bool = False,
     progress: Progress | None = None,
     executor: "Executor | None" = None,
-) -> list[Outcome]:
+) -> Records[Outcome]:
     """Runs a plan, its searches after its other cells, by an executor on this machine unless one is given.
 
     Raises InputError where the plan's advice holds errors, CogxError where no cell can run.
     """
     plan.check()
     progress = progress or SilentProgress()
-    outcomes: list[Outcome] = []
+    outcomes: Records[Outcome] = Records()
     with entered(executor, tracking_uri) as used:
         searches = _searches(plan, tracking_uri)
         for search in searches:  # by the memory that is free before anything is loaded
@@ -179,7 +182,7 @@ def plan_one(
     with `as_text`."""
     library = PromptLibrary.find(prompts)
     text = " ".join(prompt.split())
-    if prompt in library.names and not as_text:
+    if prompt in library and not as_text:
         chosen = library.read(prompt)
     elif " " in text or (text and as_text):
         chosen = Prompt.of_text(text)
@@ -215,11 +218,11 @@ def deliver(*, tracking_uri: str | None = None) -> "list[Delivered]":
 
     Raises StoreUnavailableError where the store does not answer; what is left is kept.
     """
+    if not left_behind() or not store_exists(tracking_uri):
+        return []
     from cogx_runs.tracking.delivery import deliver_left_behind, telling_what_is_kept
     from cogx_runs.tracking.store import RunStore
 
-    if not left_behind():
-        return []
     with telling_what_is_kept(tracking_uri):
         return list(deliver_left_behind(RunStore(tracking_uri)))
 

@@ -1,4 +1,4 @@
-"""Videos and numbers in the folder layout that the old scripts wrote."""
+"""Videos and numbers in folders, each video named by its prompt and the value that varies."""
 
 import shutil
 from pathlib import Path
@@ -26,10 +26,10 @@ def export_runs(sweep: str, directory: Path, *, tracking_uri: str | None = None)
     and IncompleteExportError, after all others are written, where videos are gone or damaged: those have no `file` in
     the table.
     """
-    create_folder(directory)
     runs = load_runs(sweep, where=[f"{STATUS}={RunState.FINISHED}"], tracking_uri=tracking_uri)
     if runs.empty:
         raise CogxError(f"{sweep}: has no finished run to export")
+    create_folder(directory)
     runs.insert(4, "file", _file_names(runs))
     store = RunReader(tracking_uri)
     written = []
@@ -59,7 +59,7 @@ def export_runs(sweep: str, directory: Path, *, tracking_uri: str | None = None)
 
 
 def _file_names(runs: pd.DataFrame) -> list[str]:
-    """Names each run's video as the old scripts did, with its output hash where the name is not unique."""
+    """Names each run's video `panda_guitar_gs6.mp4`, with its output hash where that is not unique."""
     stems = []
     for row in runs.to_dict("records"):
         swept = axis_column("")

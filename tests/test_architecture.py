@@ -14,7 +14,7 @@ PACKAGE = Path(cogx_runs.__file__).parent
 LEVELS = (
     {"credentials", "formatting"},
     {"errors"},
-    {"progress", "system"},
+    {"progress", "system", "notebook"},
     {"definitions", "video", "toy"},
     {"models"},
     {"metrics"},
@@ -33,6 +33,7 @@ AT_THE_ROOT = {
     "errors",
     "formatting",
     "progress",
+    "notebook",
     "video",
     "export",
     "doctor",
@@ -193,6 +194,17 @@ print("loaded:", *sorted({name.split(".")[0] for name in sys.modules}))
     assert output.count("Usage: ") >= 10
     assert "cogx_runs" in loaded.split()
     assert set(loaded.split()) & TOO_LARGE == set()
+
+
+def test_a_sweep_with_nothing_to_run_loads_neither_torch_nor_scipys_distributions() -> None:
+    script = """
+import sys
+import cogx_runs.api, cogx_runs.execution.loop, cogx_runs.analysis.headline
+print("loaded:", *sorted(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert {"torch", "diffusers", "scipy.stats", "statsmodels"} & set(done.stdout.split()) == set()
 
 
 def test_each_room_says_what_lives_there_and_what_may_be_imported_from_it() -> None:

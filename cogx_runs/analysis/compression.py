@@ -11,12 +11,14 @@ from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.compression import compression_change
 from cogx_runs.metrics.registry import qualities
 
+SAME = "the same"
+
 
 def compression_sentences(cells: Sequence[tuple[Mapping[str, Any], Mapping[str, float]]]) -> list[str]:
     """Describes what H.264 does to the scores of videos, each given by its parameters and metrics.
 
-    `The CLIP score is of the frames before H.264; that of the mp4, which you see, is 1.30 lower (mean of 24 videos;
-    furthest 4.10 lower).`
+    `In the mp4, which you see, the CLIP score is 1.30 lower than in the frames (mean of 24 videos; furthest 4.10
+    lower).`
 
     A sentence for each kind of videos: models, CLIPs, sizes, precisions, frame rates and qualities of the mp4 are never
     averaged over. Nothing where no video has both scores, or all are of their mp4 already.
@@ -44,11 +46,12 @@ def _sentence(card: MetricCard, kind: str, changes: Sequence[float]) -> str:
     if len(changes) > 1:
         videos = f"mean of {videos}; furthest {_apart(card, max(changes, key=abs))}"
     mean = _apart(card, sum(changes) / len(changes))
-    return f"The {card.title}{of} is of the frames before H.264; that of the mp4, which you see, is {mean} ({videos})."
+    than = "as" if mean == SAME else "than"
+    return f"In the mp4, which you see, the {card.title}{of} is {mean} {than} in the frames ({videos})."
 
 
 def _apart(card: MetricCard, change: float) -> str:
     """Writes a change without its sign: `1.30 lower`."""
     if card.number(change, signed=True) == card.number(0.0):
-        return "the same"
+        return SAME
     return f"{card.write(abs(change))} {'lower' if change < 0 else 'higher'}"

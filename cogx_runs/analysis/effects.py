@@ -16,6 +16,7 @@ from cogx_runs.definitions.parameters import Parameters
 from cogx_runs.errors import CogxError
 from cogx_runs.metrics.card import Direction
 from cogx_runs.metrics.registry import card_of, is_of_machine
+from cogx_runs.notebook import Records
 
 METRICS = ("clip_score", "wall_time_s", "peak_vram_gib", "file_size_bytes")
 PRIMARY = "clip_score"
@@ -112,6 +113,11 @@ class Effect(Judgement):
     """New prompts that, judged alone, would settle the comparison at 80% power, if the mean and spread seen are the
     true ones; None unless `inconclusive`, and where it would take more than 1000."""
 
+    def row(self) -> dict[str, Any]:
+        """Returns what a notebook's table shows of it."""
+        names = ("metric", "kind", "axis", "value", "baseline", "mean", "low", "high", "prompts", "seeds", "verdict")
+        return {name: getattr(self, name) for name in names}
+
     @property
     def left_out(self) -> int:
         """Number of lost pairs."""
@@ -133,8 +139,8 @@ def family_of(metric: str, primary: str | None) -> Family:
 
 def effects(
     frame: pd.DataFrame,
-    axes: Sequence[str],
-    metrics: Sequence[str] = METRICS,
+    axes: str | Sequence[str],
+    metrics: str | Sequence[str] = METRICS,
     baselines: Mapping[str, Any] | None = None,
     margins: Mapping[str, Margin | None] | None = None,
     *,
@@ -142,25 +148,25 @@ def effects(
     looks: Looks = ONE_LOOK,
     apart: bool = False,
     among: pd.DataFrame | None = None,
-) -> list[Effect]:
+) -> Records[Effect]:
     """Compares each value of each axis with the baseline, for each metric, over pairs of cells that differ in it alone.
 
-    `frame` is as `load_runs` returns it; `baselines` names an axis' baseline where it is not the default value;
-    `margins` sets a metric's margin, or None for no verdict of equivalence. A value without pairs has no effect. The
-    effects on `primary` are one family, in which at most 5% of calls claim a difference that is not there, over all
-    `looks`, of which none is kept (`sweep_effects` reads and keeps them); the others are exploratory. Runs of several
-    models, CLIPs, sizes or precisions are never averaged: with `apart` each stratum has effects of its own, named by
-    its differences within `among` (by default `frame`); without it CogxError is raised. It is raised too for unknown
-    axes, metrics and baselines.
+    `frame` is as `load_runs` returns it; `axes` and `metrics` are names, or one name; `baselines` names an axis'
+    baseline where it is not the default value; `margins` sets a metric's margin, or None for no verdict of equivalence.
+    A value without pairs has no effect. The effects on `primary` are one family, in which at most 5% of calls claim
+    a difference that is not there, over all `looks`, of which none is kept (`sweep_effects` reads and keeps them);
+    the others are exploratory. Runs of several models, CLIPs, sizes or precisions are never averaged: with `apart`
+    each stratum has effects of its own, named by its differences within `among` (by default `frame`); without it
+    CogxError is raised. It is raised too for unknown axes, metrics and baselines.
     """
     found = contrasts(frame, axes, metrics, baselines, primary=primary, apart=apart, among=among)
-    return judge_contrasts(found, margins or {}, looks)
+    return Records(judge_contrasts(found, margins or {}, looks))
 
 
 def contrasts(
     frame: pd.DataFrame,
-    axes: Sequence[str],
-    metrics: Sequence[str] = METRICS,
+    axes: str | Sequence[str],
+    metrics: str | Sequence[str] = METRICS,
     baselines: Mapping[str, Any] | None = None,
     *,
     primary: str | None = PRIMARY,
@@ -169,6 +175,7 @@ def contrasts(
 ) -> list[Contrast]:
     """Pairs each value of each axis with the baseline, for each metric, as `effects` does, and judges nothing. A
     contrast whose pairs are all lost is there, without pairs."""
+    axes, metrics = ([one] if isinstance(one, str) else one for one in (axes, metrics))
     chosen = {axis: baseline_of(frame, axis, baselines or {}) for axis in axes}
     return [
         Contrast(
@@ -187,12 +194,6 @@ def contrasts(
         )
         for value, pairs in _compared(frame, runs, axis, chosen[axis], metric)
     ]
-
-
-def _strata(
-    frame: pd.DataFrame, axis: str, metric: str, among: pd.DataFrame | None, *, apart: bool
-) -> list[tuple[str, pd.DataFrame]]:
-    return strata_of(frame, (metric,), with_followers(frame, (axis,)), among) if apart else [("", frame)]
 
 
 def judge_contrasts(

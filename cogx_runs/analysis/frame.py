@@ -8,7 +8,7 @@ from typing import Any, get_type_hints
 import pandas as pd
 
 from cogx_runs.definitions.role import names_where
-from cogx_runs.definitions.spec import PARAM_FIELDS, ROLES, RunSpec
+from cogx_runs.definitions.spec import PARAM_FIELDS, ROLES, RunSpec, short_name
 from cogx_runs.errors import CogxError, did_you_mean
 from cogx_runs.formatting import shortened
 from cogx_runs.metrics.registry import cards
@@ -19,6 +19,7 @@ from cogx_runs.tracking.columns import (
     START_TIME,
     STATUS,
     TAGS,
+    VIDEO_FILE,
     axis_column,
     metric_column,
     param_column,
@@ -27,6 +28,7 @@ from cogx_runs.tracking.columns import (
 from cogx_runs.tracking.experiments import experiments_of
 from cogx_runs.tracking.reader import RunReader
 from cogx_runs.tracking.run import RunState
+from cogx_runs.tracking.tags import PREFIX
 from cogx_runs.tracking.uri import require_store
 
 _PANDAS_TYPES: dict[Any, str] = {int: "Int64", float: "Float64", bool: "boolean"}
@@ -52,7 +54,7 @@ def load_runs(
     tracking_uri: str | None = None,
 ) -> pd.DataFrame:
     """Loads tracked runs, one row a run, newest first: `run_id`, `run_name`, `experiment`, `status`, `start_time`,
-    `params.*`, `metrics.*`, `tags.*`, each column in its own type.
+    `video` (its file, where this machine has it), `params.*`, `metrics.*`, `tags.*`, each column in its own type.
 
     `sweep` is an experiment's name or a sweep file, None for all; `where` are conditions such as `clip_score>25` or
     `status=FINISHED`, all of which must hold; `sort` is a column, with a `-` in front for descending. Columns may be
@@ -68,6 +70,12 @@ def load_runs(
         column = _column(frame, sort.removeprefix("-"))
         frame = frame.sort_values(column, ascending=not sort.startswith("-"), kind="stable")
     return frame.reset_index(drop=True)
+
+
+def find_columns(frame: pd.DataFrame, names: Sequence[str]) -> list[str]:
+    """Finds columns by name, with or without prefix, also by a parameter's short name. Raises CogxError for one that is
+    not there."""
+    return [_column(frame, name) for name in names]
 
 
 def columns_named(frame: pd.DataFrame, where: Sequence[str], sort: str | None) -> list[str]:
@@ -101,7 +109,7 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     hints = get_type_hints(RunSpec)
     known = [*(metric_column(name) for name in cards()), *(param_column(name) for name in sorted(LOGGED))]
     frame = frame.reindex(columns=list(dict.fromkeys([*RUN_COLUMNS, *frame.columns, *known])))
-    types: dict[str, Any] = {}
+    types: dict[str, Any] = {VIDEO_FILE: "string"}
     for column in frame.columns:
         if column.startswith(METRICS):
             types[column] = "Float64"
@@ -149,7 +157,9 @@ def _holds(frame: pd.DataFrame, condition: str) -> "pd.Series[bool]":
 
 def _column(frame: pd.DataFrame, name: str) -> str:
     """Finds the column of that name, with or without its prefix."""
-    for candidate in (name, metric_column(name), param_column(name), tag_column(name)):
+    short_of = {short_name(parameter): parameter for parameter in PARAM_FIELDS}
+    parameter = param_column(short_of.get(name, name))
+    for candidate in (name, metric_column(name), parameter, tag_column(name), tag_column(f"{PREFIX}{name}")):
         if candidate in frame.columns:
             return candidate
     short = [column.removeprefix(METRICS).removeprefix(PARAMS) for column in frame.columns]

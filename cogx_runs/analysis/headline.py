@@ -160,16 +160,18 @@ def _spread(card: MetricCard, scored: Sequence[tuple[Cell, Any, float]], varying
     """Finds the prompt whose seeds differ most, at the same values of all else; or the range over prompts."""
     if set(varying) - {"seed"} or len({str(_apart(config)) for _, config, _ in scored}) > 1:
         return []
-    by_prompt: dict[str, list[tuple[float, str]]] = {}
+    by_prompt: dict[tuple[str, str] | None, list[tuple[float, str]]] = {}
     for cell, config, score in scored:
-        name = str(config["seed"]) if varying else cell.prompt_name
-        by_prompt.setdefault(cell.prompt_name if varying else "", []).append((score, name))
-    prompt, found = max(by_prompt.items(), key=lambda one: max(one[1])[0] - min(one[1])[0], default=("", []))
+        name = str(config.get("seed")) if varying else cell.prompt_name
+        by_prompt.setdefault((cell.prompt_name, cell.prompt) if varying else None, []).append((score, name))
+    prompt, found = max(by_prompt.items(), key=lambda one: max(one[1])[0] - min(one[1])[0], default=(None, []))
     if len(found) < 2:
         return []
     low, high = min(found), max(found)
     return [
-        Spread(card=card, prompt=prompt or None, names=(low[1], high[1]), values=(low[0], high[0]), count=len(found))
+        Spread(
+            card=card, prompt=prompt and prompt[0], names=(low[1], high[1]), values=(low[0], high[0]), count=len(found)
+        )
     ]
 
 
@@ -186,7 +188,7 @@ def _headline(axis: str, card: MetricCard, kind: str, table: pd.DataFrame) -> He
     worst: Any = means.idxmin()
     if card.direction == "lower":
         best, worst = worst, best
-    losses = (by_prompt[best] - by_prompt[worst]).abs()
+    losses = (by_prompt[best] - by_prompt[worst]) * (-1 if card.direction == "lower" else 1)
     return Headline(
         axis=axis,
         card=card,

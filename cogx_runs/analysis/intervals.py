@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy import special
-from statsmodels.stats.power import TTestPower
 
 Floats = npt.NDArray[np.float64]
 
@@ -115,6 +114,8 @@ def prompts_to_lie_within(sample: Sample, margin: float, alpha: float, share: fl
 
 
 def _power(size: float, count: int, alpha: float, alternative: str) -> float:
+    from statsmodels.stats.power import TTestPower  # half a second, which only this needs
+
     return float(TTestPower().power(size, count, alpha, alternative=alternative))
 
 

@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 from cogx_runs.analysis.intervals import ALPHA, Floats
 
@@ -93,7 +93,7 @@ def levels(prompts: tuple[int, ...], max_prompts: int, alpha: float = ALPHA) -> 
         distance = np.where(alive, np.abs(path) / np.sqrt(share), 0.0)
         bound = float(np.quantile(distance, 1 - (total - before)))
         # The first look's level is known without simulation.
-        found.append(float(total) if earlier == 0 else float(2 * stats.norm.sf(bound)))
+        found.append(float(total) if earlier == 0 else float(2 * special.ndtr(-bound)))
         alive &= distance < bound
         before, earlier = float(total), float(share)
     return found

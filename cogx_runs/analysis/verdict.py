@@ -19,7 +19,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from cogx_runs.analysis.intervals import ALPHA, Floats, Sample, prompts_to_differ, prompts_to_lie_within
 from cogx_runs.analysis.sequential import ONE_LOOK, Looks, Rule, e_interval, e_values
@@ -344,6 +343,8 @@ def _discoveries(p_values: dict[int, float]) -> dict[int, Step]:
     and Yekutieli 2005)."""
     if not p_values:
         return {}
+    from scipy import stats  # half a second, which a headline does without
+
     raw: Floats = np.array(list(p_values.values()))
     adjusted = stats.false_discovery_control(raw, method="bh")
     level = max(int((adjusted <= ALPHA * _ROUNDING).sum()), 1) * ALPHA / len(raw)

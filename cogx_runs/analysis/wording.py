@@ -36,7 +36,7 @@ def sentence(effect: Effect) -> str:
         sentences.append(lost_sentence(effect))
     if effect.across_devices:
         sentences.append(
-            f"{count(effect.across_devices, 'pair')} of two devices each, whose videos differ a little for that alone."
+            f"{count(effect.across_devices, 'pair')} of two devices each, which alone changes a video a little."
         )
     if counts := degenerate_counts(effect):
         sentences.append(f"Degenerate: {counts}. They count like any other.")
@@ -85,8 +85,8 @@ def _lost(lost: Sequence[tuple[str, int]], kept: int) -> str:
 
 
 def best_sentence(found: BestValues) -> str:
-    """Describes the values that may be the best: `Of 7 values of guidance_scale 3, 5 and 6 are not shown worse than the
-    best in CLIP score (95%; 14 prompts); 5 has the best mean.`"""
+    """Describes the values that may be the best: `The best guidance_scale in CLIP score may be 3, 5 or 6 of 7 values
+    (95%; 14 prompts); 5 has the best mean.`"""
     card = card_or_name(found.metric)
     of = f" ({found.kind})" if found.kind else ""
     whole = len(found.values)
@@ -95,11 +95,12 @@ def best_sentence(found: BestValues) -> str:
             f"Which of {whole} values of {found.axis}{of} is the best in {card.title} cannot be told from "
             f"{count(found.prompts, 'prompt')}: {FEWEST} are needed."
         )
-    listed = ", ".join(write_value(value) for value in found.candidates)
-    are = "is" if len(found.candidates) == 1 else "are"
+    *others, last = (write_value(value) for value in found.candidates)
+    may_be = f"may be {', '.join(others)} or {last}" if others else f"is {last}"
+    best = f"; {write_value(found.best)} has the best mean" if others else ""
     return (
-        f"Of {whole} values of {found.axis}{of} {listed} {are} not shown worse than the best in {card.title} (95%; "
-        f"{count(found.prompts, 'prompt')}); {write_value(found.best)} has the best mean."
+        f"The best {found.axis}{of} in {card.title} {may_be} of {whole} values (95%; "
+        f"{count(found.prompts, 'prompt')}){best}."
     )
 
 
@@ -241,9 +242,9 @@ def _verdict(effect: Effect | Interaction, card: MetricCard) -> str:
         assert effect.margin is not None, "equivalence has a margin"
         assert effect.may_change is not None, "a margin has a share beyond it"
         differs = effect.adjusted_p is not None and effect.adjusted_p <= ALPHA
-        there = "; it does differ, by less than that" if differs else ""
+        there = ", though not the same" if differs else ""
         return (
-            f"equivalent within {_write(effect.margin, card)}{corrected}{there}; up to {effect.may_change:.0%} of "
+            f"equivalent within {_write(effect.margin, card)}{corrected}{there}. Up to {effect.may_change:.0%} of "
             "prompts may still change by more"
         )
     if effect.verdict != "inconclusive":
@@ -258,26 +259,21 @@ def _verdict(effect: Effect | Interaction, card: MetricCard) -> str:
 def _why_inconclusive(effect: Effect | Interaction, corrected: str) -> str:
     """Describes what an inconclusive comparison lacks."""
     text = "" if effect.family == "primary" else ", exploratory"
+    prompts = f"{count(effect.prompts, 'prompt')} {'is' if effect.prompts == 1 else 'are'}"
     if effect.p is not None and effect.p <= ALPHA:
         text = f"{corrected}, though this comparison alone would show a difference"
     if effect.missing_prompts is not None and effect.prompts >= FEWEST:
         return (
-            f"{text}; the mean is within the margin, but {effect.may_change:.0%} of prompts may still change by more: "
+            f"{text}. The mean is within the margin, but {effect.may_change:.0%} of prompts may still change by more. "
             f"{count(effect.missing_prompts, 'more prompt')} would bring it to {MAY_CHANGE:.0%}, if none of them does"
         )
     if effect.missing_prompts is not None:
-        return f"{text}; no difference can be shown from less than {FEWEST} prompts, {effect.missing_prompts} more"
+        return f"{text}. {prompts} too few; {FEWEST} are the least"
     if effect.t_low == effect.t_high:
         return text
     if effect.more_prompts is None:
-        return (
-            f"{text}; at the mean and spread seen, not even {MAX_PROMPTS} prompts are likely to settle it (an estimate)"
-        )
-    more = count(effect.more_prompts, "more prompt")
-    return (
-        f"{text}; about {more}, judged alone, would settle it with 80% power, if the mean and spread seen are the true "
-        "ones"
-    )
+        return f"{text}. Even {MAX_PROMPTS} prompts would hardly settle it"
+    return f"{text}. {prompts} too few; try about {effect.more_prompts}"
 
 
 def counted(effect: Effect) -> str:

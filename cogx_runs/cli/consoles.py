@@ -8,7 +8,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-from cogx_runs.formatting import printable
+from cogx_runs.cli.terminal import shown
 
 
 class SafeConsole(Console):
@@ -16,12 +16,12 @@ class SafeConsole(Console):
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Makes a text of a string, before its width is measured."""
-        return super().render_str(printable(text), **options)
+        return super().render_str(shown(text), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Renders into segments of which those with text hold only what can be printed."""
         for segment in super().render(renderable, options):
-            yield segment if segment.control else segment._replace(text=printable(segment.text))
+            yield segment if segment.control else segment._replace(text=shown(segment.text))
 
 
 def stdout(width: int = 160) -> Console:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from cogx_runs.cli.terminal import echo
+from cogx_runs.cli.terminal import echo_json
 
 if TYPE_CHECKING:
     from cogx_runs.errors import Mistake
@@ -38,7 +38,7 @@ def print_json(content: Any) -> None:
     """Prints an object as JSON; NaN and infinity, which JSON has not, become null."""
     from json import dumps
 
-    echo(dumps(_finite(content), indent=2, ensure_ascii=False, allow_nan=False))
+    echo_json(dumps(_finite(content), indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def _finite(content: Any) -> Any:

@@ -10,7 +10,7 @@ import click
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _PARAMETERS = {
-    "model": click.option("--model", help="2b, 5b, toy, or a folder in diffusers' format."),
+    "model": click.option("--model", help="2b, 5b, toy, a folder in diffusers' format, or a downloaded hub id."),
     "num_inference_steps": click.option(
         "--steps", "--num-inference-steps", "num_inference_steps", metavar="INTEGER", help="Denoising steps."
     ),

@@ -8,25 +8,28 @@ from pathlib import Path
 import click
 
 from cogx_runs.cli.options import json_option, sweep_argument, take_settings
-from cogx_runs.cli.terminal import echo
+from cogx_runs.cli.terminal import echo, echo_json
 
 
 @click.command()
 @click.argument("sweep", required=False)
 @click.option("--where", multiple=True, metavar="CONDITION", help="Such as 'clip_score>25' or status=FINISHED.")
 @click.option("--sort", metavar="COLUMN", help="Sort by this column; -COLUMN for descending.")
+@click.option("--columns", metavar="COLUMN,...", help="Show these columns alone, such as seed,clip_score,video.")
 @json_option
-def runs(sweep: str | None, where: tuple[str, ...], sort: str | None, as_json: bool) -> None:
+def runs(sweep: str | None, where: tuple[str, ...], sort: str | None, columns: str | None, as_json: bool) -> None:
     """List the runs of SWEEP (an experiment's name or a sweep file), or of all."""
-    from cogx_runs.analysis.frame import columns_named, load_runs
+    from cogx_runs.analysis.frame import columns_named, find_columns, load_runs
 
     frame = load_runs(sweep, where=where, sort=sort)
+    only = [] if columns is None else find_columns(frame, [name.strip() for name in columns.split(",")])
     if as_json:
-        echo(frame.to_json(orient="records", date_format="iso", indent=2))
+        frame = frame[only] if only else frame
+        echo_json(frame.to_json(orient="records", date_format="iso", indent=2))
         return
     from cogx_runs.cli.tables import print_runs
 
-    print_runs(frame, columns_named(frame, where, sort))
+    print_runs(frame, columns_named(frame, where, sort), only)
 
 
 @click.command()
@@ -71,7 +74,7 @@ def rescore(
 @sweep_argument
 @click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
 def export(sweep: str, directory: Path) -> None:
-    """Write the finished videos of SWEEP and a CSV into DIR, named as the old scripts named them.
+    """Write the finished videos of SWEEP and a CSV into DIR, each named as panda_guitar_gs6.mp4.
 
     Videos that are gone or damaged are listed at the end, and the exit code is then 1.
     """

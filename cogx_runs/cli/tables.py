@@ -7,20 +7,21 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cogx_runs.cli.columns import Column, print_table
 from cogx_runs.cli.consoles import stderr, stdout
 from cogx_runs.cli.terminal import command_line
 from cogx_runs.definitions.ranges import WINNERS_CURSE
-from cogx_runs.definitions.spec import RunSpec, short_name
+from cogx_runs.definitions.spec import ROLES, RunSpec, short_name
 from cogx_runs.doctor import Check, Readiness
 from cogx_runs.errors import shown_place
 from cogx_runs.execution.outcomes import Outcome, OutcomeStatus
-from cogx_runs.formatting import gib_needed, whole_seconds, write_value
+from cogx_runs.formatting import count, gib_needed, whole_seconds, write_value
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.registry import SHOWN, card_of, shown_cards
 from cogx_runs.planning.actions import Action
 from cogx_runs.planning.plan import Advice, Estimate, Plan, PlanCost
 from cogx_runs.search.optuna.results import SearchResult
-from cogx_runs.tracking.columns import METRICS, PARAMS, metric_column, param_column, tag_column
+from cogx_runs.tracking.columns import METRICS, PARAMS, axis_column, metric_column, param_column, tag_column
 from cogx_runs.tracking.tags import DEGENERATE, IMPORTED_FROM, PROMOTED_RANK, TRIAL
 
 if TYPE_CHECKING:
@@ -99,20 +100,25 @@ def print_advice(advice: Iterable[Advice], console: Console | None = None) -> No
 
 def print_outcomes(outcomes: Sequence[Outcome]) -> None:
     """Prints the outcome of each cell with its main metrics."""
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    names = _add_name_columns(table, [outcome.spec for outcome in outcomes])
-    table.add_column("status", no_wrap=True)
-    for card in shown_cards():
-        table.add_column(card.heading, justify="right")
-    for outcome in outcomes:
-        m = outcome.metrics or {}
-        table.add_row(
-            *names(outcome.spec),
-            _coloured(outcome.status),
-            *(card.number(m[card.name]) if card.name in m else "" for card in shown_cards()),
+    several = len({outcome.spec.sweep for outcome in outcomes}) > 1
+    metrics = [outcome.metrics or {} for outcome in outcomes]
+    columns = [
+        *([Column("sweep", [escape(outcome.spec.sweep) for outcome in outcomes], may_fold=True)] * several),
+        Column("prompt", [escape(outcome.spec.prompt_name) for outcome in outcomes], may_fold=True),
+        Column("varied", [escape(_varied(outcome.spec)) for outcome in outcomes], may_fold=True),
+        Column("status", [_coloured(outcome.status) for outcome in outcomes]),
+    ]
+    columns += [
+        Column(
+            card.heading,
+            [card.number(one[card.name]) if card.name in one else "" for one in metrics],
+            is_number=True,
+            is_spare=place > 0,
         )
+        for place, card in enumerate(shown_cards())
+    ]
     console = stdout()
-    console.print(table)
+    print_table(console, columns)
     for outcome in outcomes:
         if outcome.error and outcome.status is not OutcomeStatus.DONE:
             name, error = escape(outcome.spec.run_name), escape(outcome.error)
@@ -120,6 +126,8 @@ def print_outcomes(outcomes: Sequence[Outcome]) -> None:
     _print_compression([(outcome.spec.config, outcome.metrics or {}) for outcome in outcomes])
     counts = {status: sum(outcome.status == status for outcome in outcomes) for status in _COLOURS}
     console.print(", ".join(f"{count} {status}" for status, count in counts.items() if count))
+    if outcomes and counts["done"] == len(outcomes):
+        console.print("Nothing to do: every cell was finished before.")
 
 
 def print_headlines(plan: Plan, outcomes: Sequence[Outcome]) -> None:
@@ -168,35 +176,38 @@ def print_search(result: SearchResult) -> None:
         console.print(sentence, soft_wrap=True)
 
 
-def print_runs(frame: "pd.DataFrame", asked: Sequence[str] = ()) -> None:
+def print_runs(frame: "pd.DataFrame", asked: Sequence[str] = (), only: Sequence[str] = ()) -> None:
     """Prints tracked runs, as `load_runs` returns them, with the parameters that distinguish them, their main metrics
-    and the columns `asked` for."""
+    and the columns `asked` for; or the columns `only`."""
     from pandas.api.types import is_numeric_dtype
 
     from cogx_runs.analysis.frame import distinguishing_parameters
 
-    table = Table(box=None, header_style="bold", pad_edge=False)
     parameters = [param_column(name) for name in distinguishing_parameters(frame)]
     figures = dict.fromkeys([*(metric_column(name) for name in SHOWN), *asked])
-    shown = dict.fromkeys(["experiment", "run_name", *parameters, "status", *_MARKS, *figures, "run_id"])
-    columns = [column for column in shown if column in frame.columns and not frame[column].isna().all()]
-    if frame["experiment"].nunique() == 1:
-        columns.remove("experiment")
-    for column in columns:
+    names = ["experiment"] * (frame["experiment"].nunique() > 1) + ["run_name"]
+    usual = dict.fromkeys([*names, *parameters, "status", *_MARKS, *figures, "run_id"])
+    in_name = {param_column(name) for name in ROLES if axis_column(name) in frame.columns}
+    spare = {column for column in (*in_name, *figures) if column not in asked} - {next(iter(figures))}
+    columns = []
+    for column in only or [column for column in usual if column in frame.columns]:
         card = _card(column)
-        name = column.rpartition(".")[2]
-        table.add_column(
-            short_name(name) if card is None else card.heading,
-            no_wrap=card is None and column not in {"experiment", "run_name", *parameters},
-            overflow="fold",
-            justify="left" if card is None and not is_numeric_dtype(frame[column]) else "right",
+        is_number = card is not None or is_numeric_dtype(frame[column])
+        columns.append(
+            Column(
+                short_name(column.rpartition(".")[2]) if card is None else card.heading,
+                [_cell(column, value) for value in frame[column]],
+                is_number=is_number,
+                is_spare=not only and column in spare,
+                may_fold=bool(only) or column in {"experiment", "run_name", *parameters},
+            )
         )
-    for row in frame[columns].to_dict("records"):
-        table.add_row(*(_cell(str(column), value) for column, value in row.items()))
     console = stdout(width=1000)  # a line a run in a file or a pipe
-    console.print(table)
+    left_out = print_table(console, columns)
     _print_compression(map(_parameters_and_metrics, frame.to_dict("records")))
-    console.print(f"{len(frame)} runs")
+    console.print(count(len(frame), "run"))
+    if left_out:
+        console.print(f"Left out at this width: {escape('; '.join(left_out))}. --columns chooses.")
 
 
 def print_checks(checks: Sequence[Check]) -> None:
@@ -279,10 +290,14 @@ def _add_name_columns(table: Table, specs: Sequence[RunSpec]) -> Callable[[RunSp
         table.add_column(header, overflow="fold")
 
     def row(spec: RunSpec) -> list[str]:
-        varied = spec.run_name.removesuffix(spec.prompt_name).strip()
-        return [escape(text) for text in (spec.sweep, spec.prompt_name, varied)[not several :]]
+        return [escape(text) for text in (spec.sweep, spec.prompt_name, _varied(spec))[not several :]]
 
     return row
+
+
+def _varied(spec: RunSpec) -> str:
+    """Returns the part of a run's name that says what is varied."""
+    return spec.run_name.removesuffix(spec.prompt_name).strip()
 
 
 def _coloured(word: str) -> str:

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from cogx_runs.definitions.document import Node
-from cogx_runs.definitions.parameters import OLD_NAMES, Parameters
+from cogx_runs.definitions.parameters import OLD_NAMES, SWEPT, Parameters
 from cogx_runs.definitions.ranges import Range
 from cogx_runs.definitions.scalars import must_be_text
 from cogx_runs.errors import MOST_MISTAKES, Mistake, Place, did_you_mean
@@ -15,6 +15,8 @@ from cogx_runs.formatting import shortened
 
 A_LIST, A_RANGE, ALL, NAMES = "a list of values", "a range", "the word all", "a list of names"
 """The types of a value between which its own type chooses; pydantic puts them into its paths."""
+
+HOW_TO_ADD = "a prompt is a file: write its text into prompts/NAME.txt and list NAME under `prompts`"
 
 
 class Source(Protocol):
@@ -65,10 +67,17 @@ def mistakes_of(
 
 
 def nearest_key(name: str, model: type[BaseModel]) -> str:
-    """Suggests the key of `model` that was meant, also by its name in the scripts that preceded this tool."""
+    """Suggests the key of `model` that was meant, also by a parameter's short name."""
     if model is Parameters and name in OLD_NAMES:
         return f"did you mean {OLD_NAMES[name]!r}?"
     return did_you_mean(name, model.model_fields)
+
+
+def nearest_axis(name: str) -> str:
+    """Suggests the parameter that was meant as an axis; of prompts says how one is added."""
+    if name in {"prompt", "prompts", "text"}:
+        return f"every prompt of `prompts` is compared anyway; {HOW_TO_ADD}"
+    return f"did you mean {OLD_NAMES[name]!r}?" if name in OLD_NAMES else did_you_mean(name, SWEPT)
 
 
 def clause(detail: ErrorDetails, node: Node | None) -> str:
@@ -80,6 +89,8 @@ def clause(detail: ErrorDetails, node: Node | None) -> str:
         return message.removeprefix("Value error, ")
     if kind == "string_pattern_mismatch":
         return "must be letters, digits, '.', '_' and '-', beginning with a letter or digit"
+    if kind == "string_type" and detail["loc"][:1] == ("prompts",) and isinstance(value, dict):
+        return f"must be a prompt's name; {HOW_TO_ADD}"
     if kind == "string_type" and not isinstance(value, list | dict):
         return must_be_text(value, str(value) if node is None else node.written)
     if kind == "bool_type":

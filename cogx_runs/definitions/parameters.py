@@ -23,7 +23,7 @@ OLD_NAMES = {
     "frames": "num_frames",
     "seeds": "seed",
 }
-"""Names in the scripts that preceded this tool, for a better suggestion."""
+"""Short names that users write, for a better suggestion."""
 
 MATCHED: dict[Scheduler, Scheduler] = {"ddim": "ddim_matched", "dpm": "dpm_matched"}
 """For each of diffusers' schedulers, the one whose steps match its timesteps at every count."""
@@ -42,7 +42,7 @@ class Parameters(Frozen):
 
     model: Annotated[
         PathText,
-        Field(min_length=1, description="`2b`, `5b`, `toy`, or a folder in diffusers' format."),
+        Field(min_length=1, description="`2b`, `5b`, `toy`, a folder in diffusers' format, or a downloaded hub id."),
         Role(changes=Changes.WEIGHTS, short="model", is_stated=True, asked=0),
     ] = "2b"
     revision: Annotated[

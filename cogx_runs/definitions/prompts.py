@@ -1,13 +1,14 @@
-"""Prompts: text files, one each, named by the file."""
+"""Prompts: text files, one each, named by the file, and by aliases."""
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cogx_runs.definitions import shipped
-from cogx_runs.errors import MOST_MISTAKES, CogxError, InputError, Mistake, did_you_mean
+from cogx_runs.definitions.document import read_document
+from cogx_runs.errors import MOST_MISTAKES, CogxError, InputError, Mistake, Place, did_you_mean
 from cogx_runs.formatting import shortened
 from cogx_runs.system.files import fault_of_text, is_file, is_folder, list_folder, read_text
 
@@ -15,6 +16,8 @@ LONGEST_NAME = 40
 """Characters of the name that a text of the command line gets."""
 FOLDER = "prompts"
 """Folder of the user's own prompts, in the working folder."""
+ALIASES = "aliases.yaml"
+"""File of a folder of prompts that gives prompts other names: `dog_park: cane_parco`."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Prompt:
 
 
 class PromptLibrary:
-    """The prompts of one folder: every `NAME.txt` in it is the prompt NAME."""
+    """The prompts of one folder: every `NAME.txt` in it is the prompt NAME; `aliases.yaml` may add other names."""
 
     def __init__(self, directory: Path, given: Prompt | None = None, *, is_chosen: bool = False) -> None:
         """Lists the prompts of `directory`, and adds `given`, a prompt from elsewhere; `is_chosen` is whether the user
@@ -87,13 +90,36 @@ class PromptLibrary:
         """Names of the prompts in files, sorted."""
         return list(self._files)
 
+    def __contains__(self, name: str) -> bool:
+        """Checks whether a prompt has this name or alias."""
+        return name in self._files or name in self._aliases()
+
+    def _how_to_add(self) -> str:
+        is_shipped = self.directory == shipped.PROMPTS
+        copied = "copy the prompts here by `cogx-runs init .`, " if is_shipped else ""
+        folder = FOLDER if is_shipped else self.directory
+        return f"a prompt is a file: {copied}write this text into {folder}/NAME.txt, and give NAME"
+
+    def _aliases(self) -> dict[str, str]:
+        """Reads the prompts' other names. Raises CogxError for a file that is not a mapping of names."""
+        path = self.directory / ALIASES
+        found = read_document(path).root.value() if is_file(path) else None
+        if not isinstance(found, dict | None) or not all(isinstance(name, str) for name in (found or {}).values()):
+            raise CogxError(f"{path}: must be a mapping of other names to prompts, such as `dog_park: cane_parco`")
+        return found or {}
+
     def read(self, name: str) -> Prompt:
-        """Reads the prompt `name`, its white space folded. Raises CogxError where it is missing, empty or no text."""
+        """Reads the prompt of this name or alias, its white space folded; `name` is then its file's. Raises CogxError
+        where it is missing, empty or no text."""
         if self._given is not None and name == self._given.name:
             return self._given
+        aliases = {} if name in self._files else self._aliases()
+        name = aliases.get(name, name)
         path = self._files.get(name)
         if path is None:
-            raise CogxError(f"no prompt {shortened(name)} in {self.directory}; {did_you_mean(name, self.names)}")
+            near = did_you_mean(name, [*self.names, *aliases])
+            instead = self._how_to_add() if " " in name.strip() else near
+            raise CogxError(f"no prompt {shortened(name)} in {self.directory}; {instead}")
         try:
             text = " ".join(read_text(path).split())
         except CogxError as error:
@@ -103,6 +129,14 @@ class PromptLibrary:
         if fault := fault_of_text(text):
             raise CogxError(f"{path}: {fault}")
         return Prompt(name, text, str(path))
+
+    def mistakes(self, names: Mapping[Place, str]) -> Iterator[Mistake]:
+        """Finds, at their places, the names whose prompts cannot be read."""
+        for place, name in names.items():
+            try:
+                self.read(name)
+            except CogxError as error:
+                yield Mistake(place, str(error))
 
     def select(self, names: Sequence[str] | None, at: Callable[[str], str]) -> list[Prompt]:
         """Reads the named prompts in that order, or all for None. Raises InputError naming every invalid one, at its

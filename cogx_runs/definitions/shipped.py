@@ -19,7 +19,7 @@ def init(directory: Path) -> list[Path]:
     CogxError, having written nothing, when a file there differs from the shipped one.
     """
     create_folder(directory)
-    sources = [*sorted(SWEEPS.rglob("*.yaml")), *sorted(PROMPTS.glob("*.txt"))]
+    sources = [*sorted(SWEEPS.rglob("*.yaml")), *sorted(PROMPTS.glob("*.txt")), *PROMPTS.glob("aliases.yaml")]
     targets = {source: directory / source.relative_to(_ROOT) for source in sources}
     changed = [str(to) for source, to in targets.items() if to.exists() and to.read_bytes() != source.read_bytes()]
     if changed:

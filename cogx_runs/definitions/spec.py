@@ -11,7 +11,7 @@ from cogx_runs.definitions.frozen import Frozen
 from cogx_runs.definitions.lora import NO_LORA
 from cogx_runs.definitions.parameters import Decoder, Dtype, Parameters, Scheduler, is_guided
 from cogx_runs.definitions.role import Changes, Compared, Logged, Reloads, Role, Warms, names_where, roles_of
-from cogx_runs.formatting import write_exact
+from cogx_runs.formatting import write_exact, write_value
 from cogx_runs.system.hardware import Device
 
 _OF_THE_SWEEP = Role(changes=Changes.NOTHING, logged=Logged.ELSEWHERE)
@@ -115,7 +115,7 @@ class RunSpec(Parameters, Origin):
         """`guidance=6 panda_guitar`: short, and what differs first, since MLflow's UI cuts long names."""
         values = {axis: getattr(self, axis) for axis in self.axes}
         varied = [
-            f"{short_name(axis)}={write_exact(value)}" if _is_number(value) else str(value)
+            f"{short_name(axis)}={write_exact(value) if _is_number(value) else write_value(value)}"
             for axis, value in values.items()
         ]
         return " ".join([*varied, self.prompt_name])

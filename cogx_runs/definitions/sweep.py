@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from math import prod
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -23,11 +24,12 @@ from cogx_runs.definitions import shipped
 from cogx_runs.definitions.document import Document, nearest_line, read_document
 from cogx_runs.definitions.frozen import Frozen
 from cogx_runs.definitions.limits import DEEPEST, FEWEST_PROMPTS, LONGEST_KEY, MOST_CELLS, MOST_FILES
-from cogx_runs.definitions.mistakes import A_LIST, A_RANGE, ALL, NAMES, Given, Source, clause, mistakes_of, nearest_key
+from cogx_runs.definitions.mistakes import A_LIST, A_RANGE, ALL, NAMES, Given, Source, clause, mistakes_of, nearest_axis
 from cogx_runs.definitions.parameters import SWEPT, Parameters
+from cogx_runs.definitions.prompts import PromptLibrary
 from cogx_runs.definitions.ranges import OptunaSearch, Range, check_ranges
 from cogx_runs.definitions.texts import PathText, Text
-from cogx_runs.errors import InputError, Mistake, Place
+from cogx_runs.errors import MOST_MISTAKES, InputError, Mistake, Place
 from cogx_runs.formatting import cut, shortened
 from cogx_runs.system.files import is_file
 
@@ -159,13 +161,18 @@ def parameters_of(overrides: Mapping[str, Any]) -> Parameters:
         raise InputError(mistakes_of(error, Given(COMMAND_LINE), {"": Parameters})) from error
 
 
-def load_sweeps(files: Sequence[str | Path], overrides: Mapping[str, Any] | None = None) -> list[Sweep]:
+def load_sweeps(
+    files: Sequence[str | Path],
+    overrides: Mapping[str, Any] | None = None,
+    prompts: PromptLibrary | None = None,
+) -> list[Sweep]:
     """Reads sweep files, with those that they include, in order.
 
     A bare name such as `guidance` is a file of `sweeps/` here, else the shipped one. `overrides` replace values of
-    `base` in every file. Raises InputError naming every mistake of all files.
+    `base` in every file. Raises InputError naming every mistake of all files, prompts that `prompts` lacks among them
+    where it is given.
     """
-    loading = _Loading(dict(overrides or {}))
+    loading = _Loading(dict(overrides or {}), prompts)
     try:
         parameters_of(loading.overrides)
     except InputError as error:
@@ -175,12 +182,14 @@ def load_sweeps(files: Sequence[str | Path], overrides: Mapping[str, Any] | None
         path = _locate(str(name), loading.mistakes)
         if path is not None:
             loading.load(path, ())
-    earlier: set[str] = set()
+    earlier: dict[str, Sweep] = {}
     for sweep in loading.sweeps:
-        if sweep.name in earlier:
-            message = f"{sweep.name!r} is the name of another sweep here too"
+        first = earlier.setdefault(sweep.name, sweep)
+        if first is not sweep:
+            is_same = first.file == sweep.file
+            named = f"{first.file} has the name {sweep.name!r} too; give one of the two another"
+            message = "this file is given twice; give it once" if is_same else named
             loading.mistakes.append(Mistake(sweep.at("name"), message))
-        earlier.add(sweep.name)
     if loading.mistakes:
         raise InputError(loading.mistakes)
     return loading.sweeps
@@ -206,6 +215,7 @@ class _Loading:
     """The sweeps and the mistakes of the files that one command names."""
 
     overrides: dict[str, Any]
+    prompts: PromptLibrary | None = None
     sweeps: list[Sweep] = field(default_factory=list)
     mistakes: list[Mistake] = field(default_factory=list)
     files: int = 0
@@ -256,6 +266,9 @@ class _Loading:
             file = _SweepFile.model_validate(content)
         except ValidationError as error:
             found += mistakes_of(error, document, _MODELS)
+        named = content.get("prompts")
+        if self.prompts is not None and isinstance(named, list):
+            found += self._unknown_prompts(named, document, {mistake.where for mistake in found})
         axes = content.get("axes")
         axes = axes if isinstance(axes, dict) else {}
         vary = content.get("vary")
@@ -287,6 +300,13 @@ class _Loading:
             )
         )
 
+    def _unknown_prompts(self, named: list[Any], document: Document, wrong: set[str]) -> list[Mistake]:
+        """Finds the names of which there is no prompt, those aside that are no names."""
+        assert self.prompts is not None, "asked only where there is a library"
+        names = {document.at(f"prompts.{index}"): name for index, name in enumerate(named) if isinstance(name, str)}
+        found = islice(self.prompts.mistakes(names), MOST_MISTAKES + 1)
+        return [mistake for mistake in found if mistake.where not in wrong]
+
 
 _MODELS: dict[str, type[BaseModel]] = {"": _SweepFile, "base": Parameters, "random": RandomDraw, "optuna": OptunaSearch}
 """The models of a file and of its parts."""
@@ -303,9 +323,9 @@ def _check_axes(
     for name, values in axes.items():
         path = f"axes.{name}"
         if name not in Parameters.model_fields:
-            mistakes.append(Mistake(source.at(path), f"unknown parameter; {nearest_key(str(name), Parameters)}"))
+            mistakes.append(Mistake(source.at(path), f"unknown parameter; {nearest_axis(str(name))}"))
         elif name not in SWEPT:
-            message = "changes neither pixels nor scores, so that its cells would all be one"
+            message = "is no axis: its cells would all be one, with the same pixels and scores; set it in base"
             mistakes.append(Mistake(source.at(path), message))
         elif isinstance(values, list | tuple):
             typed = []

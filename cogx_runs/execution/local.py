@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from cogx_runs.errors import CogxError
 from cogx_runs.execution.background import Background
 from cogx_runs.execution.outcomes import Outcome
+from cogx_runs.models import hub
+from cogx_runs.planning.actions import Action
 from cogx_runs.planning.plan import Plan
 from cogx_runs.progress import Progress
 from cogx_runs.system.hardware import avoid_fragmentation
@@ -70,22 +73,36 @@ class LocalExecutor:
         from cogx_runs.tracking.store import RunStore
 
         self._background.discard()
+        if self._store is None and self._make_worker is None:
+            _check_weights(plan)  # before a store is made
         self._store = self._store or RunStore(self.tracking_uri)
-        worker = self._worker_for(plan, self._store.uri)
+        worker = partial(self._worker_for, plan, self._store.uri)
         loop = CellLoop(plan, self._store, worker, self._background, progress, overlaps=self._overlaps)
         return loop.run(fail_fast)
 
     def _worker_for(self, plan: Plan, uri: str) -> "CellWorker":
         """The worker of the plans before this one, or a new one where the plan allows it another share of the GPU."""
-        from cogx_runs.execution.worker import Worker
-
         if self._worker is None or self._max_vram_gib != plan.max_vram_gib:
             self._worker = None
             self._of_worker.close()
-            make = self._make_worker or Worker
+            make = self._make_worker or _make_worker
             self._worker = self._of_worker.enter_context(make(uri, plan.max_vram_gib, self._background.drain))
             self._max_vram_gib = plan.max_vram_gib
         return self._worker
+
+
+def _check_weights(plan: Plan) -> None:
+    """Raises WeightsUnavailableError where a model of cells to run can be had neither from the cache nor the hub."""
+    keys = {planned.spec.model_key for planned in plan.runs if planned.action is Action.RUN}
+    for card in (plan.cards[key] for key in keys):
+        if not (card.is_local or hub.cached_file(card.source, "vae/config.json", card.revision)):
+            hub.require(card.source, "model_index.json", card.revision)
+
+
+def _make_worker(uri: str, max_vram_gib: float | None, before_loading: "Callable[[], None]") -> "CellWorker":
+    from cogx_runs.execution.worker import Worker
+
+    return Worker(uri, max_vram_gib, before_loading)
 
 
 @contextmanager

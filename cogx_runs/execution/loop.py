@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
@@ -45,14 +45,15 @@ class CellLoop:
         self,
         plan: Plan,
         store: RunStore,
-        worker: CellWorker,
+        worker: Callable[[], CellWorker],
         background: Background[Outcome],
         progress: Progress,
         *,
         overlaps: bool | None = None,
         signs: Signs | None = None,
     ) -> None:
-        """`overlaps` is whether the next cell is begun while a video is in the background; None is as the device asks
+        """`worker` returns the worker, and is asked for it only where a cell is to be run: making one imports torch.
+        `overlaps` is whether the next cell is begun while a video is in the background; None is as the device asks
         for. `signs` judges who is at the runs of others."""
         self._plan = plan
         self._store = store
@@ -105,7 +106,7 @@ class CellLoop:
             return
         check_disk(*self._artifact_folders)
         generated = [planned.spec for planned in self._plan.runs if planned.action is Action.RUN]
-        self._worker.prepare(self._todo, generated, self._plan.cards, self._progress)
+        self._worker().prepare(self._todo, generated, self._plan.cards, self._progress)
 
     def _open_experiments(self) -> dict[str, str]:
         """Opens each sweep's experiment, ends the runs of dead processes, and writes the boards. Returns the ids."""
@@ -155,7 +156,7 @@ class CellLoop:
         cell = ClaimedCell(spec, claim.run_id, self._claims.holder, claim.cell_id, beside)
         self._cells[place] = cell
         progress = StepLog(self._progress, partial(self._boards.step, claim.run_id))
-        self._background.submit(place, self._worker.begin(cell, self._plan.cards[spec.model_key], progress))
+        self._background.submit(place, self._worker().begin(cell, self._plan.cards[spec.model_key], progress))
         if not self._overlaps:
             self._finish_background()
         return True
@@ -168,7 +169,7 @@ class CellLoop:
         planned = self._plan.runs[place]
         spec = planned.spec
         about = {
-            **self._worker.provenance(spec.device),
+            **self._worker().provenance(spec.device),
             tags.COMMAND: command(spec),
             tags.MODEL: f"{spec.model_source}@{spec.model_revision}",
             **planned.tags,

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from cogx_runs.definitions.spec import RunSpec
+from cogx_runs.metrics.registry import shown_cards
 from cogx_runs.planning.actions import Action
 from cogx_runs.planning.plan import PlannedRun
 
@@ -38,6 +40,13 @@ class Outcome:
     run_id: str | None = None
     metrics: Mapping[str, float] | None = None
     error: str | None = None
+
+    def row(self) -> dict[str, Any]:
+        """Returns what a notebook's table shows of it."""
+        metrics = self.metrics or {}
+        figures = {card.heading: card.number(metrics[card.name]) for card in shown_cards() if card.name in metrics}
+        about = {"sweep": self.spec.sweep, "cell": self.spec.run_name, "status": str(self.status)}
+        return {**about, **figures, "error": self.error}
 
 
 def known_outcome(planned: PlannedRun, why: str = "failed before") -> Outcome | None:

@@ -1,5 +1,6 @@
 """Model cards, by name or folder, and the rules of their configurations."""
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,9 +10,11 @@ from cogx_runs.errors import CogxError, did_you_mean
 from cogx_runs.formatting import shortened
 from cogx_runs.models.configs import TransformerConfig
 from cogx_runs.models.folder import ModelFolder
+from cogx_runs.models.hub import cached_file
 from cogx_runs.models.weights import folder_revision
 
 OPENAI_CLIP = "ViT-B-32:openai"
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 SCHEDULER_CLASSES: dict[str, Scheduler] = {"CogVideoXDDIMScheduler": "ddim", "CogVideoXDPMScheduler": "dpm"}
 
 
@@ -134,18 +137,22 @@ HUB_MODELS = {
 }
 
 NAMES = (*HUB_MODELS, "toy")
-"""Models with a name; any other is a folder."""
+"""Models with a name; any other is a folder, or a hub id whose files are in the Hugging Face cache."""
 
 
 def resolve_model(name: str, revision: str | None = None) -> ModelCard:
-    """Finds the card of `2b`, `5b`, `toy`, or of a folder in diffusers' format.
+    """Finds the card of `2b`, `5b`, `toy`, of a folder in diffusers' format, or of a hub id such as `OWNER/NAME` whose
+    files are in the Hugging Face cache, at `revision` where one is given.
 
-    Raises CogxError for an unknown name, and for a folder that is unreadable, incomplete or truncated.
+    Raises CogxError for an unknown name, for a hub id that is not in the cache, and for a folder that is unreadable,
+    incomplete or truncated.
     """
     for card in HUB_MODELS.values():
         if name in (card.name, card.source):
             return replace(card, revision=revision or card.revision)
     folder = toy.pipeline_dir() if name == "toy" else _folder(name)
+    if folder is None and _HUB_ID.fullmatch(name):
+        return _read_snapshot(name, revision)
     if folder is None:
         raise CogxError(
             f"no model {shortened(name)}: neither a known name nor a folder here; {did_you_mean(name, NAMES)}"
@@ -154,6 +161,18 @@ def resolve_model(name: str, revision: str | None = None) -> ModelCard:
         raise CogxError(f"{name}: has no revisions to choose from; leave `revision` out")
     card = _read_folder(name, folder)
     return replace(card, revision=toy.revision(), clip_model="toy") if name == "toy" else card
+
+
+def _read_snapshot(name: str, revision: str | None) -> ModelCard:
+    """Reads the card of a fine-tuned model from its files in the cache; its revision is the commit."""
+    index = cached_file(name, "model_index.json", revision)
+    if index is None:
+        at = f" --revision {revision}" if revision else ""
+        raise CogxError(
+            f"no model {shortened(name)}: no folder here, nor in the Hugging Face cache; `hf download {name}{at}` "
+            "fetches it"
+        )
+    return replace(_read_folder(name, index.parent), revision=index.parent.name)
 
 
 def clip_folder(clip_model: str) -> Path | None:

@@ -228,10 +228,10 @@ def _sweep_as_a_whole(sweep: Sweep) -> Iterator[Advice]:
             yield Advice(
                 "note",
                 sweep.where(axis),
-                f"the base value {base} is not among the values, so that this sweep has no baseline; add it",
+                f"has no baseline: add {base}, the value of base",
             )
     for name in sorted(sweep.overridden & set(sweep.axes)):
-        yield Advice("note", sweep.where(name), f"is swept, so that {name} given on the command line changes nothing")
+        yield Advice("note", sweep.where(name), f"is swept; {name} on the command line has no effect")
 
 
 def _without_bfloat16(cells: ResolvedCells, sweeps: Mapping[str, Sweep], gpu: Gpu) -> Iterator[Advice]:

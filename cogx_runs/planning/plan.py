@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from html import escape
 from typing import Any, Literal
 
 from cogx_runs.definitions.parameters import Dtype, Placement
@@ -9,8 +10,10 @@ from cogx_runs.definitions.prompts import PromptLibrary
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.errors import InputError, Mistake
+from cogx_runs.formatting import whole_seconds
 from cogx_runs.models.cards import ModelCard
 from cogx_runs.models.download import Download
+from cogx_runs.notebook import table_html
 from cogx_runs.planning.actions import Action, Decision
 from cogx_runs.system.hardware import Device
 
@@ -82,6 +85,12 @@ class PlannedRun:
     tags: Mapping[str, str] = field(default_factory=dict)
     """Tags of its run, besides those that every run has."""
 
+    def row(self) -> dict[str, Any]:
+        """Returns what a notebook's table shows of it."""
+        seconds = self.estimate.seconds
+        about = {"sweep": self.spec.sweep, "cell": self.spec.run_name, "action": str(self.action)}
+        return {**about, "seconds": None if seconds is None else whole_seconds(seconds)}
+
     @property
     def action(self) -> Action:
         """Action of the decision."""
@@ -136,6 +145,10 @@ class Plan:
     def errors(self) -> list[Advice]:
         """Advice that prevents a run."""
         return [advice for advice in self.advice if advice.level == "error"]
+
+    def _repr_html_(self) -> str:
+        advice = "".join(f"<li>{escape(f'{one.level} {one.where}: {one.message}')}</li>" for one in self.advice)
+        return table_html(self.runs) + (f"<ul>{advice}</ul>" if advice else "")
 
     def check(self) -> None:
         """Raises InputError naming each error of the advice, and for a plan for another machine's GPU."""

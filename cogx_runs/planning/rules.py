@@ -34,21 +34,19 @@ def _step_count(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice
         return
     mismatches, end = schedule_faults(steps, card.num_train_timesteps, card.timestep_spacing)
     nearest = " or ".join(str(count) for count in right_step_counts(steps, card))
-    instead = f"{MATCHED[spec.scheduler]} is right at any count, and so is {spec.scheduler} at {nearest}"
+    instead = f"use {nearest}, or {MATCHED[spec.scheduler]}, which is right at any count"
     where = sweep.where("num_inference_steps")
     if end >= 0:
         yield Advice(
             "error",
             where,
-            f"{steps} steps end at timestep {end} instead of past 0 with the {spec.scheduler} scheduler, which leaves "
-            f"noise in the video; {instead}",
+            f"{spec.scheduler} leaves noise at {steps} steps; {instead}",
         )
     else:
         yield Advice(
             "warning",
             where,
-            f"with the {spec.scheduler} scheduler {mismatches} of {steps} steps end at another timestep than the next "
-            f"one starts from; {instead}",
+            f"{spec.scheduler} misplaces {mismatches} of {steps} steps; {instead}",
         )
 
 
@@ -119,7 +117,7 @@ def _dynamic_guidance(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator
             yield Advice(
                 "warning",
                 sweep.where("use_dynamic_cfg"),
-                f"dynamic guidance jumps with the step count, which a sweep over {axis} would compare; switch it off",
+                f"dynamic guidance depends on the step count and would blur the comparison of {axis}; switch it off",
             )
 
 

@@ -28,7 +28,7 @@ from cogx_runs.report.content import Content, Experiment, content_of
 from cogx_runs.report.page import Media, render_page
 from cogx_runs.report.unbegun import add_unbegun
 from cogx_runs.report.votes import report_id, votes_in
-from cogx_runs.system.disk import create_folder
+from cogx_runs.system.disk import new_folder
 from cogx_runs.tracking.artifacts import REPORT
 from cogx_runs.tracking.columns import AXIS
 from cogx_runs.tracking.experiments import experiments_of
@@ -86,9 +86,8 @@ def write_report(
     store = RunStore(tracking_uri)
     sources = {name: sweep for sweep in sweeps for name in experiments_of(sweep, store)}
     names = list(sources)
-    create_folder(directory)
     identity = report_id(names)
-    with temporary_folder(directory) as scratch:
+    with new_folder(directory), temporary_folder(directory) as scratch:
         experiments = [_read(name, sources[name], store, tracking_uri) for name in names]
         cells = [cell for found in experiments for cell in found.cells]
         if not any(cell.state.is_finished for cell in cells):

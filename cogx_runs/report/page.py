@@ -142,7 +142,9 @@ def _pivots(grid: Grid) -> dict[str, Any]:
     named = distinguishing([cell.config for cell in grid.cells], CONFIG)
     names = dict.fromkeys((*grid.axes, *named))
     by: dict[str, list[str]] = {PROMPT: list(dict.fromkeys(row.prompt_name for row in grid.rows))}
-    by |= {name: [write_value(value) for value in values_of(grid.cells, name)] for name in names}
+    for name in names:  # a cell of an earlier release may lack a parameter
+        found = (*values_of(grid.cells, name), *(cell.config.get(name) for cell in grid.cells))
+        by[name] = list(dict.fromkeys(map(write_value, found)))
     metrics = [card for card in shown_cards() if any(card.name in cell.metrics for cell in grid.cells)]
     wide = len(grid.axes) > 1 and len(grid.values) > len(by[PROMPT])
     return {

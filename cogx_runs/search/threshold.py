@@ -305,11 +305,9 @@ def _check(whole: Plan, sweep: Sweep, counts: Sequence[int], may_lose: float) ->
 
 
 def _describe_search(counts: Sequence[int], known: Sequence[int], cells: _Cells) -> str:
-    text = (
-        f"{len(counts)} counts, {cells.prompts} prompts, {count(cells.seeds, 'seed')}: besides the reference "
-        f"{counts[-1]} counts of {cells.each} cells each are run from the largest down, until one is not shown"
-    )
-    return text + (f"; finished already: {', '.join(map(str, known))}" if known else "")
+    videos = count(cells.each * sum(number not in known for number in counts), "video")
+    text = f"At most {videos}: {', '.join(map(str, counts[::-1]))} steps in turn, until a count is not shown."
+    return text + (f" Finished already: {', '.join(map(str, known))}." if known else "")
 
 
 def _describe_round(threshold: Threshold, counts: Sequence[int]) -> str:

@@ -4,6 +4,8 @@ import errno
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cogx_runs.errors import CogxError
@@ -77,6 +79,23 @@ def size_bytes(path: Path) -> int:
     if path.is_dir() and not path.is_symlink():
         return sum(size_bytes(inner) for inner in path.iterdir())
     return path.lstat().st_size if path.exists() or path.is_symlink() else 0
+
+
+@contextmanager
+def new_folder(directory: Path) -> Iterator[None]:
+    """Creates the folder into which the block writes, and removes what is still empty of it where the block fails.
+
+    Raises CogxError as `create_folder` does.
+    """
+    created = [path for path in (directory, *directory.parents) if not path.exists()]
+    try:
+        create_folder(directory)
+        yield
+    except BaseException:
+        for path in created:
+            with suppress(OSError):
+                path.rmdir()
+        raise
 
 
 def create_folder(directory: Path) -> None:

@@ -1,7 +1,8 @@
 """The columns of `load_runs`, each spelled once: `params.*`, `metrics.*`, `tags.*`, and those of the run itself."""
 
 RUN_ID, RUN_NAME, EXPERIMENT, STATUS, START_TIME = "run_id", "run_name", "experiment", "status", "start_time"
-RUN_COLUMNS = (RUN_ID, RUN_NAME, EXPERIMENT, STATUS, START_TIME)
+VIDEO_FILE = "video"
+RUN_COLUMNS = (RUN_ID, RUN_NAME, EXPERIMENT, STATUS, START_TIME, VIDEO_FILE)
 """Columns of the run itself, in order."""
 PARAMS, METRICS, TAGS = "params.", "metrics.", "tags."
 """Prefixes."""

@@ -157,7 +157,8 @@ class RunReader:
         yield from self._tracked(names, CELLS + status)
 
     def rows(self, experiments: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
-        """Reads each run flat: `run_id`, `run_name`, `experiment`, `status`, `start_time` (ms), `params.*`, ..."""
+        """Reads each run flat: `run_id`, `run_name`, `experiment`, `status`, `start_time` (ms), `video`, `params.*`,
+        ..."""
         for run in self.runs(experiments):
             yield {
                 columns.RUN_ID: run.run_id,
@@ -165,6 +166,7 @@ class RunReader:
                 columns.EXPERIMENT: run.experiment,
                 columns.STATUS: run.state.value,
                 columns.START_TIME: run.start_time_ms,
+                columns.VIDEO_FILE: run.video,
                 **{columns.param_column(key): value for key, value in run.params.items()},
                 **{columns.metric_column(key): value for key, value in run.metrics.items()},
                 **{columns.tag_column(key): value for key, value in run.tags.items() if _is_shown(key)},

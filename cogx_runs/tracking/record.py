@@ -4,7 +4,7 @@ import json
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -12,12 +12,13 @@ from cogx_runs.definitions.parameters import Parameters
 from cogx_runs.definitions.spec import MACHINE_FIELDS, PARAM_FIELDS, ROLES, RunSpec, short_name
 from cogx_runs.errors import DegenerateError, first_line
 from cogx_runs.formatting import write_exact
-from cogx_runs.metrics.degenerate import RULE_VERSION
-from cogx_runs.metrics.failure import Failure
 from cogx_runs.metrics.metric import Measured
 from cogx_runs.metrics.registry import card_of
 from cogx_runs.models.cards import HUB_MODELS, NAMES
 from cogx_runs.tracking import artifacts, columns, tags
+
+if TYPE_CHECKING:  # torch, which a sweep with nothing to run does without
+    from cogx_runs.metrics.failure import Failure
 
 
 def params(spec: RunSpec) -> dict[str, Any]:
@@ -75,7 +76,7 @@ def write_cards(folder: Path, identities: Mapping[str, str], scores: Mapping[str
     file.write_text(yaml.safe_dump(known, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
-def write_failures(folder: Path, failures: Mapping[str, Failure]) -> None:
+def write_failures(folder: Path, failures: "Mapping[str, Failure]") -> None:
     """Writes the tracebacks of failed metrics into artifacts.METRIC_ERRORS; no file where none failed."""
     if failures:
         entries = (f"{metric}: {failure.reason}\n\n{failure.traceback}" for metric, failure in failures.items())
@@ -84,6 +85,8 @@ def write_failures(folder: Path, failures: Mapping[str, Failure]) -> None:
 
 def degenerate_tags(kind: str, reason: str) -> dict[str, str]:
     """Returns the tags of a degenerate video: its class, and the quantity, value and threshold behind it."""
+    from cogx_runs.metrics.degenerate import RULE_VERSION
+
     return {tags.DEGENERATE: kind, tags.DEGENERATE_RULE: f"{reason}; version {RULE_VERSION}"}
 
 

@@ -10,6 +10,7 @@ from cogx_runs.definitions.parameters import Parameters
 from cogx_runs.definitions.spec import OUTPUT_FIELDS, RunSpec
 from cogx_runs.system.load import BUSY
 from cogx_runs.tracking import tags
+from cogx_runs.tracking.artifacts import VIDEO
 from cogx_runs.tracking.digests import Digest, read_digests
 
 
@@ -74,6 +75,11 @@ class TrackedRun:
         """Parameters in their own types; unknown names are left out."""
         types = _parameter_types()
         return {name: param_value(name, text) for name, text in self.params.items() if name in types}
+
+    @property
+    def video(self) -> str | None:
+        """Path of its video; None for a run that is not finished, or whose files this process does not see."""
+        return f"{self.artifact_folder}/{VIDEO}" if self.artifact_folder and self.state.is_finished else None
 
     @property
     def prompt_name(self) -> str:

@@ -14,8 +14,8 @@ def test_the_mean_and_the_furthest_of_the_videos_with_both_scores_are_told() -> 
     videos = [video(30.0, 29.5), video(31.0, 26.5), video(20.0, 20.5), video(25.0, None), video(28.0, 28.0)]
 
     assert compression_sentences(videos) == [
-        "The CLIP score is of the frames before H.264; that of the mp4, which you see, is 1.50 lower (mean of 3 "
-        "videos; furthest 4.50 lower)."
+        "In the mp4, which you see, the CLIP score is 1.50 lower than in the frames (mean of 3 videos; furthest 4.50 "
+        "lower)."
     ]
     assert compression_sentences(videos[3:]) == []
 
@@ -24,7 +24,6 @@ def test_kinds_of_videos_are_not_averaged_and_a_change_that_rounds_to_nothing_is
     videos = [video(30.0, 32.0, fps=4), video(31.0, 31.001)]
 
     assert compression_sentences(videos) == [
-        "The CLIP score (fps 4) is of the frames before H.264; that of the mp4, which you see, is 2.00 higher (1 "
-        "video).",
-        "The CLIP score (fps 8) is of the frames before H.264; that of the mp4, which you see, is the same (1 video).",
+        "In the mp4, which you see, the CLIP score (fps 4) is 2.00 higher than in the frames (1 video).",
+        "In the mp4, which you see, the CLIP score (fps 8) is the same as in the frames (1 video).",
     ]

@@ -1,5 +1,8 @@
 """Grids: their rows, values and baselines, and what is said of an axis."""
 
+import json
+import re
+from html import unescape
 from typing import Any
 
 from cogx_runs.analysis.grids import Grid, grids_of
@@ -149,10 +152,7 @@ def test_of_many_values_the_largest_change_is_told_and_all_verdicts_in_a_line() 
 
     said = said_of(rows)
 
-    assert said[0] == (
-        "Of 5 values of guidance_scale 12 is not shown worse than the best in CLIP score (95%; 16 prompts); 12 has the "
-        "best mean."
-    )
+    assert said[0] == ("The best guidance_scale in CLIP score is 12 of 5 values (95%; 16 prompts).")
     assert said[1].startswith("guidance_scale 1: 16 of 16 prompts lose more than 1.00 (95% interval")
     assert said[-2].startswith(
         "At guidance_scale 1 the CLIP score is on average 3.00 lower than at 6 (95% interval −3."
@@ -182,6 +182,17 @@ def test_how_many_of_each_value_are_degenerate_is_said_with_the_verdict() -> Non
     assert "Stopped early as degenerate, and in no comparison: 1 at 2." in said
     assert said[1] in page
     assert section.summary == "15 videos finished; 4 of them degenerate; 1 failed."
+
+
+def test_a_cell_that_lacks_a_parameter_has_a_place_where_videos_are_arranged_by_it() -> None:
+    rows = [run(guidance_scale=6.0), run(guidance_scale=6.0, scheduler="dpm"), run(guidance_scale=12.0)]
+    del rows[2]["params.scheduler"]
+
+    page = page_of(rows, "guidance_scale")
+
+    by = json.loads(unescape(re.findall(r"data-matrix='([^']*)'", page)[0]))["by"]
+    places = [json.loads(unescape(found)) for found in re.findall(r"data-at='([^']*)'", page)]
+    assert {place["scheduler"] for place in places} == set(by["scheduler"])
 
 
 def test_file_sizes_across_frame_counts_are_said_to_mean_nothing() -> None:

@@ -19,6 +19,25 @@ def test_the_best_and_the_worst_value_and_the_prompt_that_loses_most_are_named()
     )
 
 
+def test_a_prompt_that_gains_at_the_worst_value_is_not_said_to_lose() -> None:
+    scores = {
+        ("dog", 2): 30.0,
+        ("dog", 25): 22.0,
+        ("cat", 2): 20.0,
+        ("cat", 25): 27.0,
+        ("owl", 2): 20.0,
+        ("owl", 25): 26.0,
+    }
+    cells = [
+        (SPEC.replace(prompt_name=name, prompt=name, num_inference_steps=steps), {"clip_score": score})
+        for (name, steps), score in scores.items()
+    ]
+
+    (found,) = headlines(cells)
+
+    assert "worst at 2, 1.67 lower (7.00 in cat)" in str(found)
+
+
 def test_a_change_within_the_margin_has_no_best_value() -> None:
     scores = {("dog", 10): 30.0, ("dog", 25): 30.4, ("cat", 10): 31.0, ("cat", 25): 30.1}
     cells = [
@@ -45,6 +64,18 @@ def test_models_are_never_averaged() -> None:
     assert [str(found).partition(". ")[0] for found in headlines(cells)] == [
         "num_inference_steps (model 2b): CLIP score is best at 25 (30.00) and worst at 2, 10.00 lower",
         "num_inference_steps (model 5b): CLIP score is best at 2 (30.00) and worst at 25, 10.00 lower",
+    ]
+
+
+def test_seeds_of_two_texts_of_one_name_are_not_taken_together() -> None:
+    scores = {("a dog", 1): 20.0, ("a dog", 2): 23.0, ("two dogs", 1): 31.0, ("two dogs", 2): 30.0}
+    cells = [
+        (SPEC.replace(prompt_name="dog", prompt=text, seed=seed), {"clip_score": score})
+        for (text, seed), score in scores.items()
+    ]
+
+    assert list(map(str, headlines(cells))) == [
+        "seed: CLIP score goes from 20.00 to 23.00 over 2 seeds of dog: by luck alone."
     ]
 
 

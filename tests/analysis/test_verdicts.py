@@ -240,7 +240,7 @@ def test_a_hopeless_comparison_names_no_number() -> None:
     (effect,) = clip_effects(study([1.0, -1.0, 1.001, -1.0, 1.0, -1.0]), margins={"clip_score": None})
 
     assert (effect.verdict, effect.more_prompts) == ("inconclusive", None)
-    assert "not even 1000 prompts are likely to settle it" in sentence(effect)
+    assert "Even 1000 prompts would hardly settle it" in sentence(effect)
 
 
 def test_a_family_too_large_for_its_prompts_finds_nothing_and_has_no_interval_of_its_verdicts() -> None:

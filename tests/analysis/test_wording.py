@@ -24,17 +24,14 @@ def test_sentences_state_the_finding_and_no_more() -> None:
         "9 prompts, 1 seed): better. 0 of 9 prompts lose more than 1.00 (95% interval of all such prompts 0% to 34%); "
         "the median prompt changes by +1.00 (+0.50 to +1.50)."
     )
-    assert (
-        f"inconclusive; about {inconclusive.more_prompts} more prompts, judged alone, would settle it with 80% "
-        "power, if the mean and spread seen are the true ones."
-    ) in sentence(inconclusive)
+    too_few = f"inconclusive. {inconclusive.prompts} prompts are too few; try about {inconclusive.more_prompts}."
+    assert too_few in sentence(inconclusive)
     assert "is on average 0.20 higher than at 6 (90% interval +0.20 to +0.20; 16 prompts, 1 seed)" in sentence(small)
-    assert (
-        ": equivalent within 1.00; it does differ, by less than that; up to 17% of prompts may still change by more."
-    ) in sentence(small)
+    small_text = ": equivalent within 1.00, though not the same. Up to 17% of prompts may still change by more."
+    assert small_text in sentence(small)
     assert ": better, on average by less than the margin of 1.00. 0 of 8 prompts lose" in sentence(less)
     assert (
-        "; the mean is within the margin, but 31% of prompts may still change by more: 6 more prompts would bring it "
+        ". The mean is within the margin, but 31% of prompts may still change by more. 6 more prompts would bring it "
         "to 20%, if none of them does."
     ) in sentence(few)
 
@@ -74,12 +71,14 @@ def test_a_sentence_writes_a_metric_as_its_card_does_and_never_a_change_as_zeros
 
     assert said("file_size_bytes", [1500.0] * 3, 1e5) == (
         "At guidance_scale 12 the file size is on average 1.5 kB higher than at 0 (the same difference in each; "
-        "3 prompts, 1 seed): inconclusive, exploratory; no difference can be shown from less than 6 prompts, 3 more. "
+        "3 prompts, 1 seed): inconclusive, exploratory. 3 prompts are too few; 6 are the least. "
         "0 of 3 prompts change more than 5.0 kB (95% interval of all such prompts 0% to 71%)."
     )
     assert "95% interval +0.28 dB to +2.12 dB, Student's;" in said("psnr", [0.83, 1.2, 1.57], 4.0)
     assert "the motion is 0.10 % higher than at 0 (1 prompt" in said("motion_magnitude", [0.1])
-    assert ", 1 seed): equivalent within 0.0500 s, exploratory; it does" in said("wall_time_s", [0.01, 0.012] * 7)
+    assert ", 1 seed): equivalent within 0.0500 s, exploratory, though not the same." in said(
+        "wall_time_s", [0.01, 0.012] * 7
+    )
     assert "the PSNR is 0.00125 dB lower than" in said("psnr", [-0.00125])
     assert "the PSNR is the same to the digits shown as at 0" in said("psnr", [1e-9])
     assert "the unheard_of is 0.50 higher than" in said("unheard_of", [0.5])

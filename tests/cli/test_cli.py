@@ -79,7 +79,7 @@ def test_the_old_short_flags_override_the_files_base(project: Path) -> None:
         {
             "level": "note",
             "where": f"{shipped.SWEEPS}/frames.yaml:axes.num_frames",
-            "message": "is swept, so that num_frames given on the command line changes nothing",
+            "message": "is swept; num_frames on the command line has no effect",
         }
     ]
 
@@ -157,7 +157,7 @@ def test_runs_are_listed_with_the_headings_and_numbers_of_the_metrics_cards(proj
         "file size, kB", "run_id",
     ]  # fmt: skip
     assert row.split()[2:-1] == ["6", "FINISHED", "flat", "30.00", "10.0", "0.062", "123.5"]
-    assert count == "1 runs"
+    assert count == "1 run"
 
 
 def test_what_h264_costs_is_a_line_below_the_runs(project: Path) -> None:
@@ -167,8 +167,8 @@ def test_what_h264_costs_is_a_line_below_the_runs(project: Path) -> None:
 
     assert "28.50" not in listed[1]
     assert listed[2:] == [
-        "The CLIP score is of the frames before H.264; that of the mp4, which you see, is 1.50 lower (1 video).",
-        "1 runs",
+        "In the mp4, which you see, the CLIP score is 1.50 lower than in the frames (1 video).",
+        "1 run",
     ]
 
 

@@ -100,6 +100,7 @@ def test_plan_json_prints_its_object_for_bad_input_too(invoke: Invoke, project: 
     assert [(advice["level"], advice["where"]) for advice in printed["advice"]] == [
         ("error", "bad.yaml:base.steps"),
         ("error", "bad.yaml:vary"),
+        ("error", "bad.yaml:prompts.1"),
     ]
     assert "did you mean 'num_inference_steps'?" in printed["advice"][0]["message"]
 

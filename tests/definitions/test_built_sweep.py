@@ -30,5 +30,8 @@ def test_every_mistake_in_the_axes_is_told_with_its_place() -> None:
         Mistake("built.py:axes.num_inference_steps.1", "Input should be greater than or equal to 1 (got 0)"),
         Mistake("built.py:axes.guidance", "unknown parameter; did you mean 'guidance_scale'?"),
         Mistake("built.py:axes.seed", "names 1 more than once"),
-        Mistake("built.py:axes.placement", "changes neither pixels nor scores, so that its cells would all be one"),
+        Mistake(
+            "built.py:axes.placement",
+            "is no axis: its cells would all be one, with the same pixels and scores; set it in base",
+        ),
     )

@@ -31,7 +31,7 @@ def test_one_file_may_be_included_from_two_places_only_once(tmp_path: Path) -> N
     a = write(tmp_path / "a.yaml", "name: a\nprompts: all\n")
     study = write(tmp_path / "study.yaml", "include: [a.yaml, a.yaml]\n")
 
-    assert mistakes_in(study) == (Mistake(f"{a}:name", "'a' is the name of another sweep here too"),)
+    assert mistakes_in(study) == (Mistake(f"{a}:name", "this file is given twice; give it once"),)
 
 
 def test_every_missing_include_is_told(tmp_path: Path) -> None:

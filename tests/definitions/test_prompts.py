@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from cogx_runs.definitions import shipped
+from cogx_runs.definitions.document import read_document
 from cogx_runs.definitions.mistakes import Given
 from cogx_runs.definitions.prompts import Prompt, PromptLibrary
 from cogx_runs.errors import CogxError, InputError, Mistake
@@ -48,6 +49,23 @@ def test_each_shipped_prompt_is_wholly_seen_by_clip(name: str) -> None:
 
     assert (count.limit, count.exact) == (CLIP_CONTEXT_LENGTH, True)
     assert len(prompt.text.split()) < count.tokens <= 77
+
+
+def test_each_shipped_prompt_has_an_english_name_and_keeps_its_own() -> None:
+    library = PromptLibrary(shipped.PROMPTS)
+
+    english = {library.read(alias).name for alias in read_document(shipped.PROMPTS / "aliases.yaml").root.value()}
+    assert english == {*SHIPPED} - {"panda_guitar", "ronaldo_pizza"}
+    assert "dog_park" in library
+    assert library.read("dog_park") == library.read("cane_parco")
+
+
+def test_an_alias_that_leads_nowhere_and_a_file_that_holds_none_are_mistakes(folder: Path) -> None:
+    aliases = folder / "aliases.yaml"
+    for text, message in {"hound: dgo\n": "did you mean 'dog'", "- dog\n": "must be a mapping of other names"}.items():
+        aliases.write_text(text, encoding="utf-8")
+        with pytest.raises(CogxError, match=message):
+            PromptLibrary(folder).read("hound")
 
 
 def test_a_file_added_to_the_folder_is_a_prompt_more(folder: Path) -> None:

@@ -6,8 +6,9 @@ import pytest
 
 from cogx_runs.definitions import shipped
 from cogx_runs.definitions.parameters import Parameters
+from cogx_runs.definitions.prompts import PromptLibrary
 from cogx_runs.definitions.sweep import RandomDraw, Sweep, load_sweeps
-from cogx_runs.errors import Mistake
+from cogx_runs.errors import InputError, Mistake
 from tests.support.sweep_files import mistakes_in, write
 
 NO_SUCH_FILE = "no such sweep file; shipped: {names} (`cogx-runs init .` copies them here)"
@@ -214,7 +215,9 @@ def test_two_sweeps_of_one_name_are_refused(tmp_path: Path) -> None:
     first = write(tmp_path / "first.yaml", "name: same\nprompts: all\n")
     second = write(tmp_path / "second.yaml", "name: same\nprompts: all\nbase: {seed: 1}\n")
 
-    assert mistakes_in(first, second) == (Mistake(f"{second}:name", "'same' is the name of another sweep here too"),)
+    assert mistakes_in(first, second) == (
+        Mistake(f"{second}:name", f"{first} has the name 'same' too; give one of the two another"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -276,7 +279,10 @@ def test_an_axis_over_what_changes_no_pixel_is_refused(tmp_path: Path, parameter
     file = write(tmp_path / "same.yaml", f"name: same\nprompts: all\naxes: {{{parameter}: [auto, model]}}\n")
 
     assert mistakes_in(file) == (
-        Mistake(f"{file}:axes.{parameter}", "changes neither pixels nor scores, so that its cells would all be one"),
+        Mistake(
+            f"{file}:axes.{parameter}",
+            "is no axis: its cells would all be one, with the same pixels and scores; set it in base",
+        ),
     )
 
 
@@ -348,3 +354,24 @@ def test_a_name_that_is_no_name_of_an_experiment_is_refused(tmp_path: Path, name
     assert mistakes_in(file) == (
         Mistake(f"{file}:name", "must be letters, digits, '.', '_' and '-', beginning with a letter or digit"),
     )
+
+
+def test_a_prompt_that_is_not_there_is_told_with_the_other_mistakes_and_how_one_is_added(tmp_path: Path) -> None:
+    prompts = tmp_path / "own"
+    prompts.mkdir()
+    write(prompts / "cat.txt", "A cat.")
+    file = write(
+        tmp_path / "inline.yaml",
+        "name: a\nprompts: [cta, A dog runs., {name: fox, text: A fox.}]\naxes: {prompt: [a], lora: [1], seed: [x]}\n",
+    )
+
+    with pytest.raises(InputError) as caught:
+        load_sweeps([file], prompts=PromptLibrary.find(prompts))
+
+    told = {mistake.where.removeprefix(f"{file}:"): mistake.message for mistake in caught.value.mistakes}
+    assert sorted(told) == ["axes.lora", "axes.prompt", "axes.seed.0", "prompts.0", "prompts.1", "prompts.2"]
+    assert told["prompts.0"].endswith("did you mean 'cat'?")
+    assert f"write this text into {prompts}/NAME.txt" in told["prompts.1"]
+    assert "write its text into prompts/NAME.txt" in told["prompts.2"]
+    assert "write its text into prompts/NAME.txt" in told["axes.prompt"]
+    assert "placement" not in told["axes.lora"]

@@ -43,7 +43,8 @@ def run(plan: Plan, store: RunStore, signs: Signs | None = None, notes: Notes | 
     background: Background[Outcome] = Background(1)
     with background:
         two = replace(plan, runs=plan.runs[:2])
-        return CellLoop(two, store, FakeWorker(store), background, notes or Notes(), signs=signs).run(fail_fast=False)
+        worker = FakeWorker(store)
+        return CellLoop(two, store, lambda: worker, background, notes or Notes(), signs=signs).run(fail_fast=False)
 
 
 def statuses(outcomes: list[Outcome]) -> list[str]:

@@ -61,7 +61,7 @@ def test_a_plan_that_the_models_rules_forbid_is_refused_before_anything_is_made(
 
     assert result.exit_code == 2
     assert "(command line):base.num_frames: 13 frames would come back as 16; use 9 or 17" in result.stderr
-    assert "(command line):base.num_inference_steps: 24 steps end at timestep" in result.stderr
+    assert "(command line):base.num_inference_steps: ddim leaves noise at 24 steps" in result.stderr
     assert "Traceback" not in result.stderr
     assert load_runs().empty
 

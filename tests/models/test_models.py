@@ -376,3 +376,21 @@ def test_a_model_without_its_tokenizer_is_refused(model: Path) -> None:
 
     with pytest.raises(CogxError, match=r"model/tokenizer: holds no spiece.model or tokenizer.json; copy or download"):
         resolve_model(str(model))
+
+
+def test_a_hub_id_is_the_model_that_is_in_the_cache_at_its_commit(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    kept = tmp_path / "models--someone--CogVideoX-2b-anime"
+    shutil.copytree(tiny_model, kept / "snapshots" / commit)
+    (kept / "refs").mkdir()
+    (kept / "refs" / "main").write_text(commit, encoding="utf-8")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+
+    card = resolve_model("someone/CogVideoX-2b-anime")
+
+    assert (card.name, card.revision) == ("someone/CogVideoX-2b-anime", commit)
+    assert card.source == str(kept / "snapshots" / commit)
+    with pytest.raises(CogxError, match="`hf download someone/other --revision v1` fetches it"):
+        resolve_model("someone/other", "v1")

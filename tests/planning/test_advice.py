@@ -67,7 +67,7 @@ def test_dynamic_guidance_in_a_sweep_over_steps_or_guidance_is_a_warning() -> No
         Advice(
             "warning",
             "exp.yaml:base.use_dynamic_cfg",
-            f"dynamic guidance jumps with the step count, which a sweep over {axis} would compare; switch it off",
+            f"dynamic guidance depends on the step count and would blur the comparison of {axis}; switch it off",
         )
         for axis in ("guidance_scale", "num_inference_steps")
     ]
@@ -82,7 +82,7 @@ def test_an_axis_without_the_base_value_is_noted_when_one_axis_is_varied_at_a_ti
         Advice(
             "note",
             "exp.yaml:axes.guidance_scale",
-            "the base value 6.0 is not among the values, so that this sweep has no baseline; add it",
+            "has no baseline: add 6.0, the value of base",
         )
     ]
     assert advise(NO_CELLS, [make_sweep(axes)]) == []
@@ -92,7 +92,7 @@ def test_an_override_of_what_is_swept_is_noted() -> None:
     sweep = make_sweep({"seed": (42, 43)}).model_copy(update={"overridden": frozenset({"seed", "fps"})})
 
     assert advise(NO_CELLS, [sweep]) == [
-        Advice("note", "exp.yaml:axes.seed", "is swept, so that seed given on the command line changes nothing")
+        Advice("note", "exp.yaml:axes.seed", "is swept; seed on the command line has no effect")
     ]
 
 

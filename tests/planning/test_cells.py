@@ -42,7 +42,7 @@ def test_a_clip_folder_is_known_by_its_absolute_path(tmp_path: Path, monkeypatch
 def test_a_run_is_named_by_what_is_varied_and_its_prompt() -> None:
     (spec,) = resolve(make_sweep({"guidance_scale": (7.5,), "scheduler": ("dpm",), "vae_tiling": (False,)}))
 
-    assert spec.run_name == "guidance=7.5 dpm False p"
+    assert spec.run_name == "guidance=7.5 scheduler=dpm vae_tiling=off p"
     assert spec.axis_values == {"guidance_scale": 7.5}
 
 

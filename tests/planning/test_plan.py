@@ -101,7 +101,7 @@ def test_a_plan_as_json_has_the_promised_keys_and_no_others(tmp_path: Path, monk
             {
                 "level": "note",
                 "where": "s.yaml:axes.seed",
-                "message": "the base value 42 is not among the values, so that this sweep has no baseline; add it",
+                "message": "has no baseline: add 42, the value of base",
             },
         ],
     }

@@ -84,8 +84,8 @@ def test_what_h264_costs_is_said_and_the_mp4s_score_is_compared_and_repeated_in_
     )  # fmt: skip
 
     assert (
-        "The CLIP score is of the frames before H.264; that of the mp4, which you see, is 2.50 lower (mean of 32 "
-        "videos; furthest 4.00 lower)." in page
+        "In the mp4, which you see, the CLIP score is 2.50 lower than in the frames (mean of 32 videos; furthest 4.00 "
+        "lower)." in page
     )
     assert page.count("<dd>21.00 (mp4 −1.00)</dd>") == page.count("<dd>21.00 (mp4 −4.00)</dd>") == 1
     changes = {row[0]: (row[4], row[2]) for row in rows_of(page, "effects")}

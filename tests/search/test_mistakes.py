@@ -25,9 +25,8 @@ from tests.support.searches import Make
         (
             {"num_inference_steps": {"low": 10, "high": 20}},
             "num_inference_steps",
-            "11 steps end at timestep 0 instead of past 0 with the ddim scheduler, which leaves noise in the video; "
-            "ddim_matched is right at any count, and so is "
-            "ddim at 10 or 20; 6 of the 11 values are like this: give the range a `step`, or list values",
+            "ddim leaves noise at 11 steps; use 10 or 20, or ddim_matched, which is right at any count; 6 of the 11 "
+            "values are like this: give the range a `step`, or list values",
         ),
     ],
 )
@@ -111,7 +110,10 @@ def test_a_range_with_invalid_values_is_one_clear_error(
         ),
         (
             {"axes": {"placement": {"low": 1, "high": 2}}},
-            ("axes.placement", "changes neither pixels nor scores, so that its cells would all be one"),
+            (
+                "axes.placement",
+                "is no axis: its cells would all be one, with the same pixels and scores; set it in base",
+            ),
         ),
         ({"axes": {"heigth": {"low": 1, "high": 2}}}, ("axes.heigth", "unknown parameter; did you mean 'height'?")),
     ],

@@ -170,7 +170,7 @@ def test_a_candidate_that_cannot_be_reproduced_is_refused_and_another_device_is_
     assert [advice.message for advice in plan._advice(planned.plan, choice) if advice.where == "--device"] == [
         "the candidates ran on cuda, the finals run on cpu: their pixels differ by rounding too, not by the steps alone"
     ]
-    with pytest.raises(CogxError, match="--steps: 7 steps end at timestep 0"):
+    with pytest.raises(CogxError, match="--steps: ddim leaves noise at 7 steps"):
         carry_out(plan_promotion("exp", by="clip_score", steps=7, device="cpu"))
     with pytest.raises(CogxError, match="--check clip_score: is the metric that chooses"):
         plan_promotion("exp", by="clip_score", steps=4, check="clip_score")

@@ -98,8 +98,7 @@ def test_each_round_runs_one_count_and_a_second_search_runs_nothing(study: Calla
     assert runs.placements == {"resident"}, "chosen once, before a model takes the memory that it is chosen by"
     assert same == replace(found, known=(*down[::-1], 50), measured=())
     assert reported[:3] == [
-        "12 counts, 5 prompts, 1 seed: besides the reference 50 counts of 5 cells each are run from the largest down, "
-        "until one is not shown",
+        "At most 60 videos: 50, 40, 35, 30, 25, 20, 15, 12, 10, 8, 6, 5 steps in turn, until a count is not shown.",
         "50 steps, the reference, is there; next is 40",
         "40 steps: −0.00400, not inferior; next is 35",
     ]
@@ -305,9 +304,8 @@ def test_the_command_reports_bad_input_in_one_line_and_exits_with_1_where_nothin
     assert (stopped.exit_code, lines) == (
         1,
         [
-            "4 counts, 5 prompts, 1 seed: besides the reference 50 counts of 5 cells each are run from the largest "
-            "down, until one is not shown; finished already: 25, 50",
-            "25 steps: −0.0100, not inferior; next is 10",
+            "At most 10 videos: 50, 25, 10, 5 steps in turn, until a count is not shown. Finished already: 25, 50.",
+            "25 steps: -0.0100, not inferior; next is 10",
             "watch it: cogx-runs ui exp_found",
             "1 of 5 cells at 10 steps are not finished; --retry-failed runs the failed ones again",
         ],

@@ -269,14 +269,14 @@
       const wanted = filter.value.trim().toLowerCase();
       const metric = sort.value.slice(1);
       const of = (row) => [...row.querySelectorAll("figure.cell")].map((figure) => ofFigure.get(figure));
-      const name = (row) => (row.querySelector("th") ?? row).textContent.trim();
+      const name = (row) => row.querySelector("th, .value").textContent.trim();
       const mean = (row) => {
         const known = of(row).map((one) => one.metrics[metric]?.[0]).filter((value) => value !== undefined);
         return known.length ? known.reduce((sum, value) => sum + value, 0) / known.length : NaN;
       };
       const sign = sort.value.startsWith("-") ? -1 : 1;
       const ordered = sort.value === "" ? built : sort.value === "name"
-        ? [...built].sort((a, b) => name(a).localeCompare(name(b)))
+        ? [...built].sort((a, b) => name(a).localeCompare(name(b), undefined, { numeric: true }))
         : [...built].sort((a, b) => (Number.isNaN(mean(a)) - Number.isNaN(mean(b))) || sign * (mean(a) - mean(b)));
       const shown = ordered.filter((row) => wanted === "" || row.textContent.toLowerCase().includes(wanted));
       place.replaceChildren(...shown);
@@ -296,7 +296,10 @@
       draw();
     }
   }
-  document.querySelectorAll("[data-matrix]").forEach(arrange);
+  const matrices = [...document.querySelectorAll("[data-matrix]")];
+  const asWritten = matrices.map((matrix) => matrix.cloneNode(true));
+  const videos = document.querySelectorAll("video[data-clip]");
+  matrices.forEach(arrange);
 
   // One video enlarged, and another one laid over it.
 
@@ -377,7 +380,6 @@
   });
   addEventListener("afterprint", () => folded.forEach((one) => { one.open = false; }));
 
-  const videos = document.querySelectorAll("video[data-clip]");
   document.querySelectorAll("video").forEach((video) => {
     video.muted = true;
     video.addEventListener("loadeddata", () => follow(video));
@@ -465,7 +467,7 @@
   function put(video, clip) {
     release(video);
     video.dataset.clip = clip;
-    const like = document.querySelector(`.cell video[data-clip="${CSS.escape(clip)}"]`);
+    const like = [...videos].find((shown) => shown.dataset.clip === clip);
     if (like) {
       video.width = like.width;
       video.height = like.height;
@@ -521,8 +523,8 @@
   function save() {
     const copy = document.documentElement.cloneNode(true);
     const within = (selector) => copy.querySelectorAll(selector);
+    within("[data-matrix]").forEach((matrix, place) => matrix.replaceWith(asWritten[place].cloneNode(true)));
     within("video").forEach((video) => { video.removeAttribute("src"); video.setAttribute("preload", "none"); });
-    within(".tools").forEach((tools) => tools.remove());
     within("#zoom").forEach((dialog) => dialog.removeAttribute("open"));
     within("#vote-left, #vote-right, #zoom-under, #zoom-over").forEach((video) => ["data-clip", "width", "height", "style"].forEach((name) => video.removeAttribute(name)));
     within("#vote-stage, #vote-next").forEach((part) => part.setAttribute("hidden", ""));
