@@ -65,9 +65,7 @@ class _Block:
 
     def __init__(self, matrix: Matrix, cells: Mapping[str, Shown]) -> None:
         self._matrix, self._cells = matrix, cells
-        heads = max(
-            FONT.getlength(word) for row in matrix.rows for word in [row.head, *row.head.split(", ")][1:] or [""]
-        )
+        heads = max(FONT.getlength(part) for row in matrix.rows for part in row.head.split(", "))
         self._left = MARGIN_PX + (min(MOST_HEAD_PX, int(heads) + 2 * GAP_PX) if any(r.head for r in matrix.rows) else 0)
         clips = [cells[cell.run_id].clip for cell in matrix.cells]
         shapes = [clip[0].size for clip in clips if clip] or [(4, 3)]

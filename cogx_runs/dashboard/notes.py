@@ -4,6 +4,7 @@ import html
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from urllib.parse import quote
 
@@ -169,7 +170,7 @@ def failures_note(cells: Sequence[TrackedRun]) -> str:
     lines = [
         f"- {_link(escaped(run.name), run.run_id, run.experiment_id)}: {escaped(said_of(run))}\n" for run in failed
     ]
-    fitting = lines[:20]
+    fitting = [line for line, end in zip(lines, accumulate(map(len, lines)), strict=True) if end <= RUN_LIMIT][:20]
     more = f"- and {len(lines) - len(fitting)} more\n" if len(lines) > len(fitting) else ""
     return "".join(fitting) + more
 

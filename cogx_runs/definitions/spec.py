@@ -170,6 +170,10 @@ class RunSpec(Parameters, Origin):
 ROLES = roles_of(RunSpec)
 PIXEL_FIELDS = names_where(ROLES, lambda role: role.changes is Changes.PIXELS)
 """Parameters that change the pixels."""
+UNSIGNED_DEFAULTS = {
+    name: RunSpec.model_fields[name].default for name, role in ROLES.items() if not role.is_signed_by_default
+}
+"""The values that give the bits of the time before their parameters existed."""
 FILE_FIELDS = names_where(ROLES, lambda role: role.changes is Changes.FILE)
 """Parameters that change the file, not the pixels."""
 SCORE_FIELDS = names_where(ROLES, lambda role: role.changes is Changes.SCORE)

@@ -62,7 +62,7 @@ class NetworkMetric(Generic[Network]):
         state, digest = self.file.load(self.card.title)
         try:
             return self.build(state), digest
-        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
             raise WeightsUnavailableError(
                 f"{self.card.title}: {self.file.path} has other weights ({first_line(error)}); remove it, and download "
                 f"{self.file.url} there"

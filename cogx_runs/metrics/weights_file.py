@@ -83,8 +83,11 @@ class WeightsFile:
 
         path = self.require(metric)
         instead = f"remove it, and download {self.url} there"
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        try:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise WeightsUnavailableError(f"{metric}: {path} cannot be read: {error.strerror}; {instead}") from error
         if not digest.startswith(self.sha256):
             raise WeightsUnavailableError(
                 f"{metric}: {path} has SHA-256 {digest[:16]}, and {self.title} have {self.sha256[:16]}; {instead}"

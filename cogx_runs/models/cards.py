@@ -1,6 +1,5 @@
 """Model cards, by name or folder, and the rules of their configurations."""
 
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,13 +7,12 @@ from cogx_runs import toy
 from cogx_runs.definitions.parameters import Dtype, Scheduler
 from cogx_runs.errors import CogxError, did_you_mean
 from cogx_runs.formatting import shortened
+from cogx_runs.models import hub
 from cogx_runs.models.configs import TransformerConfig
 from cogx_runs.models.folder import ModelFolder
-from cogx_runs.models.hub import cached_file
 from cogx_runs.models.weights import folder_revision
 
 OPENAI_CLIP = "ViT-B-32:openai"
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 SCHEDULER_CLASSES: dict[str, Scheduler] = {"CogVideoXDDIMScheduler": "ddim", "CogVideoXDPMScheduler": "dpm"}
 
 
@@ -151,7 +149,7 @@ def resolve_model(name: str, revision: str | None = None) -> ModelCard:
         if name in (card.name, card.source):
             return replace(card, revision=revision or card.revision)
     folder = toy.pipeline_dir() if name == "toy" else _folder(name)
-    if folder is None and _HUB_ID.fullmatch(name):
+    if folder is None and hub.is_repository(name):
         return _read_snapshot(name, revision)
     if folder is None:
         raise CogxError(
@@ -165,7 +163,7 @@ def resolve_model(name: str, revision: str | None = None) -> ModelCard:
 
 def _read_snapshot(name: str, revision: str | None) -> ModelCard:
     """Reads the card of a fine-tuned model from its files in the cache; its revision is the commit."""
-    index = cached_file(name, "model_index.json", revision)
+    index = hub.cached_file(name, "model_index.json", revision)
     if index is None:
         at = f" --revision {revision}" if revision else ""
         raise CogxError(

@@ -43,9 +43,7 @@ def missing_clip(clip_model: str) -> Download | None:
     """Finds what scoring with the usual CLIP will download; None where it is here, and for any other CLIP."""
     if clip_model != OPENAI_CLIP:
         return None
-    if any(
-        hub.cached_file(_CLIP_REPOSITORY, f"open_clip_{name}") for name in ("model.safetensors", "pytorch_model.bin")
-    ):
+    if any(hub.cached_file(_CLIP_REPOSITORY, name) for name in _CLIP_FILES):
         return None
     size_gb = gib_of(_CLIP_PARAMETERS, "float32") * GIB / GB
     return Download(_CLIP_REPOSITORY, round(size_gb, 1), str(hub.cache_folder()))

@@ -66,7 +66,7 @@ KNOWN = tuple(
 
 _SIZE = re.compile(r"(\d{1,4})\s*(gi?b)?", re.IGNORECASE)
 _MAKERS = {"nvidia", "geforce", "tesla", "quadro"}
-_OTHER_CARDS = {"ti", "super", "laptop", "max", "mobile", "ada", "d", "nvl", "pcie"}
+_OTHER_CARDS = {"ti", "super", "laptop", "max", "mobile", "ada", "d", "nvl"}
 """Words after a name that make it another card."""
 
 

@@ -48,6 +48,18 @@ def _reachability(address: str) -> Reachability:
     return Reachability(address)
 
 
+def is_repository(name: str) -> bool:
+    """Checks whether a text can be a repository's `OWNER/NAME`."""
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # exported, but not by __all__
+
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    return "/" in name
+
+
 def cached_file(repository: str, filename: str, revision: str | None = None) -> Path | None:
     """Finds a file of a repository in the local cache; None where it is not cached."""
     from huggingface_hub import try_to_load_from_cache

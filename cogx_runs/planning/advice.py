@@ -163,7 +163,7 @@ def advise_extras(runs: Sequence[PlannedRun], sweeps: Sequence[Sweep]) -> list[A
     found = []
     for sweep in {sweep.name: sweep for sweep in sweeps}.values():
         of_each = [
-            [name for name in run.spec.extra_metrics if name not in run.decision.finished.metrics]
+            [name for name in run.spec.extra_metrics if name not in run.decision.finished.definitions]
             for run in runs
             if run.spec.sweep == sweep.name and run.decision.finished is not None
         ]

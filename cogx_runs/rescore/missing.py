@@ -82,7 +82,7 @@ def reference_values(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def settings(run: TrackedRun, changed: Mapping[str, Any] = MappingProxyType({})) -> tuple[str, ...]:
     """Lists all that a run's pixels depend on, with some parameters changed."""
-    own = {name: run.params.get(name, "") for name in PIXEL_FIELDS} | {"prompt": run.prompt}
+    own = {name: run.config.get(name, "") for name in PIXEL_FIELDS} | {"prompt": run.prompt}
     return tuple(str(changed.get(name, value)) for name, value in own.items())
 
 

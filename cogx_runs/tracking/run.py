@@ -7,7 +7,7 @@ from functools import cache, cached_property
 from typing import Any, Protocol, get_type_hints
 
 from cogx_runs.definitions.parameters import Parameters
-from cogx_runs.definitions.spec import OUTPUT_FIELDS, RunSpec
+from cogx_runs.definitions.spec import OUTPUT_FIELDS, UNSIGNED_DEFAULTS, RunSpec
 from cogx_runs.system.load import BUSY
 from cogx_runs.tracking import tags
 from cogx_runs.tracking.artifacts import VIDEO
@@ -72,9 +72,11 @@ class TrackedRun:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """Parameters in their own types; unknown names are left out."""
+        """Parameters in their own types; unknown names are left out. A run made before a parameter existed has its
+        default, where that gives the bits that there were before."""
         types = _parameter_types()
-        return {name: param_value(name, text) for name, text in self.params.items() if name in types}
+        known = {name: param_value(name, text) for name, text in self.params.items() if name in types}
+        return UNSIGNED_DEFAULTS | known if known and self.imported_from is None else known
 
     @property
     def video(self) -> str | None:

@@ -2,10 +2,12 @@
 
 import json
 import re
+from dataclasses import replace
 from html import unescape
 from typing import Any
 
 from cogx_runs.analysis.grids import Grid, grids_of
+from cogx_runs.definitions.spec import UNSIGNED_DEFAULTS
 from cogx_runs.report.cells import cells_of
 from cogx_runs.report.comparisons import Comparisons, gather, judge_gathered
 from cogx_runs.report.content import content_of
@@ -56,6 +58,18 @@ def test_rows_of_one_prompt_are_told_apart_by_what_differs_and_by_no_more() -> N
     )
 
     assert [row.label for row in grid.rows] == ["model toy, seed 42", "model toy, seed 7", "model 5b, seed 42"]
+
+
+def test_a_run_older_than_a_parameter_stands_beside_those_that_have_its_default() -> None:
+    old = cell(guidance_scale=1.0)
+    old = replace(old, params={key: text for key, text in old.params.items() if key not in UNSIGNED_DEFAULTS})
+    new = cell(guidance_scale=12.0, attention="sdpa", decoder="exact")
+
+    (row,) = grid_of(old, new).rows
+    attention = grid_of(old, replace(new, params={**old.params, "attention": "fa4"}), axis="attention")
+
+    assert row.cells == (old, new)
+    assert attention.values == ("sdpa", "fa4")
 
 
 def test_cells_varied_one_at_a_time_make_a_grid_an_axis_and_a_full_grid_shows_each_video_once() -> None:

@@ -1,5 +1,6 @@
 """The overview of an experiment: which cell stands where, and the animated pictures in a real store."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from cogx_runs.analysis.frame import load_runs
 from cogx_runs.analysis.trials import searches_of
 from cogx_runs.dashboard.board import DRAWING_INTERVAL_S, INTERVAL_S, Boards, refresh, show_several
 from cogx_runs.dashboard.matrix import MOST_PAGES, pages_of
-from cogx_runs.dashboard.notes import failed_tags, run_tags
+from cogx_runs.dashboard.notes import RUN_LIMIT, failed_tags, failures_note, run_tags
 from cogx_runs.dashboard.overview import moments_of
 from cogx_runs.dashboard.pictures import write_pictures
 from cogx_runs.definitions.parameters import Parameters
@@ -130,6 +131,16 @@ def test_an_overview_shows_each_cell_moving_and_why_one_failed_and_is_no_cell(st
 
     assert not picture.exists()  # what shows the same is not drawn again
     assert store.find_overview(experiment).name == "1 of 3 finished, 1 failed"  # type: ignore[union-attr]
+
+
+def test_as_many_failures_are_listed_as_a_run_s_note_holds() -> None:
+    reason = {"cogx.failure": "<&" * 100}
+    failed = [replace(run_of(SPEC.replace(seed=seed), **reason), state=RunState.FAILED) for seed in range(25)]
+
+    note = failures_note(failed)
+
+    assert len(note) < RUN_LIMIT + 30
+    assert note.endswith(f"- and {25 - note.count('](')} more\n")
 
 
 def test_an_overview_is_drawn_less_often_than_a_board_is_written(store: RunStore, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from cogx_runs.errors import CogxError, WeightsUnavailableError
 from cogx_runs.metrics import aesthetic, dynamic_degree, registry
@@ -162,8 +163,14 @@ def test_a_file_that_is_damaged_another_or_of_another_network_is_told_from_the_p
     assert fault(digest[:8]).startswith(
         f"subject consistency: {good.path} has other weights ('patch_embed.proj.weight')"
     )
+    narrow = {"patch_embed.proj.weight": torch.zeros(8, 3, 16, 16), "blocks.0.norm1.weight": torch.zeros(8)}
+    torch.save(narrow, good.path)
+    assert fault().startswith(f"subject consistency: {good.path} has other weights (")
     good.path.write_bytes(b"cut off")
     assert fault().startswith(f"subject consistency: {good.path} cannot be read: ")
+    good.path.unlink()
+    good.path.symlink_to("/proc/self/mem")  # a file whose first byte cannot be read, by root neither
+    assert fault().startswith(f"subject consistency: {good.path} cannot be read: Input/output error; remove it")
 
 
 def test_every_extra_says_where_its_weights_come_from_and_by_which_licence() -> None:

@@ -394,3 +394,6 @@ def test_a_hub_id_is_the_model_that_is_in_the_cache_at_its_commit(
     assert card.source == str(kept / "snapshots" / commit)
     with pytest.raises(CogxError, match="`hf download someone/other --revision v1` fetches it"):
         resolve_model("someone/other", "v1")
+    for name in ("some--one/model", "someone/..model", "someone/model.git"):
+        with pytest.raises(CogxError, match="neither a known name nor a folder here"):
+            resolve_model(name)

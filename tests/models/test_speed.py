@@ -58,6 +58,8 @@ def test_a_step_without_guidance_is_faster(gpu: str, placement: Placement) -> No
         ("NVIDIA GeForce RTX 3060 Laptop GPU", None),
         ("NVIDIA H100 80GB HBM3", "H100"),
         ("NVIDIA H100 PCIe", "H100 PCIe"),
+        ("NVIDIA A100-PCIE-40GB", "A100"),
+        ("Tesla V100-PCIE-16GB", "V100"),
         ("NVIDIA H100 80GB HBM3 MIG 1g.10gb", None),
         ("NVIDIA L40", None),
         ("Tesla T4", "T4"),

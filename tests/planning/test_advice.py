@@ -10,13 +10,14 @@ import pytest
 
 from cogx_runs.definitions.prompts import Prompt, PromptLibrary
 from cogx_runs.definitions.spec import RunSpec
-from cogx_runs.planning.actions import choose_actions
-from cogx_runs.planning.advice import advise, advise_rescoring
+from cogx_runs.planning.actions import Action, Decision, choose_actions
+from cogx_runs.planning.advice import advise, advise_extras, advise_rescoring
 from cogx_runs.planning.cells import ResolvedCells, resolve_cells
 from cogx_runs.planning.plan import Advice, Estimate, PlannedRun
 from cogx_runs.tracking.run import TrackedRun
 from cogx_runs.tracking.tags import DEFINITIONS, OUTPUT_HASH
 from tests.support.advice import advice_on, make_sweep
+from tests.support.specs import SPEC
 from tests.support.tracked_runs import tagged, tracked
 
 NO_CELLS = ResolvedCells([], {})
@@ -240,6 +241,19 @@ def test_a_primary_metric_that_no_cell_would_have_is_an_error() -> None:
     assert (error.level, error.where) == ("error", "exp.yaml:primary")
     assert error.message.startswith("no metric 'clipscore' of every cell; did you mean 'clip_score'")
     assert advise(NO_CELLS, [make_sweep().model_copy(update={"primary": "clip_score"})]) == []
+
+
+def test_an_extra_metric_that_can_have_no_value_is_not_asked_for_again() -> None:
+    sweep = make_sweep()
+    spec = SPEC.replace(extra_metrics=("dynamic_degree",), sweep=sweep.name)
+    never = tagged(tracked(spec), {DEFINITIONS: "{}"})
+    measured = tagged(tracked(spec), {DEFINITIONS: json.dumps({"dynamic_degree": "1"})})
+
+    def advice(finished: TrackedRun) -> list[Advice]:
+        return advise_extras([PlannedRun(spec, Decision(Action.DONE, finished), Estimate(0.0, None, ""))], [sweep])
+
+    assert [one.where for one in advice(never)] == ["exp.yaml:extra_metrics"]
+    assert advice(measured) == []
 
 
 def test_an_unknown_extra_metric_is_an_error_and_one_without_its_weights_a_warning(

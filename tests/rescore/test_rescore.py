@@ -18,6 +18,7 @@ from click.testing import CliRunner
 
 from cogx_runs import load_runs, plan_sweeps
 from cogx_runs.cli import cli
+from cogx_runs.definitions.spec import UNSIGNED_DEFAULTS
 from cogx_runs.errors import CogxError, WeightsUnavailableError
 from cogx_runs.metrics import subject
 from cogx_runs.metrics.card import MetricCard
@@ -27,7 +28,7 @@ from cogx_runs.metrics.subject import Subject
 from cogx_runs.metrics.subject_consistency import DINO
 from cogx_runs.planning.plan import Advice
 from cogx_runs.rescore.decoder import Decoder
-from cogx_runs.rescore.missing import lacking
+from cogx_runs.rescore.missing import lacking, settings
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.video import Frames
 from tests.support.metrics import Register, registering
@@ -333,6 +334,13 @@ def test_videos_of_the_same_pixels_share_a_value_unless_it_is_of_another_mp4() -
     }
 
     assert [name for name, is_alike in alike.items() if not is_alike] == ["clip_score_file"]
+
+
+def test_a_run_older_than_a_parameter_is_the_reference_of_those_that_have_its_default() -> None:
+    old, new = (tracked(SPEC.replace(num_inference_steps=steps)) for steps in (50, 10))
+    old = replace(old, params={key: text for key, text in old.params.items() if key not in UNSIGNED_DEFAULTS})
+
+    assert settings(new, {"num_inference_steps": 50}) == settings(old) != settings(new)
 
 
 def test_latents_of_another_revision_are_not_decoded_by_the_model_that_is_there(swept: Path) -> None:
