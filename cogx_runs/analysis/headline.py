@@ -181,11 +181,10 @@ def _apart(config: Mapping[str, Any]) -> list[Any]:
 
 def _headline(axis: str, card: MetricCard, kind: str, table: pd.DataFrame) -> Headline | None:
     by_prompt = table.groupby(level="prompt").mean()
-    means = by_prompt.mean()
-    if len(means) < 2 or means.nunique() < 2:
+    means: dict[Any, float] = by_prompt.mean().to_dict()
+    if table.empty or len(set(means.values())) < 2:
         return None
-    best: Any = means.idxmax()
-    worst: Any = means.idxmin()
+    worst, best = min(means, key=means.__getitem__), max(means, key=means.__getitem__)
     if card.direction == "lower":
         best, worst = worst, best
     losses = (by_prompt[best] - by_prompt[worst]) * (-1 if card.direction == "lower" else 1)
@@ -193,12 +192,12 @@ def _headline(axis: str, card: MetricCard, kind: str, table: pd.DataFrame) -> He
         axis=axis,
         card=card,
         kind=kind,
-        means=means.to_dict(),
+        means=means,
         best=best,
         worst=worst,
         prompts=len(by_prompt),
         outlier=str(losses.idxmax()) if len(by_prompt) > 1 else None,
         outlier_loss=float(losses.max()),
         largest=float((by_prompt.max(axis=1) - by_prompt.min(axis=1)).max()),
-        margin=margin_of(card.name, float(means[best]), {}),
+        margin=margin_of(card.name, means[best], {}),
     )

@@ -38,6 +38,12 @@ def test_a_prompt_that_gains_at_the_worst_value_is_not_said_to_lose() -> None:
     assert "worst at 2, 1.67 lower (7.00 in cat)" in str(found)
 
 
+def test_a_switch_is_on_or_off() -> None:
+    cells = [(SPEC.replace(vae_tiling=on), {"clip_score": 20.0 + 5 * on}) for on in (True, False)]
+
+    assert [str(found).partition(" (")[0] for found in headlines(cells)] == ["vae_tiling: CLIP score is best at on"]
+
+
 def test_a_change_within_the_margin_has_no_best_value() -> None:
     scores = {("dog", 10): 30.0, ("dog", 25): 30.4, ("cat", 10): 31.0, ("cat", 25): 30.1}
     cells = [

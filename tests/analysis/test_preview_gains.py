@@ -68,6 +68,12 @@ def test_gain_and_seconds_make_the_choice() -> None:
     assert gains(HALF).best is None, "without times"
 
 
+def test_finals_that_are_all_the_same_have_no_gain_of_their_own() -> None:
+    found = gains({prompt: ([3.0, 2.0, 1.0], [mean] * 3) for prompt, mean in (("a", 5.0), ("b", 6.0), ("c", 7.0))})
+
+    assert [row.gain for row in found.rows] == [0.0] * 8
+
+
 def test_the_gain_seen_is_the_mean_over_all_choices_of_so_many() -> None:
     rng = np.random.default_rng(4)
     previews, finals = np.sort(rng.normal(size=6))[::-1], rng.normal(size=6)

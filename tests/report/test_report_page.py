@@ -245,4 +245,4 @@ def test_videos_are_filtered_sorted_and_laid_over_each_other(page: "Page") -> No
     assert page.locator("#zoom-title").inner_text() == "p0 | p2"
     assert page.evaluate("document.getElementById('zoom-over').style.clipPath") == "inset(0px 0px 0px 50%)"
     page.locator("#zoom").press("Escape")
-    assert page.evaluate("document.querySelectorAll('#zoom video[src]').length") == 0
+    until(page, "document.querySelectorAll('#zoom video[src]').length === 0")

@@ -132,7 +132,8 @@ def preview_gains(frame: pd.DataFrame, metric: str, steps: int = 50, from_steps:
     rows = [row for count, found in usable.items() for row in _rows(count, found, seconds, steps)]
     if usable:
         most = max(usable.values(), key=lambda found: sum(len(group.finals) for group in found))
-        rows += _rows(steps, [group.without_preview() for group in most], seconds, steps)
+        finals = [group.without_preview() for group in most]
+        rows += _rows(steps, finals, seconds, steps) if varies(finals) else []
     return PreviewGains(
         metric=metric,
         direction=direction,
