@@ -216,7 +216,7 @@ def test_init_lays_out_sweeps_and_prompts_once_and_refuses_to_overwrite_what_was
     (project / "study" / "sweeps" / "seed.yaml").write_text("name: mine\nprompts: all\n")
     third = invoke("init", "study")
 
-    assert first.stdout.count("\n") == 25
+    assert first.stdout.count("\n") == 26
     assert (project / "study" / "sweeps" / "findings" / "all.yaml").is_file()
     assert (second.stdout, second.exit_code) == ("", 0)
     assert third.exit_code == 2

@@ -362,16 +362,16 @@ def test_a_prompt_that_is_not_there_is_told_with_the_other_mistakes_and_how_one_
     write(prompts / "cat.txt", "A cat.")
     file = write(
         tmp_path / "inline.yaml",
-        "name: a\nprompts: [cta, A dog runs., {name: fox, text: A fox.}]\naxes: {prompt: [a], lora: [1], seed: [x]}\n",
+        "name: a\nprompts: [cta, A dog runs., {name: fox, text: A fox.}]\naxes: {prompt: [a], lorra: [1], seed: [x]}\n",
     )
 
     with pytest.raises(InputError) as caught:
         load_sweeps([file], prompts=PromptLibrary.find(prompts))
 
     told = {mistake.where.removeprefix(f"{file}:"): mistake.message for mistake in caught.value.mistakes}
-    assert sorted(told) == ["axes.lora", "axes.prompt", "axes.seed.0", "prompts.0", "prompts.1", "prompts.2"]
+    assert sorted(told) == ["axes.lorra", "axes.prompt", "axes.seed.0", "prompts.0", "prompts.1", "prompts.2"]
     assert told["prompts.0"].endswith("did you mean 'cat'?")
     assert f"write this text into {prompts}/NAME.txt" in told["prompts.1"]
     assert "write its text into prompts/NAME.txt" in told["prompts.2"]
     assert "write its text into prompts/NAME.txt" in told["axes.prompt"]
-    assert "placement" not in told["axes.lora"]
+    assert "placement" not in told["axes.lorra"]

@@ -271,3 +271,8 @@ def test_an_unknown_extra_metric_is_an_error_and_one_without_its_weights_a_warni
     assert (warning.level, warning.where) == ("warning", "exp.yaml:extra_metrics.1")
     assert warning.message.startswith("no dynamic degree: RAFT's weights are not at ")
     assert warning.message.endswith(" there (HF_HUB_OFFLINE is set); runs finish without")
+
+
+def test_a_scale_without_an_adapter_is_an_error() -> None:
+    assert [one.level for one in advice_on(model="toy", lora_scale=0.5)] == ["error"]
+    assert advice_on(model="toy", lora="toy", lora_scale=0.5) == []
