@@ -16,6 +16,8 @@ NOBODY_BEHIND = frozenset({502, 503, 504})
 _NO_LOGIN = frozenset({"UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"})
 _PAGE = "Response body: '<"
 """How MLflow quotes an answer that is HTML."""
+_NOT_FOUND = "\n404 Client Error: "
+"""How MLflow quotes what requests says of a file that a server does not have."""
 
 
 def health(uri: str, timeout_s: float) -> int:
@@ -43,7 +45,7 @@ def told(error: BaseException) -> str:
     """Tells in one clause what became of a request."""
     if _PAGE in str(error):
         return "answers with a web page, as no tracking server does; check the address and the path in it"
-    return first_line(cause_of(error))
+    return "has no such file (HTTP 404)" if is_absent(error) else first_line(cause_of(error))
 
 
 def is_unanswered(error: BaseException) -> bool:
@@ -51,6 +53,12 @@ def is_unanswered(error: BaseException) -> bool:
     if isinstance(error, HTTPError) and error.response is not None:
         return error.response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
     return isinstance(error, NotConnected | Timeout)
+
+
+def is_absent(error: BaseException) -> bool:
+    """Tells whether a server that is there has no such artifact. MLflow calls that INTERNAL_ERROR, and keeps only the
+    text of what requests raised."""
+    return _NOT_FOUND in str(error)
 
 
 def refusal(error: Exception) -> str | None:

@@ -18,7 +18,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from cogx_runs.errors import StoreError, StoreUnavailableError
-from cogx_runs.tracking.answers import NOBODY_BEHIND, health, is_unanswered, refusal, told
+from cogx_runs.tracking.answers import NOBODY_BEHIND, health, is_absent, is_unanswered, refusal, told
 from cogx_runs.tracking.sqlite_file import advice_on_damage
 from cogx_runs.tracking.uri import is_server, sqlite_path, without_password
 
@@ -241,6 +241,6 @@ def _store_error(error: Exception, uri: str) -> StoreError | None:
     is_away = (
         isinstance(error, ConnectionError | TimeoutError)
         or is_unanswered(error)
-        or (isinstance(error, MlflowException) and error.error_code in _UNANSWERED)
+        or (isinstance(error, MlflowException) and error.error_code in _UNANSWERED and not is_absent(error))
     )
     return StoreUnavailableError(message) if is_away and path is None else StoreError(message)

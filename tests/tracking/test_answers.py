@@ -3,12 +3,15 @@
 import ssl
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from cogx_runs.errors import StoreError, StoreUnavailableError
+from cogx_runs.tracking.client import call_store
 from cogx_runs.tracking.reader import RunReader
 from tests.support.certificates import self_signed
 from tests.support.login_server import proxy, with_login
@@ -87,6 +90,33 @@ def test_a_server_with_a_certificate_of_its_own_is_used_where_that_is_trusted(
     monkeypatch.setenv(variable, "true" if variable.endswith("TLS") else str(certificate))
 
     assert RunReader(url).experiment_names() == []
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "said"),
+    [(404, StoreError, "has no such file (HTTP 404)"), (500, StoreUnavailableError, "The following failures")],
+)
+def test_a_server_without_an_artifact_is_not_away(
+    tmp_path: Path, status: int, kind: type[StoreError], said: str
+) -> None:
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = b'{"files": []}' if "?path=" in self.path else b"{}"
+            self.send_response(200 if "?path=" in self.path else status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        artifacts = get_artifact_repository(f"{url}/api/2.0/mlflow-artifacts/artifacts/1/a/artifacts")
+        with pytest.raises(StoreError) as raised:
+            call_store(url, partial(artifacts.download_artifacts, "video.mp4", str(tmp_path)))
+        server.shutdown()
+
+    assert type(raised.value) is kind
+    assert str(raised.value).startswith(f"tracking store {url}: {said}")
 
 
 def test_a_proxy_whose_server_is_away_is_no_server() -> None:
