@@ -3,18 +3,19 @@
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
-from cogx_runs.definitions.role import Changes
-from cogx_runs.definitions.spec import PARAM_FIELDS, ROLES, SCORE_FIELDS
+from cogx_runs.definitions.role import Changes, names_where
+from cogx_runs.definitions.spec import COST_FIELDS, PARAM_FIELDS, ROLES, SCORE_FIELDS
 from cogx_runs.formatting import write_value
 from cogx_runs.tracking.run import TrackedRun
 
+_SAME_VIDEO = names_where(ROLES, lambda role: role.changes in {Changes.NOTHING, Changes.COST})
 CONFIG = tuple(
     sorted(
-        (name for name in PARAM_FIELDS if ROLES[name].changes is not Changes.NOTHING and ROLES[name].is_distinguishing),
+        (name for name in PARAM_FIELDS if name not in _SAME_VIDEO and ROLES[name].is_distinguishing),
         key=lambda name: ROLES[name].asked,
     )
 )
-"""Parameters that distinguish cells, those that a reader asks for first in front."""
+"""Parameters that distinguish videos, those that a reader asks for first in front."""
 MODEL = "model"
 """The axis along which cells pair although more differs than its own value."""
 
@@ -42,14 +43,23 @@ def distinguishing(configs: Sequence[Mapping[str, Any]], names: Iterable[str]) -
     return found
 
 
+def config_names(cells: Sequence[TrackedRun]) -> list[str]:
+    """Lists the parameters that distinguish cells: a placement only where it is swept."""
+    return [*CONFIG, *(name for name in COST_FIELDS if any(name in cell.cost_axes for cell in cells))]
+
+
 def others(cell: TrackedRun, axes: Collection[str]) -> tuple[Any, ...]:
     """Lists the values that a cell shares with cells that differ from it along `axes` alone."""
-    return (cell.prompt_name, cell.prompt, *(cell.config.get(name) for name in CONFIG if name not in axes))
+    return (
+        cell.prompt_name,
+        cell.prompt,
+        *(cell.config.get(name) for name in config_names([cell]) if name not in axes),
+    )
 
 
 def labels_of(cells: Sequence[TrackedRun], axes: Collection[str]) -> dict[str, str]:
     """Labels each cell, by run id, with what distinguishes it within its prompt except `axes`: `seed 1, model 5b`."""
-    named = distinguishing([cell.config for cell in cells], (name for name in CONFIG if name not in axes))
+    named = distinguishing([cell.config for cell in cells], (name for name in config_names(cells) if name not in axes))
     return {
         cell.run_id: ", ".join(f"{name} {write_value(cell.config[name])}" for name in named if name in cell.config)
         for cell in cells
@@ -67,7 +77,7 @@ def follow_model(configs: Sequence[Mapping[str, Any]]) -> list[str]:
         for name in PARAM_FIELDS
         if name != MODEL
         and name not in SCORE_FIELDS
-        and ROLES[name].changes is not Changes.NOTHING
+        and name not in _SAME_VIDEO
         and len({config.get(name) for config in configs}) > 1
         and all(len({config.get(name) for config in found}) == 1 for found in models.values())
     ]

@@ -11,10 +11,11 @@ from cogx_runs.analysis.effects import PRIMARY, margin_of
 from cogx_runs.analysis.pairs import AXES
 from cogx_runs.analysis.signflips import FEWEST
 from cogx_runs.analysis.strata import NEVER_MIXED
-from cogx_runs.definitions.spec import ROLES
+from cogx_runs.definitions.spec import COST_FIELDS, ROLES
 from cogx_runs.formatting import count, write_value
-from cogx_runs.metrics.card import MetricCard
-from cogx_runs.metrics.registry import card_of
+from cogx_runs.metrics.card import Dependence, MetricCard
+from cogx_runs.metrics.measured import STEP_TIME
+from cogx_runs.metrics.registry import card_of, depends_on
 
 
 class Cell(Protocol):
@@ -22,6 +23,9 @@ class Cell(Protocol):
 
     @property
     def config(self) -> dict[str, Any]: ...
+
+    @property
+    def cost_axes(self) -> tuple[str, ...]: ...
 
     @property
     def prompt_name(self) -> str: ...
@@ -104,6 +108,13 @@ class Spread:
         )
 
 
+def comparable(metrics: Mapping[str, float], beside: str | None) -> Mapping[str, float]:
+    """Leaves out the times of a run that was timed beside other work."""
+    if beside is None:
+        return metrics
+    return {name: value for name, value in metrics.items() if Dependence.TIME not in depends_on(name)}
+
+
 def headlines(cells: Sequence[tuple[Cell, Mapping[str, float]]], metric: str = PRIMARY) -> "list[Headline | Spread]":
     """Says of each axis that varies which value is best and which worst in a metric with a better direction; of seeds,
     and of prompts where nothing else varies, how far they differ.
@@ -111,19 +122,33 @@ def headlines(cells: Sequence[tuple[Cell, Mapping[str, float]]], metric: str = P
     `cells` are one experiment's finished ones with their metrics. Only prompts and seeds count that have a value of the
     metric everywhere along the axis; an axis without one, or whose means are all the same, has no headline. Where no
     axis has one, as where all change together, the settings have. Cells of several models, CLIPs, sizes or precisions
-    have headlines of their own.
+    have headlines of their own. An axis that changes time and memory alone is judged by the time per step.
     """
     card = card_of(metric)
     if card is None or card.direction is None:
         return []
-    scored = [(cell, cell.config, metrics[metric]) for cell, metrics in cells if metric in metrics]
-    varying = [name for name in (*AXES, "seed") if len({config.get(name) for _, config, _ in scored}) > 1]
+    scored, timed = _with_metric(cells, card), _with_metric(cells, STEP_TIME)
+    varying = [name for name in (*AXES, "seed") if _varies(name, [cell for cell, _, _ in (scored or timed)])]
     axes = [name for name in varying if name != "seed"]
-    found = [one for axis in axes for one in _along(card, scored, (axis,), varying)]
+    judged = {axis: (STEP_TIME, timed) if axis in COST_FIELDS else (card, scored) for axis in axes}
+    found = [one for axis, (by, among) in judged.items() for one in _along(by, among, (axis,), varying)]
     if not found and len(axes) > 1:
         return [*_along(card, scored, tuple(varying), varying)]
     ordered = sorted(found, key=lambda one: (ROLES[one.axis].asked, -one.loss))
     return [*ordered, *_spread(card, scored, varying)]
+
+
+def _with_metric(
+    cells: Sequence[tuple[Cell, Mapping[str, float]]], card: MetricCard
+) -> list[tuple[Cell, dict[str, Any], float]]:
+    return [(cell, cell.config, metrics[card.name]) for cell, metrics in cells if card.name in metrics]
+
+
+def _varies(name: str, cells: Sequence[Cell]) -> bool:
+    """Checks whether cells differ in a parameter; in one of time and memory alone, whether it is swept."""
+    if name in COST_FIELDS and not any(name in cell.cost_axes for cell in cells):
+        return False
+    return len({cell.config.get(name) for cell in cells}) > 1
 
 
 def _along(

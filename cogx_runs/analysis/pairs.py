@@ -13,7 +13,7 @@ from cogx_runs.analysis.cells import MODEL, follow_model
 from cogx_runs.analysis.strata import NEVER_MIXED, card_column, check_not_mixed, is_of_the_clip, with_cards
 from cogx_runs.analysis.unbegun import NOT_BEGUN
 from cogx_runs.definitions.role import Compared, names_where
-from cogx_runs.definitions.spec import FILE_FIELDS, PARAM_FIELDS, PIXEL_FIELDS, ROLES, SCORE_FIELDS
+from cogx_runs.definitions.spec import COST_FIELDS, FILE_FIELDS, PARAM_FIELDS, PIXEL_FIELDS, ROLES, SCORE_FIELDS
 from cogx_runs.errors import CogxError, did_you_mean
 from cogx_runs.formatting import shortened
 from cogx_runs.metrics.card import Dependence
@@ -22,15 +22,28 @@ from cogx_runs.metrics.registry import depends_on, is_of_machine
 from cogx_runs.system.load import BUSY
 from cogx_runs.tracking.columns import PARAMS, metric_column, param_column, tag_column
 from cogx_runs.tracking.run import RunState
-from cogx_runs.tracking.tags import BESIDE, DEGENERATE, DEVICE_NAME, LATENTS_FROM, PROMPT, REUSED_FROM, SIGNATURE
+from cogx_runs.tracking.tags import (
+    BESIDE,
+    COST_AXES,
+    DEGENERATE,
+    DEVICE_NAME,
+    LATENTS_FROM,
+    PROMPT,
+    REUSED_FROM,
+    SIGNATURE,
+)
 
-AXES = (MODEL, *(name for name in (*PIXEL_FIELDS, *FILE_FIELDS) if ROLES[name].compared is Compared.ALONG))
+AXES = (
+    MODEL,
+    *(name for name in (*PIXEL_FIELDS, *FILE_FIELDS, *COST_FIELDS) if ROLES[name].compared is Compared.ALONG),
+)
 """Parameters along which runs are compared."""
 DEGENERATE_COLUMN = tag_column(DEGENERATE)
 """The column of a degenerate video's kind: `noise`, `flat`, `frozen` or `nan`; missing for all others."""
 _NEVER_COMPARED = names_where(ROLES, lambda role: role.compared is Compared.NEVER)
 _MACHINE = (tag_column(DEVICE_NAME), param_column("placement"))
 _BESIDE = tag_column(BESIDE)
+_COST_AXES = tag_column(COST_AXES)
 _COPIED = (tag_column(REUSED_FROM), tag_column(LATENTS_FROM))
 _ADDED = ("prompt", "seed", "machine", "setting", "context", "is_degenerate", "device")
 _TEXT_TIME = metric_column("encode_text_s")
@@ -109,7 +122,7 @@ def pair_cells(
     """
     check_axis(axis)
     along = with_followers(frame if among is None else among, (axis,))
-    cells = finished_cells(frame, (metric,), along)
+    cells = finished_cells(_swept(frame, axis), (metric,), along)
     name = metric_column(metric)
     strata = [column for name in NEVER_MIXED if (column := param_column(name)) in cells.columns]
     cells = cells[list(dict.fromkeys([param_column(axis), *strata, card_column(metric), name, "plan", *_ADDED]))]
@@ -158,6 +171,24 @@ def check_axis(axis: str) -> None:
     raise CogxError(f"no axis {shortened(axis)}; {did_you_mean(axis, AXES)}")
 
 
+def _swept(frame: pd.DataFrame, axis: str) -> pd.DataFrame:
+    """Selects the runs of sweeps over the axis, where it changes time and memory alone."""
+    return frame[_is_swept(frame, axis)] if axis in COST_FIELDS else frame
+
+
+def _is_swept(frame: pd.DataFrame, axis: str) -> "pd.Series[bool]":
+    return _column(frame, _COST_AXES).fillna("").astype(str).str.split(", ").map(lambda names: axis in names)
+
+
+def _swept_costs(cells: pd.DataFrame, axes: Sequence[str]) -> dict[str, "pd.Series[Any]"]:
+    """Returns the value of each parameter that changes time and memory alone, missing where it is not swept."""
+    return {
+        f"{_COST_AXES}.{name}": _column(cells, param_column(name)).where(_is_swept(cells, name))
+        for name in COST_FIELDS
+        if name not in axes
+    }
+
+
 def largest_machine(cells: pd.DataFrame) -> pd.DataFrame:
     """Selects the cells of one device and placement: those with most prompts, then most cells."""
     if cells["machine"].nunique() < 2:
@@ -176,14 +207,17 @@ def _keyed(frame: pd.DataFrame, metrics: Sequence[str], axes: Sequence[str]) -> 
     kept = _kept(frame, columns, extra)
     cells = _without_text(with_cards(frame[counts], metrics), columns)
     cells = cells[list(dict.fromkeys([*kept, *map(card_column, metrics)]))]
+    costs = _swept_costs(cells, axes)
+    cells = cells.assign(**costs)
     of_machine = any(is_of_machine(metric) for metric in metrics)
-    setting = _keys(cells, [name for name in [*counted, *extra] if name.removeprefix(PARAMS) not in axes])
+    machine = [name for name in _MACHINE if name.removeprefix(PARAMS) not in axes] if of_machine else []
+    setting = _keys(cells, [name for name in [*counted, *costs, *extra] if name.removeprefix(PARAMS) not in axes])
     seed = _keys(cells, () if "seed" in axes else (param_column("seed"),))
     text = _keys(cells, (param_column("prompt_name"), tag_column(PROMPT)))
     return cells.assign(
         prompt=cells[param_column("prompt_name")].astype(str),
         seed=seed,
-        machine=_keys(cells, _MACHINE if of_machine else ()),
+        machine=_keys(cells, machine),
         setting=setting,
         context=pd.Series(list(zip(text, seed, setting, strict=True)), index=cells.index, dtype=object),
         plan=_plans(cells, metrics, axes),
@@ -194,7 +228,16 @@ def _keyed(frame: pd.DataFrame, metrics: Sequence[str], axes: Sequence[str]) -> 
 
 def _kept(frame: pd.DataFrame, columns: Sequence[str], extra: Sequence[str]) -> list[str]:
     """Lists the columns that pairing needs."""
-    needed = {tag_column(PROMPT), tag_column(SIGNATURE), *_COPIED, _BESIDE, DEGENERATE_COLUMN, *_MACHINE, *extra}
+    needed = {
+        tag_column(PROMPT),
+        tag_column(SIGNATURE),
+        *_COPIED,
+        _BESIDE,
+        _COST_AXES,
+        DEGENERATE_COLUMN,
+        *_MACHINE,
+        *extra,
+    }
     wanted = {*needed, *columns}
     return [name for name in frame.columns if name in wanted or name.startswith(PARAMS) or "." not in name]
 
@@ -212,7 +255,8 @@ def _plans(cells: pd.DataFrame, metrics: Sequence[str], axes: Sequence[str]) -> 
     names = [name for name in (*PIXEL_FIELDS, "prompt_name") if name in PARAM_FIELDS and name not in axes]
     if any(Dependence.FILE in depends_on(metric) for metric in metrics):
         names += [name for name in FILE_FIELDS if name not in axes]
-    return _keys(cells, [*map(param_column, names), tag_column(PROMPT)])
+    costs = _swept_costs(cells, axes)
+    return _keys(cells.assign(**costs), [*map(param_column, names), *costs, tag_column(PROMPT)])
 
 
 def _planned(runs: pd.DataFrame, cells: pd.DataFrame, axes: Sequence[str], metric: str) -> pd.DataFrame:

@@ -133,11 +133,12 @@ def print_outcomes(outcomes: Sequence[Outcome]) -> None:
 def print_headlines(plan: Plan, outcomes: Sequence[Outcome]) -> None:
     """Prints one sentence on each axis of each sweep: the best value, the worst, and who loses most."""
     from cogx_runs.analysis.effects import PRIMARY
-    from cogx_runs.analysis.headline import headlines
+    from cogx_runs.analysis.headline import comparable, headlines
 
     for sweep in plan.sweeps:
         own = [one for one in outcomes if one.spec.sweep == sweep.name and one.status.is_success]
-        for headline in headlines([(one.spec, one.metrics or {}) for one in own], sweep.primary or PRIMARY):
+        cells = [(one.spec, comparable(one.metrics or {}, one.beside)) for one in own]
+        for headline in headlines(cells, sweep.primary or PRIMARY):
             stdout().print(escape(str(headline)), soft_wrap=True)
 
 

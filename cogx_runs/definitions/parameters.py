@@ -152,7 +152,7 @@ class Parameters(Frozen):
     placement: Annotated[
         Placement,
         Field(description="Where the weights live: `resident`, `group`, `model`, `sequential`; `auto` chooses."),
-        Role(changes=Changes.NOTHING, reloads=Reloads.PIPELINE, costs=True, is_of_machine=True),
+        Role(changes=Changes.COST, reloads=Reloads.PIPELINE, costs=True, is_of_machine=True),
     ] = "auto"
     compile: Annotated[
         bool,

@@ -19,6 +19,8 @@ class Changes(Enum):
     """The mp4 of the same pixels; part of the output hash."""
     SCORE = auto()
     """The scores of the same pixels; part of the output hash."""
+    COST = auto()
+    """Time and memory alone; part of the signature where it is an axis, since each value is measured then."""
     NOTHING = auto()
 
 

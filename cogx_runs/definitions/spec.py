@@ -74,8 +74,12 @@ class RunSpec(Parameters, Origin):
 
     @cached_property
     def signature(self) -> str:
-        """Identity of the pixels: a short SHA-256 over the canonical form of all that changes them."""
+        """Identity of the pixels: a short SHA-256 over the canonical form of all that changes them.
+
+        A placement that is swept is part of it: kept latents would tell nothing about its time.
+        """
         values = {name: getattr(self, name) for name in PIXEL_FIELDS if self._is_signed(name)}
+        values |= {name: getattr(self, name) for name in self.cost_axes}
         reduced = {name: reduce(values[name]) for name in values if (reduce := ROLES[name].identified_by)}
         return _digest(values | reduced)
 
@@ -93,6 +97,11 @@ class RunSpec(Parameters, Origin):
     def is_guided(self) -> bool:
         """Whether guidance is on: then each step takes two passes."""
         return is_guided(self.guidance_scale)
+
+    @property
+    def cost_axes(self) -> tuple[str, ...]:
+        """Axes that change time and memory alone."""
+        return tuple(axis for axis in self.axes if axis in COST_FIELDS)
 
     @property
     def not_bitwise(self) -> tuple[str, ...]:
@@ -178,6 +187,8 @@ FILE_FIELDS = names_where(ROLES, lambda role: role.changes is Changes.FILE)
 """Parameters that change the file, not the pixels."""
 SCORE_FIELDS = names_where(ROLES, lambda role: role.changes is Changes.SCORE)
 """Parameters that change scores, not the pixels."""
+COST_FIELDS = names_where(ROLES, lambda role: role.changes is Changes.COST)
+"""Parameters that change time and memory alone."""
 OUTPUT_FIELDS = (*FILE_FIELDS, *SCORE_FIELDS)
 """Parameters that change file or scores, not the pixels."""
 CONFIG_FIELDS = names_where(ROLES, lambda role: role.logged is not Logged.ELSEWHERE)

@@ -174,6 +174,8 @@ class CellLoop:
             tags.MODEL: f"{spec.model_source}@{spec.model_revision}",
             **planned.tags,
         }
+        if spec.cost_axes:
+            about[tags.COST_AXES] = ", ".join(spec.cost_axes)
         try:
             claim = self._claims.claim(experiment_id, spec, about)
             if claim is not None and claim.is_created and not claim.is_reopened:
@@ -201,7 +203,7 @@ class CellLoop:
         while True:
             run = self._store.last_run(experiment_id, spec)
             if run is not None and is_whole(run):
-                self._ended(place, Outcome(spec, OutcomeStatus.DONE, run.run_id, run.metrics))
+                self._ended(place, Outcome(spec, OutcomeStatus.DONE, run.run_id, run.metrics, beside=run.beside))
                 return
             if run is not None and run.state is RunState.FAILED:
                 error = "failed in another process"

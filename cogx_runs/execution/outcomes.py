@@ -40,6 +40,8 @@ class Outcome:
     run_id: str | None = None
     metrics: Mapping[str, float] | None = None
     error: str | None = None
+    beside: str | None = None
+    """Other work on the device, or a busy machine, while it was timed."""
 
     def row(self) -> dict[str, Any]:
         """Returns what a notebook's table shows of it."""
@@ -54,7 +56,7 @@ def known_outcome(planned: PlannedRun, why: str = "failed before") -> Outcome | 
     if planned.action is Action.DONE:
         finished = planned.decision.finished
         assert finished is not None, "a done cell has its finished run"
-        return Outcome(planned.spec, OutcomeStatus.DONE, finished.run_id, finished.metrics)
+        return Outcome(planned.spec, OutcomeStatus.DONE, finished.run_id, finished.metrics, beside=finished.beside)
     if planned.action is Action.FAILED:
         return Outcome(planned.spec, OutcomeStatus.FAILED, error=f"{why}; --retry-failed tries it again")
     return None

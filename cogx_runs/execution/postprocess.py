@@ -104,7 +104,7 @@ class PostprocessStage:
             about |= video.latents_kept.result()
         about |= run_tags(spec, cell.run_id, folder, metrics, about)
         run_id = self._delivery.end(cell.spooled, video.params, metrics, about, series=series)
-        return Outcome(spec, OutcomeStatus.FINISHED, run_id, metrics)
+        return Outcome(spec, OutcomeStatus.FINISHED, run_id, metrics, beside=about.get(tags.BESIDE))
 
     def copy_from(self, finished: TrackedRun, cell: ClaimedCell, progress: Progress) -> Outcome | None:
         """Gives a cell all that a finished run of it has; None where the files of that cannot be read."""
@@ -129,7 +129,7 @@ class PostprocessStage:
         # Where the figures were measured, which is not where this sweep would have run the cell.
         measured_on = {name: finished.params[name] for name in MACHINE_FIELDS}
         run_id = self._delivery.end(cell.spooled, params(spec) | measured_on, metrics, about, series=series)
-        return Outcome(spec, OutcomeStatus.REUSED, run_id, metrics)
+        return Outcome(spec, OutcomeStatus.REUSED, run_id, metrics, beside=finished.beside)
 
     def _note(self, reasons: Mapping[str, str], progress: Progress) -> None:
         """Notes why metrics failed, once of each metric and reason."""

@@ -43,8 +43,10 @@ class OomFallback:
         """Returns the result of work on a cell, and the placement that it was done with.
 
         Out of memory, all is freed and the next smaller placement tried, by this cell and those after it. Raises
-        torch.OutOfMemoryError where there is none.
+        torch.OutOfMemoryError where there is none, and where the placement is what the sweep varies.
         """
+        if spec.cost_axes:
+            return work(spec), spec.placement
         while True:
             while spec.pipeline_key in self._lowered:
                 spec = spec.replace(placement=self._lowered[spec.pipeline_key])

@@ -48,6 +48,7 @@ def advise(
     for sweep in sweeps:
         found.update(dict.fromkeys(_sweep_as_a_whole(sweep)))
         found.update(dict.fromkeys(_primary(sweep)))
+        found.update(dict.fromkeys(_placement_axis(sweep)))
         found.update(dict.fromkeys(_extra_metrics(sweep)))
     found.update(dict.fromkeys(_too_large(cells, by_name, gpu)))
     if gpu is not None and gpu.compute_capability < BFLOAT16_SINCE:
@@ -224,7 +225,7 @@ def _distinct(specs: Iterable[RunSpec]) -> Iterator[RunSpec]:
 def _sweep_as_a_whole(sweep: Sweep) -> Iterator[Advice]:
     for axis, values in sweep.axes.items():
         base = getattr(sweep.base, axis)
-        if sweep.vary == "one_at_a_time" and base is not None and base not in values:
+        if sweep.vary == "one_at_a_time" and base not in (None, "auto") and base not in values:
             yield Advice(
                 "note",
                 sweep.where(axis),
@@ -277,7 +278,8 @@ def _memory(cells: ResolvedCells, sweeps: Mapping[str, Sweep], budget: Budget) -
     """Notes the placement that `auto` chooses for each model, and warns of too little memory."""
     alike: dict[tuple[tuple[str, str], Dtype, Placement], list[RunSpec]] = {}
     for spec in cells.specs:
-        alike.setdefault((spec.model_key, spec.dtype, sweeps[spec.sweep].base.placement), []).append(spec)
+        asked = spec.placement if spec.cost_axes else sweeps[spec.sweep].base.placement
+        alike.setdefault((spec.model_key, spec.dtype, asked), []).append(spec)
     for (key, dtype, placement), specs in alike.items():
         card, where = cells.cards[key], sweeps[specs[0].sweep].where("placement")
         text = choose_text_placement(card, dtype, budget)
@@ -292,6 +294,13 @@ def _memory(cells: ResolvedCells, sweeps: Mapping[str, Sweep], budget: Budget) -
             yield Advice("warning", where, f"{placement} {shortage}")
         if text.shortage:
             yield Advice("warning", where, f"the text encoder of {card.name} {text.shortage}")
+
+
+def _placement_axis(sweep: Sweep) -> Iterator[Advice]:
+    """Refuses `auto` among placements that are compared, since it is one of the others."""
+    if "auto" in sweep.axes.get("placement", ()):
+        message = "auto is one of resident, group, model and sequential; name those to compare"
+        yield Advice("error", sweep.at("axes.placement"), message)
 
 
 def _primary(sweep: Sweep) -> Iterator[Advice]:

@@ -26,5 +26,7 @@ def duration_s(cell: TrackedRun) -> float:
 
 
 def timed_in(cell: TrackedRun) -> tuple[str, str, bool]:
-    """Returns what two comparable wall times share: device, placement, and whether the device was shared."""
-    return cell.device_name, str(cell.config.get("placement", "")), cell.beside is not None
+    """Returns what two comparable wall times share: device, a placement that is not swept, and whether the device was
+    shared."""
+    placement = "" if cell.cost_axes else str(cell.config.get("placement", ""))
+    return cell.device_name, placement, cell.beside is not None

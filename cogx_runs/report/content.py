@@ -9,7 +9,7 @@ from markupsafe import Markup
 from cogx_runs.analysis.compression import compression_sentences
 from cogx_runs.analysis.effects import PRIMARY, Effect, Margin
 from cogx_runs.analysis.grids import Grid, grids_of
-from cogx_runs.analysis.headline import headlines
+from cogx_runs.analysis.headline import comparable, headlines
 from cogx_runs.analysis.preferences import MetricAgreement
 from cogx_runs.analysis.promotion.chosen import without_chosen
 from cogx_runs.analysis.seeds import SeedSpread
@@ -227,7 +227,9 @@ def _section(
         cells=found.cells,
         summary=about_section(found.cells, found.unfinished),
         about_file=tuple(compression_sentences([(cell.config, cell.metrics) for cell in found.cells])),
-        headlines=tuple(map(str, headlines([(cell, cell.metrics) for cell in found.cells], found.primary))),
+        headlines=tuple(
+            map(str, headlines([(cell, comparable(cell.metrics, cell.beside)) for cell in found.cells], found.primary))
+        ),
         searches=tuple(searches),
         grids=tuple(
             _grid_content(f"{key}g{place}", grid, comparisons, votes, found.primary) for place, grid in enumerate(grids)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cogx_runs.analysis.cells import CONFIG
+from cogx_runs.analysis.cells import config_names
 from cogx_runs.analysis.effects import Margin
 from cogx_runs.analysis.frame import load_runs
 from cogx_runs.analysis.grids import is_written, values_of
@@ -175,7 +175,8 @@ def _axes(cells: Sequence[TrackedRun], tags: Mapping[str, str]) -> tuple[str, ..
     """
     named = dict.fromkeys(texts_tag(tags, AXES))
     named |= {key.removeprefix(AXIS): None for cell in cells for key in cell.metrics if key.startswith(AXIS)}
-    present = [axis for axis in named if axis in CONFIG and values_of(cells, axis)]
+    known = config_names(cells)
+    present = [axis for axis in named if axis in known and values_of(cells, axis)]
     return tuple(axis for axis in present if len(values_of(cells, axis)) > 1) or tuple(present)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from cogx_runs.analysis.cells import CONFIG, distinguishing
+from cogx_runs.analysis.cells import config_names, distinguishing
 from cogx_runs.analysis.grids import Grid, values_of
 from cogx_runs.analysis.preferences import MetricAgreement, Preference
 from cogx_runs.analysis.wording import degenerate_counts, yardstick
@@ -139,7 +139,7 @@ def _column(grid: Grid, value: Any) -> str:
 
 def _pivots(grid: Grid) -> dict[str, Any]:
     """Returns what the videos of a grid can be arranged by, with the values in order, and the metrics to sort by."""
-    named = distinguishing([cell.config for cell in grid.cells], CONFIG)
+    named = distinguishing([cell.config for cell in grid.cells], config_names(grid.cells))
     names = dict.fromkeys((*grid.axes, *named))
     by: dict[str, list[str]] = {PROMPT: list(dict.fromkeys(row.prompt_name for row in grid.rows))}
     for name in names:  # a cell of an earlier release may lack a parameter

@@ -198,7 +198,7 @@ def warnings_about(cells: Sequence[TrackedRun]) -> list[str]:
         ("devices", lambda cell: cell.device_name, "wall times are compared within a device only"),
         (
             "placements",
-            lambda cell: str(cell.config.get("placement", "")),
+            lambda cell: "" if cell.cost_axes else str(cell.config.get("placement", "")),
             "wall times are compared within a placement only",
         ),
         (

@@ -28,7 +28,7 @@ def params(spec: RunSpec) -> dict[str, Any]:
 
 def known_params(spec: RunSpec) -> dict[str, Any]:
     """Returns the parameters that are certain before a cell runs; a reused one was measured elsewhere."""
-    return {name: value for name, value in params(spec).items() if name not in MACHINE_FIELDS}
+    return {name: value for name, value in params(spec).items() if name not in MACHINE_FIELDS or name in spec.cost_axes}
 
 
 def spec_metrics(spec: RunSpec) -> dict[str, float]:

@@ -111,6 +111,11 @@ class TrackedRun:
         return self.tags.get(tags.OUTPUT_HASH, "")
 
     @property
+    def cost_axes(self) -> tuple[str, ...]:
+        """Axes of its sweep that change time and memory alone."""
+        return tuple(filter(None, self.tags.get(tags.COST_AXES, "").split(", ")))
+
+    @property
     def prompt(self) -> str:
         """Text of the prompt."""
         return self.tags.get(tags.PROMPT, "")

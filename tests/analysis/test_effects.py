@@ -12,6 +12,7 @@ from cogx_runs.analysis.frame import load_runs
 from cogx_runs.analysis.wording import sentence, uncompared_sentence
 from cogx_runs.errors import CogxError
 from cogx_runs.tracking.store import RunStore
+from cogx_runs.tracking.tags import COST_AXES, SIGNATURE
 from tests.support.frames import frame_of, run
 from tests.support.runs import SMALL, make_run
 from tests.support.studies import PROMPTS, SCORES, clip_effects, study
@@ -310,3 +311,22 @@ def test_a_margin_is_written_as_a_number_or_a_share() -> None:
     for wrong in ("", "%", "0", "-1", "nan", "inf", "5 %5"):
         with pytest.raises(CogxError, match="write a number above 0 in the metric's unit, or a share such as 5%"):
             Margin.parse(wrong)
+
+
+def test_a_placement_that_is_swept_is_compared_in_time_and_apart_from_other_runs() -> None:
+    rows = [
+        run(tags, prompt_name=prompt, placement=placement, denoise_s=seconds + number, clip_score=25.0 + number)
+        for number, prompt in enumerate(PROMPTS)
+        for placement, seconds, tags in (
+            ("resident", 10.0, {COST_AXES: "placement", SIGNATURE: f"{prompt} resident"}),
+            ("group", 13.0, {COST_AXES: "placement", SIGNATURE: f"{prompt} group"}),
+            ("group", 60.0, {}),
+        )
+    ]
+
+    found = effects(frame_of(rows), ["placement"], ["denoise_s", "clip_score"], baselines={"placement": "resident"})
+
+    assert [(one.metric, one.value, one.mean, one.pairs) for one in found] == [
+        ("denoise_s", "group", 3.0, len(PROMPTS)),
+        ("clip_score", "group", 0.0, len(PROMPTS)),
+    ]

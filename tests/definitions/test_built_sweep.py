@@ -24,14 +24,14 @@ def test_each_value_of_an_axis_has_the_type_of_its_parameter() -> None:
 
 def test_every_mistake_in_the_axes_is_told_with_its_place() -> None:
     with pytest.raises(InputError) as caught:
-        build(num_inference_steps=(10, 0), guidance=(6.0,), seed=(1, 1), placement=("model",))
+        build(num_inference_steps=(10, 0), guidance=(6.0,), seed=(1, 1), vae_slicing=(True,))
 
     assert caught.value.mistakes == (
         Mistake("built.py:axes.num_inference_steps.1", "Input should be greater than or equal to 1 (got 0)"),
         Mistake("built.py:axes.guidance", "unknown parameter; did you mean 'guidance_scale'?"),
         Mistake("built.py:axes.seed", "names 1 more than once"),
         Mistake(
-            "built.py:axes.placement",
+            "built.py:axes.vae_slicing",
             "is no axis: its cells would all be one, with the same pixels and scores; set it in base",
         ),
     )

@@ -274,8 +274,8 @@ def test_a_whole_number_is_a_fine_float_and_stays_one_in_the_axes(tmp_path: Path
     ]
 
 
-@pytest.mark.parametrize("parameter", ["placement", "vae_slicing", "abort_degenerate"])
-def test_an_axis_over_what_changes_no_pixel_is_refused(tmp_path: Path, parameter: str) -> None:
+@pytest.mark.parametrize("parameter", ["vae_slicing", "abort_degenerate"])
+def test_an_axis_over_what_changes_nothing_is_refused(tmp_path: Path, parameter: str) -> None:
     file = write(tmp_path / "same.yaml", f"name: same\nprompts: all\naxes: {{{parameter}: [auto, model]}}\n")
 
     assert mistakes_in(file) == (

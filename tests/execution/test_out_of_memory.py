@@ -99,3 +99,16 @@ def test_the_gpu_is_capped_before_anything_is_loaded_and_not_left_so(plan: Plan)
             run(replace(plan, max_vram_gib=cap), cap_memory=events.append, load_pipeline=stop)
 
     assert events == [6.0, "load", None, "load"]
+
+
+def test_a_placement_that_is_compared_is_not_replaced_by_another(plan: Plan) -> None:
+    compared = tuple(
+        replace(planned, spec=planned.spec.replace(axes=("placement",), placement=placement))
+        for planned, placement in zip(plan.runs[:1] * 2, ("resident", "group"), strict=True)
+    )
+    gpu = SmallGpu("denoise", ("resident",))
+
+    assert run(replace(plan, runs=compared), **gpu.parts) == ["failed", "finished"]
+
+    assert [call for call in gpu.calls if call[0] == "denoise"] == [("denoise", 1, "resident"), ("denoise", 1, "group")]
+    assert sorted(load_runs("exp")["params.placement"]) == ["group", "resident"]

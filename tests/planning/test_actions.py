@@ -82,3 +82,10 @@ def test_a_cell_that_failed_in_the_first_sweep_is_run_in_the_second() -> None:
     second = SPEC.replace(sweep="second")
 
     assert actions([SPEC, second], past(SPEC, "FAILED")) == ["failed", "run"]
+
+
+def test_each_value_of_a_swept_placement_is_a_cell_that_is_run_whatever_is_finished() -> None:
+    swept = [SPEC.replace(axes=("placement",), placement=placement) for placement in ("resident", "group")]
+
+    assert actions(swept, past(SPEC, "FINISHED")) == ["run", "run"]
+    assert actions([SPEC.replace(placement="group")], past(SPEC, "FINISHED")) == ["done"]

@@ -21,6 +21,16 @@ def test_a_bfloat16_model_in_float16_is_an_error() -> None:
     ]
 
 
+def test_auto_among_compared_placements_is_an_error() -> None:
+    assert advice_on(axes={"placement": ("auto", "resident")}) == [
+        Advice(
+            "error",
+            "exp.yaml:axes.placement",
+            "auto is one of resident, group, model and sequential; name those to compare",
+        )
+    ]
+
+
 def test_half_precision_on_a_cpu_is_a_warning() -> None:
     assert advice_on(dtype="bfloat16") == [
         Advice("warning", "exp.yaml:base.dtype", "bfloat16 is slow on a CPU; use float32, the default there")

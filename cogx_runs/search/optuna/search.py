@@ -11,6 +11,7 @@ from cogx_runs.analysis.promotion.choice import rescore_command
 from cogx_runs.analysis.trials import best_of, objective_means
 from cogx_runs.definitions.parameters import SWEPT
 from cogx_runs.definitions.ranges import Direction
+from cogx_runs.definitions.spec import COST_FIELDS, UNSIGNED_DEFAULTS
 from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
 from cogx_runs.execution.executor import Executor
@@ -48,7 +49,12 @@ class Search:
         seeds. Budget, objectives and prompts may change, and the search continues."""
         searched = {name: values_of(self.sweep, name) for name in self.sweep.axes}
         ranges = {name: found.model_dump() for name, found in self.sweep.ranges.items()}
-        base = self.sweep.base.model_dump(include={*SWEPT} - {*self.sweep.axes, "seed"})
+        names = {*SWEPT} - {*COST_FIELDS, *self.sweep.axes, "seed"}
+        base = {
+            name: value
+            for name, value in self.sweep.base.model_dump(include=names).items()
+            if name not in UNSIGNED_DEFAULTS or value != UNSIGNED_DEFAULTS[name]
+        }
         content = [searched, ranges, base, self.seeds, self.settings.seed]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
