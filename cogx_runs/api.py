@@ -240,8 +240,8 @@ class SweepEffects:
 
 def sweep_effects(
     sweep: str,
-    axes: Sequence[str],
-    metrics: Sequence[str] | None = None,
+    axes: str | Sequence[str],
+    metrics: str | Sequence[str] | None = None,
     baselines: Mapping[str, Any] | None = None,
     margins: "Mapping[str, Margin | None] | None" = None,
     *,

@@ -88,3 +88,25 @@ def gib_available(gib: float) -> str:
 def whole_seconds(seconds: float) -> str:
     """Writes seconds without a fraction: `1,234`."""
     return f"{seconds:,.0f}"
+
+
+def round_seconds(seconds: float) -> float:
+    """Rounds to two significant digits."""
+    return float(f"{seconds:.1e}")
+
+
+def write_rough_duration(seconds: float) -> str:
+    """Writes a rough time in one unit: `40 s`, `25 min`, `3 h`."""
+    for unit, length in (("h", 3600), ("min", 60)):
+        if seconds >= 1.5 * length:
+            return f"{round_seconds(seconds / length):g} {unit}"
+    return f"{round_seconds(seconds):g} s"
+
+
+def write_duration(seconds: float) -> str:
+    """Writes a time in two units: `40 s`, `3 min 05 s`, `2 h 10 min`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -15,7 +15,15 @@ from cogx_runs.definitions.spec import ROLES, RunSpec, short_name
 from cogx_runs.doctor import Check, Readiness
 from cogx_runs.errors import shown_place
 from cogx_runs.execution.outcomes import Outcome, OutcomeStatus
-from cogx_runs.formatting import count, gib_needed, whole_seconds, write_value
+from cogx_runs.formatting import (
+    count,
+    gib_needed,
+    round_seconds,
+    whole_seconds,
+    write_duration,
+    write_rough_duration,
+    write_value,
+)
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.registry import SHOWN, card_of, shown_cards
 from cogx_runs.planning.actions import Action
@@ -66,12 +74,9 @@ def print_plan(plan: Plan) -> None:
 def _seconds(estimate: Estimate) -> str:
     if estimate.seconds is None:
         return "?"
-    return f"~{whole_seconds(_rounded(estimate.seconds))}" if estimate.is_rough else whole_seconds(estimate.seconds)
-
-
-def _rounded(seconds: float) -> float:
-    """Rounds to two significant digits."""
-    return float(f"{seconds:.1e}")
+    return (
+        f"~{whole_seconds(round_seconds(estimate.seconds))}" if estimate.is_rough else whole_seconds(estimate.seconds)
+    )
 
 
 def _cost_lines(cost: PlanCost) -> Iterator[str]:
@@ -273,7 +278,7 @@ def _summary(plan: Plan) -> str:
     if cost is None or not any(run.action.is_open for run in plan.runs):
         return text
     if cost.seconds is not None:
-        time = f"{_rough_duration(cost.seconds)} (rough)" if cost.is_rough else _duration(cost.seconds)
+        time = f"{write_rough_duration(cost.seconds)} (rough)" if cost.is_rough else write_duration(cost.seconds)
         text += f"; about {time} on {escape(cost.device)}"
     if cost.cells_without_estimate:
         missing = next(run.estimate for run in plan.runs if run.estimate.seconds is None)
@@ -303,18 +308,3 @@ def _varied(spec: RunSpec) -> str:
 
 def _coloured(word: str) -> str:
     return f"[{_COLOURS[word]}]{word}[/]"
-
-
-def _rough_duration(seconds: float) -> str:
-    for unit, length in (("h", 3600), ("min", 60)):
-        if seconds >= 1.5 * length:
-            return f"{_rounded(seconds / length):g} {unit}"
-    return f"{_rounded(seconds):g} s"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

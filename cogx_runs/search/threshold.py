@@ -23,7 +23,7 @@ from cogx_runs.definitions.prompts import PromptLibrary
 from cogx_runs.definitions.sweep import Sweep, load_sweeps
 from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
 from cogx_runs.execution.local import entered
-from cogx_runs.formatting import count, signed
+from cogx_runs.formatting import count, signed, write_rough_duration
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.registry import qualities
 from cogx_runs.models.schedule import is_schedule_exact
@@ -171,6 +171,11 @@ class _Cells:
         """Number of cells of one count."""
         return self.seeds * self.prompts
 
+    @property
+    def seconds(self) -> float:
+        """Estimated time of all cells that are not finished."""
+        return sum(planned.estimate.seconds or 0.0 for planned in self._whole.runs if planned.action.is_open)
+
     def finished(self) -> tuple[int, ...]:
         """Lists the counts, in order, that had nothing left to run or to decode when the search began."""
         counts = {planned.spec.num_inference_steps for planned in self._whole.runs}
@@ -306,7 +311,8 @@ def _check(whole: Plan, sweep: Sweep, counts: Sequence[int], may_lose: float) ->
 
 def _describe_search(counts: Sequence[int], known: Sequence[int], cells: _Cells) -> str:
     videos = count(cells.each * sum(number not in known for number in counts), "video")
-    text = f"At most {videos}: {', '.join(map(str, counts[::-1]))} steps in turn, until a count is not shown."
+    time = f", about {write_rough_duration(cells.seconds)}" if cells.seconds >= 1 else ""
+    text = f"At most {videos}{time}: {', '.join(map(str, counts[::-1]))} steps in turn, until a count is not shown."
     return text + (f" Finished already: {', '.join(map(str, known))}." if known else "")
 
 
