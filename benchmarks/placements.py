@@ -99,7 +99,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
     parser.add_argument("--steps", type=int, default=5)
-    parser.add_argument("--frames", type=int, default=49)
+    parser.add_argument("--frames", type=int, help="the model's own number without it")
     parser.add_argument("--guidance", type=float, default=6)
     parser.add_argument("--prompts", type=Path)
     parser.add_argument("--placements", nargs="+", help="also auto, and with a cap in GiB: auto@6")

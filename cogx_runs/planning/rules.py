@@ -63,7 +63,10 @@ def _frame_count(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advic
 
 
 def _size(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
-    for name, value, own in (("height", spec.height, card.height), ("width", spec.width, card.width)):
+    for name, value, own, most in (
+        ("height", spec.height, card.height, card.max_height),
+        ("width", spec.width, card.width, card.max_width),
+    ):
         if value % card.size_multiple:
             yield Advice(
                 "error", sweep.where(name), f"{name} {value} is no multiple of {card.size_multiple}; use {own}"
@@ -71,6 +74,8 @@ def _size(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
         elif value % 2 or value > LARGEST_SIDE_PX:
             fault = "is odd" if value % 2 else f"is above {LARGEST_SIDE_PX}"
             yield Advice("error", sweep.where(name), f"{name} {value} {fault}, which H.264 has no videos of; use {own}")
+        elif most is not None and value > most:
+            yield Advice("error", sweep.where(name), f"{name} {value} is beyond the {most} of {card.name}; use {own}")
         elif value != own and card.has_fixed_size:
             yield Advice("error", sweep.where(name), f"{card.name} makes videos of {name} {own} alone; use {own}")
         elif value != own:

@@ -49,6 +49,22 @@ def test_more_frames_than_the_model_makes_are_an_error() -> None:
     ]
 
 
+def test_the_frame_counts_of_1_5_are_16n_plus_1() -> None:
+    assert advice_on(model="1.5-5b") == []
+    assert advice_on(model="1.5-5b", num_frames=57) == [
+        Advice("error", "exp.yaml:base.num_frames", "57 frames are not 16N+1; use 49 or 65")
+    ]
+    assert advice_on(model="1.5-5b", num_frames=177) == [
+        Advice("error", "exp.yaml:base.num_frames", "177 frames are beyond the 161 of 1.5-5b; use 145 or 161")
+    ]
+
+
+def test_a_size_beyond_the_positions_of_1_5_is_an_error() -> None:
+    assert advice_on(model="1.5-5b", height=784) == [
+        Advice("error", "exp.yaml:base.height", "height 784 is beyond the 768 of 1.5-5b; use 768")
+    ]
+
+
 def test_a_size_that_does_not_fit_the_patches_is_an_error() -> None:
     assert advice_on(height=472, width=720) == [
         Advice("error", "exp.yaml:base.height", "height 472 is no multiple of 16; use 480")
