@@ -292,3 +292,41 @@ def test_an_unknown_extra_metric_is_an_error_and_one_without_its_weights_a_warni
 def test_a_scale_without_an_adapter_is_an_error() -> None:
     assert [one.level for one in advice_on(model="toy", lora_scale=0.5)] == ["error"]
     assert advice_on(model="toy", lora="toy", lora_scale=0.5) == []
+
+
+def test_a_comparison_of_models_whose_videos_differ_says_what_it_compares() -> None:
+    assert advice_on(axes={"model": ("2b", "5b")}) == []
+    where = "exp.yaml:axes.model"
+
+    assert advice_on(axes={"model": ("2b", "1.5-5b")}) == [
+        Advice(
+            "warning",
+            where,
+            "the models differ in frames a second (2b 8, 1.5-5b 16), and so, for that alone, in background "
+            "consistency, adjacent-frame consistency, temporal flickering, motion; no setting makes them alike",
+        ),
+        Advice(
+            "warning",
+            where,
+            "the models differ in frames (2b 49, 1.5-5b 81), and so, for that alone, in background consistency; "
+            "num_frames: 49 suits all",
+        ),
+        Advice(
+            "warning",
+            where,
+            "the models differ in size (2b 480x720, 1.5-5b 768x1360), and so, for that alone, in CLIP score, CLIP "
+            "score of the mp4, background consistency, adjacent-frame consistency, CLIP-IQA quality, CLIP-IQA noisiness, "
+            "CLIP-IQA sharpness, sharpness; name height and width for all",
+        ),
+    ]
+
+
+def test_models_that_are_scored_by_different_clips_are_not_compared_by_them() -> None:
+    (found,) = [one for one in advice_on(axes={"model": ("2b", "toy")}) if "CLIPs" in one.message]
+
+    assert found == Advice(
+        "warning",
+        "exp.yaml:base.clip_model",
+        "the models are scored by different CLIPs (2b by ViT-B-32:openai, toy by toy), whose scores are not compared; "
+        "name one for all",
+    )
