@@ -17,6 +17,8 @@ from benchmarks.random_model import SIZES
 from cogx_runs.errors import CogxError
 from cogx_runs.models.cards import HUB_MODELS, ModelCard, resolve_model
 from cogx_runs.models.configs import TransformerConfig
+from cogx_runs.models.download import weights_gb
+from cogx_runs.models.expected import transformer_weights
 from cogx_runs.models.weights import weights_sha256
 from cogx_runs.system.disk import cache_directory
 
@@ -139,6 +141,8 @@ def test_1_5_has_5b_s_blocks_and_its_own_frames_size_and_rate() -> None:
         "hub_gb": 31.1,
     }  # fmt: skip
     assert card.valid_frames() == [17, 33, 49, 65, 81, 97, 113, 129, 145, 161]
+    assert weights_gb(card) == 31.1
+    assert transformer_weights(card.transformer)["patch_embed.proj.bias"] == [3072]
     assert resolve_model("THUDM/CogVideoX1.5-5B") == replace(card, source="THUDM/CogVideoX1.5-5B")
 
 

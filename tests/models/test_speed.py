@@ -30,6 +30,7 @@ def test_what_was_measured_on_an_h100_is_its_estimate(model: str, placement: Pla
     found = timing("H100", model, placement)
 
     assert (found.step_s, found.is_rough) == (pytest.approx(step_s), False)
+    assert timing("H100", "1.5-5b").is_rough
 
 
 def test_fewer_frames_on_an_h100_take_about_what_they_were_measured_to() -> None:

@@ -315,8 +315,8 @@ def test_a_comparison_of_models_whose_videos_differ_says_what_it_compares() -> N
             "warning",
             where,
             "the models differ in size (2b 480x720, 1.5-5b 768x1360), and so, for that alone, in CLIP score, CLIP "
-            "score of the mp4, background consistency, adjacent-frame consistency, CLIP-IQA quality, CLIP-IQA noisiness, "
-            "CLIP-IQA sharpness, sharpness; name height and width for all",
+            "score of the mp4, background consistency, adjacent-frame consistency, CLIP-IQA quality, CLIP-IQA "
+            "noisiness, CLIP-IQA sharpness, sharpness; name height and width for all",
         ),
     ]
 
