@@ -58,7 +58,8 @@ def _frame_count(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advic
         yield Advice("error", where, f"{frames} frames are beyond the {card.max_frames} of {card.name}; {use}")
     elif frames not in valid:
         decoded = card.decoded_frames(frames)
-        fault = f"would come back as {decoded}" if decoded != frames else f"are not {card.frame_multiple}N+1"
+        form = f"are not {card.name}'s {card.frame_multiple}N+1"
+        fault = form if decoded == frames else f"would come back as {decoded}"
         yield Advice("error", where, f"{frames} frames {fault}; {use}")
 
 

@@ -40,7 +40,7 @@ def test_a_frame_count_of_another_form_than_the_training_had_is_an_error_even_wh
     (error,) = advice_on(num_frames=frames)
 
     assert (error.level, error.where) == ("error", "exp.yaml:base.num_frames")
-    assert error.message.startswith(f"{frames} frames are not 8N+1; use ")
+    assert error.message.startswith(f"{frames} frames are not 2b's 8N+1; use ")
 
 
 def test_more_frames_than_the_model_makes_are_an_error() -> None:
@@ -52,7 +52,7 @@ def test_more_frames_than_the_model_makes_are_an_error() -> None:
 def test_the_frame_counts_of_1_5_are_16n_plus_1() -> None:
     assert advice_on(model="1.5-5b") == []
     assert advice_on(model="1.5-5b", num_frames=57) == [
-        Advice("error", "exp.yaml:base.num_frames", "57 frames are not 16N+1; use 49 or 65")
+        Advice("error", "exp.yaml:base.num_frames", "57 frames are not 1.5-5b's 16N+1; use 49 or 65")
     ]
     assert advice_on(model="1.5-5b", num_frames=177) == [
         Advice("error", "exp.yaml:base.num_frames", "177 frames are beyond the 161 of 1.5-5b; use 145 or 161")
