@@ -133,7 +133,7 @@ def main() -> None:
         )
         shown = f"{name} ({placement})" if name.startswith("auto") else name
         rows.append(measure(shown, placed, card, max_vram_gib))
-    print(f"\n{device_name(device)}, {arguments.steps} steps, {arguments.frames} frames, {spec.dtype}\n")
+    print(f"\n{device_name(device)}, {arguments.steps} steps, {spec.num_frames} frames, {spec.dtype}\n")
     print(
         "| placement | start s | s a step | decode s | peak VRAM text GiB | denoising GiB | decoding GiB | "
         "reserved GiB | peak RAM GiB | latents | frames |"

@@ -2,7 +2,7 @@
 
 Speed, memory and exactness do not depend on the values of the weights; what the videos show does.
 
-    python benchmarks/random_model.py FOLDER --size 2b
+    python benchmarks/random_model.py FOLDER --size 2b     # or 5b, 1.5-5b, tiny, tiny-1.5
 """
 
 import argparse

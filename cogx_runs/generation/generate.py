@@ -161,10 +161,9 @@ def warm_up_decoding(vae: AutoencoderKLCogVideoX, spec: RunSpec) -> None:
 def _initial_noise(pipe: CogVideoXPipeline, spec: RunSpec, generator: torch.Generator) -> torch.Tensor:
     """Draws the noise that the pipeline itself would, here so that it can be hashed; with the frames that are padded
     to."""
-    latent_frames = (spec.num_frames - 1) // pipe.vae_scale_factor_temporal + 1
     shape = (
         1,
-        latent_frames + _padding(pipe, latent_frames),
+        _latent_frames(pipe, spec) + _padding(pipe, spec),
         pipe.transformer.config.in_channels,
         spec.height // pipe.vae_scale_factor_spatial,
         spec.width // pipe.vae_scale_factor_spatial,
@@ -175,13 +174,18 @@ def _initial_noise(pipe: CogVideoXPipeline, spec: RunSpec, generator: torch.Gene
     return noise
 
 
-def _padding(pipe: CogVideoXPipeline, latent_frames: int) -> int:
+def _latent_frames(pipe: CogVideoXPipeline, spec: RunSpec) -> int:
+    """Counts the latent frames that are decoded."""
+    return int((spec.num_frames - 1) // pipe.vae_scale_factor_temporal + 1)
+
+
+def _padding(pipe: CogVideoXPipeline, spec: RunSpec) -> int:
     """Counts the latent frames put before others so that patches in time are full, as CogVideoX 1.5 was trained.
 
     The pipeline drops them before it decodes, but leaves them in latents that it returns, and does not add them to
     noise that it is given.
     """
-    return int(-latent_frames % (pipe.transformer.config.patch_size_t or 1))
+    return int(-_latent_frames(pipe, spec) % (pipe.transformer.config.patch_size_t or 1))
 
 
 def _denoise(
@@ -199,7 +203,7 @@ def _denoise(
     waits."""
     set_scheduler(pipe, spec.scheduler)
     set_attention(pipe.transformer, spec.attention)
-    padding = _padding(pipe, (spec.num_frames - 1) // pipe.vae_scale_factor_temporal + 1)
+    padding = _padding(pipe, spec)
     watched = nullcontext(X0Prediction()) if on_x0_prediction is None else predicting_x0(pipe.scheduler)
 
     def after_step(_pipe: Any, step: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
