@@ -20,6 +20,7 @@ from safetensors.torch import load_file
 from torch.autograd.profiler_util import DeviceType  # type: ignore[attr-defined]
 from torch.profiler import ProfilerActivity, profile
 
+from benchmarks import random_model
 from benchmarks.random_model import SIZES
 from cogx_runs.generation.decoders import decoding_with
 from cogx_runs.generation.tiling import set_tiling
@@ -128,7 +129,8 @@ def main() -> None:
     parser.add_argument("--profile", nargs="*", help="ways to profile, in tiles; all without a name")
     arguments = parser.parse_args()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = DTYPES[arguments.dtype or {"2b": "float16", "5b": "bfloat16", "tiny": "float32"}[arguments.size]]
+    own = random_model.DTYPES.get(arguments.size, torch.float32)
+    dtype = DTYPES[arguments.dtype] if arguments.dtype else own
     if arguments.vae:
         vae = AutoencoderKLCogVideoX.from_pretrained(arguments.vae, dtype=dtype).to(device)
         kept = load_file(arguments.latents)["latents"].permute(0, 2, 1, 3, 4) / vae.config.scaling_factor

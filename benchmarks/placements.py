@@ -99,7 +99,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
     parser.add_argument("--steps", type=int, default=5)
-    parser.add_argument("--frames", type=int, default=49)
+    parser.add_argument("--frames", type=int, help="the model's own number without it")
     parser.add_argument("--guidance", type=float, default=6)
     parser.add_argument("--prompts", type=Path)
     parser.add_argument("--placements", nargs="+", help="also auto, and with a cap in GiB: auto@6")
@@ -133,7 +133,7 @@ def main() -> None:
         )
         shown = f"{name} ({placement})" if name.startswith("auto") else name
         rows.append(measure(shown, placed, card, max_vram_gib))
-    print(f"\n{device_name(device)}, {arguments.steps} steps, {arguments.frames} frames, {spec.dtype}\n")
+    print(f"\n{device_name(device)}, {arguments.steps} steps, {spec.num_frames} frames, {spec.dtype}\n")
     print(
         "| placement | start s | s a step | decode s | peak VRAM text GiB | denoising GiB | decoding GiB | "
         "reserved GiB | peak RAM GiB | latents | frames |"

@@ -2,7 +2,7 @@
 
 Speed, memory and exactness do not depend on the values of the weights; what the videos show does.
 
-    python benchmarks/random_model.py FOLDER --size 2b
+    python benchmarks/random_model.py FOLDER --size 2b     # or 5b, 1.5-5b, tiny, tiny-1.5
 """
 
 import argparse
@@ -43,8 +43,15 @@ _FULL_VAE = {
     "block_out_channels": (128, 256, 256, 512), "latent_channels": 16, "layers_per_block": 3,
     "sample_height": 480, "sample_width": 720,
 }  # fmt: skip
+_PATCHES_IN_TIME = {"patch_size_t": 2, "patch_bias": False, "use_rotary_positional_embeddings": True}
 SIZES: dict[str, dict[str, Any]] = {
     "tiny": TINY,
+    "tiny-1.5": {
+        **TINY,
+        "transformer": {**TINY["transformer"], **_PATCHES_IN_TIME, "sample_width": 6},
+        "vae": {**TINY["vae"], "invert_scale_latents": True},
+        "snr_shift_scale": 1.0,
+    },
     "2b": {
         "transformer": {**_FULL_TRANSFORMER, "num_attention_heads": 30, "num_layers": 30},
         "vae": {**_FULL_VAE, "scaling_factor": 1.15258426},
@@ -59,7 +66,18 @@ SIZES: dict[str, dict[str, Any]] = {
         "text": _FULL_TEXT,
         "snr_shift_scale": 1.0,
     },
+    "1.5-5b": {
+        "transformer": {
+            **_FULL_TRANSFORMER, **_PATCHES_IN_TIME, "num_attention_heads": 48, "num_layers": 42,
+            "sample_width": 170, "sample_height": 96, "sample_frames": 81,
+        },
+        "vae": {**_FULL_VAE, "scaling_factor": 0.7, "invert_scale_latents": True},
+        "text": _FULL_TEXT,
+        "snr_shift_scale": 1.0,
+    },
 }  # fmt: skip
+DTYPES = {"2b": torch.float16, "5b": torch.bfloat16, "1.5-5b": torch.bfloat16}
+"""Of the full sizes; the others are in float32."""
 
 
 def save_random_model(folder: Path, size: str, prompts: Path, seed: int = 0) -> None:
@@ -69,7 +87,7 @@ def save_random_model(folder: Path, size: str, prompts: Path, seed: int = 0) -> 
     """
     sizes = SIZES[size]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = {"tiny": torch.float32, "2b": torch.float16, "5b": torch.bfloat16}[size]
+    dtype = DTYPES.get(size, torch.float32)
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = _train_tokenizer(folder, prompts)
     torch.manual_seed(seed)

@@ -1,5 +1,6 @@
 """What is installed, what the machine has, whether the weights are there, and what to do about each lack."""
 
+import math
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,9 +16,9 @@ from cogx_runs.errors import CogxError, first_line
 from cogx_runs.generation.embedding_cache import EmbeddingCache
 from cogx_runs.metrics.registry import EXTRAS
 from cogx_runs.models import hub
-from cogx_runs.models.cards import NAMES, OPENAI_CLIP, ModelCard, resolve_model
-from cogx_runs.models.download import GB, missing_weights
-from cogx_runs.models.memory import Budget, choose_placement, choose_text_placement
+from cogx_runs.models.cards import HUB_MODELS, NAMES, OPENAI_CLIP, ModelCard, resolve_model
+from cogx_runs.models.download import GB, missing_weights, weights_gb
+from cogx_runs.models.memory import CONTEXT_GIB, Budget, choose_placement, choose_text_placement, needs
 from cogx_runs.models.speed import SLOW_S, Timing, predict_on_cpu
 from cogx_runs.models.weights import folder_revision
 from cogx_runs.system.disk import free_bytes
@@ -91,9 +92,9 @@ def _packages() -> Iterator[Check]:
 def _gpu() -> Check:
     found = gpu()
     if found is None:
-        return Check(
-            "GPU", "warning", "none visible", "2b and 5b need an NVIDIA GPU with 5 GiB; --model toy runs on a CPU"
-        )
+        least = ", ".join(f"{name} {_least_gib(card)} GiB" for name, card in HUB_MODELS.items())
+        advice = f"an NVIDIA GPU is needed ({least}); --model toy runs on a CPU"
+        return Check("GPU", "warning", "none visible", advice)
     try:
         total, free = found.total_bytes / GIB, free_vram(found) / GIB
     except CogxError as error:
@@ -123,7 +124,8 @@ def _memory() -> Check:
 def _disk() -> Check:
     free = shutil.disk_usage(Path.cwd()).free / GIB
     if free < LOW_DISK_GIB:
-        return Check("disk", "warning", f"{free:.1f} GiB free here", "2b's weights are 13.3 GB, 5b's 21.1 GB")
+        sizes = ", ".join(f"{name}'s {weights_gb(card):.1f} GB" for name, card in HUB_MODELS.items())
+        return Check("disk", "warning", f"{free:.1f} GiB free here", f"weights on the hub: {sizes}")
     return Check("disk", "ok", f"{free:.1f} GiB free here")
 
 
@@ -153,7 +155,7 @@ def _model(name: str) -> Check:
     try:
         card = resolve_model(name)
     except CogxError as error:
-        advice = "" if name in NAMES else "name 2b, 5b, toy or a folder in diffusers' format"
+        advice = "" if name in NAMES else f"name {', '.join(NAMES)} or a folder in diffusers' format"
         return Check(label, "missing", str(error), advice)
     if card.is_local:
         return Check(label, "ok", card.source)
@@ -216,9 +218,14 @@ def _readiness(name: str, general: Sequence[str]) -> Readiness:
     return Readiness(label, "ok", f"ready{after}", model=name)
 
 
+def _least_gib(card: ModelCard) -> int:
+    """Computes the GPU's memory that a model needs at its own size in the placement that takes least."""
+    return math.ceil(needs(card, "sequential", _own_workload(card)).vram_gib + CONTEXT_GIB)
+
+
 def _own_workload(card: ModelCard) -> Workload:
     """A video of the model's own size and length."""
-    return Workload(card.dtype, card.max_frames, card.height, card.width, is_guided=True, vae_tiling=True)
+    return Workload(card.dtype, card.num_frames, card.height, card.width, is_guided=True, vae_tiling=True)
 
 
 def _clip(clip_model: str) -> Check:

@@ -66,6 +66,18 @@ def tiny_model(shared: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_1_5(shared: Path) -> Path:
+    """Another like CogVideoX 1.5: patches of two latent frames, rotary positions, 32x48, up to 33 frames."""
+
+    def make(folder: Path) -> None:
+        from benchmarks.random_model import save_random_model
+
+        save_random_model(folder, "tiny-1.5", ROOT / "prompts")
+
+    return _once(shared / "tiny_1_5", make)
+
+
+@pytest.fixture(scope="session")
 def tiny_clip(shared: Path) -> Path:
     """A CLIP folder of open_clip's with random weights."""
 

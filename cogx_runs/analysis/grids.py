@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cogx_runs.analysis.cells import MODEL, follow_model, labels_of, others
-from cogx_runs.definitions.parameters import Parameters
+from cogx_runs.definitions.parameters import default_of
 from cogx_runs.formatting import write_value
 from cogx_runs.tracking.run import TrackedRun
 
@@ -130,7 +130,7 @@ def _ordered(rows: Mapping[tuple[Any, ...], Sequence[TrackedRun | None]], labels
 
 def _baseline(axis: str, values: Sequence[Any], baselines: Mapping[str, str]) -> int:
     asked = [baselines[axis]] if axis in baselines else []
-    for text in [*asked, write_value(Parameters.model_fields[axis].default)]:
+    for text in [*asked, write_value(default_of(axis))]:
         for index, value in enumerate(values):
             if is_written(text, value):
                 return index

@@ -10,7 +10,9 @@ import click
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _PARAMETERS = {
-    "model": click.option("--model", help="2b, 5b, toy, a folder in diffusers' format, or a downloaded hub id."),
+    "model": click.option(
+        "--model", help="2b, 5b, 1.5-5b, toy, a folder in diffusers' format, or a downloaded hub id."
+    ),
     "num_inference_steps": click.option(
         "--steps", "--num-inference-steps", "num_inference_steps", metavar="INTEGER", help="Denoising steps."
     ),

@@ -23,7 +23,7 @@ def init(directory: Path) -> None:
 
 
 @click.command()
-@click.option("--model", help="Check this model only: 2b, 5b, toy, or a folder.")
+@click.option("--model", help="Check this model only: 2b, 5b, 1.5-5b, toy, or a folder.")
 @click.option("--clip-model", help="Check this CLIP.")
 @json_option
 def doctor(model: str | None, clip_model: str | None, as_json: bool) -> None:

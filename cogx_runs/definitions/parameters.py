@@ -1,6 +1,6 @@
 """The parameters of a configuration, each declared once with its type, description and role."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -42,7 +42,10 @@ class Parameters(Frozen):
 
     model: Annotated[
         PathText,
-        Field(min_length=1, description="`2b`, `5b`, `toy`, a folder in diffusers' format, or a downloaded hub id."),
+        Field(
+            min_length=1,
+            description="`2b`, `5b`, `1.5-5b`, `toy`, a folder in diffusers' format, or a downloaded hub id.",
+        ),
         Role(changes=Changes.WEIGHTS, short="model", is_stated=True, asked=0),
     ] = "2b"
     revision: Annotated[
@@ -69,15 +72,28 @@ class Parameters(Frozen):
         ),
     ] = 6.0
     num_frames: Annotated[
-        int,
-        Field(ge=1, le=LARGEST_SIZE, description="Frames; 8N+1, at most the model's own number."),
-        Role(changes=Changes.PIXELS, warms=Warms.STEP, is_shape=True, short="frames", is_stated=True, asked=2),
-    ] = 49
+        int | None,
+        Field(
+            ge=1,
+            le=LARGEST_SIZE,
+            description="Frames; null is the model's own, 49, or 81 for 1.5-5b. 8N+1 up to 49; 16N+1 up to 161.",
+        ),
+        Role(
+            changes=Changes.PIXELS, warms=Warms.STEP, is_shape=True, short="frames", is_stated=True, usual=49, asked=2
+        ),
+    ] = None
     fps: Annotated[
-        int,
-        Field(ge=1, le=120, description="Frames a second of the mp4; changes the file, not the pixels."),
-        Role(changes=Changes.FILE, is_judged=False, is_stated=True, asked=2),
-    ] = 8
+        int | None,
+        Field(
+            ge=1,
+            le=120,
+            description=(
+                "Frames a second of the mp4; null is the model's own, 8, or 16 for 1.5-5b. Changes the file, not the"
+                " pixels."
+            ),
+        ),
+        Role(changes=Changes.FILE, is_judged=False, is_stated=True, usual=8, asked=2),
+    ] = None
     seed: Annotated[
         int,
         Field(ge=0, lt=2**63, description="Seed of the initial noise, drawn on the CPU."),
@@ -136,7 +152,7 @@ class Parameters(Frozen):
     ] = False
     dtype: Annotated[
         Dtype | None,
-        Field(description="null is float16 for 2b, bfloat16 for 5b, float32 on a CPU, always as resolved in the run."),
+        Field(description="null is float16 for 2b, bfloat16 for 5b and 1.5-5b, float32 on a CPU."),
         Role(changes=Changes.PIXELS, reloads=Reloads.PIPELINE | Reloads.VAE, costs=True, mixes=False, asked=2),
     ] = None
     vae_tiling: Annotated[
@@ -201,11 +217,18 @@ class Parameters(Frozen):
     ] = False
 
 
-SWEPT = names_where(roles_of(Parameters), lambda role: role.changes is not Changes.NOTHING)
+_ROLES = roles_of(Parameters)
+SWEPT = names_where(_ROLES, lambda role: role.changes is not Changes.NOTHING)
 """Parameters that can be an axis: cells that differ in any other are the same cell."""
 RESOLVED = tuple(
     name
-    for name, role in roles_of(Parameters).items()
+    for name, role in _ROLES.items()
     if Parameters.model_fields[name].default is None and role.logged is Logged.PARAM
 )
 """Parameters whose null the model or the device resolves, to another value elsewhere."""
+
+
+def default_of(name: str) -> Any:
+    """Returns the value that a parameter has where nothing names it; where that is the model's own, the usual one."""
+    default = Parameters.model_fields[name].default
+    return _ROLES[name].usual if default is None else default

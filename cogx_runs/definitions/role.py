@@ -96,6 +96,9 @@ class Role:
     """Name in exported files; empty for `short`."""
     is_stated: bool = False
     """Whether the command that reproduces a cell always states it, by the option of its short name."""
+    usual: Any = None
+    """Value of 2b, 5b and the toy where the default, null, leaves it to the model: that of a run without it, and the
+    baseline of a comparison that names none."""
     asked: int = 4
     """Order of the parameter in reports: 0 first; equal numbers keep the fields' order."""
 

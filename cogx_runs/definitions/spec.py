@@ -55,6 +55,8 @@ class Origin(Frozen):
 class RunSpec(Parameters, Origin):
     """A cell: one configuration without nulls, one prompt, one seed, one video."""
 
+    num_frames: int
+    fps: int
     height: int
     width: int
     scheduler: Scheduler

@@ -2,8 +2,8 @@
 
 diffusers' `set_attention_backend` has no effect on CogVideoX: its processor calls PyTorch's function itself. A
 processor here is that one with another function in the call's place, so that what is around it stays diffusers' own:
-norms, rotary positions, projections, for 2b and 5b alike. The function is a custom operator, so that compiled blocks
-hold it as one node and need to know nothing of the kernel behind it.
+norms, rotary positions, projections, for every CogVideoX alike. The function is a custom operator, so that compiled
+blocks hold it as one node and need to know nothing of the kernel behind it.
 """
 
 from functools import cache

@@ -159,10 +159,11 @@ def warm_up_decoding(vae: AutoencoderKLCogVideoX, spec: RunSpec) -> None:
 
 
 def _initial_noise(pipe: CogVideoXPipeline, spec: RunSpec, generator: torch.Generator) -> torch.Tensor:
-    """Draws the noise that the pipeline itself would, here so that it can be hashed."""
+    """Draws the noise that the pipeline itself would, here so that it can be hashed; with the frames that are padded
+    to."""
     shape = (
         1,
-        (spec.num_frames - 1) // pipe.vae_scale_factor_temporal + 1,
+        _latent_frames(pipe, spec) + _padding(pipe, spec),
         pipe.transformer.config.in_channels,
         spec.height // pipe.vae_scale_factor_spatial,
         spec.width // pipe.vae_scale_factor_spatial,
@@ -171,6 +172,20 @@ def _initial_noise(pipe: CogVideoXPipeline, spec: RunSpec, generator: torch.Gene
         shape, generator=generator, device=torch.device(spec.device), dtype=DTYPES[spec.dtype]
     )
     return noise
+
+
+def _latent_frames(pipe: CogVideoXPipeline, spec: RunSpec) -> int:
+    """Counts the latent frames that are decoded."""
+    return int((spec.num_frames - 1) // pipe.vae_scale_factor_temporal + 1)
+
+
+def _padding(pipe: CogVideoXPipeline, spec: RunSpec) -> int:
+    """Counts the latent frames put before others so that patches in time are full, as CogVideoX 1.5 was trained.
+
+    The pipeline drops them before it decodes, but leaves them in latents that it returns, and does not add them to
+    noise that it is given.
+    """
+    return int(-_latent_frames(pipe, spec) % (pipe.transformer.config.patch_size_t or 1))
 
 
 def _denoise(
@@ -188,14 +203,15 @@ def _denoise(
     waits."""
     set_scheduler(pipe, spec.scheduler)
     set_attention(pipe.transformer, spec.attention)
+    padding = _padding(pipe, spec)
     watched = nullcontext(X0Prediction()) if on_x0_prediction is None else predicting_x0(pipe.scheduler)
 
     def after_step(_pipe: Any, step: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-        spread.append(tensors["latents"].float().std())
+        spread.append(tensors["latents"][:, padding:].float().std())
         if on_step is not None:
             on_step(step + 1, spec.num_inference_steps)
         if on_x0_prediction is not None and predicted.latents is not None:
-            on_x0_prediction(step + 1, spec.num_inference_steps, predicted.latents)
+            on_x0_prediction(step + 1, spec.num_inference_steps, predicted.latents[:, padding:])
         return tensors
 
     with watched as predicted:
@@ -214,4 +230,4 @@ def _denoise(
             output_type="latent",
             callback_on_step_end=after_step,
         ).frames
-    return latents
+    return latents[:, padding:]

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from cogx_runs.definitions.parameters import Parameters
+from cogx_runs.definitions.parameters import default_of
 from cogx_runs.definitions.spec import OUTPUT_FIELDS, output_hash, short_name
 from cogx_runs.errors import CogxError, InputError, Mistake, Place
 from cogx_runs.formatting import write_exact
@@ -44,7 +44,7 @@ class Candidate:
     @cached_property
     def output_hash(self) -> str:
         """Identity of pixels, file and scores."""
-        outputs = {name: self.known.get(name, Parameters.model_fields[name].default) for name in OUTPUT_FIELDS}
+        outputs = {name: self.known.get(name, default_of(name)) for name in OUTPUT_FIELDS}
         return output_hash(self.signature, outputs, versions())
 
     @property

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cogx_runs.metrics.card import MetricCard
+from cogx_runs.metrics.card import Likeness, MetricCard
 from cogx_runs.metrics.metric import Measured
 from cogx_runs.metrics.network_metric import NetworkMetric
 from cogx_runs.metrics.subject import Subject
@@ -39,6 +39,7 @@ CARD = MetricCard(
     direction="higher",
     digits=3,
     margin=0.01,
+    presumes=frozenset({Likeness.SIZE}),
     fooled_by="taste of those who rated pictures on the web; a still of good colours; it sees no motion",
 )
 

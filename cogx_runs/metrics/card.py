@@ -21,6 +21,16 @@ class Dependence(StrEnum):
     """Frame rate and quality of the mp4. A metric of single videos that has it is measured over the mp4's frames."""
 
 
+class Likeness(StrEnum):
+    """A property in which two videos have to be alike for some metrics' values of them to be compared."""
+
+    RATE = "frames a second"
+    """Those of the training: how far apart in time two frames are."""
+    LENGTH = "frames"
+    SIZE = "size"
+    """Height and width: CLIP sees a square from the middle of a frame that is scaled to its side."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class MetricCard:
     """A metric's definition. Values of different cards are never averaged."""
@@ -46,6 +56,8 @@ class MetricCard:
     """Whether its value depends on the CLIP."""
     depends_on: frozenset[Dependence] = frozenset()
     """Conditions on which the value depends besides the pixels and the CLIP; empty for a measure of the frames."""
+    presumes: frozenset[Likeness] = frozenset()
+    """Properties in which videos must be alike for a difference of its values to mean anything else."""
     fooled_by: str = ""
     """Cases in which the value is good or bad and the video is not."""
     repeats: str = ""
@@ -67,7 +79,7 @@ class MetricCard:
 
     def logged(self, identity: str, conditions: Mapping[str, str]) -> dict[str, Any]:
         """Returns the card as it is logged with a value, with the conditions of the value."""
-        fields = {name: value for name, value in asdict(self).items() if name != "depends_on"}
+        fields = {name: value for name, value in asdict(self).items() if name not in {"depends_on", "presumes"}}
         known = {name: value for name, value in fields.items() if value not in ("", None, False)}
         return known | {"identity": identity} | dict(conditions)
 

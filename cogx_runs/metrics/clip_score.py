@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from cogx_runs.metrics.card import Dependence, MetricCard
+from cogx_runs.metrics.card import Dependence, Likeness, MetricCard
 from cogx_runs.metrics.metric import MeanMetric
 from cogx_runs.metrics.subject import Subject
 from cogx_runs.models.tokens import count_clip_tokens
@@ -19,6 +19,7 @@ CARD = MetricCard(
     direction="higher",
     margin=1.0,
     uses_clip=True,
+    presumes=frozenset({Likeness.SIZE}),
     fooled_by="a prompt of more than 77 tokens, whose rest it does not see; a still picture of the prompt",
 )
 FILE_CARD = replace(

@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 import numpy.typing as npt
 
-from cogx_runs.metrics.card import MetricCard
+from cogx_runs.metrics.card import Likeness, MetricCard
 from cogx_runs.metrics.metric import MeanMetric
 from cogx_runs.metrics.subject import Subject
 from cogx_runs.metrics.temporal import require_two_frames
@@ -90,6 +90,7 @@ def _iqa(pair: str, title: str, fooled_by: str) -> MeanMetric:
         digits=3,
         margin=0.05,
         uses_clip=True,
+        presumes=frozenset({Likeness.SIZE}),
         fooled_by=fooled_by,
     )
     return MeanMetric(card, lambda subject: _antonym_scores(subject, pair))
@@ -107,6 +108,7 @@ METRICS = (
             digits=4,
             margin=0.005,
             uses_clip=True,
+            presumes=frozenset(Likeness),
             fooled_by="a frozen video has 1; more frames have more time to leave the first",
         ),
         lambda subject: background_consistency(subject.vbench_embeddings),
@@ -122,6 +124,7 @@ METRICS = (
             digits=4,
             margin=0.005,
             uses_clip=True,
+            presumes=frozenset({Likeness.RATE, Likeness.SIZE}),
             fooled_by="a frozen video has 1; a slow drift into another scene costs nothing",
         ),
         lambda subject: adjacent_consistency(subject.image_embeddings),

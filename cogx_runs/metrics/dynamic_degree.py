@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cogx_runs.errors import CogxError
-from cogx_runs.metrics.card import Dependence, MetricCard
+from cogx_runs.metrics.card import Dependence, Likeness, MetricCard
 from cogx_runs.metrics.metric import Measured
 from cogx_runs.metrics.network_metric import NetworkMetric
 from cogx_runs.metrics.subject import Subject
@@ -45,6 +45,7 @@ CARD = MetricCard(
     source="Teed and Deng 2020, by torchvision; VBench, Huang et al. 2024, vbench/dynamic_degree.py",
     margin=0.05,
     depends_on=frozenset({Dependence.FILE}),
+    presumes=frozenset({Likeness.LENGTH}),
     fooled_by="a small fast thing, a moving camera, noise and flicker count as motion, and a whole scene that moves "
     "slowly does not",
 )

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from cogx_runs.metrics.card import MetricCard
+from cogx_runs.metrics.card import Likeness, MetricCard
 from cogx_runs.metrics.metric import MeanMetric
 from cogx_runs.video import Frames
 
@@ -54,6 +54,7 @@ METRICS = (
             source="LAPV, Pech-Pacheco et al. 2000, without its factor of 1/6; as OpenCV's Laplacian",
             direction="higher",
             digits=0,
+            presumes=frozenset({Likeness.SIZE}),
             fooled_by="noise and fine pattern are sharp; it depends on the frame's size",
         ),
         lambda subject: sharpness(subject.frames),

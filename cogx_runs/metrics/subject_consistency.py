@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from cogx_runs.metrics.card import MetricCard
+from cogx_runs.metrics.card import Likeness, MetricCard
 from cogx_runs.metrics.consistency import background_consistency
 from cogx_runs.metrics.metric import Measured
 from cogx_runs.metrics.network_metric import NetworkMetric
@@ -35,6 +35,7 @@ CARD = MetricCard(
     direction="higher",
     digits=4,
     margin=0.005,
+    presumes=frozenset({Likeness.RATE, Likeness.LENGTH}),
     fooled_by="a frozen video has 1; motion of the subject or of the camera lowers it",
 )
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from cogx_runs.errors import CogxError
-from cogx_runs.metrics.card import MetricCard
+from cogx_runs.metrics.card import Likeness, MetricCard
 from cogx_runs.metrics.image import luma
 from cogx_runs.metrics.metric import MeanMetric
 from cogx_runs.video import Frames
@@ -77,6 +77,7 @@ METRICS = (
             direction="higher",
             digits=4,
             margin=0.005,
+            presumes=frozenset({Likeness.RATE}),
             fooled_by="a higher value is steadier; a frozen video has 1; motion lowers it as flicker does",
         ),
         lambda subject: temporal_flickering(subject.changes),
@@ -90,6 +91,7 @@ METRICS = (
             "the diagonal a frame",
             source="Le Besnerais and Champagnat 2005, scikit-image's optical_flow_ilk, radius 7, 3 warps",
             unit="%",
+            presumes=frozenset({Likeness.RATE}),
             fooled_by="noise on flat ground and flicker read as motion; the window of 15 px spreads the motion of a "
             "small thing over the ground around it, where that is flat to about 4 times a 16 px square's area",
         ),

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from cogx_runs import toy
 from cogx_runs.definitions.parameters import Dtype, Scheduler
@@ -14,6 +15,9 @@ from cogx_runs.models.weights import folder_revision
 
 OPENAI_CLIP = "ViT-B-32:openai"
 SCHEDULER_CLASSES: dict[str, Scheduler] = {"CogVideoXDDIMScheduler": "ddim", "CogVideoXDPMScheduler": "dpm"}
+CONVERTED = (300, 300)
+"""Sample height and width that diffusers' `scripts/convert_cogvideox_to_diffusers.py` writes for every CogVideoX 1.5,
+and that its own configuration had at first: how far positions reach, not the size of the training."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,8 @@ class ModelCard:
     width: int
     size_multiple: int
     """Height and width must be multiples of this many pixels."""
+    num_frames: int
+    """Frames of a video where none are named."""
     max_frames: int
     temporal_compression: int
     max_sequence_length: int
@@ -44,6 +50,17 @@ class ModelCard:
     transformer_parameters: int
     text_encoder_parameters: int
     vae_parameters: int
+    fps: int = 8
+    """Frames a second of the videos that it was trained on."""
+    max_height: int | None = None
+    """Pixels to which its positions reach; None without a limit."""
+    max_width: int | None = None
+    """Likewise."""
+    tile_height: int = 240
+    """Pixels of the VAE's tiles."""
+    tile_width: int = 360
+    hub_gb: float | None = None
+    """Size of the hub's files in 10^9 bytes where they hold more than 16 bits a weight."""
     vae_channels: int = 128
     """Channels of the VAE at the video's own size."""
     latent_channels: int = 16
@@ -81,10 +98,16 @@ class ModelCard:
         latent_frames = (num_frames - 1) // self.temporal_compression + 1
         return self.temporal_compression * (latent_frames - latent_frames % 2) + latent_frames % 2
 
+    def patches_in_time(self, num_frames: int) -> int:
+        """Counts the tokens along time. Latent frames that do not fill the last patch are padded to."""
+        latent_frames = (num_frames - 1) // self.temporal_compression + 1
+        return -(-latent_frames // (self.transformer.patch_size_t or 1))
+
     @property
     def frame_multiple(self) -> int:
-        """Number of which a valid frame count is one more than a multiple: 8 for CogVideoX, whose counts are 8N+1."""
-        return 2 * self.temporal_compression
+        """Number of which a valid frame count is one more than a multiple: 8 for CogVideoX, whose counts are 8N+1, and
+        16 for CogVideoX 1.5, whose patches span two latent frames."""
+        return 2 * self.temporal_compression * (self.transformer.patch_size_t or 1)
 
     def valid_frames(self) -> list[int]:
         """Lists the frame counts that the model was trained for and that come back as asked for."""
@@ -100,6 +123,7 @@ _2B = ModelCard(
     height=480,
     width=720,
     size_multiple=16,
+    num_frames=49,
     max_frames=49,
     temporal_compression=4,
     max_sequence_length=226,
@@ -118,36 +142,66 @@ _2B = ModelCard(
     text_encoder_parameters=4_762_310_656,
     vae_parameters=215_583_907,
 )
-HUB_MODELS = {
-    "2b": _2B,
-    "5b": replace(
-        _2B,
-        name="5b",
-        source="zai-org/CogVideoX-5b",
-        revision="8d6ea3f817438460b25595a120f109b88d5fdfad",
-        dtype="bfloat16",
-        scheduler="dpm",
-        transformer=_2B.transformer.model_copy(
-            update={"num_attention_heads": 48, "num_layers": 42, "use_rotary_positional_embeddings": True}
-        ),
-        transformer_parameters=5_570_283_072,
+_5B = replace(
+    _2B,
+    name="5b",
+    source="zai-org/CogVideoX-5b",
+    revision="8d6ea3f817438460b25595a120f109b88d5fdfad",
+    dtype="bfloat16",
+    scheduler="dpm",
+    transformer=_2B.transformer.model_copy(
+        update={"num_attention_heads": 48, "num_layers": 42, "use_rotary_positional_embeddings": True}
     ),
+    transformer_parameters=5_570_283_072,
+)
+# From the published configuration and the model's page (81 frames, at most 161, 16 a second, bfloat16).
+_1_5 = replace(
+    _5B,
+    name="1.5-5b",
+    source="zai-org/CogVideoX1.5-5B",
+    revision="fdc5267c90b5c06492985b966e43aae984e189e0",
+    scheduler="ddim",
+    height=768,
+    width=1360,
+    max_height=768,
+    max_width=1360,
+    num_frames=81,
+    max_frames=161,
+    fps=16,
+    transformer=_5B.transformer.model_copy(
+        update={
+            "patch_size_t": 2,
+            "patch_bias": False,
+            "sample_height": 96,
+            "sample_width": 170,
+            "sample_frames": 81,
+        }
+    ),
+    transformer_parameters=5_570_676_352,
+    hub_gb=31.1,
+)
+HUB_MODELS = {card.name: card for card in (_2B, _5B, _1_5)}
+_BY_ID = {
+    source: replace(card, source=source)
+    for card in HUB_MODELS.values()
+    for source in (card.source, card.source.replace("zai-org/", "THUDM/"))
 }
+"""By their hub ids, the earlier ones too, which lead to the same files."""
 
 NAMES = (*HUB_MODELS, "toy")
 """Models with a name; any other is a folder, or a hub id whose files are in the Hugging Face cache."""
 
 
 def resolve_model(name: str, revision: str | None = None) -> ModelCard:
-    """Finds the card of `2b`, `5b`, `toy`, of a folder in diffusers' format, or of a hub id such as `OWNER/NAME` whose
-    files are in the Hugging Face cache, at `revision` where one is given.
+    """Finds the card of `2b`, `5b`, `1.5-5b`, `toy`, of a folder in diffusers' format, or of a hub id such as
+    `OWNER/NAME` whose files are in the Hugging Face cache, at `revision` where one is given.
 
     Raises CogxError for an unknown name, for a hub id that is not in the cache, and for a folder that is unreadable,
     incomplete or truncated.
     """
-    for card in HUB_MODELS.values():
-        if name in (card.name, card.source):
-            return replace(card, revision=revision or card.revision)
+    known = HUB_MODELS.get(name) or _BY_ID.get(name)
+    if known is not None:
+        return replace(known, revision=revision or known.revision)
     folder = toy.pipeline_dir() if name == "toy" else _folder(name)
     if folder is None and hub.is_repository(name):
         return _read_snapshot(name, revision)
@@ -198,16 +252,28 @@ def _read_folder(name: str, path: Path) -> ModelCard:
     scheduler_name = SCHEDULER_CLASSES.get(scheduler.class_name)
     if scheduler_name is None:
         raise CogxError(f"{path}/scheduler: is a {scheduler.class_name or None}, which CogVideoX does not use")
+    height, width = (side * vae.scale for side in (transformer.sample_height, transformer.sample_width))
+    family: dict[str, Any] = {"max_frames": transformer.sample_frames}
+    if transformer.patch_size_t is not None:  # CogVideoX 1.5: twice as long at most, as published
+        patch = transformer.patch_size * vae.scale
+        family = {
+            "max_frames": 2 * transformer.sample_frames - 1,
+            "fps": _1_5.fps,
+            "max_height": height // patch * patch,
+            "max_width": width // patch * patch,
+        }
+        if (transformer.sample_height, transformer.sample_width) == CONVERTED:
+            height, width = _1_5.height, _1_5.width
     return ModelCard(
         name=name,
         source=str(path),
         revision=folder_revision(path),
         dtype="bfloat16" if transformer.use_rotary_positional_embeddings else "float16",
         scheduler=scheduler_name,
-        height=transformer.sample_height * vae.scale,
-        width=transformer.sample_width * vae.scale,
+        height=height,
+        width=width,
         size_multiple=vae.scale * transformer.patch_size,
-        max_frames=transformer.sample_frames,
+        num_frames=transformer.sample_frames,
         temporal_compression=vae.temporal_compression_ratio,
         max_sequence_length=transformer.max_text_seq_length,
         num_train_timesteps=scheduler.num_train_timesteps,
@@ -219,4 +285,7 @@ def _read_folder(name: str, path: Path) -> ModelCard:
         vae_channels=vae.block_out_channels[0],
         latent_channels=vae.latent_channels,
         has_fixed_size=transformer.use_learned_positional_embeddings,
+        tile_height=vae.sample_height // 2,
+        tile_width=vae.sample_width // 2,
+        **family,
     )

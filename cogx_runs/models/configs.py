@@ -82,9 +82,15 @@ class TransformerConfig(Config):
         return (self.out_channels or self.in_channels) * self.patch_size**2 * (self.patch_size_t or 1)
 
     @model_validator(mode="after")
-    def _learned_positions_turn(self) -> "TransformerConfig":
+    def _positions_agree(self) -> "TransformerConfig":
         if self.use_learned_positional_embeddings and not self.use_rotary_positional_embeddings:
             raise ValueError("use_learned_positional_embeddings: needs use_rotary_positional_embeddings")
+        if self.patch_size_t is not None and not self.use_rotary_positional_embeddings:
+            raise ValueError("patch_size_t: needs use_rotary_positional_embeddings")
+        if self.patch_size_t is not None and self.use_learned_positional_embeddings:
+            raise ValueError("patch_size_t: has no use_learned_positional_embeddings beside it")
+        if self.ofs_embed_dim is not None:
+            raise ValueError("ofs_embed_dim: is of a model that animates an image, and this makes videos of text alone")
         return self
 
 

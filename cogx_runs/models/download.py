@@ -21,18 +21,21 @@ class Download:
     source: str
     """Repository on the hub."""
     gb: float
-    """Size in 10^9 bytes, by the number of parameters; configurations and tokenizer are some MB more."""
+    """Size in 10^9 bytes of the weights; configurations and tokenizer are some MB more."""
     folder: str
 
 
-def missing_weights(card: ModelCard) -> Download | None:
-    """Finds what a model's first run will download; None for a folder, and where all weights are here.
+def weights_gb(card: ModelCard) -> float:
+    """Computes the size of a hub model's files in 10^9 bytes: its weights in 16 bits, in whatever precision it runs,
+    where its card says nothing else."""
+    return card.hub_gb or gib_of(card.parameters, "bfloat16") * GIB / GB
 
-    The files of the hub hold its weights in 16 bits, in whatever precision it runs.
-    """
+
+def missing_weights(card: ModelCard) -> Download | None:
+    """Finds what a model's first run will download; None for a folder, and where all weights are here."""
     if card.is_local:
         return None
-    total = gib_of(card.parameters, "bfloat16") * GIB
+    total = weights_gb(card) * GB
     cached = hub.cached_file(card.source, "model_index.json", card.revision)
     here = 0 if cached is None else sum(path.stat().st_size for path in weights_files(cached.parent) if path.exists())
     missing = total - here

@@ -47,7 +47,7 @@ def transformer_weights(config: TransformerConfig) -> Shapes:
         **_linear("norm_out.linear", config.time_embed_dim, 2 * hidden),
         **_linear("proj_out", hidden, config.out_values),
     }
-    if config.patch_bias:
+    if config.patch_bias or config.patch_size_t is not None:  # diffusers gives patches in time a bias in any case
         weights["patch_embed.proj.bias"] = [hidden]
     if config.norm_elementwise_affine:
         weights |= {f"{norm}.{kind}": [hidden] for norm in ("norm_final", "norm_out.norm") for kind in _KINDS}

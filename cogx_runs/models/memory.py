@@ -249,9 +249,9 @@ def text_weights_gib(card: ModelCard, dtype: Dtype) -> float:
 
 def count_tokens(card: ModelCard, workload: Workload) -> int:
     """Counts the tokens of all videos in the batch, which guidance doubles."""
-    latent_frames = (workload.num_frames - 1) // card.temporal_compression + 1
     patches = (workload.height // card.size_multiple) * (workload.width // card.size_multiple)
-    return (latent_frames * patches + card.max_sequence_length) * (2 if workload.is_guided else 1)
+    video = card.patches_in_time(workload.num_frames) * patches
+    return (video + card.max_sequence_length) * (2 if workload.is_guided else 1)
 
 
 def _values_while_decoding(card: ModelCard, workload: Workload) -> float:
@@ -265,10 +265,10 @@ def _decode_values(workload: Workload) -> int:
 
 
 def _tile(card: ModelCard, workload: Workload) -> int:
-    """Counts the pixels that are decoded at once; a tile is half the model's own height and width."""
+    """Counts the pixels that are decoded at once."""
     height, width = workload.height, workload.width
     if workload.vae_tiling:
-        height, width = min(height, card.height // 2), min(width, card.width // 2)
+        height, width = min(height, card.tile_height), min(width, card.tile_width)
     return height * width
 
 

@@ -82,7 +82,8 @@ MEASURED: dict[tuple[int, Placement, bool], _Measured] = {
 """By the transformer's blocks, placement and compilation: 2b and 5b at their own precision, 49 frames of 480x720,
 guidance on, decoded in tiles (docs/measurements.md)."""
 _FULL_SIZE = {(30, 1920): "float16", (42, 3072): "bfloat16"}
-"""2b's and 5b's blocks and hidden size, with the precision in which they were measured."""
+"""2b's and 5b's blocks and hidden size, with the precision in which they were measured; CogVideoX 1.5, which has those
+of 5b and patches in time, was not."""
 
 
 def predict(card: ModelCard, spec: RunSpec, gpu: Gpu | None) -> Timing | str:
@@ -100,7 +101,8 @@ def predict(card: ModelCard, spec: RunSpec, gpu: Gpu | None) -> Timing | str:
         return f"{known.name} has no native bfloat16"
     step_s, decode_s = _model(card, workload, spec.placement, spec.compile, known)
     measured = None
-    if known.name in MEASURED_ON and _FULL_SIZE.get((card.num_layers, card.hidden_size)) == spec.dtype:
+    is_full_size = _FULL_SIZE.get((card.num_layers, card.hidden_size)) == spec.dtype
+    if known.name in MEASURED_ON and is_full_size and card.transformer.patch_size_t is None:
         measured = MEASURED.get((card.num_layers, spec.placement, spec.compile))
     if measured is not None:
         own = Workload(spec.dtype, 49, 480, 720, is_guided=True, vae_tiling=True)
@@ -160,5 +162,5 @@ def _pixels(workload: Workload) -> int:
 def _decoded_pixels(card: ModelCard, workload: Workload) -> float:
     """Counts the pixels that a VAE of MEASURED_CHANNELS would decode in the same time; work grows with the channels'
     square."""
-    is_tiled = workload.vae_tiling and (workload.height > card.height // 2 or workload.width > card.width // 2)
+    is_tiled = workload.vae_tiling and (workload.height > card.tile_height or workload.width > card.tile_width)
     return _pixels(workload) * (card.vae_channels / MEASURED_CHANNELS) ** 2 * (TILED if is_tiled else 1)

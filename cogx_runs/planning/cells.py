@@ -120,6 +120,8 @@ def resolve_cell(
     """
     resolved = {
         "model": card.name,
+        "num_frames": parameters.num_frames or card.num_frames,
+        "fps": parameters.fps or card.fps,
         "height": parameters.height or card.height,
         "width": parameters.width or card.width,
         "scheduler": parameters.scheduler or card.scheduler,

@@ -58,12 +58,16 @@ def _frame_count(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advic
         yield Advice("error", where, f"{frames} frames are beyond the {card.max_frames} of {card.name}; {use}")
     elif frames not in valid:
         decoded = card.decoded_frames(frames)
-        fault = f"would come back as {decoded}" if decoded != frames else f"are not {card.frame_multiple}N+1"
+        form = f"are not {card.name}'s {card.frame_multiple}N+1"
+        fault = form if decoded == frames else f"would come back as {decoded}"
         yield Advice("error", where, f"{frames} frames {fault}; {use}")
 
 
 def _size(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
-    for name, value, own in (("height", spec.height, card.height), ("width", spec.width, card.width)):
+    for name, value, own, most in (
+        ("height", spec.height, card.height, card.max_height),
+        ("width", spec.width, card.width, card.max_width),
+    ):
         if value % card.size_multiple:
             yield Advice(
                 "error", sweep.where(name), f"{name} {value} is no multiple of {card.size_multiple}; use {own}"
@@ -71,6 +75,8 @@ def _size(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
         elif value % 2 or value > LARGEST_SIDE_PX:
             fault = "is odd" if value % 2 else f"is above {LARGEST_SIDE_PX}"
             yield Advice("error", sweep.where(name), f"{name} {value} {fault}, which H.264 has no videos of; use {own}")
+        elif most is not None and value > most:
+            yield Advice("error", sweep.where(name), f"{name} {value} is beyond the {most} of {card.name}; use {own}")
         elif value != own and card.has_fixed_size:
             yield Advice("error", sweep.where(name), f"{card.name} makes videos of {name} {own} alone; use {own}")
         elif value != own:

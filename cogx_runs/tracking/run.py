@@ -6,7 +6,7 @@ from enum import StrEnum
 from functools import cache, cached_property
 from typing import Any, Protocol, get_type_hints
 
-from cogx_runs.definitions.parameters import Parameters
+from cogx_runs.definitions.parameters import default_of
 from cogx_runs.definitions.spec import OUTPUT_FIELDS, UNSIGNED_DEFAULTS, RunSpec
 from cogx_runs.system.load import BUSY
 from cogx_runs.tracking import tags
@@ -98,7 +98,7 @@ class TrackedRun:
     def outputs(self) -> dict[str, Any]:
         """Parameters on which file and scores depend; the default for a parameter newer than the run."""
         known = self.config
-        return {name: known.get(name, Parameters.model_fields[name].default) for name in OUTPUT_FIELDS}
+        return {name: known.get(name, default_of(name)) for name in OUTPUT_FIELDS}
 
     @property
     def signature(self) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cogx_runs.definitions import shipped
-from cogx_runs.definitions.parameters import Parameters
+from cogx_runs.definitions.parameters import Parameters, default_of
 from cogx_runs.definitions.prompts import PromptLibrary
 from cogx_runs.definitions.sweep import RandomDraw, Sweep, load_sweeps
 from cogx_runs.errors import InputError, Mistake
@@ -39,12 +39,9 @@ def test_each_shipped_sweep_loads_by_its_bare_name(path: Path, tmp_path: Path, m
 
 
 def test_the_defaults_are_those_of_the_old_script() -> None:
-    defaults = Parameters()
+    names = ("model", "num_inference_steps", "guidance_scale", "num_frames", "fps", "seed")
 
-    assert (
-        defaults.model, defaults.num_inference_steps, defaults.guidance_scale,
-        defaults.num_frames, defaults.fps, defaults.seed,
-    ) == ("2b", 50, 6.0, 49, 8, 42)  # fmt: skip
+    assert tuple(default_of(name) for name in names) == ("2b", 50, 6.0, 49, 8, 42)
 
 
 def test_a_file_with_a_name_and_prompts_is_a_whole_sweep(tmp_path: Path) -> None:

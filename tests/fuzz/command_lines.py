@@ -20,8 +20,9 @@ _ON_NO_MACHINE = ("--device", "cuda")
 
 
 _PLAUSIBLE = {
-    "--model": ("2b", "5b", "toy"), "--steps": ("10", "50"), "--guidance": ("1", "6.5"), "--frames": ("9", "49"),
-    "--fps": ("8", "016"), "--seed": ("0", "42"), "--placement": ("auto", "group"), "--clip-model": ("toy",),
+    "--model": ("2b", "5b", "1.5-5b", "toy"), "--steps": ("10", "50"), "--guidance": ("1", "6.5"),
+    "--frames": ("9", "49"), "--fps": ("8", "016"), "--seed": ("0", "42"), "--placement": ("auto", "group"),
+    "--clip-model": ("toy",),
     "--set": ("height=480", "negative_prompt=a #1", "vae_tiling=false", "scheduler=dpm"),
     "--device": ("cpu",), "--max-vram": ("8",), "--metric": ("clip_score",), "--margin": ("0.5", "clip_score=5%"),
     "--reference": ("50", "seed=42"), "--ladder": ("10,25,50",), "--where": ("seed=42", "status=finished"),

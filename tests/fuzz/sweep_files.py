@@ -51,7 +51,7 @@ KEYS = (
     "objectives", "directions", "seeds", "startup_trials", "low", "high", "step", "log", "<<", *Parameters.model_fields,
 )  # fmt: skip
 _VALUES: dict[str, tuple[Any, ...]] = {
-    "model": ("2b", "5b", "toy"), "revision": (None, "abc"), "num_inference_steps": (1, 10, 50, 1000),
+    "model": ("2b", "5b", "1.5-5b", "toy"), "revision": (None, "abc"), "num_inference_steps": (1, 10, 50, 1000),
     "guidance_scale": (0, 1, 6.5, 100), "num_frames": (1, 9, 49, 50), "fps": (1, 8, 120), "seed": (0, 42, 2**63 - 1),
     "negative_prompt": ("", "ugly", "猫 😀"), "height": (None, 16, 480), "width": (None, 720, 30), "scheduler": (None,
     "dpm"),

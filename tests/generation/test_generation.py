@@ -77,6 +77,23 @@ def test_latents_and_frames_are_bitwise_those_of_a_plain_diffusers_call(
     assert decoded.frames.dtype == np.uint8
 
 
+def test_frames_of_1_5_are_bitwise_those_of_a_plain_diffusers_call(tiny_1_5: Path) -> None:
+    spec = make_spec(tiny_1_5, num_frames=17, num_inference_steps=2)
+    pipe, texts = load(spec), TextEncoding()
+    predicted: list[tuple[int, ...]] = []
+
+    made, decoded = make(spec, pipe)
+    denoise(pipe, spec, texts.of(spec), on_x0_prediction=lambda _d, _n, latents: predicted.append(latents.shape))
+
+    frames = plain_pipeline(tiny_1_5, spec, "pil")
+    assert np.array_equal(decoded.frames, np.stack([np.asarray(frame) for frame in frames[0]]))  # type: ignore[index]
+    assert decoded.frames.shape == (17, 32, 48, 3)
+    assert made.latents.shape == (1, 5, 4, 4, 6)
+    assert predicted == [made.latents.shape] * 2
+    noise = torch.randn((1, 6, 4, 4, 6), generator=torch.Generator("cpu").manual_seed(42))
+    assert made.noise_sha256 == hashlib.sha256(noise.numpy().tobytes()).hexdigest()
+
+
 def test_group_placement_gives_the_same_latents_as_resident(tiny_model: Path) -> None:
     resident, group = make_spec(tiny_model), make_spec(tiny_model, placement="group")
 

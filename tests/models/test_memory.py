@@ -16,6 +16,7 @@ from cogx_runs.models.memory import (
     TextChoice,
     choose_placement,
     choose_text_placement,
+    count_tokens,
     largest_needs,
     needs,
     text_vram_gib,
@@ -81,6 +82,12 @@ def test_auto_is_the_fastest_placement_that_fits_the_gpu(
         small_text,
         large_text,
     ]
+
+
+def test_a_token_of_1_5_spans_two_latent_frames() -> None:
+    later = HUB_MODELS["1.5-5b"]
+
+    assert count_tokens(later, replace(OWN, num_frames=81, height=768, width=1360)) == 2 * (11 * 48 * 85 + 226)
 
 
 def test_what_another_program_holds_of_the_gpu_counts() -> None:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,12 @@ from diffusers import AutoencoderKLCogVideoX, CogVideoXTransformer3DModel
 from safetensors import safe_open
 from transformers import T5Config, T5EncoderModel
 
+from benchmarks.random_model import SIZES
 from cogx_runs.errors import CogxError
 from cogx_runs.models.cards import HUB_MODELS, ModelCard, resolve_model
 from cogx_runs.models.configs import TransformerConfig
+from cogx_runs.models.download import weights_gb
+from cogx_runs.models.expected import transformer_weights
 from cogx_runs.models.weights import weights_sha256
 from cogx_runs.system.disk import cache_directory
 
@@ -73,6 +77,7 @@ def test_the_card_of_2b_is_that_of_its_published_configuration() -> None:
         height=480,
         width=720,
         size_multiple=16,
+        num_frames=49,
         max_frames=49,
         temporal_compression=4,
         max_sequence_length=226,
@@ -111,6 +116,66 @@ def test_5b_differs_from_2b_in_its_weights_its_precision_and_its_scheduler() -> 
     }
 
 
+def test_1_5_has_5b_s_blocks_and_its_own_frames_size_and_rate() -> None:
+    card, large = resolve_model("1.5-5b"), vars(resolve_model("5b"))
+
+    assert {key: value for key, value in vars(card).items() if value != large[key]} == {
+        "name": "1.5-5b",
+        "source": "zai-org/CogVideoX1.5-5B",
+        "revision": "fdc5267c90b5c06492985b966e43aae984e189e0",
+        "scheduler": "ddim",
+        "height": 768,
+        "width": 1360,
+        "max_height": 768,
+        "max_width": 1360,
+        "num_frames": 81,
+        "max_frames": 161,
+        "fps": 16,
+        "transformer": large["transformer"].model_copy(
+            update={
+                "patch_size_t": 2, "patch_bias": False,
+                "sample_height": 96, "sample_width": 170, "sample_frames": 81,
+            }
+        ),
+        "transformer_parameters": 5_570_676_352,
+        "hub_gb": 31.1,
+    }  # fmt: skip
+    assert card.valid_frames() == [17, 33, 49, 65, 81, 97, 113, 129, 145, 161]
+    assert weights_gb(card) == 31.1
+    assert transformer_weights(card.transformer)["patch_embed.proj.bias"] == [3072]
+    assert resolve_model("THUDM/CogVideoX1.5-5B") == replace(card, source="THUDM/CogVideoX1.5-5B")
+
+
+def test_a_folder_has_the_rules_of_1_5_by_its_configs_whatever_its_name(tiny_1_5: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_1_5, tmp_path / "CogVideoX-2b-anime")
+
+    card = resolve_model(str(folder))
+
+    assert (card.dtype, card.num_frames, card.fps) == ("bfloat16", 17, 16)
+    assert card.valid_frames() == [17, 33]
+    assert (card.height, card.width, card.max_height, card.max_width) == (32, 48, 32, 48)
+    edit(folder / "transformer" / "config.json", sample_height=300, sample_width=300)  # as diffusers' converter writes
+    card = resolve_model(str(folder))
+    assert (card.height, card.width, card.max_height, card.max_width) == (768, 1360, 2400, 2400)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"use_rotary_positional_embeddings": False}, "patch_size_t: needs use_rotary_positional_embeddings"),
+        ({"use_learned_positional_embeddings": True}, "patch_size_t: has no use_learned_positional_embeddings beside"),
+        ({"ofs_embed_dim": 8}, "ofs_embed_dim: is of a model that animates an image"),
+    ],
+)
+def test_a_folder_with_patches_in_time_that_the_pipeline_cannot_run_is_refused(
+    tiny_1_5: Path, tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    folder = shutil.copytree(tiny_1_5, tmp_path / "model")
+    edit(folder / "transformer" / "config.json", **changes)
+
+    assert message in refusal(folder)
+
+
 def test_a_hub_model_takes_the_revision_that_is_asked_for() -> None:
     assert resolve_model("2b", "abc").revision == "abc"
 
@@ -131,7 +196,10 @@ def test_the_card_of_a_folder_is_read_from_its_configs(
         height=32,
         width=32,
         size_multiple=16,
+        num_frames=17,
         max_frames=17,
+        tile_height=64,
+        tile_width=64,
         temporal_compression=4,
         max_sequence_length=226,
         num_train_timesteps=1000,
@@ -173,12 +241,13 @@ def test_the_parameters_of_a_folder_are_counted_from_its_headers(tiny_model: Pat
     assert card.parameters == sum(counted.values())
 
 
-def test_the_parameters_of_2b_and_5b_are_those_of_their_published_configurations() -> None:
+def test_the_parameters_of_hub_models_are_those_of_their_published_configurations() -> None:
     with torch.device("meta"):
         small = CogVideoXTransformer3DModel(num_attention_heads=30, num_layers=30)
         large = CogVideoXTransformer3DModel(
             num_attention_heads=48, num_layers=42, use_rotary_positional_embeddings=True
         )
+        later = CogVideoXTransformer3DModel(**SIZES["1.5-5b"]["transformer"])
         text_encoder = T5EncoderModel(
             T5Config(d_model=4096, d_kv=64, d_ff=10240, num_layers=24, num_heads=64, feed_forward_proj="gated-gelu")
         )
@@ -187,7 +256,7 @@ def test_the_parameters_of_2b_and_5b_are_those_of_their_published_configurations
             block_out_channels=(128, 256, 256, 512), layers_per_block=3, latent_channels=16,
         )  # fmt: skip
 
-    for name, transformer in (("2b", small), ("5b", large)):
+    for name, transformer in (("2b", small), ("5b", large), ("1.5-5b", later)):
         card = HUB_MODELS[name]
         assert card.hidden_size == transformer.config.num_attention_heads * transformer.config.attention_head_dim
         assert [card.transformer_parameters, card.text_encoder_parameters, card.vae_parameters] == [

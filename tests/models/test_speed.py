@@ -30,15 +30,17 @@ def test_what_was_measured_on_an_h100_is_its_estimate(model: str, placement: Pla
     found = timing("H100", model, placement)
 
     assert (found.step_s, found.is_rough) == (pytest.approx(step_s), False)
+    assert timing("H100", "1.5-5b").is_rough
 
 
 def test_fewer_frames_on_an_h100_take_about_what_they_were_measured_to() -> None:
     assert timing("H100", num_frames=25).step_s == pytest.approx(0.265, rel=0.1)
 
 
-@pytest.mark.parametrize(("model", "published_s"), [("2b", 90), ("5b", 180)])
+@pytest.mark.parametrize(("model", "published_s"), [("2b", 90), ("5b", 180), ("1.5-5b", 1000)])
 def test_a_video_on_an_a100_takes_about_what_is_published(model: str, published_s: float) -> None:
-    found = timing("A100", model)
+    card = HUB_MODELS[model]
+    found = timing("A100", model, num_frames=card.num_frames, height=card.height, width=card.width)
 
     assert found.is_rough
     assert found.total_s(50) == pytest.approx(published_s, rel=0.3)

@@ -40,12 +40,28 @@ def test_a_frame_count_of_another_form_than_the_training_had_is_an_error_even_wh
     (error,) = advice_on(num_frames=frames)
 
     assert (error.level, error.where) == ("error", "exp.yaml:base.num_frames")
-    assert error.message.startswith(f"{frames} frames are not 8N+1; use ")
+    assert error.message.startswith(f"{frames} frames are not 2b's 8N+1; use ")
 
 
 def test_more_frames_than_the_model_makes_are_an_error() -> None:
     assert advice_on(num_frames=57) == [
         Advice("error", "exp.yaml:base.num_frames", "57 frames are beyond the 49 of 2b; use 41 or 49")
+    ]
+
+
+def test_the_frame_counts_of_1_5_are_16n_plus_1() -> None:
+    assert advice_on(model="1.5-5b") == []
+    assert advice_on(model="1.5-5b", num_frames=57) == [
+        Advice("error", "exp.yaml:base.num_frames", "57 frames are not 1.5-5b's 16N+1; use 49 or 65")
+    ]
+    assert advice_on(model="1.5-5b", num_frames=177) == [
+        Advice("error", "exp.yaml:base.num_frames", "177 frames are beyond the 161 of 1.5-5b; use 145 or 161")
+    ]
+
+
+def test_a_size_beyond_the_positions_of_1_5_is_an_error() -> None:
+    assert advice_on(model="1.5-5b", height=784) == [
+        Advice("error", "exp.yaml:base.height", "height 784 is beyond the 768 of 1.5-5b; use 768")
     ]
 
 
@@ -276,3 +292,41 @@ def test_an_unknown_extra_metric_is_an_error_and_one_without_its_weights_a_warni
 def test_a_scale_without_an_adapter_is_an_error() -> None:
     assert [one.level for one in advice_on(model="toy", lora_scale=0.5)] == ["error"]
     assert advice_on(model="toy", lora="toy", lora_scale=0.5) == []
+
+
+def test_a_comparison_of_models_whose_videos_differ_says_what_it_compares() -> None:
+    assert advice_on(axes={"model": ("2b", "5b")}) == []
+    where = "exp.yaml:axes.model"
+
+    assert advice_on(axes={"model": ("2b", "1.5-5b")}) == [
+        Advice(
+            "warning",
+            where,
+            "the models differ in frames a second (2b 8, 1.5-5b 16), and so, for that alone, in background "
+            "consistency, adjacent-frame consistency, temporal flickering, motion; no setting makes them alike",
+        ),
+        Advice(
+            "warning",
+            where,
+            "the models differ in frames (2b 49, 1.5-5b 81), and so, for that alone, in background consistency; "
+            "num_frames: 49 suits all",
+        ),
+        Advice(
+            "warning",
+            where,
+            "the models differ in size (2b 480x720, 1.5-5b 768x1360), and so, for that alone, in CLIP score, CLIP "
+            "score of the mp4, background consistency, adjacent-frame consistency, CLIP-IQA quality, CLIP-IQA "
+            "noisiness, CLIP-IQA sharpness, sharpness; name height and width for all",
+        ),
+    ]
+
+
+def test_models_that_are_scored_by_different_clips_are_not_compared_by_them() -> None:
+    (found,) = [one for one in advice_on(axes={"model": ("2b", "toy")}) if "CLIPs" in one.message]
+
+    assert found == Advice(
+        "warning",
+        "exp.yaml:base.clip_model",
+        "the models are scored by different CLIPs (2b by ViT-B-32:openai, toy by toy), whose scores are not compared; "
+        "name one for all",
+    )

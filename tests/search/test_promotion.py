@@ -187,6 +187,6 @@ def test_a_candidate_that_cannot_be_reproduced_is_refused_and_another_device_is_
     for run_id in candidates["run_id"]:
         store.amend(run_id, {}, {}, artifacts=Path("changed"))
     with pytest.raises(
-        CogxError, match="cannot be reproduced: its config.yaml has no clip_model, dtype, height, model, "
+        CogxError, match="cannot be reproduced: its config.yaml has no clip_model, dtype, fps, height, model, "
     ):
         plan_promotion("exp", by="clip_score", steps=4, device="cpu")
