@@ -1,7 +1,7 @@
 """Reads the runs of an MLflow tracking store: lists, finds and downloads them."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -168,6 +168,28 @@ class RunReader:
         names = self._names() if experiments is None else {self.experiment_id(name): name for name in experiments}
         state = RunState.FINISHED if finished_only else None
         yield from self._tracked(names, RunQuery(experiment_ids=list(names), tags=OF_CELLS, state=state))
+
+    def runs_again(self, name: str, known: Iterable[TrackedRun], ended_since_ms: int) -> list[TrackedRun]:
+        """Reads the runs of an experiment, newest first, given those that are `known`: anew are read those that are
+        open, those that were, and those that have ended since, in ms since 1970. What was changed of others, as by
+        `rescore`, or deleted, is not seen."""
+        experiment_id = self.experiment_id(name)
+        names, about = {experiment_id: name}, [experiment_id]
+        found = {run.run_id: run for run in known}
+        was_open = {run.run_id for run in found.values() if run.state is RunState.RUNNING}
+        for query in (
+            RunQuery(experiment_ids=about, tags=OF_CELLS, state=RunState.RUNNING),
+            RunQuery(experiment_ids=about, tags=OF_CELLS, ended_since_ms=ended_since_ms),
+        ):
+            read = {run.run_id: run for run in self._tracked(names, query)}
+            found |= read
+            was_open -= read.keys()
+        for run_id in was_open:  # ended at an earlier time that was recorded, or deleted
+            found.pop(run_id)
+            again = self._stored.run(run_id)
+            if not again.is_deleted:
+                found[run_id] = self._tracked_run(again, name)
+        return sorted(found.values(), key=lambda run: (-run.start_time_ms, run.run_id))
 
     def rows(self, experiments: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
         """Reads each run flat: `run_id`, `run_name`, `experiment`, `status`, `start_time` (ms), `video`, `params.*`,
