@@ -58,6 +58,7 @@ class RunReader:
         for name, value in _QUIET.items():
             os.environ.setdefault(name, value)
         self.uri = tracking_uri(uri)
+        self._is_file = sqlite_path(self.uri) is not None
         self._host = host()
         self.lock = store_lock(self.uri)
         """Held by one process of this host at a time, while it claims a run or creates an experiment."""
@@ -359,7 +360,7 @@ class RunReader:
     def _artifact_folder(self, run: StoredRun) -> str | None:
         """Finds the folder of a run's artifacts. A path that another host wrote into a shared store is one of its own
         disks."""
-        is_seen = sqlite_path(self.uri) is not None or run.tags.get(tags.PROCESS_HOST) == self._host
+        is_seen = self._is_file or run.tags.get(tags.PROCESS_HOST) == self._host
         folder = path_of(self._location(run)) if is_seen else None
         return None if folder is None else str(folder)
 

@@ -214,10 +214,13 @@ class Tables:
             (f"SELECT run_uuid, key, value FROM tags WHERE {among}", ids),
             (f"SELECT run_uuid, key, value, is_nan FROM latest_metrics WHERE {among}", ids),
         )
-        params_of, tags_of = _by_run(params), _by_run(tags)
-        metrics_of = _by_run((run_id, key, math.nan if is_nan else value) for run_id, key, value, is_nan in metrics)
+        run_ids = list(ids.values())
+        params_of, tags_of, metrics_of = _by_run(run_ids, params), _by_run(run_ids, tags), _by_run(run_ids, metrics)
+        for run_id, key, _, is_nan in metrics:
+            if is_nan:
+                metrics_of[run_id][key] = math.nan
         for run_id, name, experiment_id, status, start_time, end_time, location, stage in found:
-            own = tags_of.get(run_id, {})
+            own = tags_of[run_id]
             yield StoredRun(
                 run_id=run_id,
                 name=name or own.get(MLFLOW_RUN_NAME, ""),
@@ -227,14 +230,15 @@ class Tables:
                 end_time_ms=end_time,
                 location=location,
                 is_deleted=stage == _DELETED,
-                params=params_of.get(run_id, {}),
-                metrics=metrics_of.get(run_id, {}),
+                params=params_of[run_id],
+                metrics=metrics_of[run_id],
                 tags=own,
             )
 
 
-def _by_run(rows: Iterable[Row]) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for run_id, key, value in rows:
-        found.setdefault(run_id, {})[key] = value
+def _by_run(run_ids: Iterable[str], rows: Iterable[Row]) -> dict[str, dict[str, Any]]:
+    """Returns the values of each run by their keys, which are the second and third of a row."""
+    found: dict[str, dict[str, Any]] = {run_id: {} for run_id in run_ids}
+    for row in rows:
+        found[row[0]][row[1]] = row[2]
     return found
