@@ -34,12 +34,14 @@ def distinguishing(configs: Sequence[Mapping[str, Any]], names: Iterable[str]) -
     """Selects the parameters that tell configurations apart, without those that follow from the ones named before, as
     the size does from the model."""
     found: list[str] = []
+    told_apart = 1
     for name in names:
-        before, after = (
-            {tuple(config.get(one) for one in told) for config in configs} for told in (found, [*found, name])
-        )
-        if len(after) > len(before):
+        if len({config.get(name) for config in configs}) < 2:
+            continue
+        together = len({tuple(config.get(one) for one in (*found, name)) for config in configs})
+        if together > told_apart:
             found.append(name)
+            told_apart = together
     return found
 
 

@@ -22,6 +22,7 @@ from cogx_runs.formatting import shortened
 from cogx_runs.tracking.artifacts import REPORT
 from cogx_runs.tracking.columns import axis_metric
 from cogx_runs.tracking.run import TrackedRun
+from cogx_runs.tracking.signs import now_ms
 from cogx_runs.tracking.store import NUMBER, RunStore
 from cogx_runs.tracking.tags import (
     AXES,
@@ -44,6 +45,9 @@ DRAWING_INTERVAL_S = 30.0
 """Shortest time between two drawings of an overview while a sweep runs."""
 DRAWING_SHARE = 50
 """Shortest time between two drawings, in multiples of the time that one took with its board."""
+
+OTHER_CLOCKS_MS = 600_000
+"""How far the clock of another host may be behind, whose runs are then seen at once; those of others at the end."""
 
 
 def show(store: RunStore, name: str, only: RunFilter) -> str:
@@ -75,9 +79,10 @@ def refresh(
     *,
     cells: int | None = None,
     draws: bool = True,
+    runs: Sequence[TrackedRun] | None = None,
 ) -> str:
     """Writes the views and the description of an experiment for its current runs, and with `draws` its overview. The
-    sweep has so many `cells`, by default as many as when it last ran.
+    sweep has so many `cells`, by default as many as when it last ran; its `runs` are read unless they are given.
 
     Returns the page of the view of `only`.
 
@@ -87,7 +92,7 @@ def refresh(
     tags = store.experiment_tags(experiment_id)
     axes: dict[str, str] = texts_tag(tags, AXES)
     objectives: dict[str, Direction] = json_tag(tags, OBJECTIVES)
-    runs = list(store.runs([name]))
+    runs = list(store.runs([name])) if runs is None else runs
     latest = run_of_each_cell(runs)
     searches = searches_of(latest, objectives)
     best = [trial for search in searches for trial in search.best]
@@ -157,6 +162,8 @@ class Boards:
         self._cells: Mapping[str, int] = {}
         self._due: dict[str, float] = {}
         self._drawing_due: dict[str, float] = {}
+        self._runs: dict[str, list[TrackedRun]] = {}
+        self._read_ms: dict[str, int] = {}
         self._problems: dict[str, str] = {}
         self._is_watched = False
         """Whether a server shows the boards."""
@@ -195,6 +202,7 @@ class Boards:
         """Writes all boards for the last time. Returns a clause for each that could not be written."""
         self._pool.shutdown(cancel_futures=True)
         self._drawing_due.clear()
+        self._runs.clear()  # what was changed of runs that had ended is seen now
         for name in self._due:
             self._write(name)
         if self._is_watched and len(self._due) > 1:
@@ -211,7 +219,7 @@ class Boards:
         draws = began >= self._drawing_due.get(name, -math.inf)
         self._problems.pop(name, None)
         try:
-            refresh(self._store, name, cells=self._cells[name], draws=draws)
+            refresh(self._store, name, cells=self._cells[name], draws=draws, runs=self._read(name))
         except StoreUnavailableError:
             pass  # whoever runs the cells tells it
         except Exception as error:
@@ -220,6 +228,16 @@ class Boards:
         if draws:
             self._drawing_due[name] = ended + max(DRAWING_INTERVAL_S, DRAWING_SHARE * (ended - began))
         self._due[name] = ended + max(INTERVAL_S, SHARE * (ended - began))
+
+    def _read(self, name: str) -> list[TrackedRun]:
+        """Reads an experiment's runs: all of them at first, then those alone that may have changed."""
+        now = now_ms()
+        if name in self._runs:
+            self._runs[name] = self._store.runs_again(name, self._runs[name], self._read_ms[name] - OTHER_CLOCKS_MS)
+        else:
+            self._runs[name] = list(self._store.runs([name]))
+        self._read_ms[name] = now
+        return self._runs[name]
 
 
 def _together(store: RunStore, names: Sequence[str]) -> str:

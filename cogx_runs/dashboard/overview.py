@@ -46,7 +46,7 @@ class OverviewContent:
 
 def write_overview(store: RunStore, experiment_id: str, shown: OverviewContent, *, draws: bool = True) -> str:
     """Keeps an overview with its experiment; with `draws` it draws the pages whose cells have changed since. Returns
-    the id of its run.
+    the id of its run. One that shows the same as before is not written.
 
     Raises StoreError where the store cannot keep it.
     """
@@ -56,13 +56,16 @@ def write_overview(store: RunStore, experiment_id: str, shown: OverviewContent, 
         key: _digest(_content(page, shown.metric)) if draws else known.get(key)
         for key, page in zip(KEYS, shown.pages, strict=False)
     }
+    tags = {PAGES: json.dumps(seen), MLFLOW_LOGGED_IMAGES: str(True), MLFLOW_NOTE: shown.note}
+    is_named = present is not None and present.name == shown.progress and present.state.is_finished
+    if present is not None and is_named and tags.items() <= present.tags.items():
+        return present.run_id
     with temporary_folder() as folder:
         images = folder / "kept" / IMAGES
         images.mkdir(parents=True)
         for key, page in zip(KEYS, shown.pages, strict=False):
             if known.get(key) != seen[key]:
                 _draw(store, images, key, page, shown.metric, folder)
-        tags = {PAGES: json.dumps(seen), MLFLOW_LOGGED_IMAGES: str(True), MLFLOW_NOTE: shown.note}
         return store.keep_overview(experiment_id, shown.progress, images.parent, tags)
 
 

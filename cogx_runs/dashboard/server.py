@@ -24,10 +24,9 @@ import psutil
 from cogx_runs.credentials import without_credentials
 from cogx_runs.errors import CogxError
 from cogx_runs.system.disk import cache_directory
-from cogx_runs.tracking.columns import metric_column, quoted
+from cogx_runs.tracking.columns import CELLS, metric_column, quoted
 from cogx_runs.tracking.liveness import HeldLock, is_alive
 from cogx_runs.tracking.opening import served_uri
-from cogx_runs.tracking.reader import CELLS
 from cogx_runs.tracking.uri import is_server, tracking_uri
 
 READY_WITHIN_S = 90

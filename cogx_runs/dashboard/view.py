@@ -17,8 +17,7 @@ from cogx_runs.dashboard.overview import KEYS
 from cogx_runs.dashboard.pictures import CLIP, STILLS
 from cogx_runs.definitions.ranges import Direction
 from cogx_runs.metrics.registry import SHOWN, cards
-from cogx_runs.tracking.columns import axis_column, axis_metric, metric_column, param_column, quoted, tag_column
-from cogx_runs.tracking.reader import CELLS
+from cogx_runs.tracking.columns import CELLS, axis_column, axis_metric, metric_column, param_column, quoted, tag_column
 from cogx_runs.tracking.tags import (
     COMPARISON_KIND,
     DEGENERATE,

@@ -25,11 +25,11 @@ from cogx_runs.system.hardware import Device
 from cogx_runs.system.load import BUSY, LoadWatch
 from cogx_runs.tracking import artifacts, tags
 from cogx_runs.tracking.claims import is_device_shared
-from cogx_runs.tracking.client import if_answered
 from cogx_runs.tracking.delivery import Delivery
 from cogx_runs.tracking.record import params, with_prefixes
 from cogx_runs.tracking.run import TrackedRun
 from cogx_runs.tracking.store import RunStore
+from cogx_runs.tracking.thread import if_answered
 from cogx_runs.video import Frames
 
 _METRICS_OF_LATENTS = (

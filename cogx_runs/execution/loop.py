@@ -22,7 +22,6 @@ from cogx_runs.progress import Progress
 from cogx_runs.system.disk import DISK_FULL, check_disk, is_disk_full
 from cogx_runs.tracking import tags
 from cogx_runs.tracking.claims import Claim, Claims
-from cogx_runs.tracking.client import MLFLOW, if_answered
 from cogx_runs.tracking.delivery import deliver_left_behind, telling_what_is_kept
 from cogx_runs.tracking.liveness import is_of_this_host
 from cogx_runs.tracking.lost import is_whole
@@ -30,6 +29,7 @@ from cogx_runs.tracking.record import command, known_params, spec_metrics
 from cogx_runs.tracking.run import RunState
 from cogx_runs.tracking.signs import Life, Signs, now_ms, where_made
 from cogx_runs.tracking.store import RunStore
+from cogx_runs.tracking.thread import STORE_THREAD, if_answered
 
 WAIT_S = 1.0
 
@@ -95,7 +95,7 @@ class CellLoop:
             self._run_cells(experiments, fail_fast)
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
-                hurry.enter_context(MLFLOW.hurried())
+                hurry.enter_context(STORE_THREAD.hurried())
             with suppress(Exception):
                 self._finish_background()
             raise

@@ -20,11 +20,11 @@ from cogx_runs.progress import Progress, SilentProgress
 from cogx_runs.system.disk import DISK_FULL, is_disk_full
 from cogx_runs.system.hardware import Device
 from cogx_runs.tracking import artifacts, spool
-from cogx_runs.tracking.client import if_answered
 from cogx_runs.tracking.delivery import Delivery
 from cogx_runs.tracking.record import failure_tags, params, spec_metrics, write_definition
 from cogx_runs.tracking.run import RunState
 from cogx_runs.tracking.store import RunStore
+from cogx_runs.tracking.thread import if_answered
 from cogx_runs.video import check_encoder
 
 _T = TypeVar("_T")

@@ -152,3 +152,10 @@ def card_of(name: str) -> MetricCard | None:
     if card is not None and other and card.name != name:
         return replace(card, name=name, title=f"{card.title}, {other}")
     return card
+
+
+def rescore_command(metric: str, sweep: str = "SWEEP") -> str:
+    """Writes the command that adds a metric to finished runs."""
+    clip = metric.partition(".")[2] if metric.startswith("clip_score.") else ""
+    option = f" --clip-model {clip}" if clip else f" --metric {metric}" if metric in EXTRAS else ""
+    return f"cogx-runs rescore {sweep}{option}"

@@ -1,16 +1,12 @@
-"""MLflow's client on a thread of its own: an interrupt falls into the wait for a call, never into its transaction.
+"""MLflow's client on the thread of the store.
 
 What MLflow raises becomes the project's own errors here, and only here.
 """
 
 import os
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
-from queue import Empty, SimpleQueue
 from typing import Any, TypeVar, cast
 
 from mlflow import MlflowClient
@@ -20,12 +16,10 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from cogx_runs.errors import StoreError, StoreUnavailableError
 from cogx_runs.tracking.answers import NOBODY_BEHIND, health, is_absent, is_unanswered, refusal, told
 from cogx_runs.tracking.sqlite_file import advice_on_damage
+from cogx_runs.tracking.thread import STORE_THREAD
 from cogx_runs.tracking.uri import is_server, sqlite_path, without_password
 
 _T = TypeVar("_T")
-INTERRUPTED_S = 5.0
-"""How long a store is waited for after an interrupt."""
-_TICK_S = 0.5
 RETRY_S = 10.0
 """How long a store that did not answer is not asked again."""
 PROBE_S = 3.0
@@ -38,101 +32,6 @@ _PATIENCE = {
 """MLflow's own retries last minutes: what cannot be written waits in the spool instead."""
 for _name, _value in _PATIENCE.items():
     os.environ.setdefault(_name, _value)
-
-
-@dataclass
-class _Call:
-    """A piece of work for the thread, and what came of it."""
-
-    work: Callable[[], Any]
-    ended: SimpleQueue[None]
-    """Has one item once the work has ended."""
-    result: Any = None
-    error: BaseException | None = None
-    is_done: bool = False
-
-    def run(self) -> None:
-        try:
-            self.result = self.work()
-        except BaseException as error:
-            self.error = error
-        self.is_done = True
-        self.ended.put(None)
-
-
-class MlflowThread:
-    """The one thread of a process that calls MLflow, started by the first call.
-
-    It is a daemon: a server that does not answer cannot hold up the end of the process.
-    """
-
-    def __init__(self) -> None:
-        # Written in C: a signal's handler cannot leave them locked, as it can the locks of `concurrent.futures`.
-        self._calls: SimpleQueue[_Call] = SimpleQueue()
-        self._starting = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._limit_s: float | None = None
-
-    def call(self, work: Callable[[], _T]) -> _T:
-        """Returns what the work returns, or raises what it raises. Work may make calls of its own: no call of another
-        thread falls between them.
-
-        An interrupt is raised after the work has ended, or INTERRUPTED_S later; a second one at once: an interrupted
-        transaction would keep SQLite locked while its exception is being handled. Raises TimeoutError within `hurried`
-        where the work takes longer than that.
-        """
-        if threading.current_thread() is self._thread:
-            return work()
-        self._start()
-        call = _Call(work, SimpleQueue())
-        self._calls.put(call)
-        try:
-            self._wait(call)
-        except KeyboardInterrupt:
-            with suppress(Empty):
-                if not call.is_done:
-                    call.ended.get(timeout=INTERRUPTED_S)
-            raise
-        if call.error is not None:
-            raise call.error
-        return cast(_T, call.result)
-
-    @contextmanager
-    def hurried(self, limit_s: float = INTERRUPTED_S) -> Iterator[None]:
-        """Gives every call, also those that wait already, at most this many seconds while the block lasts."""
-        self._limit_s, before = limit_s, self._limit_s
-        try:
-            yield
-        finally:
-            self._limit_s = before
-
-    def _wait(self, call: _Call) -> None:
-        waited_s = 0.0
-        while True:
-            try:
-                call.ended.get(timeout=_TICK_S)
-                return
-            except Empty:
-                waited_s = waited_s + _TICK_S if self._limit_s is not None else 0.0
-            if self._limit_s is not None and waited_s >= self._limit_s:
-                raise TimeoutError(f"no answer in {self._limit_s:.0f} s")
-
-    def _start(self) -> None:
-        """Starts the thread where there is none, as in a process that was forked from one with it."""
-        with self._starting:
-            if self._thread is None or not self._thread.is_alive():
-                self._calls = SimpleQueue()
-                self._thread = threading.Thread(target=_serve, args=(self._calls,), name="mlflow", daemon=True)
-                self._thread.start()
-
-
-def _serve(calls: SimpleQueue[_Call]) -> None:
-    while True:
-        calls.get().run()
-
-
-MLFLOW = MlflowThread()
-"""A process has one: MLflow itself keeps one store an address for all of it."""
 
 
 class _ThreadedClient:
@@ -152,7 +51,7 @@ class _ThreadedClient:
 
 
 def open_client(uri: str) -> MlflowClient:
-    """Opens a client of a tracking store on the one thread, which also makes all its calls.
+    """Opens a client of a tracking store on the thread of the store, which also makes all its calls.
 
     Every call raises StoreError for what the store refuses, StoreUnavailableError where it does not answer.
     """
@@ -167,7 +66,7 @@ def call_store(uri: str, work: Callable[[], _T]) -> _T:
     """
     _AWAY.check(uri)
     try:
-        return MLFLOW.call(work)
+        return STORE_THREAD.call(work)
     except (MlflowException, SQLAlchemyError, OSError, ImportError) as error:
         found = _store_error(error, uri)
         if found is None:
@@ -185,14 +84,6 @@ def answers(uri: str, timeout_s: float) -> bool:
         return health(uri, timeout_s) not in NOBODY_BEHIND
     except MlflowException:
         return False
-
-
-def if_answered(ask: Callable[[], _T | None]) -> _T | None:
-    """Returns the store's answer to a question that work can go on without; None where it does not answer."""
-    try:
-        return ask()
-    except StoreUnavailableError:
-        return None
 
 
 class _Away:

@@ -1,5 +1,7 @@
 """The columns of `load_runs`, each spelled once: `params.*`, `metrics.*`, `tags.*`, and those of the run itself."""
 
+from cogx_runs.tracking.tags import CELL_KIND, KIND
+
 RUN_ID, RUN_NAME, EXPERIMENT, STATUS, START_TIME = "run_id", "run_name", "experiment", "status", "start_time"
 VIDEO_FILE = "video"
 RUN_COLUMNS = (RUN_ID, RUN_NAME, EXPERIMENT, STATUS, START_TIME, VIDEO_FILE)
@@ -39,3 +41,12 @@ def quoted(column: str) -> str:
     """Writes a column as MLflow's filters and views do: ``params.`model` ``."""
     table, _, name = column.partition(".")
     return f"{table}.`{name}`"
+
+
+def tag_filter(key: str, value: str) -> str:
+    """Writes MLflow's filter for the runs that have a tag of this value, which holds no quotation mark."""
+    return f"{quoted(tag_column(key))} = '{value}'"
+
+
+CELLS = tag_filter(KIND, CELL_KIND)
+"""MLflow's filter for the runs of cells, which leaves out reports, overviews and comparisons."""

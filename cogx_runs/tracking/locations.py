@@ -10,8 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-
-from mlflow.utils.file_utils import local_file_uri_to_path
+from urllib.parse import unquote, urlparse
 
 from cogx_runs.errors import CogxError, StoreError
 from cogx_runs.formatting import count
@@ -37,8 +36,9 @@ def location_of(path: Path) -> str:
 
 def path_of(location: str) -> Path | None:
     """Reads the place of artifacts as MLflow does; None for one that is not on this machine's disks."""
-    is_local = location.startswith(("/", "file:///"))
-    return Path(local_file_uri_to_path(location)) if is_local else None
+    if location.startswith("file:///"):
+        return Path(unquote(urlparse(location).path))
+    return Path(unquote(location)) if location.startswith("/") else None
 
 
 @dataclass(frozen=True)

@@ -9,25 +9,24 @@ from functools import partial
 from pathlib import Path
 
 from filelock import FileLock
-from mlflow import MlflowClient
 
-from cogx_runs.errors import CogxError, StoreUnavailableError
+from cogx_runs.errors import CogxError
 from cogx_runs.system.disk import cache_directory
-from cogx_runs.tracking.answers import NOBODY_BEHIND, health
-from cogx_runs.tracking.client import MLFLOW, call_store, open_client
 from cogx_runs.tracking.liveness import temporary_folder
 from cogx_runs.tracking.locations import Locations, set_right, settle
 from cogx_runs.tracking.sqlite_file import holds_store
+from cogx_runs.tracking.stored import StoredRuns
+from cogx_runs.tracking.tables import SqliteDatabase, Tables
+from cogx_runs.tracking.thread import STORE_THREAD
 from cogx_runs.tracking.uri import is_server, sqlite_path, sqlite_uri, without_password
-
-ANSWER_WITHIN_S = 10
 
 
 @dataclass(frozen=True)
 class OpenedStore:
     """A store that has answered."""
 
-    client: MlflowClient
+    stored: StoredRuns
+    """Reads it."""
     locations: Locations = Locations()  # noqa: RUF009 (frozen)
     """The places of artifacts that are wrong in a store that can only be read."""
 
@@ -40,7 +39,9 @@ def open_store(uri: str, lock: FileLock) -> OpenedStore:
     path = sqlite_path(uri)
     if path is not None:
         return _open_sqlite(path, lock)
-    return _open_server(uri) if is_server(uri) else _open_database(uri, lock)
+    from cogx_runs.tracking.mlflow_api import open_database, open_server
+
+    return OpenedStore(open_server(uri) if is_server(uri) else open_database(uri, lock))
 
 
 @contextmanager
@@ -48,14 +49,14 @@ def served_uri(uri: str) -> Iterator[str]:
     """Gives the address that a server of a store is to read from: the store's own, or that of a copy for as long as the
     block runs, where the artifacts were moved with a store that can only be read."""
     path = sqlite_path(uri)
-    wrong = Locations() if path is None else MLFLOW.call(partial(settle, path))
+    wrong = Locations() if path is None else STORE_THREAD.call(partial(settle, path))
     if path is None or not (wrong.runs or wrong.experiments):
         yield uri
         return
     with temporary_folder() as folder:
         copy = folder / path.name
         shutil.copyfile(path, copy)
-        MLFLOW.call(partial(set_right, copy, wrong))
+        STORE_THREAD.call(partial(set_right, copy, wrong))
         yield sqlite_uri(copy)
 
 
@@ -68,20 +69,6 @@ def store_lock(uri: str) -> FileLock:
     return FileLock(file)
 
 
-def _open_server(uri: str) -> OpenedStore:
-    status = call_store(uri, partial(health, uri, ANSWER_WITHIN_S))
-    if status in NOBODY_BEHIND:
-        raise StoreUnavailableError(
-            f"tracking store {without_password(uri)}: no server behind the proxy (HTTP {status})"
-        )
-    return OpenedStore(_checked(open_client(uri)))
-
-
-def _open_database(uri: str, lock: FileLock) -> OpenedStore:
-    with lock:
-        return OpenedStore(_checked(open_client(uri)))
-
-
 def _open_sqlite(path: Path, lock: FileLock) -> OpenedStore:
     try:
         str(path).encode()
@@ -90,7 +77,19 @@ def _open_sqlite(path: Path, lock: FileLock) -> OpenedStore:
     with lock:
         if not holds_store(path):
             _create(path.resolve())
-        return OpenedStore(_checked(open_client(sqlite_uri(path))), MLFLOW.call(partial(settle, path)))
+        settled = STORE_THREAD.call(partial(settle, path))
+        return OpenedStore(_reads_sqlite(path), settled)
+
+
+def _reads_sqlite(path: Path) -> StoredRuns:
+    """Reads a SQLite store by its tables, or where those are another MLflow's, by its API."""
+    uri = sqlite_uri(path)
+    tables = Tables(SqliteDatabase(path, uri), uri)
+    if tables.are_known():
+        return tables
+    from cogx_runs.tracking.mlflow_api import open_checked
+
+    return open_checked(uri)
 
 
 def _create(path: Path) -> None:
@@ -103,11 +102,7 @@ def _create(path: Path) -> None:
         raise CogxError(
             f"{path.parent}: cannot be written ({error.strerror}); work in another folder, or set MLFLOW_TRACKING_URI"
         ) from error
-    _checked(open_client(sqlite_uri(unfinished)))
+    from cogx_runs.tracking.mlflow_api import open_checked
+
+    open_checked(sqlite_uri(unfinished))
     unfinished.replace(path)
-
-
-def _checked(client: MlflowClient) -> MlflowClient:
-    """Has the store answer once."""
-    client.search_experiments(max_results=1)
-    return client

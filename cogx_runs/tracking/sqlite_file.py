@@ -12,6 +12,7 @@ ARTIFACTS = "mlruns"
 """MLflow's folder of artifacts, beside the file of a store made in the working folder."""
 _TABLES = frozenset({"experiments", "runs", "params", "metrics", "tags"})
 """The tables without which a store is none."""
+_UNRECOVERED = frozenset({"SQLITE_READONLY_ROLLBACK", "SQLITE_READONLY_RECOVERY", "SQLITE_READONLY_CANTLOCK"})
 _DAMAGES = ("malformed", "not a database")
 """SQLite's words for a file that it cannot read as a database."""
 
@@ -46,6 +47,17 @@ def holds_store(path: Path) -> bool:
 def is_writable(path: Path) -> bool:
     """Checks whether a store can be written: its file, and the folder in which SQLite keeps its journal."""
     return all(os.access(place, os.W_OK) for place in (path, path.resolve().parent))
+
+
+def needs_recovery(error: sqlite3.Error) -> bool:
+    """Checks whether a file cannot be read for a transaction that a killed process left half written: whoever only
+    reads cannot take it back."""
+    return getattr(error, "sqlite_errorname", "") in _UNRECOVERED
+
+
+def recover(path: Path) -> None:
+    """Takes back the transaction that a killed process left half written. Raises StoreError for a damaged file."""
+    _tables(path)
 
 
 def advice_on_damage(message: str, path: Path) -> str:

@@ -9,24 +9,21 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from mlflow.entities import Metric, Param, Run, RunTag
-from mlflow.tracking import _get_store
-
 from cogx_runs.definitions.ranges import Direction, OptunaSearch
 from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.errors import CogxError, StoreError
 from cogx_runs.formatting import write_value
 from cogx_runs.metrics.registry import aim, card_or_name
 from cogx_runs.tracking import artifacts as artifact_names
-from cogx_runs.tracking.client import MLFLOW, call_store
 from cogx_runs.tracking.digests import Digest, digest, digests, read_digests, write_digests
 from cogx_runs.tracking.experiments import was_deleted
 from cogx_runs.tracking.locations import Locations, location_of, path_of, set_right
 from cogx_runs.tracking.lost import read_damaged
-from cogx_runs.tracking.reader import CELLS, RunReader
+from cogx_runs.tracking.reader import OF_CELLS, RunReader
 from cogx_runs.tracking.run import RunState, TrackedRun
 from cogx_runs.tracking.signs import now_ms
 from cogx_runs.tracking.sqlite_file import ARTIFACTS, is_writable
+from cogx_runs.tracking.stored import Point, RunQuery, StoredRun
 from cogx_runs.tracking.tags import (
     AXES,
     BASELINES,
@@ -49,6 +46,7 @@ from cogx_runs.tracking.tags import (
     SWEEP_FILE,
     texts_tag,
 )
+from cogx_runs.tracking.thread import STORE_THREAD
 from cogx_runs.tracking.uri import is_server, sqlite_path
 
 TAG_LIMIT = 7900
@@ -58,8 +56,6 @@ REASON_LIMIT = 200
 EXPERIMENT_TAG_LIMIT = 19000
 NUMBER = "number"
 """The kind of an axis of numbers; any other kind is `word`."""
-BATCH = 1000
-"""Metrics that MLflow takes at once."""
 Series = Mapping[str, Sequence[float]]
 """Values by frame or by step, counted from 0; their names begin with `by_`."""
 NO_SERIES: Series = MappingProxyType({})
@@ -102,16 +98,16 @@ class RunStore(RunReader):
             tags[OBJECTIVES] = json.dumps(_objectives(sweep.optuna))
         self.check_place(sweep.name)
         with self.lock:
-            found = self._client.get_experiment_by_name(sweep.name)
+            found = self._stored.experiment_named(sweep.name)
             if found is None:
                 return self._create_experiment(sweep.name, tags)
-        if found.lifecycle_stage != "active":
+        if found.is_deleted:
             raise CogxError(was_deleted(sweep.name, found.experiment_id))
         before = texts_tag(found.tags, AXES)
         kept = self._differing([axis for axis in before if axis not in axes], found.experiment_id)
         tags[AXES] = json.dumps(axes | {axis: before[axis] for axis in kept})
         self.tag_experiment(found.experiment_id, tags)
-        return str(found.experiment_id)
+        return found.experiment_id
 
     def _create_experiment(self, name: str, tags: Mapping[str, str]) -> str:
         """Creates an experiment whose artifacts are in the working folder, whatever its path looks like."""
@@ -119,13 +115,14 @@ class RunStore(RunReader):
         path = sqlite_path(self.uri)
         place = Path(ARTIFACTS).absolute() / experiment_id
         if path is not None and path_of(str(place)) != place:  # MLflow takes a % in a folder's name for an escape
-            MLFLOW.call(partial(set_right, path, Locations({experiment_id: location_of(place)})))
+            STORE_THREAD.call(partial(set_right, path, Locations({experiment_id: location_of(place)})))
         return experiment_id
 
     def _differing(self, axes: Sequence[str], experiment_id: str) -> list[str]:
         """Those of the axes that the experiment's runs have several values of."""
-        runs = list(self._search([experiment_id], CELLS)) if axes else []
-        return [axis for axis in axes if len({run.data.params.get(axis) for run in runs} - {None}) > 1]
+        query = RunQuery(experiment_ids=[experiment_id], tags=OF_CELLS)
+        runs = list(self._stored.runs(query)) if axes else []
+        return [axis for axis in axes if len({run.params.get(axis) for run in runs} - {None}) > 1]
 
     def tag_experiment(self, experiment_id: str, tags: Mapping[str, str]) -> None:
         """Sets tags of an experiment, those aside that it has with the same value."""
@@ -165,9 +162,9 @@ class RunStore(RunReader):
         """Writes the latents of a run, then what is known of them, as of `at_ms` (ms since 1970), by default of this
         moment."""
         with self.keeping:
-            run = self._client.get_run(run_id)
+            run = self._stored.run(run_id)
             self._upload(run, file)
-            known = _digests(run.data.tags) | {file.name: digest(file)}
+            known = _digests(run.tags) | {file.name: digest(file)}
             about = {**tags, LATENTS: LATENTS_KEPT, DIGESTS: write_digests(known)}
             self._log(run_id, metrics, about, series=series, at_ms=at_ms)
 
@@ -186,9 +183,8 @@ class RunStore(RunReader):
 
         It ended at `at_ms` (ms since 1970), by default at this moment; written twice, nothing of it is there twice.
         """
-        run = self._client.get_run(run_id)
-        self._upload(run, artifacts)
-        present = run.data
+        present = self._stored.run(run_id)
+        self._upload(present, artifacts)
         latents = {name: found for name, found in _digests(present.tags).items() if name == artifact_names.LATENTS}
         written = digests(artifacts)
         about = {**tags, DIGESTS: write_digests(latents | written)}
@@ -213,14 +209,14 @@ class RunStore(RunReader):
     def kill(self, run_id: str) -> RunState:
         """Ends a run as KILLED, one that was opened again as the finished one that it was, unless it has ended, by a
         call of another thread at the last moment too. Returns its state."""
-        return MLFLOW.call(partial(self._kill_open, run_id))
+        return STORE_THREAD.call(partial(self._kill_open, run_id))
 
     def _kill_open(self, run_id: str) -> RunState:
-        info = self._client.get_run(run_id).info
-        if info.status != RunState.RUNNING:
-            return RunState(info.status)
-        state = RunState.FINISHED if info.end_time else RunState.KILLED  # MLflow keeps the end of the first time
-        self._client.set_terminated(run_id, state.value, end_time=info.end_time or None)
+        run = self._stored.run(run_id)
+        if run.state is not RunState.RUNNING:
+            return run.state
+        state = RunState.FINISHED if run.end_time_ms else RunState.KILLED  # MLflow keeps the end of the first time
+        self._client.set_terminated(run_id, state.value, end_time=run.end_time_ms or None)
         return state
 
     def amend(
@@ -246,8 +242,8 @@ class RunStore(RunReader):
         series: Series,
         artifacts: Path | None,
     ) -> None:
-        run = self._client.get_run(run_id)
-        present = run.data.tags
+        run = self._stored.run(run_id)
+        present = run.tags
         if artifacts is not None:
             known, written = _digests(present), digests(artifacts)
             if known.keys() & written.keys():  # whoever reads them meanwhile, or after a crash, takes them as they are
@@ -272,7 +268,7 @@ class RunStore(RunReader):
         """Marks artifacts of a run as damaged, each with what is wrong with it, and no others: a plan counts them as
         lost."""
         with self.keeping:
-            self._mark(run_id, self._client.get_run(run_id).data.tags, damaged)
+            self._mark(run_id, self._stored.run(run_id).tags, damaged)
 
     def _mark(self, run_id: str, present: Mapping[str, str], damaged: Mapping[str, str]) -> None:
         if damaged:
@@ -281,15 +277,15 @@ class RunStore(RunReader):
         elif DAMAGED in present:
             self._client.delete_tag(run_id, DAMAGED)
 
-    def _upload(self, run: Run, path: Path) -> None:
+    def _upload(self, run: StoredRun, path: Path) -> None:
         """Writes a file, or all that is in a folder, to a run's artifacts. Raises StoreError where their disk is not
         mounted: below the mount point they would be taken for all that there is."""
         folder = self._artifact_folder(run)
         if folder is not None:
             self.require_disk(Path(folder).parent.parent)
-        repository = self._artifacts_of(run)
+        repository = self._api.artifacts(self._location(run))
         upload = repository.log_artifacts if path.is_dir() else repository.log_artifact
-        call_store(self.uri, partial(upload, str(path)))
+        self._api.call(partial(upload, str(path)))
 
     def _log(
         self,
@@ -301,23 +297,24 @@ class RunStore(RunReader):
         at_ms: int | None = None,
     ) -> None:
         now = now_ms() if at_ms is None else at_ms
-        points = [Metric(key, value, now, step) for key, values in series.items() for step, value in enumerate(values)]
-        for start in range(0, len(points), BATCH):
-            self._client.log_batch(run_id, metrics=points[start : start + BATCH])
-        self._client.log_batch(
+        by_step = [
+            (key, Point(now, step, value)) for key, values in series.items() for step, value in enumerate(values)
+        ]
+        single = [(key, Point(now, 0, value)) for key, value in metrics.items()]
+        self._api.log(
             run_id,
-            metrics=[Metric(key, value, now, 0) for key, value in metrics.items()],
-            params=[Param(key, str(value)) for key, value in params.items()],
-            tags=[RunTag(key, value[:TAG_LIMIT]) for key, value in tags.items()],
+            [*by_step, *single],
+            {key: str(value) for key, value in params.items()},
+            {key: value[:TAG_LIMIT] for key, value in tags.items()},
         )
 
     def remove_run_for_good(self, run_id: str) -> None:
         """Removes a run that was deleted in MLflow, as `mlflow gc` does; its artifacts stay."""
-        call_store(self.uri, partial(_get_store(self.uri)._hard_delete_run, run_id))
+        self._api.remove_run_for_good(run_id)
 
     def remove_experiment_for_good(self, experiment_id: str) -> None:
         """Removes an experiment that was deleted in MLflow, and has no run any more, as `mlflow gc` does."""
-        call_store(self.uri, partial(_get_store(self.uri)._hard_delete_experiment, experiment_id))
+        self._api.remove_experiment_for_good(experiment_id)
 
     def keep_report(self, experiment_id: str, page: Path) -> str:
         """Keeps a report's page with an experiment, in the place of the one before. Returns the id of the run of the
@@ -349,7 +346,7 @@ class RunStore(RunReader):
             if run_id is None:
                 run_id = self.create_run(experiment_id, name, kind)
         try:
-            self._upload(self._client.get_run(run_id), artifacts)
+            self._upload(self._stored.run(run_id), artifacts)
             if tags:
                 self._log(run_id, {}, tags)
         finally:

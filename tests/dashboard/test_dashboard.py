@@ -20,7 +20,7 @@ from cogx_runs.api import open_dashboard
 from cogx_runs.dashboard.server import running, serve
 from cogx_runs.dashboard.view import page
 from cogx_runs.errors import CogxError
-from cogx_runs.tracking.reader import CELLS
+from cogx_runs.tracking.columns import CELLS
 from cogx_runs.tracking.store import RunStore
 from tests.support.claims import claim
 from tests.support.tracked import SPEC, SWEEP, finish

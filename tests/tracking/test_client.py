@@ -11,8 +11,8 @@ from types import FrameType
 import pytest
 from sqlalchemy import Engine, event
 
-from cogx_runs.tracking.client import MLFLOW
 from cogx_runs.tracking.store import RunStore
+from cogx_runs.tracking.thread import STORE_THREAD
 
 
 @pytest.fixture(autouse=True)
@@ -49,21 +49,25 @@ def interrupting(
 
 def test_all_calls_are_made_on_one_thread_whoever_makes_them() -> None:
     threads = []
-    others = [threading.Thread(target=lambda: threads.append(MLFLOW.call(threading.current_thread))) for _ in range(3)]
+    others = [
+        threading.Thread(target=lambda: threads.append(STORE_THREAD.call(threading.current_thread))) for _ in range(3)
+    ]
     for other in others:
         other.start()
     for other in others:
         other.join()
 
-    assert {*threads} == {MLFLOW.call(threading.current_thread)}
-    assert threads[0].name == "mlflow"
+    assert {*threads} == {STORE_THREAD.call(threading.current_thread)}
+    assert threads[0].name == "store"
 
 
 def test_work_of_the_thread_makes_calls_of_its_own() -> None:
-    assert MLFLOW.call(lambda: MLFLOW.call(threading.current_thread)) == MLFLOW.call(threading.current_thread)
+    assert STORE_THREAD.call(lambda: STORE_THREAD.call(threading.current_thread)) == STORE_THREAD.call(
+        threading.current_thread
+    )
 
 
-def test_a_store_is_created_and_opened_on_the_thread(project: Path) -> None:
+def test_a_store_is_created_opened_and_written_on_the_thread(project: Path) -> None:
     threads = set()
 
     def note(*connection: object) -> None:
@@ -71,11 +75,11 @@ def test_a_store_is_created_and_opened_on_the_thread(project: Path) -> None:
 
     event.listen(Engine, "connect", note)
     try:
-        RunStore()
+        RunStore("sqlite:///new.db").tag_experiment("0", {"new": "tag"})
     finally:
         event.remove(Engine, "connect", note)
 
-    assert threads == {"mlflow"}
+    assert threads == {"store"}
 
 
 def test_what_a_call_raises_is_raised_where_it_was_asked_for() -> None:
@@ -83,18 +87,18 @@ def test_what_a_call_raises_is_raised_where_it_was_asked_for() -> None:
         raise ConnectionError("gone")
 
     with pytest.raises(ConnectionError, match="gone"):
-        MLFLOW.call(fails)
-    assert MLFLOW.call(lambda: "the next") == "the next"
+        STORE_THREAD.call(fails)
+    assert STORE_THREAD.call(lambda: "the next") == "the next"
 
 
 def test_an_interrupt_is_raised_after_the_end_of_the_call(handled: list[int]) -> None:
     ended: list[str] = []
 
     with pytest.raises(KeyboardInterrupt):
-        MLFLOW.call(interrupting(1, handled, ended))
+        STORE_THREAD.call(interrupting(1, handled, ended))
 
     assert ended == ["the call"]
-    assert MLFLOW.call(lambda: "the next") == "the next"
+    assert STORE_THREAD.call(lambda: "the next") == "the next"
 
 
 def test_a_second_interrupt_is_raised_at_once_and_the_call_ends_by_itself(handled: list[int]) -> None:
@@ -102,11 +106,11 @@ def test_a_second_interrupt_is_raised_at_once_and_the_call_ends_by_itself(handle
     gate = threading.Event()
 
     with pytest.raises(KeyboardInterrupt):
-        MLFLOW.call(interrupting(2, handled, ended, gate))
+        STORE_THREAD.call(interrupting(2, handled, ended, gate))
 
     assert ended == []
     gate.set()
-    assert MLFLOW.call(lambda: list(ended)) == ["the call"]
+    assert STORE_THREAD.call(lambda: list(ended)) == ["the call"]
 
 
 def test_a_call_of_another_thread_holds_up_no_interrupt() -> None:
@@ -116,7 +120,7 @@ def test_a_call_of_another_thread_holds_up_no_interrupt() -> None:
         entered.set()
         assert leave.wait(60)
 
-    thread = threading.Thread(target=MLFLOW.call, args=[waits])
+    thread = threading.Thread(target=STORE_THREAD.call, args=[waits])
     thread.start()
     assert entered.wait(60)
 
@@ -129,11 +133,11 @@ def test_a_call_of_another_thread_holds_up_no_interrupt() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_forked_process_gets_a_thread_of_its_own() -> None:
-    MLFLOW.call(lambda: None)
+    STORE_THREAD.call(lambda: None)
     child = os.fork()
     if child == 0:
         signal.alarm(20)
-        MLFLOW.call(lambda: None)
+        STORE_THREAD.call(lambda: None)
         os._exit(7)
 
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7

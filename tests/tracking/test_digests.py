@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from cogx_runs.errors import DamagedArtifactError
 from cogx_runs.tracking.digests import Digest, digests, read_digests, write_digests
 from cogx_runs.tracking.store import RunStore
+from cogx_runs.tracking.tables import Tables
 from tests.support.claims import claim
 from tests.support.tracked import SPEC, SWEEP
 
@@ -126,8 +126,8 @@ def test_several_artifacts_are_copied_and_a_run_is_ended_with_one_reading_of_the
 ) -> None:
     run_id = _finished(store, tmp_path)
     read = []
-    get_run = SqlAlchemyStore.get_run
-    monkeypatch.setattr(SqlAlchemyStore, "get_run", lambda *given: read.append(given) or get_run(*given))
+    read_run = Tables.run
+    monkeypatch.setattr(Tables, "run", lambda *given: read.append(given) or read_run(*given))
 
     store.download_each(run_id, ["video.mp4", "images", "latents.safetensors"], tmp_path / "copies")
     assert len(read) == 1

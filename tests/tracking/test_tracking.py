@@ -12,9 +12,10 @@ from mlflow import MlflowClient
 from mlflow.entities import RunInfo
 
 from cogx_runs.errors import CogxError
-from cogx_runs.tracking.client import MLFLOW, open_client
+from cogx_runs.tracking.client import open_client
 from cogx_runs.tracking.record import known_params
 from cogx_runs.tracking.store import RunStore
+from cogx_runs.tracking.thread import STORE_THREAD
 from cogx_runs.tracking.uri import tracking_uri
 from tests.support.claims import claim
 from tests.support.tracked import SPEC, SWEEP, finish
@@ -122,7 +123,7 @@ def test_a_run_that_another_thread_finishes_meanwhile_is_not_killed(store: RunSt
     gate = threading.Event()
     client = open_client(store.uri)
     threads = [
-        threading.Thread(target=MLFLOW.call, args=[gate.wait]),
+        threading.Thread(target=STORE_THREAD.call, args=[gate.wait]),
         threading.Thread(target=store.kill, args=[run_id]),
         threading.Thread(target=client.set_terminated, args=[run_id, "FINISHED"]),
     ]

@@ -12,7 +12,7 @@ from cogx_runs.analysis.strata import card_column, is_of_the_clip, with_cards
 from cogx_runs.errors import CogxError, did_you_mean
 from cogx_runs.formatting import count
 from cogx_runs.metrics.card import Direction
-from cogx_runs.metrics.registry import COMPARISONS, EXTRAS, is_of_machine, qualities, quality
+from cogx_runs.metrics.registry import COMPARISONS, EXTRAS, is_of_machine, qualities, quality, rescore_command
 from cogx_runs.tracking.columns import METRICS, metric_column, param_column, tag_column
 from cogx_runs.tracking.run import RunState
 from cogx_runs.tracking.tags import SIGNATURE
@@ -157,13 +157,6 @@ def _check_complete(here: pd.DataFrame, by: str) -> None:
             f"--by {by}: {len(lacking)} of {signatures.nunique()} finished candidates have no value ({named}); "
             f"`{rescore_command(by)}` may add it"
         )
-
-
-def rescore_command(metric: str, sweep: str = "SWEEP") -> str:
-    """Writes the command that adds a metric to finished runs."""
-    clip = metric.partition(".")[2] if metric.startswith("clip_score.") else ""
-    option = f" --clip-model {clip}" if clip else f" --metric {metric}" if metric in EXTRAS else ""
-    return f"cogx-runs rescore {sweep}{option}"
 
 
 def _check_one_definition(here: pd.DataFrame, by: str) -> None:

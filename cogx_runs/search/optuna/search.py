@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from cogx_runs.analysis.promotion.choice import rescore_command
 from cogx_runs.analysis.trials import best_of, objective_means
 from cogx_runs.definitions.parameters import SWEPT
 from cogx_runs.definitions.ranges import Direction
@@ -17,7 +16,7 @@ from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
 from cogx_runs.execution.executor import Executor
 from cogx_runs.execution.outcomes import Outcome, OutcomeStatus, known_outcome
 from cogx_runs.formatting import shortened
-from cogx_runs.metrics.registry import aim, card_of, cards_of_every_cell
+from cogx_runs.metrics.registry import aim, card_of, cards_of_every_cell, rescore_command
 from cogx_runs.planning.actions import Action, Decision
 from cogx_runs.planning.plan import Estimate, Plan, PlannedRun
 from cogx_runs.planning.planner import Planner

@@ -6,7 +6,6 @@ from typing import Any
 
 from cogx_runs.analysis.frame import load_runs
 from cogx_runs.analysis.promotion.agreement import Agreement, agreement
-from cogx_runs.analysis.promotion.choice import rescore_command
 from cogx_runs.analysis.promotion.finals import Comparison, Promoted, compare, promoted
 from cogx_runs.analysis.promotion.gains import PreviewGains
 from cogx_runs.analysis.promotion.previews import of_newest_texts
@@ -19,6 +18,7 @@ from cogx_runs.analysis.promotion.wording import (
 from cogx_runs.execution.executor import Executor
 from cogx_runs.execution.local import entered
 from cogx_runs.execution.outcomes import Outcome
+from cogx_runs.metrics.registry import rescore_command
 from cogx_runs.progress import Progress, SilentProgress
 from cogx_runs.search.promotion.lineage import tag_finals
 from cogx_runs.search.promotion.plan import PlannedPromotion, plan_promotion
