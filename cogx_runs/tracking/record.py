@@ -22,8 +22,9 @@ if TYPE_CHECKING:  # torch, which a sweep with nothing to run does without
 
 
 def params(spec: RunSpec) -> dict[str, Any]:
-    """Returns the parameters of a run, all resolved; the prompt is a tag and an artifact instead."""
-    return {name: getattr(spec, name) for name in PARAM_FIELDS}
+    """Returns the parameters of a run, all resolved, and its prompt's variables; the prompt is a tag and an artifact
+    instead."""
+    return {name: getattr(spec, name) for name in PARAM_FIELDS} | spec.variables
 
 
 def known_params(spec: RunSpec) -> dict[str, Any]:
@@ -119,7 +120,13 @@ def command(spec: RunSpec) -> str:
 def write_definition(spec: RunSpec, folder: Path) -> None:
     """Writes the prompt and the resolved parameters of a cell as artifacts."""
     (folder / artifacts.PROMPT).write_text(spec.prompt + "\n", encoding="utf-8")
-    definition = {"sweep": spec.sweep, "axes": list(spec.axes), "signature": spec.signature, **spec.config}
+    definition = {
+        "sweep": spec.sweep,
+        "axes": list(spec.axes),
+        "signature": spec.signature,
+        **spec.config,
+        **spec.variables,
+    }
     (folder / artifacts.CONFIG).write_text(
         yaml.safe_dump(definition, sort_keys=False, allow_unicode=True), encoding="utf-8"
     )
