@@ -40,6 +40,7 @@ from cogx_runs.definitions.prompts import PromptLibrary, PromptSet
 from cogx_runs.definitions.ranges import OptunaSearch, Range, check_ranges
 from cogx_runs.definitions.templates import Template
 from cogx_runs.definitions.texts import PathText, Text
+from cogx_runs.definitions.variables import TEMPLATE, variable_param
 from cogx_runs.errors import MOST_MISTAKES, InputError, Mistake, Place
 from cogx_runs.formatting import cut
 from cogx_runs.system.files import is_file
@@ -159,6 +160,21 @@ class Sweep(Frozen):
         if self.vary == "grid" or not lengths:
             return prod(lengths)
         return max(lengths) if self.vary == "zip" else sum(lengths)
+
+    @property
+    def variables(self) -> dict[str, tuple[str, ...]]:
+        """Values of the variables that prompts of one template differ in, by the params that keep them."""
+        found: dict[tuple[str, str], list[str]] = {}
+        for prompt in (one for entry in self.prompts or () if not isinstance(entry, str) for one in entry):
+            about = dict(prompt.variables)
+            if template := about.pop(TEMPLATE, None):
+                for name, value in about.items():
+                    found.setdefault((template, variable_param(name)), []).append(value)
+        several: dict[str, list[str]] = {}
+        for (_, name), values in found.items():
+            if len(set(values)) > 1:
+                several.setdefault(name, []).extend(values)
+        return {name: tuple(dict.fromkeys(values)) for name, values in several.items()}
 
     @property
     def settings(self) -> list[tuple[tuple[str, ...], list[tuple[Any, ...]]]]:
