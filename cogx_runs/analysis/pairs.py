@@ -162,12 +162,12 @@ def check_axis(axis: str, frame: pd.DataFrame) -> None:
         raise CogxError(
             "seed: is a random draw, so that none is better than another; `seed_spreads` measures how far they differ"
         )
-    if axis in _NEVER_COMPARED:
+    if axis in _NEVER_COMPARED or axis == TEMPLATE_PARAM:
         raise CogxError(f"{axis}: runs that differ in it are not compared; filter to one and compare along an axis")
-    if axis == TEMPLATE_PARAM or axis in variables:
+    if axis in variables:
         raise CogxError(
-            f"{axis}: prompts are compared along a variable within what they have the variable `{TEMPLATE}` in common, "
-            "as those of one template have; these have none"
+            f"{axis}: prompts are compared within a template, and these have none; write their texts as one, or give "
+            f"those that are alike but for it the same `{TEMPLATE}`, a variable too"
         )
     raise CogxError(f"no axis {shortened(axis)}; {did_you_mean(axis, [*AXES, *variables])}")
 

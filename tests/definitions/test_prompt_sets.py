@@ -8,6 +8,8 @@ import pytest
 from cogx_runs.definitions.prompts import Prompt
 from cogx_runs.definitions.sweep import load_sweeps
 from cogx_runs.errors import InputError
+from cogx_runs.tracking.store import RunStore
+from cogx_runs.tracking.tags import AXES
 from tests.support.sweep_files import write
 
 
@@ -101,6 +103,21 @@ def test_a_folder_gives_each_of_its_files_as_one_prompt(tmp_path: Path) -> None:
     write(tmp_path / "own/cat.txt", "A cat\nruns.")
 
     assert prompts_of(tmp_path, "[own/]") == [Prompt("cat", "A cat runs.", f"{tmp_path}/own/cat.txt")]
+
+
+def test_variables_in_which_prompts_of_a_template_differ_are_axes_of_the_experiment(
+    project: Path,
+) -> None:
+    write(project / "cars.csv", "prompt,mood\na,calm\nb,wild\n")
+    template = "{name: car, text: 'a {colour} car', variables: {colour: [red, blue], subject: car}}"
+    write(project / "a.yaml", f"name: a\nprompts: [cars.csv, {template}]\naxes: {{seed: [1, 2]}}\n")
+
+    (sweep,) = load_sweeps([project / "a.yaml"])
+
+    assert sweep.variables == {"prompt.colour": ("red", "blue")}
+    store = RunStore()
+    tags = store.experiment_tags(store.open_experiment(sweep))
+    assert json.loads(tags[AXES]) == {"seed": "number", "prompt.colour": "word"}
 
 
 @pytest.mark.parametrize(
