@@ -110,8 +110,8 @@ class RunSpec(Parameters, Origin):
 
     @property
     def config(self) -> dict[str, Any]:
-        """Every resolved parameter, under diffusers' names."""
-        return {name: getattr(self, name) for name in CONFIG_FIELDS}
+        """Every resolved parameter, under diffusers' names, and the prompt's variables."""
+        return {name: getattr(self, name) for name in CONFIG_FIELDS} | self.variables
 
     @property
     def variables(self) -> dict[str, str]:

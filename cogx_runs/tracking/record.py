@@ -120,13 +120,7 @@ def command(spec: RunSpec) -> str:
 def write_definition(spec: RunSpec, folder: Path) -> None:
     """Writes the prompt and the resolved parameters of a cell as artifacts."""
     (folder / artifacts.PROMPT).write_text(spec.prompt + "\n", encoding="utf-8")
-    definition = {
-        "sweep": spec.sweep,
-        "axes": list(spec.axes),
-        "signature": spec.signature,
-        **spec.config,
-        **spec.variables,
-    }
+    definition = {"sweep": spec.sweep, "axes": list(spec.axes), "signature": spec.signature, **spec.config}
     (folder / artifacts.CONFIG).write_text(
         yaml.safe_dump(definition, sort_keys=False, allow_unicode=True), encoding="utf-8"
     )

@@ -8,10 +8,12 @@ from cogx_runs.analysis.best import best_values
 from cogx_runs.analysis.effects import effects
 from cogx_runs.analysis.frame import find_columns
 from cogx_runs.analysis.grids import grids_of
+from cogx_runs.analysis.headline import headlines
 from cogx_runs.analysis.interactions import interactions
 from cogx_runs.errors import CogxError
 from cogx_runs.report.cells import cells_of
 from tests.support.frames import frame_of, run
+from tests.support.specs import SPEC
 from tests.support.tracked_runs import tracked_in
 
 COLOUR, PLACE = "prompt.colour", "prompt.place"
@@ -70,6 +72,20 @@ def test_a_grid_of_a_variable_has_a_row_for_all_that_is_alike_and_leaves_the_vid
         for template in ("car", "ship") for place in ("Oslo", "Rome") for seed in (1, 2)
     ]  # fmt: skip
     assert all(None not in row.cells for row in colours.rows)
+
+
+def test_a_sweep_ends_with_a_sentence_on_each_variable_of_its_templates() -> None:
+    cells = [
+        (SPEC.replace(prompt_name=f"{colour}{place}", prompt=f"{colour}{place}", prompt_variables=variables), scored)
+        for (colour, place), score in SCORES.items()
+        for variables in [(("template", "car"), ("colour", colour), ("place", place))]
+        for scored in [{"clip_score": score}]
+    ]
+
+    assert [str(found).partition(". ")[0] for found in headlines(cells)[:2]] == [
+        "prompt.colour: CLIP score is best at blue (27.00) and worst at red, 2.00 lower (3.00 in car, place Rome)",
+        "prompt.place: CLIP score is best at Oslo (30.50) and worst at Rome, 9.00 lower (10.00 in car, colour red)",
+    ]
 
 
 def test_a_pair_of_a_variable_of_which_a_cell_failed_is_lost() -> None:
