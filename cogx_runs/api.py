@@ -195,12 +195,12 @@ def plan_one(
         name="generate",
         file="(command line)",
         description="Single videos.",
-        prompts=(chosen.name,),
+        prompts=((chosen,),),
         base=parameters_of(overrides or {}),
         axes={},
         vary="one_at_a_time",
     )
-    conditions = Conditions(library.with_given(chosen), device, True, max_vram, take_over)
+    conditions = Conditions(library, device, True, max_vram, take_over)
     return Planner(conditions, tracking_uri).plan([one])
 
 

@@ -35,7 +35,7 @@ def compare_sets(
     Raises CogxError for an axis that is not compared, runs of several models, sizes, precisions or CLIPs, several runs
     of one prompt, seed and value, fewer than two pairs at every value, and a video that cannot be read.
     """
-    check_axis(axis)
+    check_axis(axis, frame)
     runs = frame[frame[STATUS] == RunState.FINISHED]
     check_not_mixed(runs, (), f"{axis}: the sets", (axis,))
     base = baseline_of(runs, axis, {} if baseline is None else {axis: baseline})

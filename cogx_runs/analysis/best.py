@@ -59,7 +59,7 @@ def best_values(
     `frame` is as `load_runs` returns it; `among` is as for `effects`. Raises CogxError for an axis along which runs
     cannot be compared, a metric without a better direction, and runs of several models, CLIPs or sizes.
     """
-    check_axis(axis)
+    check_axis(axis, frame)
     direction = direction_of(metric)
     if direction is None:
         raise CogxError(f"{metric}: nobody knows which direction is better, so that there is no best")

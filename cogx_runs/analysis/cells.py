@@ -5,6 +5,7 @@ from typing import Any
 
 from cogx_runs.definitions.role import Changes, names_where
 from cogx_runs.definitions.spec import COST_FIELDS, PARAM_FIELDS, ROLES, SCORE_FIELDS
+from cogx_runs.definitions.variables import TEMPLATE_PARAM, is_variable, variable_name
 from cogx_runs.formatting import write_value
 from cogx_runs.tracking.run import TrackedRun
 
@@ -51,12 +52,22 @@ def config_names(cells: Sequence[TrackedRun]) -> list[str]:
 
 
 def others(cell: TrackedRun, axes: Collection[str]) -> tuple[Any, ...]:
-    """Lists the values that a cell shares with cells that differ from it along `axes` alone."""
-    return (
-        cell.prompt_name,
-        cell.prompt,
-        *(cell.config.get(name) for name in config_names([cell]) if name not in axes),
-    )
+    """Lists the values that a cell shares with cells that differ from it along `axes` alone: its prompt or, along a
+    variable of prompts, all other variables."""
+    varied = {name: value for name, value in cell.config.items() if is_variable(name) and name not in axes}
+    text = sorted(varied.items()) if any(map(is_variable, axes)) else (cell.prompt_name, cell.prompt)
+    return (*text, *(cell.config.get(name) for name in config_names([cell]) if name not in axes))
+
+
+def prompts_apart(variables: Sequence[Mapping[str, Any]], axes: Collection[str]) -> list[str]:
+    """Names what prompts share that differ along `axes` alone, by the params of their variables: the template, and the
+    other variables that have several values, `car, place Rome`."""
+    names = dict.fromkeys(name for one in variables for name in one if is_variable(name) and name not in axes)
+    named = [name for name in names if name != TEMPLATE_PARAM and len({one.get(name) for one in variables}) > 1]
+    return [
+        ", ".join([str(one.get(TEMPLATE_PARAM)), *(f"{variable_name(name)} {one.get(name)}" for name in named)])
+        for one in variables
+    ]
 
 
 def labels_of(cells: Sequence[TrackedRun], axes: Collection[str]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from cogx_runs.analysis.sequential import ONE_LOOK, Looks
 from cogx_runs.analysis.strata import strata_of
 from cogx_runs.analysis.verdict import Differences, Family, Judgement, judge_families, more_prompts
 from cogx_runs.definitions.parameters import default_of
+from cogx_runs.definitions.variables import is_variable
 from cogx_runs.errors import CogxError
 from cogx_runs.metrics.card import Direction
 from cogx_runs.metrics.registry import card_of, is_of_machine
@@ -272,10 +273,10 @@ def margin_of(metric: str, baseline_mean: float, margins: Mapping[str, Margin | 
 
 
 def baseline_of(frame: pd.DataFrame, axis: str, baselines: Mapping[str, Any]) -> Any:
-    """Returns the baseline that is named, else the default value. Raises CogxError where several values have finished
-    runs and the baseline has none."""
+    """Returns the baseline that is named, else the default value, of a variable of prompts its first one. Raises
+    CogxError where several values have finished runs and the baseline has none."""
     values = values_of(frame, axis)
-    default = default_of(axis)
+    default = next(iter(values), None) if is_variable(axis) else default_of(axis)
     baseline = baselines.get(axis, default)
     if values and baseline not in values and (axis in baselines or len(values) > 1):
         asked = "its baseline" if axis in baselines else "its default"

@@ -9,6 +9,7 @@ import pandas as pd
 
 from cogx_runs.definitions.role import names_where
 from cogx_runs.definitions.spec import PARAM_FIELDS, ROLES, RunSpec, short_name
+from cogx_runs.definitions.variables import variable_name, variable_param
 from cogx_runs.errors import CogxError, did_you_mean
 from cogx_runs.formatting import shortened
 from cogx_runs.metrics.registry import cards
@@ -158,9 +159,10 @@ def _holds(frame: pd.DataFrame, condition: str) -> "pd.Series[bool]":
 def _column(frame: pd.DataFrame, name: str) -> str:
     """Finds the column of that name, with or without its prefix."""
     short_of = {short_name(parameter): parameter for parameter in PARAM_FIELDS}
-    parameter = param_column(short_of.get(name, name))
-    for candidate in (name, metric_column(name), parameter, tag_column(name), tag_column(f"{PREFIX}{name}")):
+    parameter, variable = param_column(short_of.get(name, name)), param_column(variable_param(name))
+    tags = tag_column(name), tag_column(f"{PREFIX}{name}")
+    for candidate in (name, metric_column(name), parameter, variable, *tags):
         if candidate in frame.columns:
             return candidate
-    short = [column.removeprefix(METRICS).removeprefix(PARAMS) for column in frame.columns]
+    short = [variable_name(column.removeprefix(METRICS).removeprefix(PARAMS)) for column in frame.columns]
     raise CogxError(f"no column {shortened(name)} among these runs; {did_you_mean(name, short)}")

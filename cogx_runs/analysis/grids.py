@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cogx_runs.analysis.cells import MODEL, follow_model, labels_of, others
+from cogx_runs.analysis.cells import MODEL, follow_model, labels_of, others, prompts_apart
 from cogx_runs.definitions.parameters import default_of
+from cogx_runs.definitions.variables import TEMPLATE_PARAM, is_variable
 from cogx_runs.formatting import write_value
 from cogx_runs.tracking.run import TrackedRun
 
@@ -57,28 +58,52 @@ def grids_of(
 ) -> list[Grid]:
     """Arranges the cells of an experiment in grids.
 
-    Where each cell differs from one centre along one axis at most, as with `one_at_a_time`, each grid holds the cells
-    along its axis. Where most cells have none that differs in one axis alone, as with `zip` and `random`, one grid has
+    Axes that go together, each value of one with one of the other, are one axis, of settings. Where each cell differs
+    from one centre along one axis at most, as with `one_at_a_time`, each grid holds the cells along its axis. Where
+    most cells have none that differs in one axis alone, as with `zip` and `random`, one grid has
     a column for each setting and shows the videos. Else each grid holds all cells, and the one with most columns, seeds
     last, shows the videos. `baselines` are the values to compare with, as text; without one it is the model's default,
     else the first. A value that the axis lacks is ignored: `write_report` has checked them.
+    A variable of prompts has a grid of its own, in whose rows the other variables are alike.
     """
+    swept = [axis for axis in axes if not is_variable(axis)]
+    along = [_grid(experiment, cells, (axis,), baselines, shows_videos=False) for axis in axes if is_variable(axis)]
+    return [*_swept(experiment, cells, swept, baselines), *along]
+
+
+def _swept(
+    experiment: str, cells: Sequence[TrackedRun], axes: Sequence[str], baselines: Mapping[str, str]
+) -> list[Grid]:
+    """Arranges cells along the parameters that a sweep varies; in one column where it varies none."""
     if not axes:
         return [_grid(experiment, cells, (), {}, shows_videos=True)]
-    centre = {axis: Counter(cell.config.get(axis) for cell in cells).most_common(1)[0][0] for axis in axes}
-    away = [sum(cell.config.get(axis) != centre[axis] for axis in axes) for cell in cells]
-    if max(away, default=0) <= 1:
-        along = {
-            axis: [cell for cell in cells if all(cell.config.get(o) == centre[o] for o in axes if o != axis)]
-            for axis in axes
-        }
-        return [_grid(experiment, along[axis], (axis,), baselines, shows_videos=True) for axis in axes]
-    grids = [_grid(experiment, cells, (axis,), baselines, shows_videos=False) for axis in axes]
+    groups = _tied(cells, axes)
+    places = {group: [tuple(cell.config.get(axis) for axis in group) for cell in cells] for group in groups}
+    centre = {group: Counter(found).most_common(1)[0][0] if found else () for group, found in places.items()}
+    apart = [{group for group in groups if places[group][index] != centre[group]} for index in range(len(cells))]
+    if max(map(len, apart), default=0) <= 1:
+        along = {group: [cell for cell, away in zip(cells, apart, strict=True) if away <= {group}] for group in groups}
+        return [_grid(experiment, along[group], group, baselines, shows_videos=True) for group in groups]
+    grids = [_grid(experiment, cells, group, baselines, shows_videos=False) for group in groups]
     if max(_paired(grid) for grid in grids) < len(cells) / 2:
         alone = [grid for grid in grids if grid.axis != "seed" or _paired(grid)]
         return [_grid(experiment, cells, tuple(axes), {}, shows_videos=True), *alone]
     widest = max(grids, key=lambda grid: (grid.axis != "seed", len(grid.values)))
     return [replace(widest, shows_videos=True), *(grid for grid in grids if grid is not widest)]
+
+
+def _tied(cells: Sequence[TrackedRun], axes: Sequence[str]) -> list[tuple[str, ...]]:
+    """Groups the axes whose values go together: each value of one with one value of the other."""
+    groups: list[list[str]] = []
+    for axis in axes:
+        for group in groups:
+            pairs = {(cell.config.get(group[0]), cell.config.get(axis)) for cell in cells}
+            if 1 < len(pairs) == len({first for first, _ in pairs}) == len({second for _, second in pairs}):
+                group.append(axis)
+                break
+        else:
+            groups.append([axis])
+    return [tuple(group) for group in groups]
 
 
 def values_of(cells: Sequence[TrackedRun], axis: str) -> tuple[Any, ...]:
@@ -107,7 +132,8 @@ def _grid(
     *,
     shows_videos: bool,
 ) -> Grid:
-    held = [cell for cell in cells if all(axis in cell.config for axis in axes)]
+    needed = (*axes, TEMPLATE_PARAM) if any(map(is_variable, axes)) else axes
+    held = [cell for cell in cells if all(axis in cell.config for axis in needed)]
     values = values_of(held, axes[0]) if len(axes) == 1 else tuple(dict.fromkeys(_setting(cell, axes) for cell in held))
     rows: dict[tuple[Any, ...], list[TrackedRun | None]] = {}
     along = (*axes, *(follow_model([cell.config for cell in cells]) if MODEL in axes else ()))
@@ -115,22 +141,28 @@ def _grid(
     for cell in held:
         rows.setdefault(others(cell, along), [None] * len(values))[values.index(_setting(cell, axes))] = cell
     baseline = _baseline(axes[0], values, baselines) if len(axes) == 1 else 0
-    return Grid(experiment, axes, values, baseline, _ordered(rows, labels), shows_videos)
+    configs = [cell.config for cell in held]
+    prompts = prompts_apart(configs, axes) if needed != axes else [cell.prompt_name for cell in held]
+    names = dict(zip((cell.run_id for cell in held), prompts, strict=True))
+    return Grid(experiment, axes, values, baseline, _ordered(rows, labels, names), shows_videos)
 
 
-def _ordered(rows: Mapping[tuple[Any, ...], Sequence[TrackedRun | None]], labels: Mapping[str, str]) -> tuple[Row, ...]:
-    """Puts the rows of one prompt together, prompts in the order they began."""
+def _ordered(
+    rows: Mapping[tuple[Any, ...], Sequence[TrackedRun | None]], labels: Mapping[str, str], names: Mapping[str, str]
+) -> tuple[Row, ...]:
+    """Puts the rows of one prompt together, prompts in the order they began; labels and names are by run."""
     ordered = []
     for found in rows.values():
         first = next(cell for cell in found if cell is not None)
-        ordered.append(Row(first.prompt_name, first.prompt, labels[first.run_id], tuple(found)))
+        ordered.append(Row(names[first.run_id], first.prompt, labels[first.run_id], tuple(found)))
     prompts = list(dict.fromkeys(row.prompt_name for row in ordered))
     return tuple(sorted(ordered, key=lambda row: prompts.index(row.prompt_name)))
 
 
 def _baseline(axis: str, values: Sequence[Any], baselines: Mapping[str, str]) -> int:
     asked = [baselines[axis]] if axis in baselines else []
-    for text in [*asked, write_value(default_of(axis))]:
+    default = [] if is_variable(axis) else [write_value(default_of(axis))]
+    for text in [*asked, *default]:
         for index, value in enumerate(values):
             if is_written(text, value):
                 return index

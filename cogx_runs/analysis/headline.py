@@ -6,12 +6,13 @@ from typing import Any, Protocol
 
 import pandas as pd
 
-from cogx_runs.analysis.cells import MODEL, distinguishing, follow_model
+from cogx_runs.analysis.cells import MODEL, distinguishing, follow_model, prompts_apart
 from cogx_runs.analysis.effects import PRIMARY, margin_of
-from cogx_runs.analysis.pairs import AXES
+from cogx_runs.analysis.pairs import AXES, is_compared
 from cogx_runs.analysis.signflips import FEWEST
 from cogx_runs.analysis.strata import NEVER_MIXED
 from cogx_runs.definitions.spec import COST_FIELDS, ROLES
+from cogx_runs.definitions.variables import TEMPLATE_PARAM, is_variable
 from cogx_runs.formatting import count, write_value
 from cogx_runs.metrics.card import Dependence, MetricCard
 from cogx_runs.metrics.measured import STEP_TIME
@@ -116,8 +117,8 @@ def comparable(metrics: Mapping[str, float], beside: str | None) -> Mapping[str,
 
 
 def headlines(cells: Sequence[tuple[Cell, Mapping[str, float]]], metric: str = PRIMARY) -> "list[Headline | Spread]":
-    """Says of each axis that varies which value is best and which worst in a metric with a better direction; of seeds,
-    and of prompts where nothing else varies, how far they differ.
+    """Says of each axis that varies, variables of prompts last, which value is best and which worst in a metric with a
+    better direction; of seeds, and of prompts where nothing else varies, how far they differ.
 
     `cells` are one experiment's finished ones with their metrics. Only prompts and seeds count that have a value of the
     metric everywhere along the axis; an axis without one, or whose means are all the same, has no headline. Where no
@@ -135,7 +136,12 @@ def headlines(cells: Sequence[tuple[Cell, Mapping[str, float]]], metric: str = P
     if not found and len(axes) > 1:
         return [*_along(card, scored, tuple(varying), varying)]
     ordered = sorted(found, key=lambda one: (ROLES[one.axis].asked, -one.loss))
-    return [*ordered, *_spread(card, scored, varying)]
+    of_templates = [one for one in scored if TEMPLATE_PARAM in one[1]]
+    variables = dict.fromkeys(
+        name for _, config, _ in of_templates for name in config if is_variable(name) and is_compared(name)
+    )
+    words = [one for axis in variables for one in _along(card, of_templates, (axis,), varying)]
+    return [*ordered, *words, *_spread(card, scored, varying)]
 
 
 def _with_metric(
@@ -160,6 +166,10 @@ def _along(
     others = [name for name in varying if name not in along]
     apart = distinguishing(configs, (name for name in (MODEL, *NEVER_MIXED) if name not in along))
     named = ", ".join(axes)
+    texts: Sequence[object] = [(cell.prompt_name, cell.prompt) for cell, _, _ in scored]
+    names = [cell.prompt_name for cell, _, _ in scored]
+    if any(map(is_variable, axes)):
+        texts = names = prompts_apart(configs, axes)
 
     def value(config: Mapping[str, Any]) -> Any:
         return config.get(axes[0]) if len(axes) == 1 else ", ".join(write_value(config.get(name)) for name in axes)
@@ -167,12 +177,12 @@ def _along(
     table = pd.DataFrame(
         {
             "kind": ", ".join(f"{name} {write_value(config.get(name))}" for name in apart),
-            "prompt": cell.prompt_name,
-            "context": str([cell.prompt, *(config.get(name) for name in others)]),
+            "prompt": name,
+            "context": str([text, *(config.get(name) for name in others)]),
             "value": value(config),
             "score": score,
         }
-        for cell, config, score in scored
+        for (_, config, score), name, text in zip(scored, names, texts, strict=True)
     ).pivot_table(index=["kind", "prompt", "context"], columns="value", values="score")
     return [
         headline

@@ -97,7 +97,7 @@ def squares(
     """Collects the cells of each interaction, as `interactions` does, and judges nothing."""
     axes = (axis_a, axis_b)
     for axis in axes:
-        check_axis(axis)
+        check_axis(axis, frame)
     chosen = {axis: baseline_of(frame, axis, baselines or {}) for axis in axes}
     return [
         Square(

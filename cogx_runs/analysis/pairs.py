@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from cogx_runs.analysis.cells import MODEL, follow_model
+from cogx_runs.analysis.cells import MODEL, follow_model, prompts_apart
 from cogx_runs.analysis.strata import NEVER_MIXED, card_column, check_not_mixed, is_of_the_clip, with_cards
 from cogx_runs.analysis.unbegun import NOT_BEGUN
 from cogx_runs.definitions.role import Compared, names_where
 from cogx_runs.definitions.spec import COST_FIELDS, FILE_FIELDS, PARAM_FIELDS, PIXEL_FIELDS, ROLES, SCORE_FIELDS
+from cogx_runs.definitions.variables import TEMPLATE, TEMPLATE_PARAM, is_variable
 from cogx_runs.errors import CogxError, did_you_mean
 from cogx_runs.formatting import shortened
 from cogx_runs.metrics.card import Dependence
@@ -99,7 +100,8 @@ def finished_cells(frame: pd.DataFrame, metrics: Sequence[str], axes: Sequence[s
     timed beside other work are left out of times. `wall_time_s` is without text encoding, which only the first
     run of a text pays for. Added are `prompt`, `seed`, `machine`, `setting` (all else that
     the metrics depend on, `axes` and seed aside), `context` (prompt, seed and setting, which a pair must share),
-    `is_degenerate` and `device`. Raises CogxError for a column that is not there.
+    `is_degenerate` and `device`. Along a variable of prompts only those of a template count, and `prompt` is the
+    template with the other variables. Raises CogxError for a column that is not there.
     """
     return _counted_once(_keyed(frame, metrics, axes), metrics, axes)
 
@@ -120,7 +122,7 @@ def pair_cells(
     run of `among` (by default `frame`) shows that they were to be there. Raises CogxError for an axis along which runs
     cannot be compared, and where pairs of several models, CLIPs, sizes or precisions would be averaged.
     """
-    check_axis(axis)
+    check_axis(axis, frame)
     along = with_followers(frame if among is None else among, (axis,))
     cells = finished_cells(_swept(frame, axis), (metric,), along)
     name = metric_column(metric)
@@ -142,7 +144,7 @@ def pair_cells(
 
 def values_of(frame: pd.DataFrame, axis: str) -> list[Any]:
     """Lists the values of an axis among finished runs, in order."""
-    check_axis(axis)
+    check_axis(axis, frame)
     _check_columns(frame, ["status", param_column(axis)])
     found = frame.loc[frame["status"] == RunState.FINISHED, param_column(axis)].dropna().unique().tolist()
     return sorted(found)
@@ -158,17 +160,29 @@ def with_followers(frame: pd.DataFrame, axes: Sequence[str]) -> tuple[str, ...]:
     return (*axes, *follow_model([dict(zip(names, row, strict=True)) for row in rows]))
 
 
-def check_axis(axis: str) -> None:
-    """Raises CogxError for an unknown axis, and for one whose values are never compared."""
-    if axis in AXES:
+def is_compared(axis: str) -> bool:
+    """Checks whether runs are compared along a parameter, or a variable of prompts."""
+    return axis in AXES or (is_variable(axis) and axis != TEMPLATE_PARAM)
+
+
+def check_axis(axis: str, frame: pd.DataFrame) -> None:
+    """Raises CogxError for an unknown axis, and for one whose values are never compared; `frame` has the variables of
+    prompts."""
+    variables = [name for column in frame.columns if is_variable(name := str(column).removeprefix(PARAMS))]
+    if axis in AXES or (is_compared(axis) and axis in variables and TEMPLATE_PARAM in variables):
         return
     if axis == "seed":
         raise CogxError(
             "seed: is a random draw, so that none is better than another; `seed_spreads` measures how far they differ"
         )
-    if axis in _NEVER_COMPARED:
+    if axis in _NEVER_COMPARED or axis == TEMPLATE_PARAM:
         raise CogxError(f"{axis}: runs that differ in it are not compared; filter to one and compare along an axis")
-    raise CogxError(f"no axis {shortened(axis)}; {did_you_mean(axis, AXES)}")
+    if axis in variables:
+        raise CogxError(
+            f"{axis}: prompts are compared within a template, and these have none; write their texts as one, or give "
+            f"those that are alike but for it the same `{TEMPLATE}`, a variable too"
+        )
+    raise CogxError(f"no axis {shortened(axis)}; {did_you_mean(axis, [*AXES, *variables])}")
 
 
 def _swept(frame: pd.DataFrame, axis: str) -> pd.DataFrame:
@@ -203,7 +217,7 @@ def _keyed(frame: pd.DataFrame, metrics: Sequence[str], axes: Sequence[str]) -> 
     _check_columns(frame, ["status", tag_column(SIGNATURE), param_column("prompt_name"), *columns])
     counted = [param_column(name) for name in PIXEL_FIELDS if name in PARAM_FIELDS and name != "seed"]
     extra = _also_matters(metrics, axes)
-    counts = (frame["status"] == RunState.FINISHED) & frame[columns].notna().all(axis=1)
+    counts = (frame["status"] == RunState.FINISHED) & frame[columns].notna().all(axis=1) & _is_along(frame, axes)
     kept = _kept(frame, columns, extra)
     cells = _without_text(with_cards(frame[counts], metrics), columns)
     cells = cells[list(dict.fromkeys([*kept, *map(card_column, metrics)]))]
@@ -213,9 +227,9 @@ def _keyed(frame: pd.DataFrame, metrics: Sequence[str], axes: Sequence[str]) -> 
     machine = [name for name in _MACHINE if name.removeprefix(PARAMS) not in axes] if of_machine else []
     setting = _keys(cells, [name for name in [*counted, *costs, *extra] if name.removeprefix(PARAMS) not in axes])
     seed = _keys(cells, () if "seed" in axes else (param_column("seed"),))
-    text = _keys(cells, (param_column("prompt_name"), tag_column(PROMPT)))
+    text = _keys(cells, _text_columns(cells, axes))
     return cells.assign(
-        prompt=cells[param_column("prompt_name")].astype(str),
+        prompt=_prompts(cells, axes),
         seed=seed,
         machine=_keys(cells, machine),
         setting=setting,
@@ -252,11 +266,37 @@ def _without_text(cells: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
 
 def _plans(cells: pd.DataFrame, metrics: Sequence[str], axes: Sequence[str]) -> "pd.Series[Any]":
     """Identifies what was to be measured: the context, whatever a metric's definition and its CLIP."""
-    names = [name for name in (*PIXEL_FIELDS, "prompt_name") if name in PARAM_FIELDS and name not in axes]
+    names = [name for name in PIXEL_FIELDS if name in PARAM_FIELDS and name not in axes]
     if any(Dependence.FILE in depends_on(metric) for metric in metrics):
         names += [name for name in FILE_FIELDS if name not in axes]
     costs = _swept_costs(cells, axes)
-    return _keys(cells.assign(**costs), [*map(param_column, names), *costs, tag_column(PROMPT)])
+    return _keys(cells.assign(**costs), [*map(param_column, names), *costs, *_text_columns(cells, axes)])
+
+
+def _is_along(frame: pd.DataFrame, axes: Sequence[str]) -> "pd.Series[bool]":
+    """Tests whether each run can have a pair along the axes: along a variable, whether its prompt has a template."""
+    if not any(map(is_variable, axes)):
+        return pd.Series(True, index=frame.index)
+    return _column(frame, param_column(TEMPLATE_PARAM)).notna()
+
+
+def _text_columns(cells: pd.DataFrame, axes: Sequence[str]) -> list[str]:
+    """Lists the columns that make a prompt: its name and text or, along a variable, all other variables."""
+    if not any(map(is_variable, axes)):
+        return [param_column("prompt_name"), tag_column(PROMPT)]
+    names = sorted(str(column).removeprefix(PARAMS) for column in cells.columns)
+    return [param_column(name) for name in names if is_variable(name) and name not in axes]
+
+
+def _prompts(cells: pd.DataFrame, axes: Sequence[str]) -> "pd.Series[Any]":
+    """Names the prompt of each cell or, along a variable, what its prompts share."""
+    if not any(map(is_variable, axes)):
+        return cells[param_column("prompt_name")].astype(str)
+    found = cells[_text_columns(cells, axes)].astype(object)
+    names = [column.removeprefix(PARAMS) for column in found.columns]
+    rows = found.where(found.notna(), None).itertuples(index=False, name=None)
+    variables = [dict(zip(names, row, strict=True)) for row in rows]
+    return pd.Series(prompts_apart(variables, axes), index=cells.index, dtype=object)
 
 
 def _planned(runs: pd.DataFrame, cells: pd.DataFrame, axes: Sequence[str], metric: str) -> pd.DataFrame:
@@ -270,6 +310,7 @@ def _planned(runs: pd.DataFrame, cells: pd.DataFrame, axes: Sequence[str], metri
     known = set(_keys(cells, alike))
     column = metric_column(metric)
     runs = runs[[key in known for key in _keys(runs, alike)]]
+    runs = runs[_is_along(runs, axes)]
     runs = with_cards(runs, (metric,))
     is_timed = Dependence.TIME in depends_on(metric)
     clips = _keys(runs, [param_column(name) for name in SCORE_FIELDS] if is_of_the_clip(metric) else ())

@@ -20,3 +20,7 @@ LARGEST_SIZE = 2**16
 """Pixels of a side, and frames."""
 FEWEST_PROMPTS = 6
 """Fewest prompts of which a difference can be shown, and so the least `max_prompts`."""
+MOST_VARIABLES = 20
+"""Variables of a prompt: each is a column of its runs."""
+LONGEST_VALUE = 500
+"""Characters of a variable's value."""

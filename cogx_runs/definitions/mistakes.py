@@ -10,13 +10,22 @@ from cogx_runs.definitions.document import Node
 from cogx_runs.definitions.parameters import OLD_NAMES, SWEPT, Parameters
 from cogx_runs.definitions.ranges import Range
 from cogx_runs.definitions.scalars import must_be_text
+from cogx_runs.definitions.templates import Template
 from cogx_runs.errors import MOST_MISTAKES, Mistake, Place, did_you_mean
 from cogx_runs.formatting import shortened
 
-A_LIST, A_RANGE, ALL, NAMES = "a list of values", "a range", "the word all", "a list of names"
+A_LIST, A_RANGE, SEEDS, ALL, ENTRIES = (
+    "a list of values",
+    "a range",
+    "a count of seeds",
+    "the word all",
+    "a list of entries",
+)
+A_NAME, A_TEMPLATE = "a name", "a template"
+_TYPES = {A_LIST, A_RANGE, SEEDS, ALL, ENTRIES, A_NAME, A_TEMPLATE}
 """The types of a value between which its own type chooses; pydantic puts them into its paths."""
 
-HOW_TO_ADD = "a prompt is a file: write its text into prompts/NAME.txt and list NAME under `prompts`"
+HOW_TO_ADD = "one is added as a file prompts/NAME.txt whose NAME is listed there, or as {name: NAME, text: ...}"
 
 
 class Source(Protocol):
@@ -54,16 +63,21 @@ def mistakes_of(
     """
     found: dict[str, str] = {}
     for detail in error.errors(include_url=False, include_context=False)[: MOST_MISTAKES + 1]:
-        parts = [str(part) for part in detail["loc"] if part not in (A_LIST, A_RANGE, ALL, NAMES)]
+        parts = [str(part) for part in detail["loc"] if part not in _TYPES]
         dotted = ".".join([prefix, *parts] if prefix else parts)
         if detail["type"] == "extra_forbidden":
             parent = ".".join(parts[:-1])
-            known = models.get(parent) or (Range if parent.startswith("axes.") else models[""])
+            inner = next((model for start, model in _INNER.items() if parent.startswith(start)), models[""])
+            known = models.get(parent) or inner
             message = f"unknown key; {nearest_key(parts[-1], known)}"
         else:
             message = clause(detail, source.find(dotted))
         found.setdefault(dotted, message)
     return [Mistake(source.at(dotted), message) for dotted, message in found.items()]
+
+
+_INNER: dict[str, type[BaseModel]] = {"axes.": Range, "prompts.": Template}
+"""Models of mappings in lists and below names, by the beginning of their paths."""
 
 
 def nearest_key(name: str, model: type[BaseModel]) -> str:
@@ -89,8 +103,6 @@ def clause(detail: ErrorDetails, node: Node | None) -> str:
         return message.removeprefix("Value error, ")
     if kind == "string_pattern_mismatch":
         return "must be letters, digits, '.', '_' and '-', beginning with a letter or digit"
-    if kind == "string_type" and detail["loc"][:1] == ("prompts",) and isinstance(value, dict):
-        return f"must be a prompt's name; {HOW_TO_ADD}"
     if kind == "string_type" and not isinstance(value, list | dict):
         return must_be_text(value, str(value) if node is None else node.written)
     if kind == "bool_type":

@@ -1,5 +1,6 @@
-"""Prompts: text files, one each, named by the file, and by aliases."""
+"""Prompts, and folders of them: text files, one each, named by the file, and by aliases."""
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,6 +29,8 @@ class Prompt:
     text: str
     where: str
     """The file of the prompt, or another description of its source."""
+    variables: tuple[tuple[str, str], ...] = ()
+    """Name and value of each variable; prompts that share the value of `template` are compared along the others."""
 
     @classmethod
     def of_text(cls, text: str) -> "Prompt":
@@ -41,15 +44,17 @@ class Prompt:
         return cls(_name(text) or _name(signs), text, "(command line)")
 
 
+PromptSet = tuple[Prompt, ...]
+"""Prompts that come together: of a file, of a folder, of a template."""
+
+
 class PromptLibrary:
     """The prompts of one folder: every `NAME.txt` in it is the prompt NAME; `aliases.yaml` may add other names."""
 
-    def __init__(self, directory: Path, given: Prompt | None = None, *, is_chosen: bool = False) -> None:
-        """Lists the prompts of `directory`, and adds `given`, a prompt from elsewhere; `is_chosen` is whether the user
-        named the folder."""
+    def __init__(self, directory: Path, *, is_chosen: bool = False) -> None:
+        """Lists the prompts of `directory`; `is_chosen` is whether the user named the folder."""
         self.directory = directory
         self.is_chosen = is_chosen
-        self._given = given
         self._files: dict[str, Path] = {}
         self.left_out: list[str] = []
         """Names of files that look like prompts and are none: hidden, with another ending, or not UTF-8."""
@@ -81,10 +86,6 @@ class PromptLibrary:
             raise CogxError(f"--prompts {directory}: holds no .txt file; each prompt is a file NAME.txt{others}")
         return library
 
-    def with_given(self, prompt: Prompt) -> "PromptLibrary":
-        """Returns the library with a prompt from elsewhere."""
-        return PromptLibrary(self.directory, prompt, is_chosen=self.is_chosen)
-
     @property
     def names(self) -> list[str]:
         """Names of the prompts in files, sorted."""
@@ -111,8 +112,6 @@ class PromptLibrary:
     def read(self, name: str) -> Prompt:
         """Reads the prompt of this name or alias, its white space folded; `name` is then its file's. Raises CogxError
         where it is missing, empty or no text."""
-        if self._given is not None and name == self._given.name:
-            return self._given
         aliases = {} if name in self._files else self._aliases()
         name = aliases.get(name, name)
         path = self._files.get(name)
@@ -138,21 +137,39 @@ class PromptLibrary:
             except CogxError as error:
                 yield Mistake(place, str(error))
 
-    def select(self, names: Sequence[str] | None, at: Callable[[str], str]) -> list[Prompt]:
-        """Reads the named prompts in that order, or all for None. Raises InputError naming every invalid one, at its
-        place, which `at` returns for a dotted path."""
+    def select(self, entries: "Sequence[str | PromptSet] | None", at: Callable[[str], str]) -> list[Prompt]:
+        """Reads the prompts of the entries in that order, names and sets, or all for None. Raises InputError naming
+        every invalid name, at its place, which `at` returns for a dotted path."""
         prompts: list[Prompt] = []
         mistakes: list[Mistake] = []
-        for index, name in enumerate(self.names if names is None else names):
+        for index, entry in enumerate(self.names if entries is None else entries):
             try:
-                prompts.append(self.read(name))
+                prompts += [self.read(entry)] if isinstance(entry, str) else entry
             except CogxError as error:
-                mistakes.append(Mistake(at(f"prompts.{index}" if names else "prompts"), str(error)))
+                mistakes.append(Mistake(at(f"prompts.{index}" if entries else "prompts"), str(error)))
             if len(mistakes) > MOST_MISTAKES:
                 break  # the error lists no more
         if mistakes:
             raise InputError(mistakes)
         return prompts
+
+    def count(self, entries: "Sequence[str | PromptSet] | None") -> int:
+        """Counts the prompts that `select` reads."""
+        if entries is None:
+            return len(self._files)
+        return sum(1 if isinstance(entry, str) else len(entry) for entry in entries)
+
+
+def name_of(text: str, longest: int = LONGEST_NAME) -> str:
+    """Names a text by its words. A name that would be too long ends in digits of the text's hash, so that texts that
+    begin alike have names of their own; a text without words is named by the hash."""
+    words = re.sub(r"\W+", "_", text.lower()).strip("_")
+    return words if 0 < len(words) <= longest else marked(words[: longest - 7], text)
+
+
+def marked(name: str, text: str) -> str:
+    """Appends digits of a text's hash to a name."""
+    return f"{name.strip('_')}_{hashlib.sha256(text.encode()).hexdigest()[:6]}".strip("_")
 
 
 def _name(text: str) -> str:

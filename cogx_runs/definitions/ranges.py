@@ -4,10 +4,11 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, Field, PlainValidator, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, PlainValidator, ValidationError, model_validator
 
 from cogx_runs.definitions.frozen import Frozen
 from cogx_runs.definitions.limits import LARGEST_NUMBER, MOST_CELLS
+from cogx_runs.definitions.seeds import listed
 from cogx_runs.definitions.texts import Text
 from cogx_runs.errors import Mistake, Place
 from cogx_runs.formatting import shortened
@@ -110,6 +111,9 @@ class Range(Frozen):
         return (self.high - self.low) / step + 1e-9
 
 
+_Seeds = Annotated[list[Annotated[int, Field(ge=0, lt=2**63)]], Field(min_length=1)]
+
+
 class OptunaSearch(Frozen):
     """The search of `vary: optuna`: its budget and its objectives."""
 
@@ -121,7 +125,7 @@ class OptunaSearch(Frozen):
         None, description="`maximize` or `minimize` of each; null is as the metric is: scores up, costs down."
     )
     seed: int = Field(0, ge=0, lt=2**63, description="Of Optuna's draws, not of the videos.")
-    seeds: Annotated[list[Annotated[int, Field(ge=0, lt=2**63)]], Field(min_length=1)] | None = Field(
+    seeds: Annotated[_Seeds | None, BeforeValidator(listed)] = Field(
         None, description="Of the videos: each trial runs with each, and is averaged over them; null is `base`'s one."
     )
     startup_trials: int = Field(

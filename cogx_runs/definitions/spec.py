@@ -11,6 +11,7 @@ from cogx_runs.definitions.frozen import Frozen
 from cogx_runs.definitions.lora import NO_LORA
 from cogx_runs.definitions.parameters import Decoder, Dtype, Parameters, Scheduler, is_guided
 from cogx_runs.definitions.role import Changes, Compared, Logged, Reloads, Role, Warms, names_where, roles_of
+from cogx_runs.definitions.variables import variable_param
 from cogx_runs.formatting import write_exact, write_value
 from cogx_runs.system.hardware import Device
 
@@ -39,6 +40,8 @@ class Origin(Frozen):
         str, Role(changes=Changes.NOTHING, compared=Compared.NEVER, is_distinguishing=False, is_judged=False)
     ]
     prompt: Annotated[str, Role(changes=Changes.PIXELS, logged=Logged.TEXT, compared=Compared.NEVER)]
+    prompt_variables: Annotated[tuple[tuple[str, str], ...], _OF_THE_SWEEP] = ()
+    """Name and value of each variable of the prompt."""
     model: str
     """The name of the model's card."""
     model_source: Annotated[
@@ -118,8 +121,13 @@ class RunSpec(Parameters, Origin):
 
     @property
     def config(self) -> dict[str, Any]:
-        """Every resolved parameter, under diffusers' names."""
-        return {name: getattr(self, name) for name in CONFIG_FIELDS}
+        """Every resolved parameter, under diffusers' names, and the prompt's variables."""
+        return {name: getattr(self, name) for name in CONFIG_FIELDS} | self.variables
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The prompt's variables, by the params that keep them."""
+        return {variable_param(name): value for name, value in self.prompt_variables}
 
     @property
     def run_name(self) -> str:

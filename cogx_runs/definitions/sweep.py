@@ -1,6 +1,5 @@
 """Sweep definition files as frozen models."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -21,16 +20,29 @@ from pydantic import (
 )
 
 from cogx_runs.definitions import shipped
+from cogx_runs.definitions.axes import WrittenAxes, check_axes, read_axes, settings
 from cogx_runs.definitions.document import Document, nearest_line, read_document
 from cogx_runs.definitions.frozen import Frozen
 from cogx_runs.definitions.limits import DEEPEST, FEWEST_PROMPTS, LONGEST_KEY, MOST_CELLS, MOST_FILES
-from cogx_runs.definitions.mistakes import A_LIST, A_RANGE, ALL, NAMES, Given, Source, clause, mistakes_of, nearest_axis
-from cogx_runs.definitions.parameters import SWEPT, Parameters
-from cogx_runs.definitions.prompts import PromptLibrary
+from cogx_runs.definitions.mistakes import (
+    A_LIST,
+    A_NAME,
+    A_RANGE,
+    A_TEMPLATE,
+    ALL,
+    ENTRIES,
+    Given,
+    mistakes_of,
+)
+from cogx_runs.definitions.parameters import Parameters
+from cogx_runs.definitions.prompt_files import is_prompt_file, read_prompts
+from cogx_runs.definitions.prompts import PromptLibrary, PromptSet
 from cogx_runs.definitions.ranges import OptunaSearch, Range, check_ranges
+from cogx_runs.definitions.templates import Template
 from cogx_runs.definitions.texts import PathText, Text
+from cogx_runs.definitions.variables import TEMPLATE, variable_param
 from cogx_runs.errors import MOST_MISTAKES, InputError, Mistake, Place
-from cogx_runs.formatting import cut, shortened
+from cogx_runs.formatting import cut
 from cogx_runs.system.files import is_file
 
 Vary = Literal["one_at_a_time", "grid", "zip", "random", "optuna"]
@@ -50,9 +62,13 @@ _Axis = Annotated[
     Annotated[list[Any], Field(min_length=1), Tag(A_LIST)] | Annotated[Range, Tag(A_RANGE)],
     Discriminator(lambda value: A_RANGE if isinstance(value, dict | Range) else A_LIST),
 ]
+_Entry = Annotated[
+    Annotated[Text, Tag(A_NAME)] | Annotated[Template, Tag(A_TEMPLATE)],
+    Discriminator(lambda value: A_TEMPLATE if isinstance(value, dict | Template) else A_NAME),
+]
 _Prompts = Annotated[
-    Annotated[Literal["all"], Tag(ALL)] | Annotated[list[Text], Tag(NAMES)],
-    Discriminator(lambda value: NAMES if isinstance(value, list) else ALL),
+    Annotated[Literal["all"], Tag(ALL)] | Annotated[list[_Entry], Tag(ENTRIES)],
+    Discriminator(lambda value: ENTRIES if isinstance(value, list) else ALL),
 ]
 
 
@@ -75,7 +91,7 @@ class _SweepFile(Frozen):
     @classmethod
     def _prompts_are_named(cls, value: Any) -> Any:
         if value != "all" and not (value and isinstance(value, list)):
-            raise ValueError("must be a list of prompt names, or all")
+            raise ValueError("must be a list of names, files and templates of prompts, or all")
         return value
 
     @model_validator(mode="after")
@@ -101,10 +117,12 @@ class Sweep(Frozen):
     file: str
     """The file as the user named it; `(command line)` for a sweep without a file."""
     description: str
-    prompts: tuple[str, ...] | None
-    """Names in order; None for all of the library."""
+    prompts: tuple[str | PromptSet, ...] | None
+    """Names, and the prompts that files and templates hold, in order; None for all of the library."""
     base: Parameters
     vary: Vary
+    tied: tuple[tuple[str, ...], ...] = ()
+    """Axes whose first values go together, then the second ones, in groups."""
     axes: dict[str, tuple[Any, ...]]
     """Values of each varied parameter, each of the parameter's own type; of a range, its ends."""
     random: RandomDraw | None = None
@@ -127,7 +145,8 @@ class Sweep(Frozen):
     def _typed_axes(cls, axes: dict[str, tuple[Any, ...]], info: ValidationInfo) -> dict[str, tuple[Any, ...]]:
         """Converts the values of a sweep built in Python as those of a file. Raises InputError naming every mistake."""
         mistakes: list[Mistake] = []
-        checked = _check_axes(axes, info.data.get("vary"), Given(info.data.get("file", "axes")), mistakes)
+        written = WrittenAxes(axes, info.data.get("tied", ()))
+        checked = check_axes(written, info.data.get("vary"), Given(info.data.get("file", "axes")), mistakes)
         if mistakes:
             raise InputError(mistakes)
         return checked
@@ -135,12 +154,32 @@ class Sweep(Frozen):
     @property
     def configurations(self) -> int:
         """Number of configurations that are made of each prompt, those that are named twice counted twice."""
-        lengths = [len(values) for values in self.axes.values()]
+        lengths = [len(values) for _, values in self.settings]
         if self.random is not None:
             return self.random.count
         if self.vary == "grid" or not lengths:
             return prod(lengths)
         return max(lengths) if self.vary == "zip" else sum(lengths)
+
+    @property
+    def variables(self) -> dict[str, tuple[str, ...]]:
+        """Values of the variables that prompts of one template differ in, by the params that keep them."""
+        found: dict[tuple[str, str], list[str]] = {}
+        for prompt in (one for entry in self.prompts or () if not isinstance(entry, str) for one in entry):
+            about = dict(prompt.variables)
+            if template := about.pop(TEMPLATE, None):
+                for name, value in about.items():
+                    found.setdefault((template, variable_param(name)), []).append(value)
+        several: dict[str, list[str]] = {}
+        for (_, name), values in found.items():
+            if len(set(values)) > 1:
+                several.setdefault(name, []).extend(values)
+        return {name: tuple(dict.fromkeys(values)) for name, values in several.items()}
+
+    @property
+    def settings(self) -> list[tuple[tuple[str, ...], list[tuple[Any, ...]]]]:
+        """What varies by itself, an axis or several that are tied: names, and the values of each setting."""
+        return settings(self.axes, self.tied)
 
     def at(self, path: str) -> Place:
         """Returns the place of a dotted path in the file."""
@@ -150,7 +189,8 @@ class Sweep(Frozen):
         """Returns the place that sets `parameter`, as `file:dotted.path`."""
         if parameter in self.overridden and parameter not in self.axes:
             return Place(COMMAND_LINE, f"base.{parameter}")
-        return self.at(f"{'axes' if parameter in self.axes else 'base'}.{parameter}")
+        paths = {path.rpartition(".")[2]: path for path in self.lines if path.startswith("axes.")}
+        return self.at(paths.get(parameter, f"axes.{parameter}") if parameter in self.axes else f"base.{parameter}")
 
 
 def parameters_of(overrides: Mapping[str, Any]) -> Parameters:
@@ -262,20 +302,19 @@ class _Loading:
     def _sweep(self, document: Document) -> None:
         content = document.root.value()
         found: list[Mistake] = []
+        axes = WrittenAxes({})
+        if isinstance(content.get("axes"), dict):
+            axes = read_axes(content["axes"], document, found)
+            content["axes"] = axes.values
         try:
             file = _SweepFile.model_validate(content)
         except ValidationError as error:
             found += mistakes_of(error, document, _MODELS)
         named = content.get("prompts")
-        if self.prompts is not None and isinstance(named, list):
-            found += self._unknown_prompts(named, document, {mistake.where for mistake in found})
-        axes = content.get("axes")
-        axes = axes if isinstance(axes, dict) else {}
+        entries = self._entries(named, document, found) if isinstance(named, list) else None
         vary = content.get("vary")
-        checked = _check_axes(axes, vary, document, found)
-        ranges = check_ranges(axes, Parameters, vary == "optuna", document.at, found)
-        if not found and isinstance(file.prompts, list) and (twice := _repeated(file.prompts)):
-            found.append(Mistake(document.at("prompts"), f"names {twice} more than once"))
+        checked = check_axes(axes, vary, document, found)
+        ranges = check_ranges(axes.values, Parameters, vary == "optuna", document.at, found)
         if found:
             self.mistakes += found
             return
@@ -285,10 +324,11 @@ class _Loading:
                 name=file.name,
                 file=document.file,
                 description=file.description,
-                prompts=None if file.prompts == "all" else tuple(file.prompts),
+                prompts=entries,
                 base=base,
-                axes={name: checked.get(name) or (ranges[name].low, ranges[name].high) for name in axes},
                 vary=file.vary,
+                tied=axes.tied,
+                axes={name: checked.get(name) or (ranges[name].low, ranges[name].high) for name in axes.values},
                 random=file.random,
                 ranges=ranges,
                 optuna=file.optuna,
@@ -300,54 +340,52 @@ class _Loading:
             )
         )
 
-    def _unknown_prompts(self, named: list[Any], document: Document, wrong: set[str]) -> list[Mistake]:
-        """Finds the names of which there is no prompt, those aside that are no names."""
-        assert self.prompts is not None, "asked only where there is a library"
-        names = {document.at(f"prompts.{index}"): name for index, name in enumerate(named) if isinstance(name, str)}
-        found = islice(self.prompts.mistakes(names), MOST_MISTAKES + 1)
-        return [mistake for mistake in found if mistake.where not in wrong]
+    def _entries(self, named: list[Any], document: Document, found: list[Mistake]) -> tuple[str | PromptSet, ...]:
+        """Reads the files and templates among the entries of `prompts`; adds to `found`. A prompt that two of them hold
+        alike is one."""
+        entries: list[str | PromptSet] = []
+        names: dict[Place, str] = {}
+        for index, entry in enumerate(named):
+            where = document.at(f"prompts.{index}")
+            try:
+                if isinstance(entry, dict):
+                    entries.append(Template.model_validate(entry).prompts(f"{where}"))
+                elif isinstance(entry, str) and is_prompt_file(entry):
+                    entries.append(read_prompts(Path(document.file).parent / entry))
+                elif isinstance(entry, str):
+                    entries.append(entry)
+                    names[where] = entry
+            except ValidationError:
+                continue  # reported with the file's other mistakes
+            except InputError as error:
+                found += error.mistakes
+        if self.prompts is not None:
+            wrong = {mistake.where for mistake in found}
+            unknown = islice(self.prompts.mistakes(names), MOST_MISTAKES + 1)
+            found += [mistake for mistake in unknown if mistake.where not in wrong]
+        kept, twice = _each_once(entries)
+        if twice:
+            found.append(Mistake(document.at("prompts"), f"names {twice} more than once"))
+        return kept
+
+
+def _each_once(entries: Iterable[str | PromptSet]) -> tuple[tuple[str | PromptSet, ...], str]:
+    """Leaves each prompt of the sets where it comes first, and lists the names that stand for more than one prompt."""
+    kept: list[str | PromptSet] = []
+    texts: dict[str, str | None] = {}
+    twice: list[str] = []
+    for entry in entries:
+        if isinstance(entry, str):
+            twice += [entry] if entry in texts else []
+            texts.setdefault(entry, None)
+            kept.append(entry)
+        else:
+            new = tuple(prompt for prompt in entry if prompt.name not in texts)
+            twice += [prompt.name for prompt in entry if texts.get(prompt.name, prompt.text) != prompt.text]
+            texts |= {prompt.name: prompt.text for prompt in new}
+            kept.append(new)
+    return tuple(kept), cut(", ".join(sorted(map(cut, set(twice)))))
 
 
 _MODELS: dict[str, type[BaseModel]] = {"": _SweepFile, "base": Parameters, "random": RandomDraw, "optuna": OptunaSearch}
 """The models of a file and of its parts."""
-
-
-def _check_axes(
-    axes: Mapping[str, Any], vary: Any, source: Source, mistakes: list[Mistake]
-) -> dict[str, tuple[Any, ...]]:
-    """Converts the values of each axis to the parameter's type; adds to `mistakes`.
-
-    No value stands twice on an axis, and with `vary: zip` no combination of values.
-    """
-    checked: dict[str, tuple[Any, ...]] = {}
-    for name, values in axes.items():
-        path = f"axes.{name}"
-        if name not in Parameters.model_fields:
-            mistakes.append(Mistake(source.at(path), f"unknown parameter; {nearest_axis(str(name))}"))
-        elif name not in SWEPT:
-            message = "is no axis: its cells would all be one, with the same pixels and scores; set it in base"
-            mistakes.append(Mistake(source.at(path), message))
-        elif isinstance(values, list | tuple):
-            typed = []
-            for index, value in enumerate(values):
-                try:
-                    typed.append(getattr(Parameters.model_validate({name: value}), name))
-                except ValidationError as error:
-                    item = f"{path}.{index}"
-                    mistakes.append(Mistake(source.at(item), clause(error.errors()[0], source.find(item))))
-            if vary != "zip" and (twice := _repeated(typed)):
-                mistakes.append(Mistake(source.at(path), f"names {twice} more than once"))
-            checked[name] = tuple(typed)
-    lengths = sorted({len(values) for values in checked.values()})
-    if vary == "zip" and not mistakes:
-        if len(lengths) > 1:
-            message = f"`vary: zip` needs axes of one length, these have {shortened(lengths)}"
-            mistakes.append(Mistake(source.at("axes"), message))
-        elif twice := _repeated(zip(*checked.values(), strict=True)):
-            mistakes.append(Mistake(source.at("axes"), f"gives {twice} more than once"))
-    return checked
-
-
-def _repeated(values: Iterable[Any]) -> str:
-    """Lists the values that are there more than once, as a message names them; empty where there are none."""
-    return cut(", ".join(sorted(cut(str(value)) for value, number in Counter(values).items() if number > 1)))

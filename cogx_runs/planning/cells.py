@@ -4,7 +4,7 @@ import itertools
 import math
 import random
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -97,8 +97,7 @@ def _check_number(sweeps: Sequence[Sweep], library: PromptLibrary) -> None:
     """Raises InputError for more than MOST_CELLS cells, before any is made."""
     total = 0
     for sweep in sweeps:
-        prompts = len(library.names if sweep.prompts is None else sweep.prompts)
-        cells = sweep.configurations * prompts
+        cells = sweep.configurations * library.count(sweep.prompts)
         total += cells
         if total > MOST_CELLS:
             ours = f"makes {cells:,} cells" if cells > MOST_CELLS else f"makes {cells:,} cells more, in all {total:,}"
@@ -133,6 +132,7 @@ def resolve_cell(
         sweep=sweep.name,
         prompt_name=prompt.name,
         prompt=prompt.text,
+        prompt_variables=prompt.variables,
         model_source=card.source,
         model_revision=card.revision,
         max_sequence_length=card.max_sequence_length,
@@ -187,24 +187,22 @@ def _placed(spec: RunSpec, choices: Choices) -> RunSpec:
 
 def _configurations(sweep: Sweep) -> Iterator[Parameters]:
     """Yields the base with each combination of axis values that `vary` selects."""
-    names, values = list(sweep.axes), list(sweep.axes.values())
+    groups = [[dict(zip(names, setting, strict=True)) for setting in found] for names, found in sweep.settings]
 
-    def with_values(combination: Sequence[Any]) -> Parameters:
-        return sweep.base.model_copy(update=dict(zip(names, combination, strict=True)))
+    def with_values(chosen: Iterable[Mapping[str, Any]]) -> Parameters:
+        return sweep.base.model_copy(update={name: value for one in chosen for name, value in one.items()})
 
-    if not names and sweep.vary != "random":
+    if not groups and sweep.vary != "random":
         yield sweep.base
     elif sweep.vary == "one_at_a_time":
-        for name in names:
-            for value in sweep.axes[name]:
-                yield sweep.base.model_copy(update={name: value})
+        yield from (with_values([setting]) for group in groups for setting in group)
     elif sweep.vary == "zip":
-        yield from map(with_values, zip(*values, strict=True))
+        yield from map(with_values, zip(*groups, strict=True))
     elif sweep.vary == "grid":
-        yield from map(with_values, itertools.product(*values))
+        yield from map(with_values, itertools.product(*groups))
     else:
         assert sweep.random is not None, "a sweep file with `vary: random` has its draw"
-        size = math.prod(map(len, values))
+        size = math.prod(map(len, groups))
         if sweep.random.count > size:
             raise InputError.single(
                 sweep.at("random.count"), f"{sweep.random.count} is more than the {size:,} cells of the grid"
@@ -212,7 +210,7 @@ def _configurations(sweep: Sweep) -> Iterator[Parameters]:
         if size > sys.maxsize:  # the length of a `range` ends there
             raise InputError.single(sweep.at("axes"), f"a grid of {size:.1e} cells is too large to draw from")
         for index in random.Random(sweep.random.seed).sample(range(size), sweep.random.count):
-            yield with_values(_combination(index, values))
+            yield with_values(_combination(index, groups))
 
 
 def _combination(index: int, axes: Sequence[Sequence[Any]]) -> list[Any]:

@@ -17,7 +17,8 @@ def advise_prompts(sweeps: Sequence[Sweep], library: PromptLibrary) -> Iterator[
         if sweep.prompts is None and library.left_out:
             left_out = f"`all` leaves out {list_names(library.left_out)} of {library.directory}"
             yield Advice("note", where, f"{left_out}; a prompt is a file NAME.txt with a visible name in UTF-8")
-        if library.is_chosen or not is_file(Path(sweep.file)):
+        names = sweep.prompts is None or any(isinstance(entry, str) for entry in sweep.prompts)
+        if library.is_chosen or not names or not is_file(Path(sweep.file)):
             continue
         for folder in _near(Path(sweep.file)):
             if folder not in {library.directory.absolute(), shipped.PROMPTS.absolute()}:

@@ -11,7 +11,7 @@ from cogx_runs.analysis.effects import PRIMARY, Contrast, Effect, Margin, contra
 from cogx_runs.analysis.grids import Grid
 from cogx_runs.analysis.interactions import Interaction, Square, squares
 from cogx_runs.analysis.judging import judge_report
-from cogx_runs.analysis.pairs import AXES, values_of
+from cogx_runs.analysis.pairs import is_compared, values_of
 from cogx_runs.analysis.seeds import SeedSpread, seed_spreads
 from cogx_runs.analysis.sequential import ONE_LOOK, Looks
 from cogx_runs.formatting import write_value
@@ -146,7 +146,7 @@ def _why_not(runs: pd.DataFrame, grid: Grid) -> str | None:
         return None
     if len(grid.axes) > 1:
         return f"{' and '.join(grid.axes)} change together, so that none of them has an effect of its own here."
-    if grid.axis not in AXES:
+    if not is_compared(str(grid.axis)):
         return f"Videos that differ in {grid.axis} stand side by side; their numbers are not compared."
     if grid.baseline_value not in values_of(runs, grid.axis):
         baseline = f"{grid.axis} {write_value(grid.baseline_value)}"

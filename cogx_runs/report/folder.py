@@ -11,6 +11,7 @@ from cogx_runs.analysis.grids import is_written, values_of
 from cogx_runs.analysis.looks import changed_since, keep_looks, looks_of, primary_of
 from cogx_runs.dashboard.board import show
 from cogx_runs.dashboard.view import RunFilter
+from cogx_runs.definitions.variables import is_variable
 from cogx_runs.errors import CogxError, StoreError, did_you_mean, first_line
 from cogx_runs.formatting import cut, shortened, write_value
 from cogx_runs.report.cells import cells_of
@@ -176,7 +177,7 @@ def _axes(cells: Sequence[TrackedRun], tags: Mapping[str, str]) -> tuple[str, ..
     named = dict.fromkeys(texts_tag(tags, AXES))
     named |= {key.removeprefix(AXIS): None for cell in cells for key in cell.metrics if key.startswith(AXIS)}
     known = config_names(cells)
-    present = [axis for axis in named if axis in known and values_of(cells, axis)]
+    present = [axis for axis in named if (axis in known or is_variable(axis)) and values_of(cells, axis)]
     return tuple(axis for axis in present if len(values_of(cells, axis)) > 1) or tuple(present)
 
 

@@ -22,8 +22,9 @@ if TYPE_CHECKING:  # torch, which a sweep with nothing to run does without
 
 
 def params(spec: RunSpec) -> dict[str, Any]:
-    """Returns the parameters of a run, all resolved; the prompt is a tag and an artifact instead."""
-    return {name: getattr(spec, name) for name in PARAM_FIELDS}
+    """Returns the parameters of a run, all resolved, and its prompt's variables; the prompt is a tag and an artifact
+    instead."""
+    return {name: getattr(spec, name) for name in PARAM_FIELDS} | spec.variables
 
 
 def known_params(spec: RunSpec) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any, Protocol, get_type_hints
 
 from cogx_runs.definitions.parameters import default_of
 from cogx_runs.definitions.spec import OUTPUT_FIELDS, UNSIGNED_DEFAULTS, RunSpec
+from cogx_runs.definitions.variables import is_variable
 from cogx_runs.system.load import BUSY
 from cogx_runs.tracking import tags
 from cogx_runs.tracking.artifacts import VIDEO
@@ -72,10 +73,12 @@ class TrackedRun:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """Parameters in their own types; unknown names are left out. A run made before a parameter existed has its
-        default, where that gives the bits that there were before."""
+        """Parameters in their own types, and the prompt's variables; unknown names are left out. A run made before a
+        parameter existed has its default, where that gives the bits that there were before."""
         types = _parameter_types()
-        known = {name: param_value(name, text) for name, text in self.params.items() if name in types}
+        known = {
+            name: param_value(name, text) for name, text in self.params.items() if name in types or is_variable(name)
+        }
         return UNSIGNED_DEFAULTS | known if known and self.imported_from is None else known
 
     @property

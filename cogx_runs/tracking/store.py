@@ -82,7 +82,7 @@ class RunStore(RunReader):
 
         Its axes are the sweep's, and those that it had before and that its runs differ in.
         """
-        axes = {axis: _kind(values) for axis, values in sweep.axes.items()}
+        axes = {axis: _kind(values) for axis, values in {**sweep.axes, **sweep.variables}.items()}
         given = sweep.base.model_dump(exclude_unset=True)
         tags = {
             SWEEP_FILE: sweep.file,

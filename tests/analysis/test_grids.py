@@ -264,7 +264,9 @@ def test_axes_that_change_together_have_a_column_a_setting_and_a_part_of_a_grid_
 
     assert together.values[0] == "guidance_scale 1, num_inference_steps 10"
     assert [len(row.cells) for row in together.rows if None not in row.cells] == [3, 3]
-    assert [found.axis for found in alone if not found.shows_videos] == axes
+    assert (together.axis, alone) == ("guidance_scale and num_inference_steps", [])
+    crossed = [replace(cell, params={**cell.params, "seed": str(seed)}) for cell in tied for seed in (1, 2)]
+    assert [found.axes for found in grids_of("exp", crossed, [*axes, "seed"], {})] == [tuple(axes), ("seed",)]
     assert [found.axes for found in grids_of("exp", begun, axes, {})] == [("num_inference_steps",), ("guidance_scale",)]
 
 

@@ -158,8 +158,9 @@ def test_a_named_folder_that_is_missing_or_without_prompts_is_refused(tmp_path: 
     assert str(without.value) == f"--prompts {empty}: holds no .txt file; each prompt is a file NAME.txt"
 
 
-def test_a_prompt_given_on_the_command_line_stands_beside_those_of_the_folder(folder: Path) -> None:
-    given = Prompt("a_fox", "A fox.", "(command line)")
-    library = PromptLibrary(folder, given)
+def test_a_set_of_prompts_stands_beside_names_of_the_folder(folder: Path) -> None:
+    fox = Prompt("a_fox", "A fox.", "(command line)")
+    library = PromptLibrary(folder)
 
-    assert library.select(["a_fox", "cat"], str) == [given, Prompt("cat", "A cat.", str(folder / "cat.txt"))]
+    assert library.select([(fox,), "cat"], str) == [fox, Prompt("cat", "A cat.", str(folder / "cat.txt"))]
+    assert (library.count([(fox, fox), "cat"]), library.count(None)) == (3, 2)

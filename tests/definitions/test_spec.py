@@ -36,6 +36,7 @@ CHANGES_FILE_OR_SCORES = {
 }
 CHANGES_NOTHING = {
     "sweep": "other",
+    "prompt_variables": (("colour", "red"),),
     "prompt_name": "bear",
     "model": "/models/2b",
     "model_source": "/models/2b",

@@ -120,7 +120,7 @@ def test_all_mistakes_of_all_files_are_told_at_once_with_their_places(tmp_path: 
         Mistake(f"{first}:base.seed", "Input should be greater than or equal to 0 (got -1)"),
         Mistake(f"{first}:axes.guidence_scale", "unknown parameter; did you mean 'guidance_scale'?"),
         Mistake(f"{first}:axes.seed.1", "Input should be a valid integer (got 'x')"),
-        Mistake(f"{second}:prompts", "must be a list of prompt names, or all"),
+        Mistake(f"{second}:prompts", "must be a list of names, files and templates of prompts, or all"),
     }
 
 
@@ -340,7 +340,7 @@ def test_a_wrong_override_is_told_once_with_the_mistakes_of_the_files(tmp_path: 
     assert mistakes_in(first, second, steps=10, seed=True) == (
         Mistake("(command line):seed", "Input should be a valid integer (got True)"),
         Mistake("(command line):steps", "unknown key; did you mean 'num_inference_steps'?"),
-        Mistake(f"{second}:prompts", "must be a list of prompt names, or all"),
+        Mistake(f"{second}:prompts", "must be a list of names, files and templates of prompts, or all"),
     )
 
 
@@ -366,9 +366,8 @@ def test_a_prompt_that_is_not_there_is_told_with_the_other_mistakes_and_how_one_
         load_sweeps([file], prompts=PromptLibrary.find(prompts))
 
     told = {mistake.where.removeprefix(f"{file}:"): mistake.message for mistake in caught.value.mistakes}
-    assert sorted(told) == ["axes.lorra", "axes.prompt", "axes.seed.0", "prompts.0", "prompts.1", "prompts.2"]
+    assert sorted(told) == ["axes.lorra", "axes.prompt", "axes.seed.0", "prompts.0", "prompts.1"]
     assert told["prompts.0"].endswith("did you mean 'cat'?")
     assert f"write this text into {prompts}/NAME.txt" in told["prompts.1"]
-    assert "write its text into prompts/NAME.txt" in told["prompts.2"]
-    assert "write its text into prompts/NAME.txt" in told["axes.prompt"]
+    assert "a file prompts/NAME.txt whose NAME is listed there" in told["axes.prompt"]
     assert "placement" not in told["axes.lorra"]

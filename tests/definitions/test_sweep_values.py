@@ -56,7 +56,10 @@ def test_numbers_are_those_of_yaml_1_2(tmp_path: Path) -> None:
         ("name: a\n\nbase: {}\n", ["x.yaml:prompts: is required"]),
         (
             "name: a\nprompts: [a, a]\naxes: {height: [9000000]}\n",
-            ["x.yaml:3: axes.height.0: Input should be less than or equal to 65536 (got 9000000)"],
+            [
+                "x.yaml:2: prompts: names a more than once",
+                "x.yaml:3: axes.height.0: Input should be less than or equal to 65536 (got 9000000)",
+            ],
         ),
         (
             'name: a\nprompts: all\nbase: {negative_prompt: "\\ud800"}\n',

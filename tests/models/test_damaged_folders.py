@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from cogx_runs.definitions.prompts import Prompt, PromptLibrary
 from cogx_runs.errors import CogxError
 from cogx_runs.generation.pipeline import load_pipeline
 from cogx_runs.generation.text import TextEncoding
@@ -18,6 +17,7 @@ from cogx_runs.planning.cells import ResolvedCells, resolve_cells
 from cogx_runs.progress import SilentProgress
 from tests.support.advice import make_sweep
 from tests.support.damage import Damage, damaged, damages
+from tests.support.planning import library_of
 
 HANGS_S = 30.0
 """Processor time beyond which nobody waits, on a busy machine too."""
@@ -30,7 +30,7 @@ _ANY: dict[str, Any] = {
 def plan(model: Path) -> ResolvedCells:
     """Cells and advice of a sweep over the folder."""
     sweep = make_sweep(model=str(model), num_frames=9, num_inference_steps=2, clip_model="ViT-B-32:openai")
-    cells = resolve_cells([sweep], PromptLibrary(Path("nowhere"), Prompt("p", "A panda.", "(test)")), "cpu", {})
+    cells = resolve_cells([sweep], library_of("A panda."), "cpu", {})
     errors = [found for found in advise(cells, [sweep]) if found.level == "error"]
     if errors:
         raise CogxError(errors[0].message)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cogx_runs.definitions.prompts import Prompt, PromptLibrary
+from cogx_runs.definitions.prompts import PromptLibrary
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.planning.actions import Action, Decision, choose_actions
 from cogx_runs.planning.advice import advise, advise_extras, advise_rescoring
@@ -17,6 +17,7 @@ from cogx_runs.planning.plan import Advice, Estimate, PlannedRun
 from cogx_runs.tracking.run import TrackedRun
 from cogx_runs.tracking.tags import DEFINITIONS, OUTPUT_HASH
 from tests.support.advice import advice_on, make_sweep
+from tests.support.planning import library_of
 from tests.support.specs import SPEC
 from tests.support.tracked_runs import tagged, tracked
 
@@ -115,7 +116,7 @@ def test_an_override_of_what_is_swept_is_noted() -> None:
 
 def test_what_the_command_line_set_is_named_as_the_place() -> None:
     sweep = make_sweep(num_frames=29).model_copy(update={"overridden": frozenset({"num_frames"})})
-    library = PromptLibrary(Path("nowhere"), Prompt("p", "A cat.", "(test)"))
+    library = library_of("A cat.")
     cells = resolve_cells([sweep], library, "cpu", {})
 
     assert [found.where for found in advise(cells, [sweep])] == ["(command line):base.num_frames"]
@@ -124,7 +125,7 @@ def test_what_the_command_line_set_is_named_as_the_place() -> None:
 def test_errors_come_first_and_notes_last() -> None:
     axes = {"num_inference_steps": (12, 17), "num_frames": (49, 29)}
     sweep = make_sweep(axes).model_copy(update={"vary": "one_at_a_time"})
-    library = PromptLibrary(Path("nowhere"), Prompt("p", "A cat.", "(test)"))
+    library = library_of("A cat.")
     cells = resolve_cells([sweep], library, "cpu", {})
 
     assert [found.level for found in advise(cells, [sweep])] == ["error", "error", "warning", "note"]
@@ -178,7 +179,7 @@ def test_a_revision_that_can_move_is_a_warning() -> None:
 
 def test_finished_cells_that_lack_metrics_alone_are_to_be_rescored_first() -> None:
     sweep = make_sweep({"seed": (1, 2, 3, 4, 5)})
-    library = PromptLibrary(Path("nowhere"), Prompt("p", "A panda.", "(test)"))
+    library = library_of("A panda.")
     specs = resolve_cells([sweep], library, "cpu", {"clip_score": "2", "motion": "1", "sharpness": "1"}).specs
 
     def past(spec: RunSpec, definitions: Mapping[str, str], **changed: Any) -> TrackedRun:
@@ -229,7 +230,7 @@ def test_a_size_that_h264_has_no_videos_of_is_an_error() -> None:
 )
 def test_what_a_model_cannot_make_is_an_error(changes: dict[str, Any], expected: str) -> None:
     sweep = make_sweep(height=48, model="toy")
-    library = PromptLibrary(Path("nowhere"), Prompt("p", "a panda", "(test)"))
+    library = library_of("a panda")
     cells = resolve_cells([sweep], library, "cpu", {})
     cards = {key: replace(card, **changes) for key, card in cells.cards.items()}
 
@@ -240,7 +241,7 @@ def test_what_a_model_cannot_make_is_an_error(changes: dict[str, Any], expected:
 
 def test_an_odd_size_is_an_error_for_a_model_that_could_make_it() -> None:
     sweep = make_sweep(height=47, model="toy")
-    library = PromptLibrary(Path("nowhere"), Prompt("p", "a panda", "(test)"))
+    library = library_of("a panda")
     cells = resolve_cells([sweep], library, "cpu", {})
     cards = {key: replace(card, size_multiple=1) for key, card in cells.cards.items()}
 

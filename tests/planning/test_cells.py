@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from cogx_runs.definitions.parameters import Parameters
-from cogx_runs.definitions.prompts import Prompt, PromptLibrary
+from cogx_runs.definitions.prompts import PromptLibrary
 from cogx_runs.definitions.sweep import RandomDraw, Sweep
 from cogx_runs.errors import InputError, Mistake
 from cogx_runs.planning.cells import resolve_cells
-from tests.support.planning import actions, make_sweep, resolve, values_of
+from tests.support.planning import actions, library_of, make_sweep, resolve, values_of
 
 
 def test_a_cell_takes_what_is_null_from_its_model_and_device() -> None:
@@ -213,7 +213,7 @@ def test_every_prompt_and_model_that_cannot_be_had_is_told_at_once(
 
 
 def test_each_cell_has_the_card_of_its_own_revision() -> None:
-    library = PromptLibrary(Path("nowhere"), Prompt("p", "A panda.", "(test)"))
+    library = library_of("A panda.")
 
     cells = resolve_cells([make_sweep({"revision": ("aaaa", "bbbb")})], library, "cpu", {})
 

@@ -1,18 +1,17 @@
 """Advice on the device: precision, placement and memory."""
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cogx_runs.definitions.prompts import Prompt, PromptLibrary
 from cogx_runs.models.memory import Budget
 from cogx_runs.planning.advice import advise
 from cogx_runs.planning.cells import resolve_cells
 from cogx_runs.planning.plan import Advice
 from cogx_runs.system.hardware import GIB, Gpu
 from tests.support.advice import advice_on, make_sweep
+from tests.support.planning import library_of
 
 
 def test_a_bfloat16_model_in_float16_is_an_error() -> None:
@@ -111,7 +110,7 @@ def test_what_auto_is_and_why_is_noted_once_for_each_model() -> None:
 
 def test_the_advice_tells_the_choice_that_the_cells_were_placed_by() -> None:
     budget, sweep = Budget(vram_gib=80, ram_gib=60), make_sweep()
-    library = PromptLibrary(Path("nowhere"), Prompt("p", "A cat.", "(test)"))
+    library = library_of("A cat.")
     cells = resolve_cells([sweep], library, "cuda", {}, budget)
     ((key, choice),) = cells.choices.items()
     told = replace(choice, placement="group", reason="as was chosen")

@@ -47,6 +47,8 @@ def test_nothing_is_told_where_those_prompts_are_used_or_others_were_chosen(
     monkeypatch.chdir("st")
 
     assert (chosen, notes("sweeps/x.yaml"), notes("guidance")) == ([], [], [])
+    (study / "own.yaml").write_text("name: own\nprompts: [{text: A cat.}]\n")
+    assert notes("../own.yaml") == []
 
 
 def test_a_folder_of_prompts_here_without_any_is_told(study: Path) -> None:

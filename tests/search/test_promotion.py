@@ -51,12 +51,12 @@ def test_lineage_names_each_metric_that_chose_the_same_candidate() -> None:
 def candidates(project: Path, tiny_model: Path, tiny_clip: Path) -> pd.DataFrame:
     """Three seeds of two prompts at 2 steps, as if they had run: the best are seed 2 of the fox, 3 of the owl."""
     (project / "prompts").mkdir()
-    for name, text in {"fox": "A fox runs.", "owl": "An owl sits, and then it flies."}.items():
-        (project / "prompts" / f"{name}.txt").write_text(text, encoding="utf-8")
+    (project / "prompts" / "fox.txt").write_text("A fox runs.", encoding="utf-8")
+    owl = {"name": "owl", "text": "An owl sits, and then it {does}.", "variables": {"does": "flies"}}
     content = {
         "name": "exp",
         "description": "Which seed?",
-        "prompts": ["fox", "owl"],
+        "prompts": ["fox", owl],
         "base": {"model": str(tiny_model), "clip_model": str(tiny_clip), "num_inference_steps": 2, "num_frames": 9},
         "axes": {"seed": [1, 2, 3]},
     }
@@ -166,6 +166,7 @@ def test_a_candidate_that_cannot_be_reproduced_is_refused_and_another_device_is_
     candidates: pd.DataFrame,
 ) -> None:
     planned = plan_promotion("exp", by="clip_score", steps=4, device="cpu")
+    assert [run.spec.variables for run in planned.plan.runs] == [{}, {"prompt.template": "owl", "prompt.does": "flies"}]
     choice = replace(planned.choice, candidates=tuple(replace(one, device="cuda") for one in planned.choice.candidates))
     assert [advice.message for advice in plan._advice(planned.plan, choice) if advice.where == "--device"] == [
         "the candidates ran on cuda, the finals run on cpu: their pixels differ by rounding too, not by the steps alone"

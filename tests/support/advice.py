@@ -2,17 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from cogx_runs.definitions.parameters import Parameters
-from cogx_runs.definitions.prompts import Prompt, PromptLibrary
 from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.models.memory import Budget
 from cogx_runs.planning.advice import advise
 from cogx_runs.planning.cells import resolve_cells
 from cogx_runs.planning.plan import Advice
 from cogx_runs.system.hardware import Device, Gpu
+from tests.support.planning import library_of
 
 
 def advice_on(
@@ -26,7 +25,7 @@ def advice_on(
 ) -> list[Advice]:
     """Advice on a grid of one prompt, `source` put in the place of the model's own."""
     sweep = make_sweep(axes, **base)
-    library = PromptLibrary(Path("nowhere"), Prompt("p", text, "(test)"))
+    library = library_of(text)
     cells = resolve_cells([sweep], library, device, {}, budget)
     cards = {name: replace(card, source=source or card.source) for name, card in cells.cards.items()}
     return advise(replace(cells, cards=cards), [sweep], budget, gpu)

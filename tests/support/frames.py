@@ -6,16 +6,17 @@ from typing import Any
 import pandas as pd
 
 from cogx_runs.analysis.frame import _typed
+from cogx_runs.definitions.spec import ROLES
 from cogx_runs.tracking.record import params
 from tests.support.specs import SPEC
 
 
 def run(tags: Mapping[str, str] | None = None, status: str = "FINISHED", **given: Any) -> dict[str, Any]:
     """A row as the store gives it; what is no parameter is a metric."""
-    spec_values = {name: value for name, value in given.items() if name in SPEC.config}
+    spec_values = {name: value for name, value in given.items() if name in ROLES}
     spec_values.setdefault("prompt", f"A text of {given.get('prompt_name', 'panda')}.")
     spec = SPEC.replace(**spec_values)
-    metrics = {name: value for name, value in given.items() if name not in SPEC.config}
+    metrics = {name: value for name, value in given.items() if name not in ROLES}
     return {
         "run_id": f"{spec.output_hash}{sorted((tags or {}).items())}{spec.placement}",
         "run_name": spec.run_name,

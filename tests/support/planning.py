@@ -16,6 +16,21 @@ from cogx_runs.tracking.run import TrackedRun
 from tests.support.tracked_runs import tracked
 
 
+class _OnePrompt(PromptLibrary):
+    """A library of the prompt `p`, without a folder."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(Path("nowhere"))
+        self._prompt = Prompt("p", text, "(test)")
+
+    def read(self, name: str) -> Prompt:
+        return self._prompt if name == self._prompt.name else super().read(name)
+
+
+def library_of(text: str) -> PromptLibrary:
+    return _OnePrompt(text)
+
+
 def make_sweep(axes: Mapping[str, tuple[Any, ...]], vary: Vary = "grid", **changes: Any) -> Sweep:
     values = {
         "name": "exp",
@@ -30,8 +45,7 @@ def make_sweep(axes: Mapping[str, tuple[Any, ...]], vary: Vary = "grid", **chang
 
 
 def resolve(*sweeps: Sweep, device: Device = "cpu", budget: Budget | None = None) -> Sequence[RunSpec]:
-    library = PromptLibrary(Path("nowhere"), Prompt("p", "A panda.", "(test)"))
-    return resolve_cells(sweeps, library, device, {"clip_score": "1"}, budget).specs
+    return resolve_cells(sweeps, library_of("A panda."), device, {"clip_score": "1"}, budget).specs
 
 
 def values_of(specs: Sequence[RunSpec], *names: str) -> list[tuple[Any, ...]]:

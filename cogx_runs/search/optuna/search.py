@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from cogx_runs.analysis.trials import best_of, objective_means
-from cogx_runs.definitions.parameters import SWEPT
+from cogx_runs.definitions.parameters import SWEPT, default_of
 from cogx_runs.definitions.ranges import Direction
 from cogx_runs.definitions.spec import COST_FIELDS, UNSIGNED_DEFAULTS
 from cogx_runs.definitions.sweep import Sweep
@@ -50,7 +50,7 @@ class Search:
         ranges = {name: found.model_dump() for name, found in self.sweep.ranges.items()}
         names = {*SWEPT} - {*COST_FIELDS, *self.sweep.axes, "seed"}
         base = {
-            name: value
+            name: default_of(name) if value is None else value
             for name, value in self.sweep.base.model_dump(include=names).items()
             if name not in UNSIGNED_DEFAULTS or value != UNSIGNED_DEFAULTS[name]
         }

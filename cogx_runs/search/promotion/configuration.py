@@ -9,8 +9,10 @@ import yaml
 from cogx_runs.analysis.promotion.choice import Candidate, Choice
 from cogx_runs.analysis.promotion.previews import STEPS
 from cogx_runs.definitions.parameters import RESOLVED, Parameters
+from cogx_runs.definitions.prompts import Prompt
 from cogx_runs.definitions.spec import PIXEL_FIELDS, RunSpec
 from cogx_runs.definitions.sweep import Sweep, parameters_of
+from cogx_runs.definitions.variables import is_variable, variable_name
 from cogx_runs.errors import CogxError
 from cogx_runs.models.cards import HUB_MODELS, NAMES
 from cogx_runs.tracking.artifacts import CONFIG
@@ -50,11 +52,12 @@ def final_cell(
         STEPS: steps,
     }
     base = parameters_of(values)
+    variables = tuple((variable_name(key), value) for key, value in config.items() if is_variable(key))
     return Sweep(
         name=experiment,
         file=COMMAND_LINE,
         description="",
-        prompts=(config["prompt_name"],),
+        prompts=((Prompt(config["prompt_name"], config["prompt"], CONFIG, variables),),),
         base=base,
         axes={axis: (getattr(base, axis),) for axis in axes},
         vary="zip",

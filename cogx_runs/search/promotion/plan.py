@@ -1,8 +1,7 @@
 """The plan of a promotion: the best candidates at few steps, and their cells at more."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 from cogx_runs.analysis.frame import load_runs
 from cogx_runs.analysis.promotion.choice import Choice, choose, direction_to_choose_by
@@ -10,6 +9,7 @@ from cogx_runs.analysis.promotion.finals import metric_to_check_by
 from cogx_runs.analysis.promotion.previews import STEPS
 from cogx_runs.definitions.prompts import PromptLibrary
 from cogx_runs.definitions.sweep import Sweep, parameters_of
+from cogx_runs.definitions.variables import is_variable
 from cogx_runs.errors import CogxError
 from cogx_runs.metrics.registry import EXTRAS
 from cogx_runs.planning.actions import Action
@@ -25,7 +25,6 @@ from cogx_runs.search.promotion.configuration import (
 from cogx_runs.search.promotion.lineage import lineage
 from cogx_runs.tracking.columns import tag_column
 from cogx_runs.tracking.experiments import experiments_of
-from cogx_runs.tracking.liveness import temporary_folder
 from cogx_runs.tracking.reader import RunReader
 from cogx_runs.tracking.tags import AXES, IMPORTED_FROM, QUESTION, SWEEP_FILE, texts_tag
 from cogx_runs.tracking.uri import require_store
@@ -82,9 +81,7 @@ def plan_promotion(
         direction_to_choose_by(frame, check, "--check")
         if check == by:
             raise CogxError(f"--check {check}: is the metric that chooses; name another")
-    conditions = partial(
-        Conditions, device=device, retry_failed=retry_failed, max_vram_gib=max_vram, take_over=take_over
-    )
+    conditions = Conditions(PromptLibrary.find(), device, retry_failed, max_vram, take_over)
     check = check or metric_to_check_by(frame, choice)
     extras = [name for name in EXTRAS if name in (by, check)]
     return PlannedPromotion(experiment, choice, check, _plan(store, experiment, choice, extras, conditions))
@@ -95,17 +92,14 @@ def _plan(
     experiment: str,
     choice: Choice,
     extra_metrics: Sequence[str],
-    conditions: Callable[[PromptLibrary], Conditions],
+    conditions: Conditions,
 ) -> Plan:
     """Plans the chosen candidates at the final step count as one sweep, with their lineage in tags."""
     configs = {one.run_id: read_config(store, one) for one in choice.promoted}
     tags = store.experiment_tags(store.experiment_id(experiment))
-    axes = list(dict.fromkeys([*texts_tag(tags, AXES), STEPS]))
+    axes = list(dict.fromkeys([*(axis for axis in texts_tag(tags, AXES) if not is_variable(axis)), STEPS]))
     cells = [final_cell(experiment, configs[one.run_id], choice.steps, axes, extra_metrics) for one in choice.promoted]
-    with temporary_folder() as folder:  # the library's own texts may have changed since
-        for config in configs.values():
-            (folder / f"{config['prompt_name']}.txt").write_text(config["prompt"], encoding="utf-8")
-        planned = Planner(conditions(PromptLibrary.find(folder)), store.uri).plan(cells)
+    planned = Planner(conditions, store.uri).plan(cells)
     runs = []
     for run in planned.runs:
         candidate = next((one for one in choice.promoted if is_final_of(run.spec, configs[one.run_id])), None)
