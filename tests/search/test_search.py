@@ -3,12 +3,18 @@
 import json
 import math
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
+from cogx_runs.definitions.prompts import PromptLibrary
 from cogx_runs.definitions.spec import RunSpec
+from cogx_runs.definitions.sweep import load_sweeps
+from cogx_runs.planning.plan import Conditions
+from cogx_runs.planning.planner import Planner
 from cogx_runs.search.optuna.forecast import advise_search
 from cogx_runs.search.optuna.proposals import CompletedTrial, propose
+from cogx_runs.search.optuna.search import Search
 from tests.support.searches import AXES, FakeStore, KilledError, Make, measured, run, trial_rows
 
 
@@ -166,6 +172,20 @@ def test_another_space_or_base_begins_a_search_of_its_own_in_the_experiment(make
 
     assert len({make().key, make(base={"placement": "resident"}).key, *(other.key for other in others)}) == 3
     assert [[trial.state for trial in other.known(store.history())] for other in others] == [["open"], ["open"]]
+
+
+def test_a_search_of_a_store_from_before_newer_parameters_keeps_its_key(tmp_path: Path) -> None:
+    file = tmp_path / "key.yaml"
+    file.write_text(
+        "name: k\nprompts: [panda]\nvary: optuna\nbase: {model: toy, num_inference_steps: 10}\n"
+        "axes: {guidance_scale: {low: 1, high: 8}}\noptuna: {trials: 3, objectives: [clip_score]}\n",
+        encoding="utf-8",
+    )
+    (sweep,) = load_sweeps([file])
+
+    key = Search(sweep, Planner(Conditions(PromptLibrary(tmp_path)))).key
+
+    assert key == "c28e92e4aa9b992a", "a search that is known by another key begins anew"
 
 
 def test_ranges_give_whole_stepped_and_logarithmic_numbers(make: Make) -> None:
