@@ -37,7 +37,7 @@ def load_pipeline(card: ModelCard, spec: RunSpec) -> CogVideoXPipeline:
     weights_gib = gib_of(card.transformer_parameters + card.vae_parameters, spec.dtype)
     pipe = _load(card, spec.dtype, weights_gib, text_encoder=None, tokenizer=None)
     merge_loras(pipe.transformer, spec)
-    quantize(pipe.transformer, card, spec.quantization)
+    quantize(pipe.transformer, card.transformer, spec.quantization)
     if spec.compile:
         compile_blocks(pipe)
     place(pipe, spec.placement, spec.device, by_block=spec.compile)

@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from cogx_runs.definitions.parameters import Quantization
-from cogx_runs.models.cards import ModelCard
+from cogx_runs.models.configs import TransformerConfig
 from cogx_runs.models.quantization import quantized_layers
 
 STORAGE = torch.float8_e4m3fn
@@ -32,7 +32,7 @@ class Quantized:
     bytes_after: int
 
 
-def quantize(transformer: CogVideoXTransformer3DModel, card: ModelCard, quantization: Quantization) -> None:
+def quantize(transformer: CogVideoXTransformer3DModel, config: TransformerConfig, quantization: Quantization) -> None:
     """Puts the weights of attention and feed-forward into 8 bits, before they are compiled or placed.
 
     `int8`: symmetric, a scale for each output, multiplied in the precision of the inputs. `fp8`: e4m3, one scale for
@@ -41,7 +41,7 @@ def quantize(transformer: CogVideoXTransformer3DModel, card: ModelCard, quantiza
     """
     if quantization == "none":
         return
-    layers = quantized_layers(card.transformer)
+    layers = quantized_layers(config)
     if quantization == "fp8_storage":
         for name in layers:
             apply_layerwise_casting(transformer.get_submodule(name), STORAGE, transformer.dtype)

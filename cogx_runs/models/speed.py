@@ -2,8 +2,8 @@
 
 The model has three terms. Matrix products run at a share of the data sheet's peak. What lies between them (norms,
 activations, residuals) reads and writes the GPU's own memory. Offloading copies weights over the PCIe link, fewer bytes
-of quantised ones; that `fp8` multiplies faster is not in it. It was fitted to one H100; docs/measurements.md has what it
-gives for other published figures.
+of quantised ones; that `fp8` multiplies faster is not in it. It was fitted to one H100; docs/measurements.md has what
+it gives for other published figures.
 """
 
 from dataclasses import dataclass
