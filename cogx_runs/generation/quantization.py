@@ -52,8 +52,8 @@ def quantize(transformer: CogVideoXTransformer3DModel, config: TransformerConfig
 
 
 def _config(quantization: Quantization) -> Any:
-    """Makes torchao's configuration, without its settings of inductor: those stay, and let torch round every later
-    product of float32 matrices."""
+    """Makes torchao's configuration, without its settings of inductor: those would stay, and have the blocks of later
+    cells compiled to other kernels."""
     from torchao.quantization import Float8DynamicActivationFloat8WeightConfig, Int8WeightOnlyConfig, PerTensor
 
     if quantization == "fp8":

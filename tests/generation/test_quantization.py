@@ -8,6 +8,7 @@ import pytest
 import torch
 from accelerate import cpu_offload
 from diffusers import CogVideoXTransformer3DModel
+from torch._inductor import config as inductor_config
 from torchao.quantization import quant_api
 
 from cogx_runs.definitions.parameters import Quantization
@@ -61,7 +62,7 @@ def test_a_run_says_what_was_quantised_and_the_plain_cell_after_it_is_bitwise_wh
     tiny_model: Path, loader: Loader, quantization: Quantization
 ) -> None:
     plain = make_spec(tiny_model, num_inference_steps=2)
-    rounding = torch.get_float32_matmul_precision()
+    compiling = inductor_config.get_config_copy()
     card = resolve_model(str(tiny_model))
 
     before, quantized, after = (
@@ -69,7 +70,7 @@ def test_a_run_says_what_was_quantised_and_the_plain_cell_after_it_is_bitwise_wh
     )
 
     assert torch.equal(after.latents, before.latents)
-    assert torch.get_float32_matmul_precision() == rounding
+    assert inductor_config.get_config_copy() == compiling
     assert 0 < (quantized.latents - before.latents).norm() / before.latents.norm() < 0.05
     assert before.quantized is after.quantized is None
     found = quantized.quantized
