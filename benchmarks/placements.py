@@ -2,10 +2,12 @@
 
     python benchmarks/placements.py FOLDER --steps 5
     python benchmarks/placements.py FOLDER --steps 5 --placements resident resident+compile resident+compile+fa4+fused
+    python benchmarks/placements.py FOLDER --steps 5 --placements resident resident+int8 group+int8 resident+fp8_storage
 
 Prints a row a placement (`group+compile` is one with compiled blocks, `+fa4` and `+sage` one with that attention,
-`+fused` one with that decoder, `auto@6` what auto takes within 6 GiB), the PSNR of its frames to those of the first
-row, and whether the latents and frames of those with nothing added are bitwise the same. Each encodes its texts anew.
+`+fused` one with that decoder, `+int8`, `+fp8` and `+fp8_storage` one with that quantisation, `auto@6` what auto takes
+within 6 GiB), the PSNR of its frames to those of the first row, and whether the latents and frames of those with
+nothing added are bitwise the same. Each encodes its texts anew.
 """
 
 import argparse
@@ -16,12 +18,12 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import cast, get_args
 
 import numpy as np
 import torch
 
-from cogx_runs.definitions.parameters import Placement
+from cogx_runs.definitions.parameters import Attention, Placement, Quantization
 from cogx_runs.definitions.prompts import PromptLibrary
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.definitions.sweep import load_sweeps
@@ -128,7 +130,8 @@ def main() -> None:
         placed = spec.replace(
             placement=cast(Placement, placement),
             compile="compile" in added,
-            attention=next((kernel for kernel in added if kernel in {"fa4", "sage"}), "sdpa"),
+            attention=next((kernel for kernel in added if kernel in get_args(Attention)), "sdpa"),
+            quantization=next((kind for kind in added if kind in get_args(Quantization)), "none"),
             decoder="fused" if "fused" in added else "exact",
         )
         shown = f"{name} ({placement})" if name.startswith("auto") else name

@@ -96,8 +96,8 @@ for _command in (*_MAKING, *_MADE, ui, doctor):
     cli.add_command(_command)
 
 
-_LOGGED_AND_RAISED = ("urllib3", "sqlalchemy")
-"""Libraries that log what they then raise, in many lines."""
+_SILENCED = ("urllib3", "sqlalchemy", "torch.utils._pytree")
+"""Loggers that say in many lines what is then raised too, or what only the authors of another library can mend."""
 
 
 def _print_traceback(kind: type[BaseException], error: BaseException, found: TracebackType | None) -> None:
@@ -108,7 +108,7 @@ def _print_traceback(kind: type[BaseException], error: BaseException, found: Tra
 def main() -> None:
     """Runs the command line: the entry point `cogx-runs`."""
     sys.excepthook = _print_traceback
-    for name in _LOGGED_AND_RAISED:
+    for name in _SILENCED:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     install()
     cast(Callable[[], None], cli)()

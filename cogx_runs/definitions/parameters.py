@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from cogx_runs.definitions.frozen import Frozen
 from cogx_runs.definitions.limits import LARGEST_SIZE
@@ -15,6 +15,7 @@ Scheduler = Literal["ddim", "dpm", "ddim_matched", "dpm_matched"]
 Dtype = Literal["float16", "bfloat16", "float32"]
 Decoder = Literal["exact", "fused"]
 Attention = Literal["sdpa", "fa4", "sage"]
+Quantization = Literal["none", "fp8", "int8", "fp8_storage"]
 
 OLD_NAMES = {
     "steps": "num_inference_steps",
@@ -185,6 +186,25 @@ class Parameters(Frozen):
         ),
         Role(changes=Changes.PIXELS, warms=Warms.STEP, costs=True, is_approximate=True, is_signed_by_default=False),
     ] = "sdpa"
+    quantization: Annotated[
+        Quantization | None,
+        AfterValidator(lambda value: value or "none"),
+        Field(
+            description=(
+                "Weights of the transformer's attention and feed-forward layers in 8 bits: `int8` (torchao, a scale for"
+                " each output) and `fp8_storage` (diffusers, e4m3 without scales) compute in `dtype` and save memory;"
+                " `fp8` (torchao, e4m3, inputs too, a scale for each tensor) multiplies in 8 bits, on an Ada, Hopper or"
+                " Blackwell GPU. Null is none. torchao is an extra of the package."
+            )
+        ),
+        Role(
+            changes=Changes.PIXELS,
+            reloads=Reloads.PIPELINE,
+            costs=True,
+            is_approximate=True,
+            is_signed_by_default=False,
+        ),
+    ] = "none"
     decoder: Annotated[
         Decoder,
         Field(

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 
 from cogx_runs.definitions.frozen import Frozen
 from cogx_runs.definitions.lora import NO_LORA
-from cogx_runs.definitions.parameters import Decoder, Dtype, Parameters, Scheduler, is_guided
+from cogx_runs.definitions.parameters import Decoder, Dtype, Parameters, Quantization, Scheduler, is_guided
 from cogx_runs.definitions.role import Changes, Compared, Logged, Reloads, Role, Warms, names_where, roles_of
 from cogx_runs.definitions.variables import variable_param
 from cogx_runs.formatting import write_exact, write_value
@@ -30,6 +30,7 @@ class Workload:
     is_guided: bool
     vae_tiling: bool
     decoder: Decoder = "exact"
+    quantization: Quantization = "none"
 
 
 class Origin(Frozen):
@@ -65,6 +66,7 @@ class RunSpec(Parameters, Origin):
     scheduler: Scheduler
     dtype: Dtype
     lora: str = NO_LORA
+    quantization: Quantization = "none"
     clip_model: str
     metric_versions: Annotated[tuple[tuple[str, str], ...], _OF_THE_SWEEP] = ()
     """Definition version of each metric that is measured."""

@@ -41,7 +41,7 @@ _UNKNOWN = "unknown: the tracking store did not answer"
 """Other work on the device at the same time, where nobody could be asked."""
 TAGS_OF_LATENTS = (
     tags.ENV, tags.NOISE_SHA256, tags.BESIDE, tags.FINISHED_BESIDE, tags.NOT_BITWISE, tags.TEXT, tags.STEPPED_DOWN,
-    tags.LATENTS,
+    tags.QUANTIZED, tags.LATENTS,
 )  # fmt: skip
 """Beginnings of the tags that go with latents when a cell is reused."""
 
@@ -159,6 +159,9 @@ class InferenceStage:
             about[tags.FINISHED_BESIDE] = ", ".join(cell.beside)
         if spec.not_bitwise:
             about[tags.NOT_BITWISE] = ", ".join(spec.not_bitwise)
+        if (quantized := denoised.quantized) is not None:
+            about[tags.QUANTIZED_LAYERS] = f"{quantized.layers} of {quantized.linear_layers}"
+            about[tags.QUANTIZED_BYTES] = f"{quantized.bytes_before} to {quantized.bytes_after}"
         if placement != spec.placement:
             about[tags.STEPPED_DOWN] = f"{spec.placement} to {placement}: out of the GPU's memory"
         return about

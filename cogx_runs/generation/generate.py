@@ -18,6 +18,7 @@ from cogx_runs.generation.attention import set_attention
 from cogx_runs.generation.decoders import decoding_with
 from cogx_runs.generation.measure import Peak, PeakMemory, timed
 from cogx_runs.generation.pipeline import DTYPES, set_scheduler
+from cogx_runs.generation.quantization import Quantized, quantized_in
 from cogx_runs.generation.text import Embeddings
 from cogx_runs.generation.tiling import set_tiling
 from cogx_runs.generation.x0_prediction import OnX0Prediction, X0Prediction, predicting_x0
@@ -45,6 +46,8 @@ class Denoised:
     peak: Peak
     latent_std: tuple[float, ...]
     """Standard deviation of the latents after each step: 1 for the noise at the beginning."""
+    quantized: Quantized | None = None
+    """What was quantised of the transformer; None for nothing."""
 
 
 def denoise(
@@ -80,6 +83,7 @@ def denoise(
         step_s=seconds.value / spec.num_inference_steps,
         peak=memory.peak,
         latent_std=tuple(torch.stack(spread).tolist()),
+        quantized=quantized_in(pipe.transformer),
     )
 
 

@@ -14,6 +14,7 @@ from cogx_runs.errors import CogxError, first_line
 from cogx_runs.formatting import gib_available, gib_needed
 from cogx_runs.generation.lora import merge_loras
 from cogx_runs.generation.placement import compile_blocks, place, place_vae
+from cogx_runs.generation.quantization import quantize
 from cogx_runs.generation.schedulers import SCHEDULERS
 from cogx_runs.models import hub
 from cogx_runs.models.cards import ModelCard
@@ -26,8 +27,8 @@ DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch
 def load_pipeline(card: ModelCard, spec: RunSpec) -> CogVideoXPipeline:
     """Loads transformer, VAE and scheduler and places their weights; the text encoder is loaded apart.
 
-    LoRA adapters are merged into the weights first, so that every placement, and what comes later, finds a plain
-    transformer; for other adapters it is loaded anew.
+    LoRA adapters are merged into the weights first, which are quantised then, so that every placement, and what comes
+    later, finds a plain transformer; for other adapters or another quantisation it is loaded anew.
 
     Raises CogxError, before anything is loaded where that can be known, when weights are missing or unreadable, the
     hub cannot be reached, torch cannot use the GPU, or memory does not suffice.
@@ -36,6 +37,7 @@ def load_pipeline(card: ModelCard, spec: RunSpec) -> CogVideoXPipeline:
     weights_gib = gib_of(card.transformer_parameters + card.vae_parameters, spec.dtype)
     pipe = _load(card, spec.dtype, weights_gib, text_encoder=None, tokenizer=None)
     merge_loras(pipe.transformer, spec)
+    quantize(pipe.transformer, card.transformer, spec.quantization)
     if spec.compile:
         compile_blocks(pipe)
     place(pipe, spec.placement, spec.device, by_block=spec.compile)

@@ -13,6 +13,7 @@ from cogx_runs.definitions.parameters import Dtype, Placement
 from cogx_runs.definitions.spec import Workload
 from cogx_runs.formatting import gib_available, gib_needed
 from cogx_runs.models.cards import ModelCard
+from cogx_runs.models.quantization import QUANTIZED_BYTES, quantized_parameters
 from cogx_runs.system import hardware
 from cogx_runs.system.hardware import GIB, Device, Gpu
 
@@ -139,19 +140,21 @@ class TextChoice:
 def needs(card: ModelCard, placement: Placement, workload: Workload) -> Needs:
     """Estimates the memory that one cell's transformer and VAE take in this placement."""
     dtype = workload.dtype
-    transformer, vae = gib_of(card.transformer_parameters, dtype), gib_of(card.vae_parameters, dtype)
+    transformer, vae = transformer_gib(card, workload), gib_of(card.vae_parameters, dtype)
     denoising = gib_of(DENOISE_VALUES * card.hidden_size * count_tokens(card, workload), dtype)
     decoding = gib_of(_values_while_decoding(card, workload), dtype)
     both = transformer + vae
+    loaded = gib_of(card.transformer_parameters, dtype) + vae
     match placement:
         case "resident":
-            return Needs(both + denoising, both + decoding, both)
+            return Needs(both + denoising, both + decoding, loaded)
         case "model":
-            return Needs(transformer + denoising, vae + decoding, both)
+            return Needs(transformer + denoising, vae + decoding, loaded)
         case "group":
-            return Needs(STREAMED_SHARE * transformer + vae + denoising, vae + decoding, PINNED_COPIES * transformer)
+            host = max(PINNED_COPIES * transformer, loaded)
+            return Needs(STREAMED_SHARE * transformer + vae + denoising, vae + decoding, host)
         case "sequential":
-            return Needs(STREAMED_SHARE * transformer + denoising, STREAMED_SHARE * vae + decoding, both)
+            return Needs(STREAMED_SHARE * transformer + denoising, STREAMED_SHARE * vae + decoding, loaded)
         case "auto":
             raise AssertionError("auto is resolved before its needs are asked for")
 
@@ -233,6 +236,12 @@ def least(card: ModelCard, workload: Workload) -> Least:
     phase = max(phases, key=lambda name: phases[name])
     pixels = PIXEL_COPIES * 3 * workload.num_frames * workload.height * workload.width
     return Least(phases[phase], pixels / GIB, phase)
+
+
+def transformer_gib(card: ModelCard, workload: Workload) -> float:
+    """Computes the size of the transformer's weights while it denoises, quantised or not."""
+    quantized = 0 if workload.quantization == "none" else quantized_parameters(card.transformer)
+    return gib_of(card.transformer_parameters - quantized, workload.dtype) + quantized * QUANTIZED_BYTES / GIB
 
 
 def text_vram_gib(card: ModelCard, dtype: Dtype, placement: TextPlacement) -> float:

@@ -1,8 +1,9 @@
 """Seconds of a step and of decoding before anything has run: measured on some cards, by a stated model on others.
 
 The model has three terms. Matrix products run at a share of the data sheet's peak. What lies between them (norms,
-activations, residuals) reads and writes the GPU's own memory. Offloading copies weights over the PCIe link. It was
-fitted to one H100; docs/measurements.md has what it gives for other published figures.
+activations, residuals) reads and writes the GPU's own memory. Offloading copies weights over the PCIe link, fewer bytes
+of quantised ones; that `fp8` multiplies faster is not in it. It was fitted to one H100; docs/measurements.md has what
+it gives for other published figures.
 """
 
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from cogx_runs.definitions.parameters import Placement
 from cogx_runs.definitions.spec import RunSpec, Workload
 from cogx_runs.models.cards import ModelCard
 from cogx_runs.models.gpus import KnownGpu, find_gpu
-from cogx_runs.models.memory import count_tokens, gib_of
+from cogx_runs.models.memory import count_tokens, gib_of, transformer_gib
 from cogx_runs.system.hardware import GIB, Gpu, cpu_cores
 
 SHARE_OF_PEAK = 0.55
@@ -109,7 +110,8 @@ def predict(card: ModelCard, spec: RunSpec, gpu: Gpu | None) -> Timing | str:
         own_step_s, own_decode_s = _model(card, own, spec.placement, spec.compile, known)
         step_s *= measured.step_s / own_step_s
         decode_s *= measured.decode_s / own_decode_s
-    return Timing(step_s, decode_s, ENCODE_S * _pixels(workload), measured is None)
+    is_rough = measured is None or spec.quantization != "none"
+    return Timing(step_s, decode_s, ENCODE_S * _pixels(workload), is_rough)
 
 
 def predict_on_cpu(card: ModelCard, workload: Workload) -> Timing | str:
@@ -141,7 +143,7 @@ def _model(
     step_s = (step_flop(card, workload, weight) / rate + moved / bandwidth) * (COMPILED if compiled else 1)
     pixels = _decoded_pixels(card, workload)
     decode_s = DECODE_FLOP * pixels / rate + DECODE_BYTES * pixels / bandwidth
-    transformer = gib_of(card.transformer_parameters, workload.dtype) * GIB / 1e9
+    transformer = transformer_gib(card, workload) * GIB / 1e9
     vae = gib_of(card.vae_parameters, workload.dtype) * GIB / 1e9
     match placement:
         case "sequential":

@@ -250,11 +250,11 @@ def _kernels(cells: ResolvedCells, sweeps: Mapping[str, Sweep], gpu: Gpu | None)
     """Finds the kernels that the GPU or the installation lacks."""
     for spec in cells.specs:
         sweep = sweeps[spec.sweep]
-        for name, otherwise in (("attention", "sdpa"), ("decoder", "exact")):
+        for name in spec.not_bitwise:
             value = getattr(spec, name)
             lack = KERNELS[value].lack(spec.device, gpu) if value in KERNELS else ""
             if lack:
-                yield Advice("error", sweep.where(name), f"{value} {lack}; or use {otherwise}")
+                yield Advice("error", sweep.where(name), f"{value} {lack}; or use {RunSpec.model_fields[name].default}")
         if spec.attention != "sdpa" and spec.dtype == "float32" and spec.device == "cuda":
             message = f"{spec.attention} works in float16 and bfloat16; use sdpa"
             yield Advice("error", sweep.where("attention"), message)

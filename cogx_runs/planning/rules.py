@@ -12,6 +12,7 @@ from cogx_runs.errors import CogxError, InputError, did_you_mean
 from cogx_runs.formatting import shortened
 from cogx_runs.models.cards import ModelCard, clip_folder
 from cogx_runs.models.clip_folder import check_clip_folder
+from cogx_runs.models.quantization import FP8_MULTIPLE, quantized_weights
 from cogx_runs.models.schedule import is_schedule_exact, right_step_counts, schedule_faults
 from cogx_runs.models.tokens import clip_architectures, count_clip_tokens, count_t5_tokens
 from cogx_runs.planning.plan import Advice
@@ -111,6 +112,20 @@ def _compile(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
         )
 
 
+def _quantization(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
+    where = sweep.where("quantization")
+    if spec.quantization == "fp8_storage" and spec.compile:
+        message = "fp8_storage casts the layers inside a compiled block; use int8, or compile: false"
+        yield Advice("error", where, message)
+    sides = {side for shape in quantized_weights(card.transformer).values() for side in shape}
+    if spec.quantization == "fp8" and any(side % FP8_MULTIPLE for side in sides):
+        message = (
+            f"fp8 does nothing to {card.name}, whose layers are no multiples of {FP8_MULTIPLE} wide; use int8 or "
+            "fp8_storage"
+        )
+        yield Advice("error", where, message)
+
+
 def _lora_scale(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
     scales = sweep.axes.get("lora_scale", (sweep.base.lora_scale,))
     if spec.lora == NO_LORA and "lora" not in sweep.axes and any(scale != 1 for scale in scales):
@@ -200,6 +215,7 @@ RULES: tuple[Rule, ...] = (
     _dtype,
     _placement,
     _compile,
+    _quantization,
     _lora_scale,
     _dynamic_guidance,
     _negative_prompt,

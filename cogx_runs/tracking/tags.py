@@ -69,6 +69,11 @@ FINISHED_BESIDE = "cogx.finished_beside"
 """The runs that were encoded and scored while this one was denoised."""
 NOT_BITWISE = "cogx.not_bitwise"
 """The parameters by which the pixels differ a little from the plain ones: `compile, attention`."""
+QUANTIZED = "cogx.quantized"
+"""Beginning of the next two."""
+QUANTIZED_LAYERS, QUANTIZED_BYTES = "cogx.quantized.layers", "cogx.quantized.bytes"
+"""On runs with quantisation: the layers in 8 bits of all linear ones of the transformer, `180 of 245`, and the bytes of
+its weights without and with it, `3387567744 to 2060764800`."""
 STEPPED_DOWN = "cogx.stepped_down"
 """Placements before and after the GPU ran out of memory."""
 

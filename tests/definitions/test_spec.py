@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from cogx_runs.definitions.parameters import Parameters
 from cogx_runs.definitions.spec import PIXEL_FIELDS, RunSpec
 from tests.support.specs import SPEC
 
@@ -24,6 +25,7 @@ CHANGES_PIXELS = {
     "vae_tiling": False,
     "compile": True,
     "attention": "fa4",
+    "quantization": "int8",
     "decoder": "fused",
     "lora": "toy#0123456789ab",
     "lora_scale": 0.5,
@@ -76,6 +78,7 @@ def test_the_config_of_a_cell_is_every_resolved_parameter_under_diffusers_names(
         "placement": "group",
         "compile": False,
         "attention": "sdpa",
+        "quantization": "none",
         "decoder": "exact",
         "video_quality": 5.0,
         "clip_model": "ViT-B-32:openai",
@@ -114,6 +117,10 @@ def test_what_changes_neither_pixels_nor_file_changes_neither_hash(name: str, va
 
     assert getattr(changed, name) != getattr(SPEC, name)
     assert (changed.signature, changed.output_hash) == (SPEC.signature, SPEC.output_hash)
+
+
+def test_null_is_no_quantisation() -> None:
+    assert Parameters.model_validate({"quantization": None}) == Parameters(quantization="none") == Parameters()
 
 
 def test_what_is_not_bitwise_is_named() -> None:

@@ -61,3 +61,20 @@ def test_kept_latents_that_cannot_be_read_are_made_again(plan: Plan) -> None:
     other_fps = plan_sweeps(["seed.yaml"], device="cpu", overrides={"fps": 16})
 
     assert run(replace(other_fps, runs=other_fps.runs[:1])) == ["finished"]
+
+
+def test_latents_of_quantised_weights_say_so_when_decoded_again_and_are_not_the_plain_cells(plan: Plan) -> None:
+    def first(**overrides: Any) -> Plan:
+        planned = plan_sweeps(["seed.yaml"], device="cpu", overrides=overrides)
+        return replace(planned, runs=planned.runs[:1])
+
+    assert run(first(quantization="int8")) == ["finished"]
+    assert run(first(quantization="int8", fps=16), denoise=never) == ["finished"]
+
+    runs = load_runs("exp").set_index("params.fps")
+    made, again = runs.loc[8], runs.loc[16]
+    assert again["tags.cogx.latents_from"] == made["run_id"]
+    assert made["tags.cogx.quantized.layers"] == again["tags.cogx.quantized.layers"] == "12 of 21"
+    assert made["tags.cogx.not_bitwise"] == "quantization"
+    assert first(quantization="int8", fps=24).runs[0].decision.decodes
+    assert not first(fps=24).runs[0].decision.decodes

@@ -181,6 +181,25 @@ def test_guidance_doubles_the_activations_of_denoising_and_leaves_decoding_alone
     assert guided.decode_gib == alone.decode_gib
 
 
+@pytest.mark.parametrize(("card", "saved"), [(SMALL, 1.236), (LARGE, 4.430)])
+def test_a_quantised_transformer_is_smaller_on_the_gpu_and_is_loaded_whole(card: ModelCard, saved: float) -> None:
+    plain = replace(OWN, dtype=card.dtype)
+    whole, less = (needs(card, "resident", one) for one in (plain, replace(plain, quantization="int8")))
+
+    assert whole.denoise_gib - less.denoise_gib == pytest.approx(saved, abs=0.001)
+    assert whole.decode_gib - less.decode_gib == pytest.approx(saved, abs=0.001)
+    assert less.host_gib == whole.host_gib
+
+
+def test_auto_keeps_resident_what_fits_once_it_is_quantised() -> None:
+    plain = replace(OWN, dtype="bfloat16")
+    given = budget(12, 64)
+
+    assert choose_placement(LARGE, [plain], given).placement == "group"
+    assert choose_placement(LARGE, [replace(plain, quantization="int8")], given).placement == "resident"
+    assert choose_placement(LARGE, [replace(plain, quantization="int8"), plain], given).placement == "group"
+
+
 def test_the_needs_of_several_cells_are_the_most_of_each_phase() -> None:
     long, untiled = replace(OWN, vae_tiling=True), replace(OWN, num_frames=25, vae_tiling=False)
 

@@ -1,10 +1,12 @@
 """Advice on the device: precision, placement and memory."""
 
 from dataclasses import replace
+from importlib import metadata
 from typing import Any
 
 import pytest
 
+from cogx_runs.models.cards import HUB_MODELS
 from cogx_runs.models.memory import Budget
 from cogx_runs.planning.advice import advise
 from cogx_runs.planning.cells import resolve_cells
@@ -69,6 +71,8 @@ def test_a_placement_that_needs_a_gpu_is_an_error_on_a_cpu(placement: str) -> No
             "attention", "fa4", (9, 0),
             "fa4 needs the package flash-attn-4: pip install 'cogx-runs[fa4]'; or use sdpa",
         ),
+        ("quantization", "fp8", None, "fp8 needs an NVIDIA GPU; or use none"),
+        ("quantization", "fp8", (8, 6), "fp8 needs an Ada, Hopper or Blackwell GPU, and this is Old; or use none"),
     ],
 )  # fmt: skip
 def test_a_kernel_that_this_machine_lacks_is_an_error(
@@ -80,6 +84,36 @@ def test_a_kernel_that_this_machine_lacks_is_an_error(
     found = advice_on(device="cpu" if gpu is None else "cuda", gpu=old, **parameters)
 
     assert [one for one in found if one.level == "error"] == [Advice("error", f"exp.yaml:base.{parameter}", lack)]
+
+
+def test_quantisation_without_torchao_is_an_error_and_int8_needs_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert advice_on(quantization="int8") == []
+    monkeypatch.setattr("cogx_runs.system.kernels.metadata.version", _not_installed)
+
+    lack = "int8 needs the package torchao: pip install 'cogx-runs[quantization]'; or use none"
+    assert advice_on(quantization="int8") == [Advice("error", "exp.yaml:base.quantization", lack)]
+    assert advice_on(quantization="fp8_storage") == []
+
+
+def _not_installed(package: str) -> str:
+    raise metadata.PackageNotFoundError(package)
+
+
+def test_layers_cast_inside_a_compiled_block_are_an_error() -> None:
+    found = advice_on(device="cuda", placement="group", quantization="fp8_storage", compile=True)
+
+    message = "fp8_storage casts the layers inside a compiled block; use int8, or compile: false"
+    assert found == [Advice("error", "exp.yaml:base.quantization", message)]
+
+
+def test_fp8_of_layers_that_torchao_leaves_alone_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    narrow = HUB_MODELS["2b"].transformer.model_copy(update={"attention_head_dim": 8, "num_attention_heads": 3})
+    monkeypatch.setitem(HUB_MODELS, "2b", replace(HUB_MODELS["2b"], transformer=narrow))
+
+    found = advice_on(device="cuda", placement="group", quantization="fp8")
+
+    message = "fp8 does nothing to 2b, whose layers are no multiples of 16 wide; use int8 or fp8_storage"
+    assert found == [Advice("error", "exp.yaml:base.quantization", message)]
 
 
 def test_a_fused_decoder_is_no_error_where_there_is_a_gpu() -> None:

@@ -109,9 +109,9 @@ def test_a_range_with_invalid_values_is_one_clear_error(
             ("axes.guidance_scale.high", "Input should be less than or equal to 100 (got 1000)"),
         ),
         (
-            {"axes": {"placement": {"low": 1, "high": 2}}},
+            {"axes": {"vae_slicing": {"low": 1, "high": 2}}},
             (
-                "axes.placement",
+                "axes.vae_slicing",
                 "is no axis: its cells would all be one, with the same pixels and scores; set it in base",
             ),
         ),

@@ -183,7 +183,7 @@ def test_a_search_of_a_store_from_before_newer_parameters_keeps_its_key(tmp_path
     )
     (sweep,) = load_sweeps([file])
 
-    key = Search(sweep, Planner(Conditions(PromptLibrary(tmp_path)))).key
+    key = Search(sweep, Planner(Conditions(PromptLibrary(tmp_path), "cpu"))).key
 
     assert key == "c28e92e4aa9b992a", "a search that is known by another key begins anew"
 
