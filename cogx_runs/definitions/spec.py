@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Annotated, Any, Self
 
+from cogx_runs.definitions.caches import NO_CACHE, Cache, cache_of
 from cogx_runs.definitions.frozen import Frozen
 from cogx_runs.definitions.lora import NO_LORA
 from cogx_runs.definitions.parameters import Decoder, Dtype, Parameters, Scheduler, is_guided
@@ -29,6 +30,7 @@ class Workload:
     is_guided: bool
     vae_tiling: bool
     decoder: Decoder = "exact"
+    cache: str = NO_CACHE
 
 
 class Origin(Frozen):
@@ -60,6 +62,7 @@ class RunSpec(Parameters, Origin):
     scheduler: Scheduler
     dtype: Dtype
     lora: str = NO_LORA
+    cache: str = NO_CACHE
     clip_model: str
     metric_versions: Annotated[tuple[tuple[str, str], ...], _OF_THE_SWEEP] = ()
     """Definition version of each metric that is measured."""
@@ -93,6 +96,11 @@ class RunSpec(Parameters, Origin):
     def is_guided(self) -> bool:
         """Whether guidance is on: then each step takes two passes."""
         return is_guided(self.guidance_scale)
+
+    @property
+    def step_cache(self) -> Cache | None:
+        """The cache of the transformer, with its numbers; None without one."""
+        return cache_of(self.cache)
 
     @property
     def not_bitwise(self) -> tuple[str, ...]:

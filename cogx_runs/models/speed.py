@@ -87,7 +87,7 @@ _FULL_SIZE = {(30, 1920): "float16", (42, 3072): "bfloat16"}
 
 def predict(card: ModelCard, spec: RunSpec, gpu: Gpu | None) -> Timing | str:
     """Predicts a cell's seconds on a GPU, or on this machine's CPU where the cell runs on one; else says, as a clause,
-    why nothing is known."""
+    why nothing is known. What a cache skips is not known before: with one they are those without, at most."""
     workload = spec.workload
     if spec.device == "cpu":
         return predict_on_cpu(card, workload)
@@ -107,7 +107,7 @@ def predict(card: ModelCard, spec: RunSpec, gpu: Gpu | None) -> Timing | str:
         own_step_s, own_decode_s = _model(card, own, spec.placement, spec.compile, known)
         step_s *= measured.step_s / own_step_s
         decode_s *= measured.decode_s / own_decode_s
-    return Timing(step_s, decode_s, ENCODE_S * _pixels(workload), measured is None)
+    return Timing(step_s, decode_s, ENCODE_S * _pixels(workload), measured is None or spec.step_cache is not None)
 
 
 def predict_on_cpu(card: ModelCard, workload: Workload) -> Timing | str:
