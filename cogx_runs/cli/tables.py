@@ -17,7 +17,7 @@ from cogx_runs.errors import shown_place
 from cogx_runs.execution.outcomes import Outcome, OutcomeStatus
 from cogx_runs.formatting import count, gib_needed, whole_seconds, write_value
 from cogx_runs.metrics.card import MetricCard
-from cogx_runs.metrics.registry import SHOWN, card_of, shown_cards
+from cogx_runs.metrics.registry import SHOWN, SHOWN_WHERE_MEASURED, card_of, shown_cards
 from cogx_runs.planning.actions import Action
 from cogx_runs.planning.plan import Advice, Estimate, Plan, PlanCost
 from cogx_runs.search.optuna.results import SearchResult
@@ -116,6 +116,7 @@ def print_outcomes(outcomes: Sequence[Outcome]) -> None:
             is_spare=place > 0,
         )
         for place, card in enumerate(shown_cards())
+        if card.name not in SHOWN_WHERE_MEASURED or any(card.name in one for one in metrics)
     ]
     console = stdout()
     print_table(console, columns)

@@ -105,8 +105,7 @@ class RunSpec(Parameters, Origin):
     @property
     def not_bitwise(self) -> tuple[str, ...]:
         """Parameters by which the pixels differ a little from those of their defaults."""
-        approximate = names_where(ROLES, lambda role: role.is_approximate)
-        return tuple(name for name in approximate if getattr(self, name) != type(self).model_fields[name].default)
+        return tuple(name for name, exact in EXACT_VALUES.items() if getattr(self, name) != exact)
 
     @property
     def model_key(self) -> tuple[str, str]:
@@ -178,6 +177,10 @@ class RunSpec(Parameters, Origin):
 ROLES = roles_of(RunSpec)
 PIXEL_FIELDS = names_where(ROLES, lambda role: role.changes is Changes.PIXELS)
 """Parameters that change the pixels."""
+EXACT_VALUES = {
+    name: RunSpec.model_fields[name].default for name in names_where(ROLES, lambda role: role.is_approximate)
+}
+"""The values of the approximate parameters with which a cell is exact."""
 UNSIGNED_DEFAULTS = {
     name: RunSpec.model_fields[name].default for name, role in ROLES.items() if not role.is_signed_by_default
 }
