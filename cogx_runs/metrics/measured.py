@@ -52,7 +52,7 @@ FILE_SIZE = MetricCard(
 )
 
 CACHE_SKIPPED = MetricCard(
-    name="cache.skipped_fraction",
+    name="cache_skipped_fraction",
     title="skipped by the cache",
     definition="evaluations of the blocks' attention and feed-forward layers that the cache skipped, of all that the "
     "steps have without a cache; each counts once for a text of the batch, and what is computed is counted",
