@@ -16,7 +16,7 @@ from typing import Any
 from cogx_runs.dashboard.overview import KEYS
 from cogx_runs.dashboard.pictures import CLIP, STILLS
 from cogx_runs.definitions.ranges import Direction
-from cogx_runs.metrics.registry import SHOWN, SHOWN_WHERE_MEASURED, cards
+from cogx_runs.metrics.registry import EXACT, SHOWN, SHOWN_WHERE_MEASURED, cards
 from cogx_runs.tracking.columns import axis_column, axis_metric, metric_column, param_column, quoted, tag_column
 from cogx_runs.tracking.reader import CELLS
 from cogx_runs.tracking.tags import (
@@ -240,6 +240,11 @@ def _cards(shown: ViewContent, pages: int) -> tuple[list[dict[str, Any]], list[d
     ] or [_card("BAR", metricKey=metric) for metric in measures]
     quality, *cost = measures
     effects.append(_card("SCATTER", xaxis=_metric([*cost, "wall_time_s"][0]), yaxis=_metric(quality)))
+    effects += [
+        _card("SCATTER", xaxis=_metric("wall_time_s"), yaxis=_metric(metric))
+        for metric in SHOWN_WHERE_MEASURED
+        if metric in shown.metrics and metric.endswith(f".{EXACT}")
+    ]
     if shown.objectives:
         effects.append(
             _card("PARALLEL", selectedParams=list(shown.axes), selectedMetrics=list(measures), showAllRuns=True)
