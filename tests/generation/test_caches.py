@@ -1,6 +1,7 @@
 """Caches of the transformer: what each skips, counted where it is computed, and that nothing of it stays."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,21 @@ def test_a_cache_skips_what_it_says_and_is_gone_bitwise_from_the_next_cell(
     assert torch.equal(after.latents, before.latents)
     assert before.skipped is None
     assert hooks(loader, plain) == 0
+
+
+@pytest.mark.parametrize("changed", [{"placement": "group"}, {"placement": "group", "compile": True}])
+@pytest.mark.parametrize("cache", ["first_block:10", "magcache:10", "taylorseer:2"])
+def test_caches_of_blocks_act_on_streamed_and_on_compiled_blocks(
+    tiny_model: Path, loader: Loader, monkeypatch: pytest.MonkeyPatch, cache: str, changed: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    plain = make_spec(tiny_model, num_inference_steps=5).replace(**changed)
+
+    before, cached, after = (denoised(loader, spec) for spec in (plain, plain.replace(cache=cache), plain))
+
+    assert cached.skipped is not None
+    assert cached.skipped.fraction >= 0.2
+    assert torch.equal(after.latents, before.latents)
 
 
 def test_ratios_are_measured_once_for_a_schedule_whatever_the_prompt_and_the_numbers(

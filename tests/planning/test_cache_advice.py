@@ -1,5 +1,6 @@
 """Advice on caches: one that would do nothing is an error before anything is loaded."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,8 +9,9 @@ from cogx_runs.models.cards import HUB_MODELS
 from cogx_runs.models.memory import needs
 from cogx_runs.planning.cost import CostModel
 from cogx_runs.planning.plan import Advice
+from cogx_runs.planning.rules import _cache
 from cogx_runs.system.hardware import Gpu
-from tests.support.advice import advice_on
+from tests.support.advice import advice_on, make_sweep
 from tests.support.specs import SPEC
 
 
@@ -34,6 +36,16 @@ from tests.support.specs import SPEC
 )
 def test_a_cache_that_can_skip_nothing_or_does_not_compile_is_an_error(values: dict[str, Any], message: str) -> None:
     assert advice_on(**values) == [Advice("error", "exp.yaml:base.cache", message)]
+
+
+def test_a_cache_of_the_other_blocks_needs_one() -> None:
+    spec, card, sweep = SPEC.replace(cache="first_block"), HUB_MODELS["2b"], make_sweep()
+    small = replace(card, transformer=card.transformer.model_copy(update={"num_layers": 1}))
+
+    assert list(_cache(spec, card, sweep)) == []
+    assert [advice.message for advice in _cache(spec, small, sweep)] == [
+        "first_block skips all blocks but the first, and 2b has no other; use none"
+    ]
 
 
 @pytest.mark.parametrize("cache", ["first_block", "pab", "fastercache", "magcache", "taylorseer"])
