@@ -184,7 +184,7 @@ def plot_trade_offs(found: Sequence[TradeOff], labels: Sequence[str]) -> Markup 
             axes.patch.set_alpha(0)
             axes.grid(linewidth=0.4, alpha=0.25, color=_INK)
             axes.plot(1, top, "s", color=_INK, markersize=6, clip_on=False, zorder=4)
-            axes.annotate("exact", (1, top), (-5, -11), textcoords="offset points", ha="right", fontsize=8)
+            axes.annotate("exact", (1, top), (-7, 2), textcoords="offset points", ha="right", fontsize=8)
             for number, ((share, _, _), height) in enumerate(zip(points, heights, strict=True)):
                 axes.plot(share, height, "o", color=COLOURS[number % len(COLOURS)], markersize=5, clip_on=False)
                 axes.annotate(str(number + 1), (share, height), (5, -3), textcoords="offset points", fontsize=8)
