@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cogx_runs.definitions.prompts import Prompt, PromptLibrary
 from cogx_runs.definitions.sweep import Sweep, load_sweeps, parameters_of
-from cogx_runs.errors import CogxError, DamagedArtifactError, did_you_mean
+from cogx_runs.errors import CogxError, DamagedArtifactError, did_you_mean, first_line
 from cogx_runs.execution.local import entered
 from cogx_runs.execution.outcomes import Outcome, OutcomeStatus
 from cogx_runs.formatting import shortened
@@ -129,7 +129,34 @@ def execute(
                 break
             retry_failed = search.planner.conditions.retry_failed
             outcomes += search.run(used, progress, retry_failed=retry_failed, fail_fast=fail_fast)
-    return outcomes
+    return _compared_with_exact(outcomes, progress, tracking_uri)
+
+
+def _compared_with_exact(outcomes: Records[Outcome], progress: Progress, tracking_uri: str | None) -> Records[Outcome]:
+    """Compares the approximate cells of sweeps that have the exact ones too with those, and adds the values."""
+    finished = [outcome.spec for outcome in outcomes if outcome.status.is_success]
+    approximate = {spec.sweep: spec.device for spec in finished if spec.not_bitwise}
+    values: dict[str | None, Mapping[str, float]] = {}
+    for sweep in dict.fromkeys(spec.sweep for spec in finished if not spec.not_bitwise and spec.sweep in approximate):
+        from cogx_runs.rescore.rescoring import compare_with_exact
+
+        try:
+            compared = compare_with_exact(
+                sweep, device=approximate[sweep], tracking_uri=tracking_uri, report=progress.phase
+            )
+        except CogxError as error:
+            progress.note(f"{sweep}: not compared with its exact cells: {first_line(error)}")
+            continue
+        values |= {run.run_id: run.values for run in compared}
+        for run in compared:
+            for problem in run.problems:
+                progress.note(f"{run.run_name}: not compared with its exact cell: {problem}")
+    return Records(
+        replace(outcome, metrics={**(outcome.metrics or {}), **values[outcome.run_id]})
+        if outcome.run_id in values
+        else outcome
+        for outcome in outcomes
+    )
 
 
 def best_trials(

@@ -25,7 +25,7 @@ from cogx_runs.formatting import (
     write_value,
 )
 from cogx_runs.metrics.card import MetricCard
-from cogx_runs.metrics.registry import SHOWN, card_of, shown_cards
+from cogx_runs.metrics.registry import SHOWN, SHOWN_WHERE_MEASURED, card_of, shown_cards
 from cogx_runs.planning.actions import Action
 from cogx_runs.planning.plan import Advice, Estimate, Plan, PlanCost
 from cogx_runs.search.optuna.results import SearchResult
@@ -121,6 +121,7 @@ def print_outcomes(outcomes: Sequence[Outcome]) -> None:
             is_spare=place > 0,
         )
         for place, card in enumerate(shown_cards())
+        if card.name not in SHOWN_WHERE_MEASURED or any(card.name in one for one in metrics)
     ]
     console = stdout()
     print_table(console, columns)

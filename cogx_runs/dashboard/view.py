@@ -16,7 +16,7 @@ from typing import Any
 from cogx_runs.dashboard.overview import KEYS
 from cogx_runs.dashboard.pictures import CLIP, STILLS
 from cogx_runs.definitions.ranges import Direction
-from cogx_runs.metrics.registry import SHOWN, cards
+from cogx_runs.metrics.registry import EXACT, SHOWN, SHOWN_WHERE_MEASURED, cards
 from cogx_runs.tracking.columns import CELLS, axis_column, axis_metric, metric_column, param_column, quoted, tag_column
 from cogx_runs.tracking.tags import (
     COMPARISON_KIND,
@@ -221,7 +221,8 @@ def _columns(shown: ViewContent) -> Iterator[str]:
     for name, several in (("prompt_name", shown.model_of), ("model", shown.models)):
         if len(several) > 1 and name not in shown.axes:
             yield quoted(param_column(name))
-    yield from (quoted(metric_column(name)) for name in dict.fromkeys([*shown.objectives, *SHOWN]))
+    measured = [name for name in SHOWN if name not in SHOWN_WHERE_MEASURED or name in shown.metrics]
+    yield from (quoted(metric_column(name)) for name in dict.fromkeys([*shown.objectives, *measured]))
     yield quoted(metric_column("current_step"))
     yield from (quoted(tag_column(mark)) for mark in shown.marks)
 
@@ -238,6 +239,11 @@ def _cards(shown: ViewContent, pages: int) -> tuple[list[dict[str, Any]], list[d
     ] or [_card("BAR", metricKey=metric) for metric in measures]
     quality, *cost = measures
     effects.append(_card("SCATTER", xaxis=_metric([*cost, "wall_time_s"][0]), yaxis=_metric(quality)))
+    effects += [
+        _card("SCATTER", xaxis=_metric("wall_time_s"), yaxis=_metric(metric))
+        for metric in SHOWN_WHERE_MEASURED
+        if metric in shown.metrics and metric.endswith(f".{EXACT}")
+    ]
     if shown.objectives:
         effects.append(
             _card("PARALLEL", selectedParams=list(shown.axes), selectedMetrics=list(measures), showAllRuns=True)

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from cogx_runs.definitions.caches import NO_CACHE, CacheText, identity_of
 from cogx_runs.definitions.frozen import Frozen
 from cogx_runs.definitions.limits import LARGEST_SIZE
 from cogx_runs.definitions.lora import LARGEST_SCALE, NO_LORA, LoraText, content_of
@@ -205,6 +206,23 @@ class Parameters(Frozen):
             is_signed_by_default=False,
         ),
     ] = "none"
+    cache: Annotated[
+        CacheText,
+        Field(
+            description=(
+                "Steps that reuse what earlier ones computed, with other pixels: null, `first_block`, `pab`,"
+                " `fastercache`, `magcache`, `taylorseer`, each with its numbers, as `first_block:0.1`."
+            )
+        ),
+        Role(
+            changes=Changes.PIXELS,
+            identified_by=identity_of,
+            costs=True,
+            is_approximate=True,
+            is_signed_by_default=False,
+            asked=2,
+        ),
+    ] = NO_CACHE
     decoder: Annotated[
         Decoder,
         Field(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Annotated, Any, Self
 
+from cogx_runs.definitions.caches import NO_CACHE, Cache, cache_of
 from cogx_runs.definitions.frozen import Frozen
 from cogx_runs.definitions.lora import NO_LORA
 from cogx_runs.definitions.parameters import Decoder, Dtype, Parameters, Quantization, Scheduler, is_guided
@@ -31,6 +32,7 @@ class Workload:
     vae_tiling: bool
     decoder: Decoder = "exact"
     quantization: Quantization = "none"
+    cache: str = NO_CACHE
 
 
 class Origin(Frozen):
@@ -67,6 +69,7 @@ class RunSpec(Parameters, Origin):
     dtype: Dtype
     lora: str = NO_LORA
     quantization: Quantization = "none"
+    cache: str = NO_CACHE
     clip_model: str
     metric_versions: Annotated[tuple[tuple[str, str], ...], _OF_THE_SWEEP] = ()
     """Definition version of each metric that is measured."""
@@ -111,10 +114,14 @@ class RunSpec(Parameters, Origin):
         return tuple(axis for axis in self.axes if axis in COST_FIELDS)
 
     @property
+    def step_cache(self) -> Cache | None:
+        """The cache of the transformer, with its numbers; None without one."""
+        return cache_of(self.cache)
+
+    @property
     def not_bitwise(self) -> tuple[str, ...]:
         """Parameters by which the pixels differ a little from those of their defaults."""
-        approximate = names_where(ROLES, lambda role: role.is_approximate)
-        return tuple(name for name in approximate if getattr(self, name) != type(self).model_fields[name].default)
+        return tuple(name for name, exact in EXACT_VALUES.items() if getattr(self, name) != exact)
 
     @property
     def model_key(self) -> tuple[str, str]:
@@ -191,6 +198,10 @@ class RunSpec(Parameters, Origin):
 ROLES = roles_of(RunSpec)
 PIXEL_FIELDS = names_where(ROLES, lambda role: role.changes is Changes.PIXELS)
 """Parameters that change the pixels."""
+EXACT_VALUES = {
+    name: RunSpec.model_fields[name].default for name in names_where(ROLES, lambda role: role.is_approximate)
+}
+"""The values of the approximate parameters with which a cell is exact."""
 UNSIGNED_DEFAULTS = {
     name: RunSpec.model_fields[name].default for name, role in ROLES.items() if not role.is_signed_by_default
 }

@@ -16,9 +16,11 @@ from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import CogxError, StoreUnavailableError
 from cogx_runs.execution.cell import ClaimedCell
 from cogx_runs.execution.session import Session
+from cogx_runs.generation.calibration import digest_of
 from cogx_runs.generation.generate import Decoded, Denoised, decode, denoise
 from cogx_runs.generation.measure import Peak
 from cogx_runs.metrics.degenerate import refuse_degenerate
+from cogx_runs.metrics.measured import CACHE_SKIPPED, CALIBRATION
 from cogx_runs.models.cards import ModelCard
 from cogx_runs.progress import Progress
 from cogx_runs.system.hardware import Device
@@ -34,14 +36,14 @@ from cogx_runs.video import Frames
 
 _METRICS_OF_LATENTS = (
     "encode_text_s", "denoise_s", "step_s", "peak_vram_gib", "peak_vram_reserved_gib", "peak_ram_gib",
-    "peak_vram_text_gib", "peak_vram_denoise_gib", "current_step",
+    "peak_vram_text_gib", "peak_vram_denoise_gib", "current_step", CACHE_SKIPPED.name, CALIBRATION.name,
 )  # fmt: skip
 """Metrics that are known when a cell's latents are, and are kept with them."""
 _UNKNOWN = "unknown: the tracking store did not answer"
 """Other work on the device at the same time, where nobody could be asked."""
 TAGS_OF_LATENTS = (
     tags.ENV, tags.NOISE_SHA256, tags.BESIDE, tags.FINISHED_BESIDE, tags.NOT_BITWISE, tags.TEXT, tags.STEPPED_DOWN,
-    tags.QUANTIZED, tags.LATENTS,
+    tags.QUANTIZED, tags.LATENTS, tags.CACHE_SKIPPED, tags.CACHE_RATIOS,
 )  # fmt: skip
 """Beginnings of the tags that go with latents when a cell is reused."""
 
@@ -104,6 +106,7 @@ class InferenceStage:
         measured["encode_text_s"] = text_s
         if text_peak is not None and text_peak.vram_gib is not None:
             measured["peak_vram_text_gib"] = text_peak.vram_gib
+        self._tell_cache(spec, denoised, measured, about, progress)
         kept = self._keeping.submit(
             self._write_latents, cell, denoised, dict(measured), dict(about), neighbour, load, progress
         )
@@ -129,7 +132,26 @@ class InferenceStage:
         progress.phase("denoising")
         with loader.idle.busy():
             on_clean = refuse_degenerate if spec.abort_degenerate else None
-            return self._denoise(pipe, spec, loader.texts.of(spec), progress.step, on_clean)
+            ratios = loader.ratios(spec)
+            return self._denoise(pipe, spec, loader.texts.of(spec), progress.step, on_clean, ratios)
+
+    def _tell_cache(
+        self, spec: RunSpec, denoised: Denoised, measured: dict[str, float], about: dict[str, str], progress: Progress
+    ) -> None:
+        """Adds what a cell's cache skipped, and where its ratios come from, to its metrics and tags."""
+        if denoised.skipped is None:
+            return
+        measured[CACHE_SKIPPED.name] = denoised.skipped.fraction
+        about[tags.CACHE_SKIPPED] = str(denoised.skipped)
+        if not denoised.skipped.fraction:
+            progress.note(f"{spec.run_name}: cache {spec.cache} skipped nothing; the video is the exact one")
+        loader = self._session.loader
+        ratios = loader.ratios(spec)
+        if ratios is not None:
+            seconds = loader.take_calibration()
+            about[tags.CACHE_RATIOS] = f"{digest_of(ratios)} {'kept' if seconds is None else 'calibrated'}"
+            if seconds is not None:
+                measured[CALIBRATION.name] = seconds
 
     def _neighbour(self, cell: ClaimedCell) -> str | None:
         """What else works on the cell's device; None where nothing does."""

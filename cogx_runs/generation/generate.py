@@ -11,10 +11,12 @@ import torch
 from diffusers import AutoencoderKLCogVideoX, CogVideoXPipeline
 from diffusers.utils.torch_utils import randn_tensor
 
+from cogx_runs.definitions.caches import NO_CACHE
 from cogx_runs.definitions.parameters import Decoder
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import CogxError, DegenerateError
 from cogx_runs.generation.attention import set_attention
+from cogx_runs.generation.caches import Ratios, Skipped, caching, calibrating
 from cogx_runs.generation.decoders import decoding_with
 from cogx_runs.generation.measure import Peak, PeakMemory, timed
 from cogx_runs.generation.pipeline import DTYPES, set_scheduler
@@ -48,6 +50,8 @@ class Denoised:
     """Standard deviation of the latents after each step: 1 for the noise at the beginning."""
     quantized: Quantized | None = None
     """What was quantised of the transformer; None for nothing."""
+    skipped: Skipped | None = None
+    """What the cell's cache skipped; None without a cache."""
 
 
 def denoise(
@@ -56,19 +60,20 @@ def denoise(
     embeddings: Embeddings,
     on_step: OnStep | None = None,
     on_x0_prediction: OnX0Prediction | None = None,
+    ratios: Ratios | None = None,
 ) -> Denoised:
     """Denoises a cell's noise under its embeddings.
 
     The noise comes from a CPU generator, so that a seed means the same on every machine. `on_x0_prediction` ends
-    the run by raising DegenerateError. Raises DegenerateError when the latents are not finite too,
-    torch.OutOfMemoryError when a GPU's memory does not suffice.
+    the run by raising DegenerateError. `ratios` are those of `calibrate`, for a cell with MagCache. Raises
+    DegenerateError when the latents are not finite too, torch.OutOfMemoryError when a GPU's memory does not suffice.
     """
     with PeakMemory(spec.device) as memory, torch.no_grad():
         generator = torch.Generator("cpu").manual_seed(spec.seed)
         noise = _initial_noise(pipe, spec, generator)
         spread: list[torch.Tensor] = []
         try:
-            with timed(spec.device) as seconds:
+            with caching(pipe, spec, ratios) as skipped, timed(spec.device) as seconds:
                 texts = embeddings.prompt, embeddings.negative
                 latents = _denoise(pipe, spec, *texts, noise, generator, on_step, spread, on_x0_prediction)
         finally:
@@ -84,7 +89,21 @@ def denoise(
         peak=memory.peak,
         latent_std=tuple(torch.stack(spread).tolist()),
         quantized=quantized_in(pipe.transformer),
+        skipped=skipped(),
     )
+
+
+def calibrate(pipe: CogVideoXPipeline, spec: RunSpec, embeddings: Embeddings) -> Ratios:
+    """Denoises a cell without skipping anything, and returns the ratios of its steps that MagCache needs."""
+    measured: list[Ratios] = []
+    with calibrating(pipe.transformer, spec.num_inference_steps) as ratios:
+
+        def at_the_end(step: int, steps: int) -> None:
+            if step == steps:
+                measured.append(ratios())
+
+        denoise(pipe, spec, embeddings, at_the_end)
+    return measured[0]
 
 
 @dataclass(frozen=True)
@@ -144,7 +163,7 @@ def decode_latents(
 
 def warm_up_denoising(pipe: CogVideoXPipeline, spec: RunSpec) -> None:
     """Pays once, outside every measured time, for what the first use of a shape costs: one step at the cell's shape."""
-    short = spec.replace(num_inference_steps=1)
+    short = spec.replace(num_inference_steps=1, cache=NO_CACHE)
     width = pipe.transformer.config.text_embed_dim
     no_text = torch.zeros(1, spec.max_sequence_length, width, dtype=DTYPES[spec.dtype])
     with torch.no_grad():

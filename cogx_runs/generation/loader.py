@@ -7,8 +7,10 @@ from pathlib import Path
 from diffusers import AutoencoderKLCogVideoX, CogVideoXPipeline
 
 from cogx_runs.definitions.spec import RunSpec
-from cogx_runs.generation.generate import warm_up_decoding, warm_up_denoising
-from cogx_runs.generation.measure import IdleTime, free_memory
+from cogx_runs.generation.caches import Ratios
+from cogx_runs.generation.calibration import CalibrationCache, calibrating_cell
+from cogx_runs.generation.generate import calibrate, warm_up_decoding, warm_up_denoising
+from cogx_runs.generation.measure import IdleTime, free_memory, timed
 from cogx_runs.generation.pipeline import load_pipeline, load_vae
 from cogx_runs.generation.text import TextEncoding
 from cogx_runs.models.cards import ModelCard
@@ -42,6 +44,9 @@ class Loader:
         self._warm: set[tuple[object, ...]] = set()
         self._hashing = ThreadPoolExecutor(1, thread_name_prefix="hashing")
         self._hashes: dict[str, Future[str]] = {}
+        self._calibrations = CalibrationCache()
+        self._calibrated: dict[str, Ratios] = {}
+        self._calibrate_s = 0.0
         self.idle = IdleTime()
         self.texts = texts(max_vram_gib)
 
@@ -55,13 +60,15 @@ class Loader:
 
         Raises CogxError as `load_pipeline` does, torch.OutOfMemoryError where the GPU's memory does not suffice.
         """
-        if self._pipeline is None or self._pipeline_key != spec.pipeline_key or not self.texts.has(spec):
+        has_texts = all(self.texts.has(one) for one in [*self._uncalibrated([spec]), spec])
+        if self._pipeline is None or self._pipeline_key != spec.pipeline_key or not has_texts:
             self._before_loading()
             self.free()
             alike = [
                 other for other in self._upcoming if (other.model_key, other.dtype) == (spec.model_key, spec.dtype)
             ]
-            self.texts.encode_missing(card, [spec, *alike], progress)
+            cells = [spec, *alike]
+            self.texts.encode_missing(card, [*cells, *self._uncalibrated(cells)], progress)
             progress.phase(f"loading {spec.model}")
             self._pipeline = self._load_pipeline(card, spec)
             self._vae = self._pipeline.vae
@@ -78,8 +85,38 @@ class Loader:
             with self.idle.busy():
                 warm_up_denoising(pipe, spec)
             self._warm.add(spec.shape)
+        for cell in self._uncalibrated([spec]):
+            progress.phase(f"calibrating MagCache for {cell.num_inference_steps} steps")
+            with self.idle.busy(), timed(cell.device) as seconds:
+                ratios = calibrate(pipe, cell, self.texts.of(cell))
+            self._calibrations.keep(cell, ratios)
+            self._calibrated[cell.signature] = ratios
+            self._calibrate_s += seconds.value
+            self.texts.has(spec)
         self.warm_vae(card, spec, progress)
         return pipe
+
+    def ratios(self, spec: RunSpec) -> Ratios | None:
+        """Gives the ratios of a cell that needs some, once its pipeline is warm; None for any other cell."""
+        cell = calibrating_cell(spec)
+        return None if cell is None else self._calibrated[cell.signature]
+
+    def take_calibration(self) -> float | None:
+        """Hands out the seconds of the calibrations since they were last taken; None where all were kept."""
+        seconds, self._calibrate_s = self._calibrate_s, 0.0
+        return seconds or None
+
+    def _uncalibrated(self, specs: Sequence[RunSpec]) -> list[RunSpec]:
+        """Lists the cells to be denoised for the ratios of these, where they are not kept; takes up those that are."""
+        found = {}
+        for cell in filter(None, map(calibrating_cell, specs)):
+            if cell.signature not in self._calibrated:
+                kept = self._calibrations.read(cell)
+                if kept is None:
+                    found[cell.signature] = cell
+                else:
+                    self._calibrated[cell.signature] = kept
+        return list(found.values())
 
     def warm_vae(self, card: ModelCard, spec: RunSpec, progress: Progress) -> AutoencoderKLCogVideoX:
         """Warms up the VAE of a cell's model, that of the loaded pipeline where it fits, for the cell's size."""

@@ -51,6 +51,18 @@ FILE_SIZE = MetricCard(
     fooled_by="it grows with frames, with motion, with detail and with noise",
 )
 
+CACHE_SKIPPED = MetricCard(
+    name="cache_skipped_fraction",
+    title="skipped by the cache",
+    definition="evaluations of the blocks' attention and feed-forward layers that the cache skipped, of all that the "
+    "steps have without a cache; each counts once for a text of the batch, and what is computed is counted",
+    source=_OURS,
+    unit="%",
+    scale=0.01,
+    digits=0,
+    fooled_by="attention takes more of the time than its count says where the video has many tokens",
+)
+
 
 def _part(name: str, title: str, definition: str, depends_on: frozenset[Dependence] = _TIME) -> MetricCard:
     unit = "GiB" if depends_on == _MEMORY else "s"
@@ -72,12 +84,15 @@ ALWAYS_MEASURED = (
     _part("peak_ram_gib", "peak RAM", "the most host memory that the process had resident", _MEMORY),
 )
 """Measured for every cell; the GPU's memory for every cell on a GPU."""
+CALIBRATION = _part("calibrate_s", "calibration", "measuring MagCache's ratios, for the first run that needs them")
 AT_TIMES_MEASURED = (
+    CACHE_SKIPPED,
+    CALIBRATION,
     _part("idle_before_s", "idle before", "between the last GPU work of the run before and the first of this"),
     _part("peak_vram_text_gib", "VRAM, text", "as peak_vram_gib, while the text was encoded", _MEMORY),
     _part("peak_vram_denoise_gib", "VRAM, denoising", "as peak_vram_gib, in denoising alone", _MEMORY),
     _part("peak_vram_decode_gib", "VRAM, decoding", "as peak_vram_gib, in decoding alone", _MEMORY),
 )
-"""Measured for some cells: a cell whose text was encoded earlier has no text memory, the first cell no idle time, and
-one that decodes kept latents no memory of phases that ran on a CPU."""
+"""Measured for some cells: a cell without a cache skips nothing, one whose text was encoded earlier has no text memory,
+the first cell no idle time, and one that decodes kept latents no memory of phases that ran on a CPU."""
 MEASURED = (*ALWAYS_MEASURED, *AT_TIMES_MEASURED)

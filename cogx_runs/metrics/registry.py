@@ -25,7 +25,7 @@ from cogx_runs.metrics import (
     temporal,
 )
 from cogx_runs.metrics.card import Dependence, MetricCard
-from cogx_runs.metrics.measured import ALWAYS_MEASURED, MEASURED
+from cogx_runs.metrics.measured import ALWAYS_MEASURED, CACHE_SKIPPED, MEASURED
 from cogx_runs.metrics.metric import Comparison, Metric
 from cogx_runs.metrics.network_metric import NetworkMetric
 
@@ -38,7 +38,11 @@ EXTRAS: Mapping[str, NetworkMetric[Any]] = MappingProxyType(
     {module.CARD.name: module.METRIC for module in (aesthetic, subject_consistency, dynamic_degree)}
 )
 """Optional metrics of single videos, whose networks need weights of their own, by name."""
-SHOWN = ("clip_score", "wall_time_s", "step_s", "peak_vram_gib", "file_size_bytes")
+EXACT = "exact"
+"""Name of the reference that an approximate cell is compared with: `psnr.exact`."""
+SHOWN_WHERE_MEASURED = (CACHE_SKIPPED.name, *(f"{each.card.name}.{EXACT}" for each in fidelity.COMPARISONS))
+"""Metrics of a table of runs that only approximate cells have."""
+SHOWN = ("clip_score", "wall_time_s", "step_s", "peak_vram_gib", "file_size_bytes", *SHOWN_WHERE_MEASURED)
 """Metrics of a table of runs; the others are in the store."""
 
 
@@ -112,7 +116,7 @@ def is_same_measure(one: str, other: str) -> bool:
 
 def shown_cards() -> tuple[MetricCard, ...]:
     """Returns the cards of SHOWN."""
-    return tuple(cards()[name] for name in SHOWN)
+    return tuple(card_or_name(name) for name in SHOWN)
 
 
 def titles(names: Iterable[str]) -> str:

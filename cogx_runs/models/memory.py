@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from cogx_runs.definitions.caches import cache_of
 from cogx_runs.definitions.parameters import Dtype, Placement
 from cogx_runs.definitions.spec import Workload
 from cogx_runs.formatting import gib_available, gib_needed
@@ -141,7 +142,7 @@ def needs(card: ModelCard, placement: Placement, workload: Workload) -> Needs:
     """Estimates the memory that one cell's transformer and VAE take in this placement."""
     dtype = workload.dtype
     transformer, vae = transformer_gib(card, workload), gib_of(card.vae_parameters, dtype)
-    denoising = gib_of(DENOISE_VALUES * card.hidden_size * count_tokens(card, workload), dtype)
+    denoising = gib_of(_values_while_denoising(card, workload), dtype)
     decoding = gib_of(_values_while_decoding(card, workload), dtype)
     both = transformer + vae
     loaded = gib_of(card.transformer_parameters, dtype) + vae
@@ -230,7 +231,7 @@ def least(card: ModelCard, workload: Workload) -> Least:
     share = min(card.vae_channels / MEASURED_CHANNELS, 1)
     video = DECODED_COPIES * 3 * workload.num_frames * workload.height * workload.width
     phases = {
-        "denoising": gib_of(DENOISE_VALUES * card.hidden_size * count_tokens(card, workload), workload.dtype),
+        "denoising": gib_of(_values_while_denoising(card, workload), workload.dtype),
         "decoding": gib_of(share * _decode_values(workload) * _tile(card, workload) + video, workload.dtype),
     }
     phase = max(phases, key=lambda name: phases[name])
@@ -261,6 +262,13 @@ def count_tokens(card: ModelCard, workload: Workload) -> int:
     patches = (workload.height // card.size_multiple) * (workload.width // card.size_multiple)
     video = card.patches_in_time(workload.num_frames) * patches
     return (video + card.max_sequence_length) * (2 if workload.is_guided else 1)
+
+
+def _values_while_denoising(card: ModelCard, workload: Workload) -> float:
+    """Counts the values held at once: those of a step, and those that a cache keeps for the next."""
+    cache = cache_of(workload.cache)
+    kept = 0 if cache is None else cache.held(card.num_layers)
+    return (DENOISE_VALUES + kept) * card.hidden_size * count_tokens(card, workload)
 
 
 def _values_while_decoding(card: ModelCard, workload: Workload) -> float:

@@ -89,7 +89,7 @@ of 5b and patches in time, was not."""
 
 def predict(card: ModelCard, spec: RunSpec, gpu: Gpu | None) -> Timing | str:
     """Predicts a cell's seconds on a GPU, or on this machine's CPU where the cell runs on one; else says, as a clause,
-    why nothing is known."""
+    why nothing is known. What a cache skips is not known before: with one they are those without, at most."""
     workload = spec.workload
     if spec.device == "cpu":
         return predict_on_cpu(card, workload)
@@ -110,7 +110,7 @@ def predict(card: ModelCard, spec: RunSpec, gpu: Gpu | None) -> Timing | str:
         own_step_s, own_decode_s = _model(card, own, spec.placement, spec.compile, known)
         step_s *= measured.step_s / own_step_s
         decode_s *= measured.decode_s / own_decode_s
-    is_rough = measured is None or spec.quantization != "none"
+    is_rough = measured is None or spec.quantization != "none" or spec.step_cache is not None
     return Timing(step_s, decode_s, ENCODE_S * _pixels(workload), is_rough)
 
 

@@ -108,6 +108,8 @@ class CostModel:
         seconds = timing.decode_s + timing.encode_video_s if decodes else timing.total_s(spec.num_inference_steps)
         device = device_key(name_of(self._gpu)) if spec.device == "cuda" else "this CPU"
         basis = f"rough: computed for {device}" if timing.is_rough else f"measured on such a card ({device})"
+        if spec.step_cache is not None and not decodes:
+            basis += "; at most, since its cache skips some of it"
         return Estimate(round(seconds, 2), peak, basis, timing.is_rough)
 
     @cached_property

@@ -4,16 +4,17 @@ import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 
+from cogx_runs.definitions.caches import CACHES, NO_CACHE
 from cogx_runs.definitions.lora import NO_LORA
 from cogx_runs.definitions.parameters import MATCHED
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.errors import CogxError, InputError, did_you_mean
-from cogx_runs.formatting import shortened
+from cogx_runs.formatting import count, shortened
 from cogx_runs.models.cards import ModelCard, clip_folder
 from cogx_runs.models.clip_folder import check_clip_folder
 from cogx_runs.models.quantization import FP8_MULTIPLE, quantized_weights
-from cogx_runs.models.schedule import is_schedule_exact, right_step_counts, schedule_faults
+from cogx_runs.models.schedule import is_schedule_exact, right_step_counts, schedule_faults, timesteps
 from cogx_runs.models.tokens import clip_architectures, count_clip_tokens, count_t5_tokens
 from cogx_runs.planning.plan import Advice
 
@@ -126,6 +127,25 @@ def _quantization(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advi
         yield Advice("error", where, message)
 
 
+def _cache(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
+    cache, where = spec.step_cache, sweep.where("cache")
+    if cache is None:
+        return
+    if spec.compile and not cache.of_blocks:
+        outside = ", ".join(name for name, kind in CACHES.items() if kind.of_blocks)
+        yield Advice(
+            "error", where, f"{cache.name} acts inside a compiled block; use {outside}, or {cache.name} without compile"
+        )
+    if cache.needs_blocks > card.num_layers:
+        yield Advice(
+            "error", where, f"{cache.name} skips all blocks but the first, and {card.name} has no other; use {NO_CACHE}"
+        )
+    visited = timesteps(spec.num_inference_steps, card.num_train_timesteps, card.timestep_spacing)
+    if not cache.may_skip(visited, is_guided=spec.is_guided):
+        steps = count(spec.num_inference_steps, "step")
+        yield Advice("error", where, f"{cache} can skip nothing in {steps}; use more steps, or other numbers")
+
+
 def _lora_scale(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
     scales = sweep.axes.get("lora_scale", (sweep.base.lora_scale,))
     if spec.lora == NO_LORA and "lora" not in sweep.axes and any(scale != 1 for scale in scales):
@@ -216,6 +236,7 @@ RULES: tuple[Rule, ...] = (
     _placement,
     _compile,
     _quantization,
+    _cache,
     _lora_scale,
     _dynamic_guidance,
     _negative_prompt,

@@ -44,6 +44,7 @@ from cogx_runs.report.sentences import (
     warnings_about,
     worst_of,
 )
+from cogx_runs.report.tradeoffs import TradeOffContent, trade_off_content
 from cogx_runs.report.trials import Trials, trials_of
 from cogx_runs.report.votes import Tally, Vote, agreements, choices_of, tally
 from cogx_runs.tracking.run import TrackedRun
@@ -106,6 +107,8 @@ class Section:
     """What was varied, which value is best, and what the worst costs: a sentence an axis."""
     searches: tuple[TrialsContent, ...]
     """Its searches; empty where the experiment is no search."""
+    trade_offs: TradeOffContent | None
+    """Its approximate cells against the exact ones; None without them."""
     grids: tuple[GridContent, ...]
     comparisons: Comparisons
     about_interactions: tuple[str, ...]
@@ -231,6 +234,7 @@ def _section(
             map(str, headlines([(cell, comparable(cell.metrics, cell.beside)) for cell in found.cells], found.primary))
         ),
         searches=tuple(searches),
+        trade_offs=trade_off_content(found.cells, comparisons.effects, found.primary),
         grids=tuple(
             _grid_content(f"{key}g{place}", grid, comparisons, votes, found.primary) for place, grid in enumerate(grids)
         ),

@@ -10,13 +10,16 @@ import matplotlib as mpl
 from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from cogx_runs.analysis.effects import Effect
 from cogx_runs.analysis.grids import Grid, Row
+from cogx_runs.analysis.tradeoff import TradeOff
 from cogx_runs.analysis.verdict import Verdict
 from cogx_runs.formatting import write_value
 from cogx_runs.metrics.card import MetricCard
+from cogx_runs.metrics.fidelity import PSNR_LIMIT_DB
 from cogx_runs.metrics.registry import card_or_name
 from cogx_runs.report.trials import Trials, Tried
 from cogx_runs.tracking.run import TrackedRun
@@ -154,6 +157,49 @@ def plot_trials(trials: Trials) -> list[Markup]:
         points = [(one.number, values[index], one) for one, values in finished]
         drawn.append(_trials_plot(points, list(zip(numbers, so_far, strict=True)), (None, card), "steps-post"))
     return drawn
+
+
+def plot_trade_offs(found: Sequence[TradeOff], labels: Sequence[str]) -> Markup | None:
+    """Draws nearness to the exact video against the time that it takes, by PSNR and by SSIM, with the exact cell in the
+    upper right corner, where nothing is saved and nothing lost.
+
+    None where no time compares.
+    """
+    points = [(one.time_share, one, label) for one, label in zip(found, labels, strict=True) if one.time_share]
+    if not points:
+        return None
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(7.2, 3.1), layout="constrained")
+        figure.patch.set_alpha(0)
+        left = min(0.0, *(share for share, _, _ in points))
+        right = max(1.0, *(share for share, _, _ in points)) * 1.02
+        psnrs = [one.psnr for _, one, _ in points if one.psnr < PSNR_LIMIT_DB]
+        top_db = max(psnrs, default=PSNR_LIMIT_DB) + 4
+        panels = (
+            ("PSNR to exact, dB", top_db, [min(one.psnr, top_db) for _, one, _ in points]),
+            ("SSIM to exact", 1.0, [one.ssim for _, one, _ in points]),
+        )
+        for place, (heading, top, heights) in enumerate(panels):
+            axes = figure.add_subplot(1, 2, place + 1)
+            axes.patch.set_alpha(0)
+            axes.grid(linewidth=0.4, alpha=0.25, color=_INK)
+            axes.plot(1, top, "s", color=_INK, markersize=6, clip_on=False, zorder=4)
+            axes.annotate("exact", (1, top), (-7, 2), textcoords="offset points", ha="right", fontsize=8)
+            for number, ((share, _, _), height) in enumerate(zip(points, heights, strict=True)):
+                axes.plot(share, height, "o", color=COLOURS[number % len(COLOURS)], markersize=5, clip_on=False)
+                axes.annotate(str(number + 1), (share, height), (5, -3), textcoords="offset points", fontsize=8)
+            axes.set_xlim(left, right)
+            axes.set_ylim(top=top)
+            axes.set_xlabel("time, share of exact")
+            axes.set_ylabel(heading)
+        handles = [
+            Line2D([], [], marker="o", linestyle="none", color=COLOURS[number % len(COLOURS)], markersize=5,
+                   label=f"{number + 1}  {label}")
+            for number, (_, _, label) in enumerate(points)
+        ]  # fmt: skip
+        figure.legend(handles=handles, loc="outside right center", frameon=False, fontsize=7)
+        said = "; ".join(f"{label} {one.psnr:.1f} dB in {share:.0%} of the time" for share, one, label in points)
+        return _svg(figure, f"PSNR and SSIM to the exact video against time, exact at 100%: {said}.")
 
 
 def _canvas(height_in: float) -> tuple[Figure, Axes]:

@@ -1,7 +1,7 @@
 """Metrics that a finished run lacks, and their measurement."""
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,10 +14,10 @@ from cogx_runs.definitions.spec import PIXEL_FIELDS, ROLES, output_hash
 from cogx_runs.definitions.sweep import parameters_of
 from cogx_runs.errors import InputError
 from cogx_runs.formatting import cut
-from cogx_runs.metrics import clip_score
+from cogx_runs.metrics import clip_score, fidelity
 from cogx_runs.metrics.failure import Attempt, attempt
 from cogx_runs.metrics.metric import Comparison, Metric
-from cogx_runs.metrics.registry import COMPARISONS, EXTRAS, metrics, versions
+from cogx_runs.metrics.registry import COMPARISONS, EXACT, EXTRAS, metrics, versions
 from cogx_runs.rescore.decoder import Decoder
 from cogx_runs.tracking.run import TrackedRun
 from cogx_runs.tracking.tags import metric_tag
@@ -66,8 +66,20 @@ def lacking(
         if name in extra_metrics or name in run.definitions or metric_tag(name, "missing") in run.tags
     ]
     if changed and reference is not None and reference.signature != run.signature:
-        missing += [_against(run, reference, comparison, changed) for comparison in COMPARISONS]
-    return [one for one in missing if run.definitions.get(one.name) != one.identity]
+        named = "_".join(f"{name}_{value}" for name, value in changed.items())
+        missing += [_against(run, reference, comparison, named) for comparison in COMPARISONS]
+    return _not_measured(run, missing)
+
+
+def lacking_to_exact(run: TrackedRun, exact: TrackedRun) -> list[MissingMetric]:
+    """Lists the comparisons with its exact cell that a run lacks: those that need no weights."""
+    if exact.signature == run.signature:
+        return []
+    return _not_measured(run, [_against(run, exact, comparison, EXACT) for comparison in fidelity.COMPARISONS])
+
+
+def _not_measured(run: TrackedRun, metrics: Iterable[MissingMetric]) -> list[MissingMetric]:
+    return [one for one in metrics if run.definitions.get(one.name) != one.identity]
 
 
 def reference_values(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,13 +119,12 @@ def _of_video(run: TrackedRun, metric: Metric, name: str, clip_model: str) -> Mi
     )
 
 
-def _against(
-    run: TrackedRun, reference: TrackedRun, comparison: Comparison, changed: Mapping[str, Any]
-) -> MissingMetric:
+def _against(run: TrackedRun, reference: TrackedRun, comparison: Comparison, named: str) -> MissingMetric:
     def measure(decoder: Decoder) -> Attempt:
         return attempt(partial(comparison.compare, decoder.frames(run), decoder.frames(reference)))
 
-    name = _against_name(comparison, changed)
+    # One metric for each reference: `psnr.num_inference_steps_50`.
+    name = f"{comparison.card.name}.{re.sub(r'[^A-Za-z0-9_.-]', '_', named)}"
     return MissingMetric(
         name, comparison.card.identity(""), comparison.check, measure, video=(run.signature,), is_extra=True
     )
@@ -123,9 +134,3 @@ def _other_score(clip_model: str) -> str:
     """Names the metric of a CLIP that is not the run's own; a folder is named without its parents."""
     name = Path(clip_model).name if Path(clip_model).is_absolute() else clip_model
     return f"clip_score.{re.sub(r'[^A-Za-z0-9_.: -]', '_', name)}"
-
-
-def _against_name(comparison: Comparison, reference: Mapping[str, Any]) -> str:
-    """Names the metric of a comparison, one for each reference: `psnr.num_inference_steps_50`."""
-    values = "_".join(f"{name}_{value}" for name, value in reference.items())
-    return f"{comparison.card.name}.{re.sub(r'[^A-Za-z0-9_.-]', '_', values)}"

@@ -8,6 +8,7 @@ from typing import Any
 
 from cogx_runs.dashboard.board import show
 from cogx_runs.dashboard.view import RunFilter
+from cogx_runs.definitions.spec import EXACT_VALUES
 from cogx_runs.definitions.sweep import parameters_of
 from cogx_runs.errors import CogxError, InputError, WeightsUnavailableError, did_you_mean, first_line
 from cogx_runs.formatting import shortened
@@ -17,7 +18,14 @@ from cogx_runs.metrics.registry import EXTRAS, depends_on, metrics
 from cogx_runs.metrics.scoring import Scores, by_reason
 from cogx_runs.planning.cells import resolve_clip
 from cogx_runs.rescore.decoder import Decoder
-from cogx_runs.rescore.missing import MissingMetric, lacking, present_output_hash, reference_values, settings
+from cogx_runs.rescore.missing import (
+    MissingMetric,
+    lacking,
+    lacking_to_exact,
+    present_output_hash,
+    reference_values,
+    settings,
+)
 from cogx_runs.tracking.artifacts import METRIC_CARDS
 from cogx_runs.tracking.experiments import experiments_of
 from cogx_runs.tracking.liveness import temporary_folder
@@ -92,38 +100,83 @@ def rescore_runs(
     if changed and not any(settings(run, changed) in by_settings for run in runs):
         given = ", ".join(f"{name}={value}" for name, value in changed.items())
         raise CogxError(f"--reference {given}: {sweep} has no finished run with it to compare with")
-    decoder = Decoder(device, store)
-    measurer = _Measurer(decoder, report)
-    rescored = []
+    rescoring = _Rescoring(store, Decoder(device, store), report)
     # Runs of one reference follow each other, so that it is decoded once.
     for run in sorted(runs, key=lambda run: settings(run, changed)):
-        missing_metrics = lacking(run, named, extra_metrics, changed, by_settings.get(settings(run, changed)))
-        if not store.is_in_place(run):
+        other = by_settings.get(settings(run, changed))
+        rescoring.measure(run, lacking(run, named, extra_metrics, changed, other))
+    if rescoring.unavailable and not rescoring.done:
+        raise rescoring.unavailable[0]
+    return rescoring.shown(names)
+
+
+def compare_with_exact(
+    sweep: str,
+    *,
+    device: str = "auto",
+    tracking_uri: str | None = None,
+    report: Callable[[str], None] = lambda _: None,
+) -> list[Rescored]:
+    """Compares each finished run of a sweep whose pixels are approximate with the exact one that is otherwise equal,
+    the seed included, where the sweep has it: `psnr.exact`, `ssim.exact`. What is measured is not measured again.
+
+    The frames come from the kept latents, as those of `rescore_runs` do.
+    """
+    store = RunStore(tracking_uri)
+    names = experiments_of(sweep, store)
+    runs = list(store.runs(names, finished_only=True))
+    by_settings = {settings(run): run for run in runs}
+    rescoring = _Rescoring(store, Decoder(device, store), report)
+    for run in sorted(runs, key=lambda run: settings(run, EXACT_VALUES)):
+        exact = by_settings.get(settings(run, EXACT_VALUES))
+        if exact is not None:
+            rescoring.measure(run, lacking_to_exact(run, exact))
+    return rescoring.shown(names)
+
+
+class _Rescoring:
+    """Measures what runs lack, one after the other, and writes it into the store."""
+
+    def __init__(self, store: RunStore, decoder: Decoder, report: Callable[[str], None]) -> None:
+        self._store = store
+        self._decoder = decoder
+        self._measurer = _Measurer(decoder, report)
+        self.done: list[Rescored] = []
+
+    @property
+    def unavailable(self) -> list[WeightsUnavailableError]:
+        """Errors of the metrics that cannot be measured here, except optional ones."""
+        return self._measurer.unavailable
+
+    def shown(self, names: Sequence[str]) -> list[Rescored]:
+        """Brings the views of experiments up to date where anything changed, and returns what did."""
+        for name in names if self.done else ():
+            show(self._store, name, RunFilter())
+        return self.done
+
+    def measure(self, run: TrackedRun, missing_metrics: Sequence[MissingMetric]) -> None:
+        """Measures what a run lacks; one metric's failure is that metric's alone."""
+        if not self._store.is_in_place(run):
             why = f"its files are only in {run.artifact_folder}, which this study was copied from; copy them here first"
-            rescored += [Rescored(run.run_id, run.name, {}, {}, why)] if missing_metrics else []
-            continue
+            self.done += [Rescored(run.run_id, run.name, {}, {}, why)] if missing_metrics else []
+            return
         attempts: dict[str, Attempt] = {}
         undecoded: dict[bool, str] = {}  # by whether the frames are the mp4's: one may be there without the other
-        for missing in filter(measurer.can_measure, missing_metrics):
+        for missing in filter(self._measurer.can_measure, missing_metrics):
             if missing.of_file in undecoded:
                 continue
             try:
-                attempts[missing.name] = measurer.measure(run, missing)
+                attempts[missing.name] = self._measurer.measure(run, missing)
             except CogxError as error:
                 undecoded[missing.of_file] = first_line(error)
         scores = Scores.of(attempts)
         # A value of an earlier definition cannot be removed: without a new one, it keeps its definition.
         known = {name for name, found in attempts.items() if found is not None or name not in run.metrics}
         up_to_date = {one.name: one.identity for one in missing_metrics if one.name in known - scores.failures.keys()}
-        is_new = _amend(store, run, scores, up_to_date, decoder.precision(run))
+        is_new = _amend(self._store, run, scores, up_to_date, self._decoder.precision(run))
         if is_new or scores.failures or undecoded:
             errors = "; ".join(dict.fromkeys(undecoded.values())) or None
-            rescored.append(Rescored(run.run_id, run.name, scores.values, scores.reasons, errors))
-    if measurer.unavailable and not rescored:
-        raise measurer.unavailable[0]
-    for name in names if rescored else ():
-        show(store, name, RunFilter())
-    return rescored
+            self.done.append(Rescored(run.run_id, run.name, scores.values, scores.reasons, errors))
 
 
 class _Measurer:

@@ -74,6 +74,10 @@ QUANTIZED = "cogx.quantized"
 QUANTIZED_LAYERS, QUANTIZED_BYTES = "cogx.quantized.layers", "cogx.quantized.bytes"
 """On runs with quantisation: the layers in 8 bits of all linear ones of the transformer, `180 of 245`, and the bytes of
 its weights without and with it, `3387567744 to 2060764800`."""
+CACHE_SKIPPED = "cogx.cache.skipped"
+"""What the run's cache skipped: `attention 240 of 600, feed-forward 0 of 600`."""
+CACHE_RATIOS = "cogx.cache.ratios"
+"""Digest of MagCache's ratios, and whether this run had them `calibrated` or found them `kept`."""
 STEPPED_DOWN = "cogx.stepped_down"
 """Placements before and after the GPU ran out of memory."""
 

@@ -87,7 +87,7 @@ def test_the_old_short_flags_override_the_files_base(project: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["plan", "nothing.yaml"], "nothing.yaml: no such sweep file; shipped: baseline, demo, frames, guidance"),
+        (["plan", "nothing.yaml"], "nothing.yaml: no such sweep file; shipped: accelerations, baseline, demo, frames"),
         (["plan", "guidance", "--steps", "0"], "(command line):num_inference_steps: Input should be greater than"),
         (["plan", "guidance", "--set", "schedular=ddim"], "unknown key; did you mean 'scheduler'?"),
         (["plan", "guidance", "--set", "scheduler"], "--set scheduler: write it as KEY=VALUE"),
@@ -216,7 +216,7 @@ def test_init_lays_out_sweeps_and_prompts_once_and_refuses_to_overwrite_what_was
     (project / "study" / "sweeps" / "seed.yaml").write_text("name: mine\nprompts: all\n")
     third = invoke("init", "study")
 
-    assert first.stdout.count("\n") == 26
+    assert first.stdout.count("\n") == 27
     assert (project / "study" / "sweeps" / "findings" / "all.yaml").is_file()
     assert (second.stdout, second.exit_code) == ("", 0)
     assert third.exit_code == 2

@@ -94,7 +94,7 @@ def test_a_sweep_file_that_is_not_there_is_told_with_the_shipped_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    names = "baseline, demo, frames, guidance, lora, seed, steps, study"
+    names = "accelerations, baseline, demo, frames, guidance, lora, seed, steps, study"
 
     assert mistakes_in("guidence", "elsewhere/guidance") == (
         Mistake("guidence", NO_SUCH_FILE.format(names=names)),

@@ -58,6 +58,7 @@ _VALUES: dict[str, tuple[Any, ...]] = {
     "use_dynamic_cfg": (True, False), "dtype": (None, "float16"), "vae_tiling": (True, False), "vae_slicing": (True,),
     "placement": ("auto", "group"), "compile": (False, True), "attention": ("sdpa", "fa4"),
     "quantization": (None, "int8"),
+    "cache": (None, "pab", "first_block:0.2"),
     "decoder": ("exact", "fused"), "video_quality": (1, 5.5, 10),
     "clip_model": (None, "toy", "ViT-B-32:openai"), "abort_degenerate": (False, True),
 }  # fmt: skip
