@@ -172,6 +172,16 @@ class Parameters(Frozen):
         Field(description="Where the weights live: `resident`, `group`, `model`, `sequential`; `auto` chooses."),
         Role(changes=Changes.COST, reloads=Reloads.PIPELINE, costs=True, is_of_machine=True),
     ] = "auto"
+    fast: Annotated[
+        bool,
+        Field(
+            description=(
+                "Faster at the same precision on a GPU: `compile`, the best `attention` that is there and"
+                " `decoder: fused`, where they are not named; recorded as these."
+            )
+        ),
+        Role(changes=Changes.OTHERS, logged=Logged.ELSEWHERE, is_distinguishing=False),
+    ] = False
     compile: Annotated[
         bool,
         Field(description="Compile the transformer's blocks: a faster step, slightly other pixels, a slower start."),
@@ -256,7 +266,9 @@ class Parameters(Frozen):
 
 
 _ROLES = roles_of(Parameters)
-SWEPT = names_where(_ROLES, lambda role: role.changes is not Changes.NOTHING)
+FAST = ("compile", "attention", "decoder")
+"""The parameters that `fast` stands for."""
+SWEPT = names_where(_ROLES, lambda role: role.changes not in {Changes.NOTHING, Changes.OTHERS})
 """Parameters that can be an axis: cells that differ in any other are the same cell."""
 RESOLVED = tuple(
     name

@@ -21,6 +21,8 @@ class Changes(Enum):
     """The scores of the same pixels; part of the output hash."""
     COST = auto()
     """Time and memory alone; part of the signature where it is an axis, since each value is measured then."""
+    OTHERS = auto()
+    """The values of other parameters, which are recorded in its place."""
     NOTHING = auto()
 
 

@@ -16,6 +16,7 @@ from cogx_runs.models.memory import Budget, choose_text_placement, largest_needs
 from cogx_runs.models.speed import SLOW_S
 from cogx_runs.planning.actions import Action
 from cogx_runs.planning.cells import ResolvedCells
+from cogx_runs.planning.fast import advise_fast
 from cogx_runs.planning.model_axis import advise_across_models
 from cogx_runs.planning.plan import Advice, Plan, PlanCost, PlannedRun
 from cogx_runs.planning.rules import RULES
@@ -55,6 +56,7 @@ def advise(
     found.update(dict.fromkeys(_too_large(cells, by_name, gpu)))
     if gpu is not None and gpu.compute_capability < BFLOAT16_SINCE:
         found.update(dict.fromkeys(_without_bfloat16(cells, by_name, gpu)))
+    found.update(dict.fromkeys(advise_fast([spec for spec in cells.specs if spec.fast], by_name)))
     found.update(dict.fromkeys(_kernels(cells, by_name, gpu)))
     if budget is not None:
         found.update(dict.fromkeys(_memory(cells, by_name, budget)))

@@ -19,7 +19,8 @@ from cogx_runs.errors import MOST_MISTAKES, CogxError, InputError, Mistake
 from cogx_runs.models.cards import ModelCard, resolve_model
 from cogx_runs.models.lora import resolve_loras
 from cogx_runs.models.memory import Budget, Choice, choose_placement
-from cogx_runs.system.hardware import Device
+from cogx_runs.planning.fast import fast_values, without_compile
+from cogx_runs.system.hardware import Device, Gpu
 
 Choices = Mapping[tuple[tuple[str, str], Dtype], Choice]
 """Placements chosen for `auto`, by a model's key and precision."""
@@ -43,13 +44,15 @@ def resolve_cells(
     device: Device,
     metric_versions: Mapping[str, str],
     budget: Budget | None = None,
+    gpu: Gpu | None = None,
 ) -> ResolvedCells:
     """Resolves every cell of the sweeps, in execution order; one that a sweep names twice appears once.
 
     Cells of one model are grouped, so that nothing is loaded or compiled twice; else the order is that of the files.
 
     Placement `auto` becomes one placement for all cells of a model, since another would load it again: the fastest in
-    which the largest cell fits `budget`; `resident` where `budget` is None.
+    which the largest cell fits `budget`; `resident` where `budget` is None. `fast` becomes what `gpu` and the
+    installation have of it.
 
     Raises InputError naming every prompt and model that cannot be found.
     """
@@ -82,7 +85,7 @@ def resolve_cells(
                 mistakes.append(Mistake(sweep.where("lora"), str(error)))
                 continue
             for prompt in prompts:
-                spec = resolve_cell(sweep, parameters, prompt, cards[key], device, metric_versions)
+                spec = resolve_cell(sweep, parameters, prompt, cards[key], device, metric_versions, gpu)
                 if spec.output_hash not in seen:
                     seen.add(spec.output_hash)
                     specs.append(spec)
@@ -112,11 +115,13 @@ def resolve_cell(
     card: ModelCard,
     device: Device,
     metric_versions: Mapping[str, str],
+    gpu: Gpu | None = None,
 ) -> RunSpec:
     """Replaces every null of one cell's parameters by the value of the model or the device.
 
     Placement `auto` stays on a GPU, for `resolve_cells` to choose for all cells together.
     """
+    dtype = parameters.dtype or (card.dtype if device == "cuda" else "float32")
     resolved = {
         "model": card.name,
         "num_frames": parameters.num_frames or card.num_frames,
@@ -124,9 +129,10 @@ def resolve_cell(
         "height": parameters.height or card.height,
         "width": parameters.width or card.width,
         "scheduler": parameters.scheduler or card.scheduler,
-        "dtype": parameters.dtype or (card.dtype if device == "cuda" else "float32"),
+        "dtype": dtype,
         "placement": "resident" if parameters.placement == "auto" and device == "cpu" else parameters.placement,
         "clip_model": resolve_clip(parameters.clip_model or card.clip_model),
+        **fast_values(parameters, dtype, device, gpu),
     }
     return RunSpec(
         sweep=sweep.name,
@@ -178,11 +184,12 @@ def _choose_placements(specs: Sequence[RunSpec], cards: Mapping[tuple[str, str],
 
 
 def _placed(spec: RunSpec, choices: Choices) -> RunSpec:
-    """Replaces `auto` by the chosen placement, by `resident` where there was no choice."""
-    if spec.placement != "auto":
-        return spec
-    choice = choices.get((spec.model_key, spec.dtype))
-    return spec.replace(placement="resident" if choice is None else choice.placement)
+    """Replaces `auto` by the chosen placement, by `resident` where there was no choice; has `fast` compile nothing that
+    cannot be compiled."""
+    if spec.placement == "auto":
+        choice = choices.get((spec.model_key, spec.dtype))
+        spec = spec.replace(placement="resident" if choice is None else choice.placement)
+    return spec.replace(compile=False) if spec.fast and spec.compile and without_compile(spec) else spec
 
 
 def _configurations(sweep: Sweep) -> Iterator[Parameters]:

@@ -70,7 +70,7 @@ class Planner:
         if max_vram is not None and not 0 < max_vram < math.inf:
             raise CogxError(f"--max-vram {max_vram:g}: must be a number of GiB above 0")
         device, gpu, budget = self._machine(max_vram)
-        cells = resolve_cells(sweeps, conditions.library, device, versions(), budget)
+        cells = resolve_cells(sweeps, conditions.library, device, versions(), budget, gpu)
         costs = CostModel(history, gpu)
         decisions = choose_actions(cells.specs, history, conditions.retry_failed)
         runs = tuple(

@@ -47,6 +47,7 @@ CHANGES_NOTHING = {
     "vae_slicing": False,
     "placement": "resident",
     "abort_degenerate": True,
+    "fast": True,
     "extra_metrics": ("dynamic_degree",),
     "axes": (),
 }

@@ -26,7 +26,7 @@ def advice_on(
     """Advice on a grid of one prompt, `source` put in the place of the model's own."""
     sweep = make_sweep(axes, **base)
     library = library_of(text)
-    cells = resolve_cells([sweep], library, device, {}, budget)
+    cells = resolve_cells([sweep], library, device, {}, budget, gpu)
     cards = {name: replace(card, source=source or card.source) for name, card in cells.cards.items()}
     return advise(replace(cells, cards=cards), [sweep], budget, gpu)
 
