@@ -28,7 +28,7 @@ import cogx_runs
 from benchmarks.bench_parts import environment, key_of, make_new, make_old, warm_page_cache
 from benchmarks.bench_records import Asked, Cell, NewSweep, OldVideo, Part, Records
 from benchmarks.bench_report import report
-from cogx_runs.definitions.spec import RunSpec
+from cogx_runs.definitions.spec import EXACT_VALUES, RunSpec
 from cogx_runs.errors import CogxError
 from cogx_runs.models.cards import ModelCard
 from cogx_runs.planning.plan import Plan
@@ -36,7 +36,7 @@ from cogx_runs.system.hardware import Device, choose_device, device_name
 
 OLD_KNOWS = frozenset({"num_inference_steps", "guidance_scale", "num_frames", "seed", "fps"})
 """What the old script has an option for."""
-NEW_ONLY = frozenset({"placement", "compile", "clip_model"})
+NEW_ONLY = frozenset({"placement", "fast", "clip_model", *EXACT_VALUES})
 """What only `cogx-runs` has, and what may differ from one measurement of it to the next."""
 
 

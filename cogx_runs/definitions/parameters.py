@@ -270,6 +270,8 @@ FAST = ("compile", "attention", "decoder")
 """The parameters that `fast` stands for."""
 SWEPT = names_where(_ROLES, lambda role: role.changes not in {Changes.NOTHING, Changes.OTHERS})
 """Parameters that can be an axis: cells that differ in any other are the same cell."""
+OF_VIDEO = tuple(name for name in SWEPT if _ROLES[name].changes is not Changes.COST)
+"""Parameters that change pixels, file or scores."""
 RESOLVED = tuple(
     name
     for name, role in _ROLES.items()

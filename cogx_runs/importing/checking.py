@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from cogx_runs.definitions.mistakes import Given, mistakes_of
-from cogx_runs.definitions.parameters import SWEPT, Parameters
+from cogx_runs.definitions.parameters import OF_VIDEO, Parameters
 from cogx_runs.definitions.prompts import Prompt, PromptLibrary
 from cogx_runs.definitions.settings import Setting, read_settings
 from cogx_runs.definitions.sweep import COMMAND_LINE
@@ -60,7 +60,7 @@ class _Check:
         """Checks the values that all videos share."""
         for name in values:
             files = sum(name in row.values for row in rows)
-            if name in Parameters.model_fields and name not in SWEPT:
+            if name in Parameters.model_fields and name not in OF_VIDEO:
                 self.add(Place(COMMAND_LINE, name), "changes nothing of a video, and is not recorded of one")
             elif files:
                 message = f"is given for all videos, and for {files} of them alone; give it once"

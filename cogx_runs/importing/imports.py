@@ -14,7 +14,7 @@ from cogx_runs.dashboard.board import show
 from cogx_runs.dashboard.notes import shown_tags
 from cogx_runs.dashboard.pictures import write_pictures
 from cogx_runs.dashboard.view import RunFilter
-from cogx_runs.definitions.parameters import SWEPT, Parameters
+from cogx_runs.definitions.parameters import OF_VIDEO, Parameters
 from cogx_runs.definitions.prompts import PromptLibrary
 from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.errors import InputError, Mistake
@@ -162,7 +162,7 @@ class _Importer:
                 description=about.get(tags.QUESTION, f"Videos imported from {self._folder.name}."),
                 prompts=tuple(dict.fromkeys(one.prompt_name for one in self._videos)),
                 base=Parameters(),
-                axes={name: tuple(values) for name, values in given.items() if name in SWEPT and len(values) > 1},
+                axes={name: tuple(values) for name, values in given.items() if name in OF_VIDEO and len(values) > 1},
                 vary="grid",
             )
         )

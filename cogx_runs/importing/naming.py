@@ -5,7 +5,7 @@ from collections.abc import Callable
 from string import Formatter
 from typing import get_args
 
-from cogx_runs.definitions.parameters import OLD_NAMES, SWEPT, Parameters
+from cogx_runs.definitions.parameters import OF_VIDEO, OLD_NAMES, Parameters
 from cogx_runs.definitions.spec import ROLES, short_name
 from cogx_runs.errors import InputError, did_you_mean
 from cogx_runs.formatting import cut
@@ -25,7 +25,7 @@ def _is_number(name: str) -> bool:
     return bool({int, float} & {annotation, *get_args(annotation)})
 
 
-_SUFFIXES = {ROLES[name].suffix or short_name(name): name for name in SWEPT if _is_number(name)}
+_SUFFIXES = {ROLES[name].suffix or short_name(name): name for name in OF_VIDEO if _is_number(name)}
 _ONE_SUFFIX = rf"_({'|'.join(sorted(map(re.escape, _SUFFIXES), key=len, reverse=True))})({_NUMBER})"
 _OLD_LAYOUT = re.compile(rf"(?P<prompt>.+?)(?P<suffixes>(?:{_ONE_SUFFIX})+)(?:_[0-9a-f]{{6}})?")
 
@@ -74,9 +74,9 @@ def _expression(pattern: str, field: str, fields: list[str], is_formatted: bool)
         raise InputError.single(where, f"the field {field} has a format; write it as {{{field}}}")
     if field == ANYTHING:
         return ".*?"
-    if field != PROMPT and field not in SWEPT:
+    if field != PROMPT and field not in OF_VIDEO:
         near = repr(OLD_NAMES[field]) if field in OLD_NAMES else None
-        meant = f"did you mean {near}?" if near else did_you_mean(field, (PROMPT, *SWEPT))
+        meant = f"did you mean {near}?" if near else did_you_mean(field, (PROMPT, *OF_VIDEO))
         raise InputError.single(where, f"unknown field {field!r}; {meant}")
     if field in fields:
         raise InputError.single(where, f"names {field} twice; {{_}} stands for what is not read")

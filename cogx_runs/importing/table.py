@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cogx_runs.definitions.mistakes import nearest_key
-from cogx_runs.definitions.parameters import OLD_NAMES, SWEPT, Parameters
+from cogx_runs.definitions.parameters import OF_VIDEO, OLD_NAMES, Parameters
 from cogx_runs.errors import CogxError, InputError, Mistake, Place, did_you_mean
 from cogx_runs.importing.naming import PROMPT
 from cogx_runs.system.files import read_text
 
 FILE, PROMPT_TEXT = "file", "prompt_text"
-_COLUMNS = (FILE, PROMPT, PROMPT_TEXT, *SWEPT)
+_COLUMNS = (FILE, PROMPT, PROMPT_TEXT, *OF_VIDEO)
 
 
 @dataclass(frozen=True)
