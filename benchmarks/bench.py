@@ -151,7 +151,11 @@ def overrides_of(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def options_of(overrides: Mapping[str, Any], arguments: argparse.Namespace) -> list[str]:
     """The options of `cogx-runs sweep` beside its files and the machine's."""
-    options = [word for key, value in overrides.items() for word in ("--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}")]
+    options = [
+        word
+        for key, value in overrides.items()
+        for word in ("--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}")
+    ]
     return options + (["--max-vram", f"{arguments.max_vram:g}"] if arguments.max_vram is not None else [])
 
 

@@ -55,8 +55,8 @@ def cell(size: str, steps: int, frames: int, placement: Placement, *, is_compile
         {
             "sweep": "caching", "prompt_name": "none", "prompt": "", "model": size, "model_source": size,
             "model_revision": "random", "max_sequence_length": 226, "device": device, "dtype": dtype,
-            "num_inference_steps": steps, "num_frames": frames, "height": height, "width": width, "scheduler": "ddim",
-            "placement": placement, "compile": is_compiled, "clip_model": "none",
+            "num_inference_steps": steps, "num_frames": frames, "fps": 8, "height": height, "width": width,
+            "scheduler": "ddim", "placement": placement, "compile": is_compiled, "clip_model": "none",
         }
     )  # fmt: skip
 

@@ -73,7 +73,7 @@ class Headline:
                 f"{write(self.margin)}.{few}"
             )
         worse = "higher" if self.card.direction == "lower" else "lower"
-        outlier = "" if self.outlier is None else f" ({write(self.outlier_loss)} in {self.outlier})"
+        outlier = "" if self.outlier is None else f" ({self.outlier}: {write(self.outlier_loss)} {worse})"
         return (
             f"{axis}: {title} is best at {write_value(self.best)} ({write(self.means[self.best])}) and worst at "
             f"{write_value(self.worst)}, {write(self.loss)} {worse}{outlier}.{few}"
@@ -81,7 +81,7 @@ class Headline:
 
 
 def _too_few(prompts: int) -> str:
-    return f"{count(prompts, 'prompt')}: too few for a verdict."
+    return f"{count(prompts, 'prompt')}: too few for a verdict, which takes {FEWEST}."
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from cogx_runs.analysis.cells import config_names, distinguishing
 from cogx_runs.analysis.grids import Grid, values_of
 from cogx_runs.analysis.preferences import MetricAgreement, Preference
 from cogx_runs.analysis.wording import degenerate_counts, yardstick
+from cogx_runs.definitions.spec import short_name
 from cogx_runs.formatting import signed, write_value
 from cogx_runs.metrics.card import MetricCard
 from cogx_runs.metrics.compression import write_with_change
@@ -133,8 +134,8 @@ def _p(value: float) -> str:
 
 
 def _column(grid: Grid, value: Any) -> str:
-    """Writes the head of a column: `guidance_scale 6`; a setting of several axes names them itself."""
-    return str(value) if len(grid.axes) > 1 else f"{grid.axis} {write_value(value)}"
+    """Writes the head of a column: `guidance 6`; a setting of several axes names them itself."""
+    return str(value) if len(grid.axes) > 1 or grid.axis is None else f"{short_name(grid.axis)} {write_value(value)}"
 
 
 def _pivots(grid: Grid) -> dict[str, Any]:
@@ -150,6 +151,7 @@ def _pivots(grid: Grid) -> dict[str, Any]:
     return {
         "by": by,
         "axes": list(grid.axes),
+        "short": {name: short_name(name) for name in by},
         "metrics": {card.name: card.title for card in metrics},
         "turned": wide,
     }

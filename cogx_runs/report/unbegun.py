@@ -8,8 +8,9 @@ from cogx_runs.definitions.sweep import load_sweeps
 from cogx_runs.errors import CogxError, first_line
 from cogx_runs.planning.plan import Conditions
 from cogx_runs.planning.planner import Planner
-from cogx_runs.tracking.columns import STATUS, param_column
+from cogx_runs.tracking.columns import STATUS, param_column, tag_column
 from cogx_runs.tracking.run import RunState
+from cogx_runs.tracking.tags import OUTPUT_HASH
 
 
 def add_unbegun(runs: pd.DataFrame, experiment: str, sweep: str) -> tuple[pd.DataFrame, list[str]]:
@@ -27,7 +28,11 @@ def add_unbegun(runs: pd.DataFrame, experiment: str, sweep: str) -> tuple[pd.Dat
         if not sweeps:
             return runs, []
         planner = Planner(Conditions(PromptLibrary.find(None), device[0]), use_store=False)
-        found = with_unbegun(runs, [run.spec for run in planner.plan_cells(sweeps, []).runs])
+        planned = [run.spec for run in planner.plan_cells(sweeps, []).runs]
+        found = with_unbegun(runs, planned)
+        finished = runs.loc[runs[STATUS] == RunState.FINISHED, tag_column(OUTPUT_HASH)].nunique()
+        if found is None and finished >= len(planned):  # run with other values than the file's, and whole
+            return runs, []
     except CogxError as error:
         found, reason = None, first_line(error)
     if found is None:

@@ -14,8 +14,8 @@ def test_the_best_and_the_worst_value_and_the_prompt_that_loses_most_are_named()
     (found,) = headlines(cells)
 
     assert str(found) == (
-        "num_inference_steps: CLIP score is best at 25 (30.50) and worst at 2, 11.00 lower (20.00 in dog). "
-        "2 prompts: too few for a verdict."
+        "num_inference_steps: CLIP score is best at 25 (30.50) and worst at 2, 11.00 lower (dog: 20.00 lower). "
+        "2 prompts: too few for a verdict, which takes 6."
     )
 
 
@@ -35,7 +35,7 @@ def test_a_prompt_that_gains_at_the_worst_value_is_not_said_to_lose() -> None:
 
     (found,) = headlines(cells)
 
-    assert "worst at 2, 1.67 lower (7.00 in cat)" in str(found)
+    assert "worst at 2, 1.67 lower (cat: 7.00 lower)" in str(found)
 
 
 def test_a_switch_is_on_or_off() -> None:
@@ -53,7 +53,7 @@ def test_a_change_within_the_margin_has_no_best_value() -> None:
 
     assert [str(found) for found in headlines(cells)] == [
         "num_inference_steps: CLIP score of a prompt changes by at most 0.90, within the margin of 1.00. "
-        "2 prompts: too few for a verdict."
+        "2 prompts: too few for a verdict, which takes 6."
     ]
 
 

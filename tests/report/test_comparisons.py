@@ -211,8 +211,8 @@ def test_a_section_says_first_which_value_is_best_and_which_prompt_loses_most() 
 
     (headline,) = re.findall(r'<ul class="answers">\s*<li>(.*?)</li>', page)
     assert headline == (
-        "num_inference_steps: CLIP score is best at 50 (30.50) and worst at 5, 11.00 lower (20.00 in dog). "
-        "2 prompts: too few for a verdict."
+        "num_inference_steps: CLIP score is best at 50 (30.50) and worst at 5, 11.00 lower (dog: 20.00 lower). "
+        "2 prompts: too few for a verdict, which takes 6."
     )
 
 

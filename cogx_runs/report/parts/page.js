@@ -216,14 +216,14 @@
   };
 
   function arrange(matrix) {
-    const { by, axes, metrics, turned } = JSON.parse(matrix.dataset.matrix);
+    const { by, axes, short, metrics, turned } = JSON.parse(matrix.dataset.matrix);
     const table = matrix.querySelector("table");
     const place = table ? table.tBodies[0] : matrix.querySelector("ul");
     const figures = [...matrix.querySelectorAll("figure.cell")].map((figure) => ({
       figure, at: JSON.parse(figure.dataset.at), metrics: JSON.parse(figure.dataset.metrics),
     }));
     const ofFigure = new Map(figures.map((one) => [one.figure, one]));
-    const named = (name, value) => (name === "prompt" ? value : `${name} ${value}`);
+    const named = (name, value) => (name === "prompt" ? value : `${short[name]} ${value}`);
     const given = { head: table?.tHead.rows[0], rows: [...place.children], at: new Map(figures.map(({ figure }) => [figure, figure.parentNode])) };
     const others = (name) => Object.keys(by).filter((other) => other !== name && by[other].length > 1);
     const columnNames = table ? Object.keys(by).filter((name) => by[name].length > 1) : [];
@@ -233,7 +233,7 @@
     const [columnsLabel, columns] = choiceOf("Columns", [["", axes.join(" and ") || "none"], ...columnNames.filter((name) => axes.length > 1 || name !== axes[0]).map((name) => [name, name])], () => { fill_rows(); draw(); });
     const [rowsLabel, rows] = choiceOf("Rows", [], draw);
     const [sortLabel, sort] = choiceOf("Sort by", [["", "file order"], ["name", "name"], ...Object.entries(metrics).flatMap(([name, title]) => [[`-${name}`, `${title}, highest first`], [`+${name}`, `${title}, lowest first`]])], draw);
-    const filter = make("input", { type: "search", placeholder: "prompt, value, failed, degenerate" });
+    const filter = make("input", { type: "search", placeholder: "prompt, value, failed" });
     filter.addEventListener("input", draw);
 
     function fill_rows() {
