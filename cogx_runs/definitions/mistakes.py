@@ -107,4 +107,19 @@ def clause(detail: ErrorDetails, node: Node | None) -> str:
         return must_be_text(value, str(value) if node is None else node.written)
     if kind == "bool_type":
         return f"must be true or false (got {shortened(value)})"
+    if kind in {"list_type", "tuple_type"}:
+        return f"must be a list: write [{shortened(value)}]"
+    if kind == "too_short" and not value:
+        return "is empty: name at least one value"
+    if kind == "model_type" or kind == "dict_type":
+        return f"must be keys with values (got {shortened(value)})"
+    if kind.startswith("int_"):
+        return f"must be a whole number{_unquoted(value)} (got {shortened(value)})"
+    if kind.startswith("float_"):
+        return f"must be a number{_unquoted(value)} (got {shortened(value)})"
     return f"{message} (got {shortened(value)})"
+
+
+def _unquoted(value: object) -> str:
+    """Adds, as a clause, that a number stands in quotes."""
+    return ", without quotes" if isinstance(value, str) and value.replace(".", "", 1).isdecimal() else ""

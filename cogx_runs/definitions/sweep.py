@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from itertools import islice
 from math import prod
 from pathlib import Path
@@ -244,10 +245,19 @@ def _locate(name: str, mistakes: list[Mistake]) -> Path | None:
             candidate = directory / f"{path.name.removesuffix('.yaml')}.yaml"
             if is_file(candidate):
                 return candidate
-    shipped_names = sorted(file.stem for file in shipped.SWEEPS.glob("*.yaml"))
-    message = f"no such sweep file; shipped: {', '.join(shipped_names)} (`cogx-runs init .` copies them here)"
-    mistakes.append(Mistake(cut(name), message))
+    mistakes.append(Mistake(cut(name), _not_there(path)))
     return None
+
+
+def _not_there(path: Path) -> str:
+    """Describes a sweep file that is not there, with the nearest one beside it, else those that are shipped."""
+    if path.is_dir():
+        return "is a folder; name a sweep file in it"
+    beside = [file.name for file in (path.parent, Path("sweeps")) for file in file.glob("*.yaml")]
+    if near := get_close_matches(path.name, beside, n=1, cutoff=0.8):
+        return f"no such sweep file; did you mean {near[0]!r}?"
+    shipped_names = sorted(file.stem for file in shipped.SWEEPS.glob("*.yaml"))
+    return f"no such sweep file; shipped: {', '.join(shipped_names)} (`cogx-runs init .` copies them here)"
 
 
 @dataclass

@@ -51,7 +51,7 @@ def test_an_option_and_a_setting_read_a_number_alike(arguments: list[str], proje
     [
         (["--fps", "8", "--set", "fps=8"], "--set fps=8", "--fps gives fps too; give it once"),
         (["--set", "fps=8", "--set", " fps =9"], "--set  fps =9", "--set fps=8 gives fps too; give it once"),
-        (["--seed", "1_0"], "(command line):seed", "Input should be a valid integer (got '1_0')"),
+        (["--seed", "1_0"], "(command line):seed", "must be a whole number (got '1_0')"),
         (["--seed", "9" * 5000], "--seed", "is a number of 5,000 characters, and 100 are the most"),
         (["--set", "vae_tiling=on"], "(command line):vae_tiling", "must be true or false (got 'on')"),
         (["--set", "negative_prompt=\udce9"], "--set negative_prompt=\udce9", None),

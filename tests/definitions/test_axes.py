@@ -51,7 +51,7 @@ def test_seeds_are_counted_wherever_they_are_listed(tmp_path: Path, vary: str) -
             "axes.a.zip.width",
             "is an axis already, as axes.width",
         ),
-        ("{a: {zip: {width: [x], seed: [1]}}}", "axes.a.zip.width.0", "Input should be a valid integer (got 'x')"),
+        ("{a: {zip: {width: [x], seed: [1]}}}", "axes.a.zip.width.0", "must be a whole number (got 'x')"),
         ("{seed: {count: 0}}", "axes.seed", "must be a list of seeds, or such as {count: 5, start: 42} (got {'count'"),
         ("{seed: {count: 5, end: 9}}", "axes.seed", "must be a list of seeds, or such as {count: 5, start: 42}"),
     ],

@@ -119,7 +119,7 @@ def test_all_mistakes_of_all_files_are_told_at_once_with_their_places(tmp_path: 
         Mistake(f"{first}:base.num_frame", "unknown key; did you mean 'num_frames'?"),
         Mistake(f"{first}:base.seed", "Input should be greater than or equal to 0 (got -1)"),
         Mistake(f"{first}:axes.guidence_scale", "unknown parameter; did you mean 'guidance_scale'?"),
-        Mistake(f"{first}:axes.seed.1", "Input should be a valid integer (got 'x')"),
+        Mistake(f"{first}:axes.seed.1", "must be a whole number (got 'x')"),
         Mistake(f"{second}:prompts", "must be a list of names, files and templates of prompts, or all"),
     }
 
@@ -338,7 +338,7 @@ def test_a_wrong_override_is_told_once_with_the_mistakes_of_the_files(tmp_path: 
     second = write(tmp_path / "second.yaml", "name: second\nprompts: 3\n")
 
     assert mistakes_in(first, second, steps=10, seed=True) == (
-        Mistake("(command line):seed", "Input should be a valid integer (got True)"),
+        Mistake("(command line):seed", "must be a whole number (got True)"),
         Mistake("(command line):steps", "unknown key; did you mean 'num_inference_steps'?"),
         Mistake(f"{second}:prompts", "must be a list of names, files and templates of prompts, or all"),
     )

@@ -48,7 +48,7 @@ def test_numbers_are_those_of_yaml_1_2(tmp_path: Path) -> None:
         (
             "name: a\nprompts: all\naxes:\n  seed:\n  - 1\n  - 1:30\n  model: [2b, 5]\n",
             [
-                "x.yaml:6: axes.seed.1: Input should be a valid integer (got '1:30')",
+                "x.yaml:6: axes.seed.1: must be a whole number (got '1:30')",
                 "x.yaml:7: axes.model.1: must be a text, and 5 is a number; write '5', in quotes",
             ],
         ),
