@@ -1,8 +1,8 @@
 """Which cells are somebody's to run: claimed by a process that holds a lock for as long as it is at them.
 
 Hosts with one store have no lock in common, and MLflow no compare-and-swap. A claim is an open run, written first and
-looked at afterwards: of two claims of one cell, whichever looks later sees the other. A cell is its claimant's only once
-it has looked and seen no other claim.
+looked at afterwards: of two claims of one cell, whichever looks later sees the other. A cell is its claimant's only
+once it has looked and seen no other claim.
 """
 
 import tempfile
@@ -25,7 +25,6 @@ from cogx_runs.tracking.signs import Life, Signs, now_ms
 from cogx_runs.tracking.spool import ClaimRecord
 from cogx_runs.tracking.store import TAG_LIMIT, RunStore
 from cogx_runs.tracking.uri import without_password
-
 
 SETTLE_S = 3.0
 """How long the first of several claims that were made at one moment waits for the others to be withdrawn."""
