@@ -62,7 +62,7 @@ def measure(folder: Path, runners: int, seconds: float, same: bool) -> None:
     command = [sys.executable, "-m", "benchmarks.claims", "--seconds", str(seconds), "--runner"]
     started = [
         subprocess.Popen(
-            [*command, str(0 if same else number)],
+            [*command, str(runners * 1000 + (0 if same else number))],
             env=os.environ
             | {name: str(folder / f"{runners}-{number}-{name}") for name in ("XDG_CACHE_HOME", "XDG_STATE_HOME")},
             stdin=subprocess.PIPE,
@@ -99,12 +99,11 @@ def run(number: int, seconds: float) -> None:
     store = RunStore()
     experiment = store.open_experiment(sweep)
     delivery = Delivery(store)
-    first = (os.getppid() % 1000 * 10_000 + number) * 1_000_000  # cells of no earlier round
     times: list[tuple[float, float]] = []
     with Claims(store) as claims:
         print("ready", flush=True)
         sys.stdin.readline()
-        ends, seed = time.monotonic() + seconds, first + int(time.monotonic()) // 60 * 1000
+        ends, seed = time.monotonic() + seconds, number * 10_000
         while time.monotonic() < ends:
             begun = time.monotonic()
             seed += 1

@@ -202,19 +202,23 @@ class Claims:
         Where not even that can be written, they count as stale once the block has ended.
         """
         with suppress(Exception):
-            for run in self._store.open_runs():
-                if run.tags.get(tags.PROCESS_LOCK) == self.holder:
-                    self._store.kill(run.run_id)
+            for run in self._own_runs():
+                self._store.kill(run.run_id)
 
     def is_being_made(self, run_id: str) -> bool:
         """Tells whether another holder's run that was begun before this one generates the same pixels."""
-        runs = list(self._store.open_runs())
-        own = next((run for run in runs if run.run_id == run_id), None)
+        own = next((run for run in self._own_runs() if run.run_id == run_id), None)
         if own is None:
             return False
-        earlier = [run for run in runs if _order(run) < _order(own)]
-        alike = [run for run in earlier if run.signature == own.signature]
-        return any(run.tags.get(tags.PROCESS_LOCK) != self.holder and self.life(run) is not Life.GONE for run in alike)
+        alike = self._store.open_runs(about={tags.SIGNATURE: own.signature})
+        earlier = [run for run in alike if _order(run) < _order(own)]
+        return any(
+            run.tags.get(tags.PROCESS_LOCK) != self.holder and self.life(run) is not Life.GONE for run in earlier
+        )
+
+    def _own_runs(self) -> list[TrackedRun]:
+        """Reads the open runs that are claimed here."""
+        return list(self._store.open_runs(about={tags.PROCESS_LOCK: self.holder}))
 
 
 def _order(run: TrackedRun) -> tuple[int, str]:
@@ -229,8 +233,8 @@ def _lost(runs: Sequence[TrackedRun]) -> dict[str, tuple[str, ...]]:
 
 def is_device_shared(store: RunReader, device_id: str, holder: str) -> bool:
     """Tells whether another holder has an open run on this device of this host, as far as the store knows."""
-    others = (run.tags for run in store.open_runs() if run.tags.get(tags.PROCESS_LOCK) != holder)
+    at_device = (run.tags for run in store.open_runs(about={tags.DEVICE_ID: device_id}))
     return any(
-        claimed.get(tags.DEVICE_ID) == device_id and is_of_this_host(claimed) and is_alive(claimed)
-        for claimed in others
+        claimed.get(tags.PROCESS_LOCK) != holder and is_of_this_host(claimed) and is_alive(claimed)
+        for claimed in at_device
     )
