@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import requests
 
 from cogx_runs import load_runs
 from cogx_runs.api import open_dashboard
 from cogx_runs.tracking.store import RunStore
+from tests.support.claims import claim
 from tests.support.login_server import PASSWORD, USER
 from tests.support.paths import ROOT
 from tests.support.shared_server import shared_server
-from tests.support.tracked import SWEEP
+from tests.support.tracked import SPEC, SWEEP
 
 if TYPE_CHECKING:
     from click.testing import Result
@@ -120,6 +122,18 @@ def test_a_sweep_is_killed_and_resumed_and_read_by_report_runs_and_ui(
     assert Path("page/report.html").read_text(encoding="utf-8").count('json" data-embedded=') == 2
     with open_dashboard(["exp_seed"]) as dashboard:
         assert dashboard.address.startswith(f"{server}/#/experiments/")
+
+
+def test_another_user_writes_runs_of_the_same_experiment(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = RunStore().open_experiment(SWEEP.model_copy(update={"name": "shared"}))
+    user = {"username": "ada", "password": "ada's own password"}
+    assert requests.post(f"{server}/api/2.0/mlflow/users/create", json=user, auth=(USER, PASSWORD)).status_code == 200
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", user["username"])
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", user["password"])
+
+    run_id = claim(RunStore(), experiment, SPEC)
+
+    assert RunStore().run(run_id, "shared").state == "RUNNING"
 
 
 def test_a_wrong_password_is_one_line(
