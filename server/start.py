@@ -37,7 +37,7 @@ def main() -> int:
     """Runs the server until it is stopped, and returns its exit status."""
     if len(sys.argv) != 2:
         sys.exit("usage: python server/start.py FOLDER")
-    if not os.environ.get("MLFLOW_AUTH_ADMIN_PASSWORD"):
+    if len(os.environ.get("MLFLOW_AUTH_ADMIN_PASSWORD", "")) < 12:
         sys.exit("server: set MLFLOW_AUTH_ADMIN_PASSWORD, the password of the user admin, of 12 characters or more")
     folder = Path(sys.argv[1]).absolute()
     folder.mkdir(parents=True, exist_ok=True)
