@@ -2,7 +2,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo study screenshots bench faults format check test test-slow docs build clean
+.PHONY: help setup demo study screenshots bench faults server format check test test-slow docs build clean
 
 help: ## This list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -32,6 +32,9 @@ bench: setup ## A loop of one process a video against cogx-runs, both with the t
 
 faults: setup ## Inject each fault for real, and write docs/reliability.md; one row: make faults ONLY=kills
 	$(BIN)/python -m benchmarks.faults --write $(addprefix --only ,$(ONLY))
+
+server: setup ## A tracking server on PostgreSQL with a login, in server/data: docs/server.md
+	$(BIN)/python server/start.py server/data
 
 format: setup ## Lay out the code and mend what ruff can mend
 	$(BIN)/ruff check --fix .

@@ -1,6 +1,12 @@
-"""Which cells are somebody's to run: claimed by a process that holds a lock for as long as it is at them."""
+"""Which cells are somebody's to run: claimed by a process that holds a lock for as long as it is at them.
+
+Hosts with one store have no lock in common, and MLflow no compare-and-swap. A claim is an open run, written first and
+looked at afterwards: of two claims of one cell, whichever looks later sees the other. A cell is its claimant's only
+once it has looked and seen no other claim.
+"""
 
 import tempfile
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -19,6 +25,10 @@ from cogx_runs.tracking.signs import Life, Signs, now_ms
 from cogx_runs.tracking.spool import ClaimRecord
 from cogx_runs.tracking.store import TAG_LIMIT, RunStore
 from cogx_runs.tracking.uri import without_password
+
+SETTLE_S = 3.0
+"""How long the first of several claims that were made at one moment waits for the others to be withdrawn."""
+_LOOK_AGAIN_S = 0.1
 
 
 class Claim(NamedTuple):
@@ -128,20 +138,50 @@ class Claims:
                 self._store.kill(run.run_id)
             if opened:  # one that was being mended is finished again
                 runs = list(self._store.runs_of_cell(experiment_id, spec))
-            lost = {run.run_id: lost_for_good(run) for run in runs if run.state.is_finished}
-            if not all(lost.values()):
+            if not all(_lost(runs).values()):
                 return None
-            damaged = [run for run in runs if run.run_id in lost]
+            if any(run.state.is_finished for run in runs):
+                self._store.check_place(spec.sweep)
+            run_id = self._store.create_run(experiment_id, spec.run_name, about, started_ms)
+            settled = self._settled(experiment_id, spec, run_id, about[tags.PROCESS_CELL])
+            if settled is None:
+                self._store.withdraw(run_id)
+                return None
+            lost = _lost(settled)
+            damaged = [run for run in settled if run.run_id in lost]
             owned = (*self._held.tags, *self._heartbeat.tags, tags.PROCESS_CELL)
             for run in damaged:
                 if self._store.is_in_place(run) and has_whole_latents(run):
                     self._store.reopen(run, {key: about[key] for key in owned})
+                    self._store.withdraw(run_id)
                     return run.run_id, True
-            if damaged:
-                self._store.check_place(spec.sweep)
             for run in damaged:
                 self._store.give_up(run.run_id, lost[run.run_id])
-            return self._store.create_run(experiment_id, spec.run_name, about, started_ms), False
+            return run_id, False
+
+    def _settled(self, experiment_id: str, spec: Claimable, run_id: str, cell_id: str) -> list[TrackedRun] | None:
+        """Returns the cell's other runs once this claim of it is the only one; None where another has the cell.
+
+        Of claims that see each other the first by time and id waits for the others to be withdrawn, which by then may
+        have the cell: it withdraws too where they are not. Clocks that differ change who gets the cell, never how many.
+        """
+        until_s = time.monotonic() + SETTLE_S
+        while True:
+            runs = list(self._store.runs_of_cell(experiment_id, spec))
+            own = next((run for run in runs if run.run_id == run_id), None)
+            others = [run for run in runs if run.run_id != run_id]
+            claims = [run for run in others if run.state is RunState.RUNNING and self._signs.of(run) is not Life.GONE]
+            if own is None or own.state is not RunState.RUNNING or any(map(is_whole, others)):
+                return None
+            for run in claims:
+                if run.tags.get(tags.PROCESS_CELL) == cell_id:  # MLflow's client asked twice, and was heard twice
+                    self._store.withdraw(run.run_id)
+            claims = [run for run in claims if run.tags.get(tags.PROCESS_CELL) != cell_id]
+            if not claims:
+                return others
+            if min(map(_order, claims)) < _order(own) or time.monotonic() >= until_s:
+                return None
+            time.sleep(_LOOK_AGAIN_S)
 
     def life(self, run: TrackedRun) -> Life:
         """Judges whether the process that has claimed an open run still has it; with `take_over`, none of another host
@@ -162,25 +202,39 @@ class Claims:
         Where not even that can be written, they count as stale once the block has ended.
         """
         with suppress(Exception):
-            for run in self._store.open_runs():
-                if run.tags.get(tags.PROCESS_LOCK) == self.holder:
-                    self._store.kill(run.run_id)
+            for run in self._own_runs():
+                self._store.kill(run.run_id)
 
     def is_being_made(self, run_id: str) -> bool:
         """Tells whether another holder's run that was begun before this one generates the same pixels."""
-        runs = list(self._store.open_runs())
-        own = next((run for run in runs if run.run_id == run_id), None)
+        own = next((run for run in self._own_runs() if run.run_id == run_id), None)
         if own is None:
             return False
-        earlier = [run for run in runs if (run.start_time_ms, run.run_id) < (own.start_time_ms, run_id)]
-        alike = [run for run in earlier if run.signature == own.signature]
-        return any(run.tags.get(tags.PROCESS_LOCK) != self.holder and self.life(run) is not Life.GONE for run in alike)
+        alike = self._store.open_runs(about={tags.SIGNATURE: own.signature})
+        earlier = [run for run in alike if _order(run) < _order(own)]
+        return any(
+            run.tags.get(tags.PROCESS_LOCK) != self.holder and self.life(run) is not Life.GONE for run in earlier
+        )
+
+    def _own_runs(self) -> list[TrackedRun]:
+        """Reads the open runs that are claimed here."""
+        return list(self._store.open_runs(about={tags.PROCESS_LOCK: self.holder}))
+
+
+def _order(run: TrackedRun) -> tuple[int, str]:
+    """What claims that see each other are put in order by, the same for all who read it."""
+    return run.start_time_ms, run.run_id
+
+
+def _lost(runs: Sequence[TrackedRun]) -> dict[str, tuple[str, ...]]:
+    """What finished runs have lost, by their ids."""
+    return {run.run_id: lost_for_good(run) for run in runs if run.state.is_finished}
 
 
 def is_device_shared(store: RunReader, device_id: str, holder: str) -> bool:
     """Tells whether another holder has an open run on this device of this host, as far as the store knows."""
-    others = (run.tags for run in store.open_runs() if run.tags.get(tags.PROCESS_LOCK) != holder)
+    at_device = (run.tags for run in store.open_runs(about={tags.DEVICE_ID: device_id}))
     return any(
-        claimed.get(tags.DEVICE_ID) == device_id and is_of_this_host(claimed) and is_alive(claimed)
-        for claimed in others
+        claimed.get(tags.PROCESS_LOCK) != holder and is_of_this_host(claimed) and is_alive(claimed)
+        for claimed in at_device
     )

@@ -121,13 +121,32 @@ class Delivery:
             if taken is not None:
                 if not taken.state.is_finished:
                     self._give_latents(run, taken)
+                kept_id = self._keep_one(claim, taken.run_id) if taken.state.is_finished else taken.run_id
                 run.remove()
-                return Delivered(claim.name, taken.run_id, taken.state, is_new=False)
+                return Delivered(claim.name, kept_id, taken.state, is_new=False)
         self._latents(run)
         run_id = self._created(run)
         state = self._end(run, run_id)
+        kept_id = self._keep_one(claim, run_id) if state.is_finished else run_id
         run.remove()
-        return Delivered(claim.name, run_id, state)
+        return Delivered(claim.name, kept_id, state, is_new=kept_id == run_id)
+
+    def _keep_one(self, claim: ClaimRecord, run_id: str) -> str:
+        """Leaves a cell one finished run, and returns its id: a host that was taken for gone may have written its own
+        at the very moment at which the other did.
+
+        The last of them to look sees all. It keeps the one that was claimed last, as any other that looks would.
+        """
+        finished = [
+            run for run in self._store.runs_with_output(claim.experiment_id, claim.output_hash) if is_whole(run)
+        ]
+        kept = max(finished, key=lambda run: (run.start_time_ms, run.run_id), default=None)
+        if kept is None:
+            return run_id
+        for run in finished:
+            if run is not kept:
+                self._store.withdraw(run.run_id)
+        return kept.run_id
 
     def _give_latents(self, run: SpooledRun, taken: TrackedRun) -> None:
         """Writes the latents of an entry whose cell another process is at."""

@@ -39,9 +39,8 @@ class Heartbeat:
 
     def beat(self) -> None:
         """Writes one sign of life of each open run of the holder."""
-        for run in self._store.open_runs():
-            if run.tags.get(tags.PROCESS_LOCK) == self._holder:
-                self._store.seen(run.run_id, self._clock_ms())
+        for run in self._store.open_runs(about={tags.PROCESS_LOCK: self._holder}):
+            self._store.seen(run.run_id, self._clock_ms())
 
     def _run(self) -> None:
         while not self._ended.wait(BEAT_S):

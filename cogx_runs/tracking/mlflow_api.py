@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from filelock import FileLock
 from mlflow.entities import Experiment, LifecycleStage, Metric, Param, Run, RunTag, ViewType
+from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.tracking import _get_store
@@ -104,6 +105,14 @@ class MlflowApi:
     def call(self, work: Callable[[], _T]) -> _T:
         """Returns what a piece of work that uses MLflow returns."""
         return call_store(self._uri, work)
+
+    def delete_run(self, run_id: str) -> None:
+        """Deletes a run, which can be restored, unless it is deleted."""
+        try:
+            self.client.delete_run(run_id)
+        except MlflowException:
+            if not self.run(run_id).is_deleted:
+                raise
 
     def remove_run_for_good(self, run_id: str) -> None:
         """Removes a run that was deleted, as `mlflow gc` does; its artifacts stay."""

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from cogx_runs.definitions.spec import RunSpec
@@ -279,13 +280,16 @@ class RunReader:
         """Finds the id of the run that was created for an entry of the spool; None where there is none."""
         return self._find(experiment_id, {tags.PROCESS_CELL: cell_id})
 
-    def open_runs(self, experiment_ids: Sequence[str] | None = None) -> Iterator[TrackedRun]:
-        """Reads the runs of these experiments, or of all, that have not ended, newest first; a deleted experiment has
-        none."""
+    def open_runs(
+        self, experiment_ids: Sequence[str] | None = None, about: Mapping[str, str] = MappingProxyType({})
+    ) -> Iterator[TrackedRun]:
+        """Reads the runs of these experiments, or of all, that have not ended and have these tags, newest first; a
+        deleted experiment has none."""
         names = self._names()
         if experiment_ids is not None:
             names = {experiment_id: name for experiment_id, name in names.items() if experiment_id in experiment_ids}
-        return self._tracked(names, RunQuery(experiment_ids=list(names), tags=OF_CELLS, state=RunState.RUNNING))
+        query = RunQuery(experiment_ids=list(names), tags={**OF_CELLS, **about}, state=RunState.RUNNING)
+        return self._tracked(names, query)
 
     def last_run(self, experiment_id: str, spec: RunSpec) -> TrackedRun | None:
         """Finds a cell's finished run in its sweep's experiment that has its files, else its latest; None where it has

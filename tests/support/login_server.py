@@ -41,7 +41,7 @@ def server_with_login(folder: Path) -> Iterator[str]:
             cwd=folder, env=os.environ | environment, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
     try:
-        _wait_until_ready(url, process, output)
+        wait_until_ready(url, process, output)
         yield url
     finally:
         with suppress(ProcessLookupError):
@@ -49,7 +49,8 @@ def server_with_login(folder: Path) -> Iterator[str]:
         process.wait(30)
 
 
-def _wait_until_ready(url: str, process: subprocess.Popen[bytes], output: Path) -> None:
+def wait_until_ready(url: str, process: subprocess.Popen[bytes], output: Path) -> None:
+    """Waits for a server that was started to answer; else shows what it has printed."""
     for _ in range(600):
         assert process.poll() is None, output.read_text(errors="replace")
         with suppress(OSError):

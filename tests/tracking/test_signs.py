@@ -143,7 +143,7 @@ def test_a_store_that_is_away_stops_no_heart(monkeypatch: pytest.MonkeyPatch) ->
         def __init__(self) -> None:
             pass
 
-        def open_runs(self, *_: object) -> None:  # type: ignore[override]
+        def open_runs(self, *_: object, **__: object) -> None:  # type: ignore[override]
             beats.append(1)
             raise OSError("away")
 
