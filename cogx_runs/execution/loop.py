@@ -162,14 +162,16 @@ class CellLoop:
         elsewhere = []
         while self._left:
             self._make_room()
+            place = self._choose(self._left)
+            self._background.collect(self._ended)  # what ended while a free device was waited for
             if fail_fast and self._has_failed:
                 skipped = {place: Outcome(spec, OutcomeStatus.SKIPPED) for place, spec in self._left.items()}
                 self._outcomes |= skipped
                 self._left.clear()
                 break
-            place = self._choose(self._left)
             spec = self._left.pop(place)
-            self._progress.cell_started(spec.run_name, spec.num_inference_steps)
+            if not self._lost[place]:
+                self._progress.cell_started(spec.run_name, spec.num_inference_steps)
             if not self._run_cell(place, experiments[spec.sweep]):
                 elsewhere.append(place)
         return elsewhere

@@ -232,6 +232,7 @@ class RayCrew:
                 return
             number = self._members.index(member)
             self._members.remove(member)
+            ray.kill(member.actor)  # one that Ray has only lost sight of would go on
             if not self._is_stopped:
                 self._hire(number)
             self._changed.notify_all()
