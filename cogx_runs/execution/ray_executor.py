@@ -109,7 +109,7 @@ class RayExecutor:
             self._crew = None
             self._of_crew.close()
             self._connect()
-            resources = _resources(self._workers, is_on_cpu)
+            resources = resources_of(self._workers, is_on_cpu)
             crew = RayCrew(self._make_worker, uri, plan.max_vram_gib, resources, is_on_cpu)
             self._crew, self._key = self._of_crew.enter_context(crew), key
         return self._crew
@@ -138,7 +138,7 @@ class RayExecutor:
         self._left.callback(ray.shutdown)
 
 
-def _resources(workers: int | None, is_on_cpu: bool) -> "Resources":
+def resources_of(workers: int | None, is_on_cpu: bool) -> "Resources":
     """What each actor asks for: all of its share of a node's CPUs, as it would have alone, and a GPU.
 
     Ray gives a process as many threads as CPUs, so that a share's size can change pixels that are made on a CPU.
