@@ -1,7 +1,7 @@
 """Progress while cells run, as an executor and a search report it."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, Self
 
 
 class Progress(Protocol):
@@ -28,6 +28,9 @@ class Progress(Protocol):
     def cell_ended(self, name: str, status: str, error: str | None = None) -> None:
         """Reports the end of a cell; `status` is its outcome's."""
 
+    def of_worker(self, worker: str) -> "Progress":
+        """Returns the receiver of the phases and steps of one of several workers, by its name."""
+
 
 class SilentProgress:
     """A receiver that shows nothing."""
@@ -39,3 +42,6 @@ class SilentProgress:
     def phase(self, name: str) -> None: ...
     def step(self, done: int, total: int) -> None: ...
     def cell_ended(self, name: str, status: str, error: str | None = None) -> None: ...
+
+    def of_worker(self, worker: str) -> Self:  # noqa: ARG002
+        return self

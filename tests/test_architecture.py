@@ -57,6 +57,7 @@ HIDDEN = {
     "timm": {"metrics"},
     "statsmodels": {"analysis"},
     "optuna": {"search"},
+    "ray": {"execution"},
     "ruamel": {"definitions"},
 }
 """The rooms that may import a large dependency."""

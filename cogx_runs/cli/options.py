@@ -38,6 +38,19 @@ _MACHINE = (
     click.option("--device", type=click.Choice(["auto", "cuda", "cpu"]), default="auto", help="Where to run."),
     click.option("--max-vram", type=float, metavar="GIB", help="Limit of GPU memory."),
 )
+_EXECUTOR = (
+    click.option(
+        "--executor",
+        type=click.Choice(["local", "ray"]),
+        default="local",
+        show_default=True,
+        help="Run cells in this process, or by Ray on all GPUs of this machine or a cluster.",
+    ),
+    click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Workers of Ray; else one for each GPU."),
+    click.option(
+        "--ray-address", metavar="ADDRESS", help="Cluster of Ray to join; else RAY_ADDRESS, else Ray is started here."
+    ),
+)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 take_over_option = click.option(
@@ -45,6 +58,11 @@ take_over_option = click.option(
 )
 sweep_argument = click.argument("sweep")
 files_argument = click.argument("files", metavar="FILE...", nargs=-1, required=True)
+
+
+def executor_options(command: Command) -> Command:
+    """Adds the options that say by what cells are run; `cli/executors.py` reads them."""
+    return _with(_EXECUTOR, command)
 
 
 def parameter_options(command: Command) -> Command:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cogx_runs.cli.deliver import deliver_first
+from cogx_runs.cli.executors import executor_of
 from cogx_runs.cli.json_output import errors_as_json, print_json
 from cogx_runs.cli.options import (
     cell_options,
+    executor_options,
     files_argument,
     json_option,
     sweep_argument,
@@ -21,6 +23,7 @@ from cogx_runs.cli.options import (
 from cogx_runs.cli.terminal import echo
 
 if TYPE_CHECKING:
+    from cogx_runs.execution.executor import Executor
     from cogx_runs.execution.outcomes import Outcome
     from cogx_runs.planning.plan import Plan
     from cogx_runs.search.optuna.results import SearchResult
@@ -56,15 +59,16 @@ def plan(files: tuple[str, ...], no_store: bool, as_json: bool, **options: Any) 
 @click.option("--retry-failed", is_flag=True, help="Run cells again that failed before.")
 @take_over_option
 @click.option("--fail-fast", is_flag=True, help="Stop at the first cell that fails.")
+@executor_options
 @json_option
 def sweep(files: tuple[str, ...], fail_fast: bool, as_json: bool, **options: Any) -> None:
     """Run every cell of FILE... that is not finished, and track it. The same command continues a stopped sweep."""
     from cogx_runs.api import plan_sweeps, search_results
 
-    with errors_as_json(as_json):
+    with errors_as_json(as_json), executor_of(options) as executor:
         deliver_first()
         planned = plan_sweeps(files, overrides=take_overrides(options), **options)
-        outcomes = _run(planned, fail_fast=fail_fast)
+        outcomes = _run(planned, fail_fast=fail_fast, executor=executor)
         results = search_results(planned)
     _print_and_exit(planned, outcomes, as_json, results, files)
 
@@ -107,6 +111,7 @@ def generate(prompt: str, output: Path | None, as_json: bool, **options: Any) ->
 @take_over_option
 @click.option("--device", type=click.Choice(["auto", "cuda", "cpu"]), default="auto", help="Where to run.")
 @click.option("--max-vram", type=float, metavar="GIB", help="Limit of GPU memory.")
+@executor_options
 @json_option
 def promote(sweep: str, top: str, dry_run: bool, as_json: bool, **options: Any) -> None:
     """Run the best candidates of each prompt of SWEEP again at more steps, and report whether the choice holds.
@@ -123,6 +128,7 @@ def promote(sweep: str, top: str, dry_run: bool, as_json: bool, **options: Any) 
     from cogx_runs.search.promotion.plan import plan_promotion
 
     with errors_as_json(as_json):
+        used = executor_of(options)
         if top != "all" and not re.fullmatch("[0-9]{1,9}", top):
             raise CogxError(f"--top {cut(top)}: must be 1 or more, or all")
         planned = plan_promotion(sweep, top=None if top == "all" else int(top), **options)
@@ -135,8 +141,8 @@ def promote(sweep: str, top: str, dry_run: bool, as_json: bool, **options: Any) 
         sys.exit(2 if planned.plan.errors else 0)
     with errors_as_json(as_json):
         print_advice([advice for advice in planned.plan.advice if advice.level != "error"])
-        with show_progress(planned.plan) as progress:
-            done = carry_out(planned, progress=progress)
+        with used as executor, show_progress(planned.plan) as progress:
+            done = carry_out(planned, progress=progress, executor=executor)
     if as_json:
         runs = [_outcome_dict(outcome) for outcome in done.outcomes]
         advice = planned.plan.as_dict()["advice"]
@@ -175,7 +181,7 @@ def _print_and_exit(
     sys.exit(1 if any(not outcome.status.is_success for outcome in outcomes) else 0)
 
 
-def _run(planned: "Plan", fail_fast: bool = False) -> "list[Outcome]":
+def _run(planned: "Plan", fail_fast: bool = False, executor: "Executor | None" = None) -> "list[Outcome]":
     """Runs a plan and shows its advice and progress."""
     from cogx_runs.api import execute
     from cogx_runs.cli.progress import show_progress
@@ -183,7 +189,7 @@ def _run(planned: "Plan", fail_fast: bool = False) -> "list[Outcome]":
 
     print_advice([advice for advice in planned.advice if advice.level != "error"])
     with show_progress(planned) as progress:
-        return execute(planned, fail_fast=fail_fast, progress=progress)
+        return execute(planned, fail_fast=fail_fast, progress=progress, executor=executor)
 
 
 def _outcome_dict(outcome: "Outcome") -> dict[str, Any]:

@@ -53,6 +53,7 @@ class _Bars:
         self._steps = shown.add_task("starting", total=None)
         self._trial = ""
         self._printed: set[str] = set()
+        self._workers: dict[str, _WorkerBar] = {}
 
     def note(self, message: str) -> None:
         self._once(f"[yellow]note[/] {escape(message)}")
@@ -78,11 +79,41 @@ class _Bars:
         if status == OutcomeStatus.FAILED:
             self._progress.console.print(f"[red]failed[/] {escape(name)}: {escape(error or '')}")
 
+    def of_worker(self, worker: str) -> "_WorkerBar":
+        self._progress.update(self._steps, visible=False)
+        self._progress.update(self._sweep, description=escape(self._trial) or "sweep")
+        if worker not in self._workers:
+            self._workers[worker] = _WorkerBar(self, self._progress, worker)
+        return self._workers[worker]
+
     def _once(self, text: str, soft_wrap: bool = False) -> None:
         """Prints a text that each trial of a search repeats."""
         if text not in self._printed:
             self._printed.add(text)
             self._progress.console.print(text, soft_wrap=soft_wrap)
+
+
+class _WorkerBar:
+    """The bar of one of several workers: its cell, and the cell's steps. The rest is the sweep's to show."""
+
+    def __init__(self, sweep: _Bars, shown: bars.Progress, worker: str) -> None:
+        self._sweep = sweep
+        self._progress = shown
+        self._worker = escape(worker)
+        self._cell = ""
+        self._steps = shown.add_task(self._worker, total=None)
+        self.note, self.shown_at, self.trial_started = sweep.note, sweep.shown_at, sweep.trial_started
+        self.cell_ended, self.of_worker = sweep.cell_ended, sweep.of_worker
+
+    def cell_started(self, name: str, steps: int) -> None:
+        self._cell = escape(name)
+        self._progress.reset(self._steps, total=steps, description=f"{self._worker}: {self._cell}")
+
+    def phase(self, name: str) -> None:
+        self._progress.update(self._steps, description=f"{self._worker}: {self._cell} {escape(name)}")
+
+    def step(self, done: int, total: int) -> None:
+        self._progress.update(self._steps, completed=done, total=total)
 
 
 class _PlainLines:
@@ -130,6 +161,14 @@ class _PlainLines:
             f"{seconds:.0f} s gone, about {left:.0f} s left"
         )
 
+    def of_worker(self, worker: str) -> "_WorkerLines":
+        return _WorkerLines(self, worker)
+
+    def worker_line(self, text: str, *, is_step: bool = False) -> None:
+        """Prints what one of several workers does; a step only where nothing was printed for a while."""
+        if not is_step or time.monotonic() - self._last >= PLAIN_STEP_INTERVAL_S:
+            self._line(text)
+
     def _once(self, text: str) -> None:
         """Prints a text that each trial of a search repeats."""
         if text not in self._printed:
@@ -139,3 +178,25 @@ class _PlainLines:
     def _line(self, text: str) -> None:
         self._last = time.monotonic()
         self._console.print(text, soft_wrap=True, markup=False)
+
+
+class _WorkerLines:
+    """The lines of one of several workers, which begin with its name."""
+
+    def __init__(self, sweep: _PlainLines, worker: str) -> None:
+        self._sweep = sweep
+        self._worker = worker
+        self._cell = ""
+        self.note, self.shown_at, self.trial_started = sweep.note, sweep.shown_at, sweep.trial_started
+        self.cell_ended, self.of_worker = sweep.cell_ended, sweep.of_worker
+
+    def cell_started(self, name: str, steps: int) -> None:  # noqa: ARG002 (a line a cell, none a step)
+        self._cell = name
+        self._sweep.worker_line(f"{self._worker}: {name}")
+
+    def phase(self, name: str) -> None:
+        if not self._cell:
+            self._sweep.worker_line(f"{self._worker}: {name}")
+
+    def step(self, done: int, total: int) -> None:
+        self._sweep.worker_line(f"{self._worker}: {self._cell}: step {done} of {total}", is_step=True)

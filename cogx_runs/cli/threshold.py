@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cogx_runs.cli.executors import executor_of
 from cogx_runs.cli.json_output import errors_as_json, print_json
-from cogx_runs.cli.options import cell_options, json_option, take_over_option, take_overrides
+from cogx_runs.cli.options import cell_options, executor_options, json_option, take_over_option, take_overrides
 from cogx_runs.cli.terminal import echo
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 @cell_options
 @click.option("--retry-failed", is_flag=True, help="Run cells again that failed before.")
 @take_over_option
+@executor_options
 @json_option
 def threshold(file: str, ladder: str | None, as_json: bool, **options: Any) -> None:
     """Find the smallest step count that is not inferior to 50 by a margin, from the largest down, each with the
@@ -43,11 +45,12 @@ def threshold(file: str, ladder: str | None, as_json: bool, **options: Any) -> N
     """
     from cogx_runs.search.threshold import find_threshold
 
-    with errors_as_json(as_json):
+    with errors_as_json(as_json), executor_of(options) as executor:
         search = find_threshold(
             file,
             ladder=None if ladder is None else _counts(ladder),
             overrides=take_overrides(options),
+            executor=executor,
             open_progress=_Rounds(),
             report=lambda message: echo(message, err=True),
             **options,

@@ -44,7 +44,7 @@ from cogx_runs.definitions.texts import PathText, Text
 from cogx_runs.definitions.variables import TEMPLATE, variable_param
 from cogx_runs.errors import MOST_MISTAKES, InputError, Mistake, Place
 from cogx_runs.formatting import cut
-from cogx_runs.system.files import is_file
+from cogx_runs.system.files import is_file, is_folder
 
 Vary = Literal["one_at_a_time", "grid", "zip", "random", "optuna"]
 ExperimentName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
@@ -251,9 +251,10 @@ def _locate(name: str, mistakes: list[Mistake]) -> Path | None:
 
 def _not_there(path: Path) -> str:
     """Describes a sweep file that is not there, with the nearest one beside it, else those that are shipped."""
-    if path.is_dir():
+    if is_folder(path):
         return "is a folder; name a sweep file in it"
-    beside = [file.name for file in (path.parent, Path("sweeps")) for file in file.glob("*.yaml")]
+    folders = [folder for folder in (path.parent, Path("sweeps")) if is_folder(folder)]
+    beside = [file.name for folder in folders for file in folder.glob("*.yaml")]
     if near := get_close_matches(path.name, beside, n=1, cutoff=0.8):
         return f"no such sweep file; did you mean {near[0]!r}?"
     shipped_names = sorted(file.stem for file in shipped.SWEEPS.glob("*.yaml"))

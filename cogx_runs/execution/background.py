@@ -1,6 +1,6 @@
 """Work that goes on while the GPU does: videos encoded, scored and logged by other threads."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from types import TracebackType
 from typing import Generic, TypeVar
@@ -42,9 +42,10 @@ class Background(Generic[_T]):
         while len(left := [future for future in self._pending if not future.done()]) > self._waiting:
             wait(left, return_when=FIRST_COMPLETED)
 
-    def drain(self) -> None:
-        """Waits until all work is done. What it came to, errors too, is for `collect`."""
-        wait(self._pending)
+    def drain(self, places: Collection[int] | None = None) -> None:
+        """Waits until the work of these cells is done, by default all. What it came to, errors too, is for
+        `collect`."""
+        wait([future for future, place in self._pending.items() if places is None or place in places])
 
     def discard(self) -> None:
         """Waits until all work is done, and forgets what came of it, as an interrupted plan leaves it."""

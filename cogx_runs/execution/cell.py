@@ -20,7 +20,10 @@ class ClaimedCell:
     beside: tuple[str, ...] = ()
     """Names of the runs that are encoded, scored and logged meanwhile on the same machine."""
 
+    spool: str | None = None
+    """Name of the lock in whose spool its entry is, where that is not the holder's: of a worker on another host."""
+
     @property
     def spooled(self) -> SpooledRun:
         """Its entry in the spool."""
-        return spooled_run(self.holder, self.cell_id)
+        return spooled_run(self.spool or self.holder, self.cell_id)

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from cogx_runs.dashboard.board import Boards
+from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import CogxError, StoreUnavailableError
 from cogx_runs.execution.background import Background
 from cogx_runs.execution.cell import ClaimedCell
@@ -22,7 +23,7 @@ from cogx_runs.progress import Progress
 from cogx_runs.system.disk import DISK_FULL, check_disk, is_disk_full
 from cogx_runs.tracking import tags
 from cogx_runs.tracking.claims import Claim, Claims
-from cogx_runs.tracking.delivery import deliver_left_behind, telling_what_is_kept
+from cogx_runs.tracking.delivery import Delivery, deliver_left_behind, telling_what_is_kept
 from cogx_runs.tracking.liveness import is_of_this_host
 from cogx_runs.tracking.lost import is_whole
 from cogx_runs.tracking.record import command, known_params, spec_metrics
@@ -32,6 +33,13 @@ from cogx_runs.tracking.store import RunStore
 from cogx_runs.tracking.thread import STORE_THREAD, if_answered
 
 WAIT_S = 1.0
+MOST_LOST = 2
+"""Workers that may die at a cell before it counts as failed."""
+
+
+def next_in_plan(cells: Mapping[int, RunSpec]) -> int:
+    """Picks the first cell of those that are left, by their places in the plan."""
+    return min(cells)
 
 
 class CellLoop:
@@ -51,10 +59,14 @@ class CellLoop:
         *,
         overlaps: bool | None = None,
         signs: Signs | None = None,
+        choose: Callable[[Mapping[int, RunSpec]], int] = next_in_plan,
+        interrupted: Callable[[], None] = lambda: None,
     ) -> None:
         """`worker` returns the worker, and is asked for it only where a cell is to be run: making one imports torch.
         `overlaps` is whether the next cell is begun while a video is in the background; None is as the device asks
-        for. `signs` judges who is at the runs of others."""
+        for. `signs` judges who is at the runs of others. `choose` picks the next cell of those that are left, by their
+        places in the plan, and may wait for a device that is free. `interrupted` is called where the loop is, before it
+        waits for the cells in the background."""
         self._plan = plan
         self._store = store
         self._worker = worker
@@ -70,6 +82,11 @@ class CellLoop:
         self._cells: dict[int, ClaimedCell] = {}
         self._outcomes: dict[int, Outcome] = {}
         self._has_failed = False
+        self._choose = choose
+        self._interrupted = interrupted
+        self._is_interrupted = False
+        self._left: dict[int, RunSpec] = {}
+        self._lost: Counter[int] = Counter()
 
     def run(self, fail_fast: bool) -> list[Outcome]:
         """Brings every cell to its end, once. Returns the outcomes in the plan's order.
@@ -96,6 +113,8 @@ class CellLoop:
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 hurry.enter_context(STORE_THREAD.hurried())
+                self._is_interrupted = True
+                self._interrupted()
             with suppress(Exception):
                 self._finish_background()
             raise
@@ -125,23 +144,37 @@ class CellLoop:
         return experiments
 
     def _run_cells(self, experiments: dict[str, str], fail_fast: bool) -> None:
-        elsewhere: list[int] = []
         for place, planned in enumerate(self._plan.runs):
             known = known_outcome(planned)
-            if known is not None:
+            if known is None:
+                self._left[place] = planned.spec
+            else:
                 self._outcomes[place] = known
-                continue
-            self._make_room()
-            if fail_fast and self._has_failed:
-                self._outcomes[place] = Outcome(planned.spec, OutcomeStatus.SKIPPED)
-                continue
-            self._progress.cell_started(planned.spec.run_name, planned.spec.num_inference_steps)
-            if not self._run_cell(place, experiments[planned.spec.sweep]):
-                elsewhere.append(place)
-        for place in elsewhere:
-            self._take_up(place, experiments[self._plan.runs[place].spec.sweep])
-        self._finish_background()
+        while self._left:  # again where a worker has died
+            elsewhere = self._run_left(experiments, fail_fast)
+            for place in elsewhere:
+                self._take_up(place, experiments[self._plan.runs[place].spec.sweep])
+            self._finish_background()
         self._delivered(self._waiting.deliver_all())
+
+    def _run_left(self, experiments: dict[str, str], fail_fast: bool) -> list[int]:
+        """Begins the cells that are left. Returns those that another process has."""
+        elsewhere = []
+        while self._left:
+            self._make_room()
+            place = self._choose(self._left)
+            self._background.collect(self._ended)  # what ended while a free device was waited for
+            if fail_fast and self._has_failed:
+                skipped = {place: Outcome(spec, OutcomeStatus.SKIPPED) for place, spec in self._left.items()}
+                self._outcomes |= skipped
+                self._left.clear()
+                break
+            spec = self._left.pop(place)
+            if not self._lost[place]:
+                self._progress.cell_started(spec.run_name, spec.num_inference_steps)
+            if not self._run_cell(place, experiments[spec.sweep]):
+                elsewhere.append(place)
+        return elsewhere
 
     def _run_cell(self, place: int, experiment_id: str) -> bool:
         """Claims a cell, has it brought to its pixels, and the rest done in the background; False where another process
@@ -190,8 +223,9 @@ class CellLoop:
     def _wait_for_twins(self, place: int, run_id: str) -> None:
         """Waits for cells of the same pixels that are on their way to being finished, which this one can copy."""
         signature = self._plan.runs[place].spec.signature
-        if any(self._plan.runs[other].spec.signature == signature for other in self._background.at_work):
-            self._background.drain()
+        at_work = self._background.at_work
+        if twins := [other for other in at_work if self._plan.runs[other].spec.signature == signature]:
+            self._background.drain(twins)
         while if_answered(lambda: self._claims.is_being_made(run_id)):
             self._progress.phase("waiting for another sweep that makes the same video")
             time.sleep(WAIT_S)
@@ -234,12 +268,29 @@ class CellLoop:
         self._background.collect(self._ended)
 
     def _ended(self, place: int, outcome: Outcome) -> None:
+        if outcome.status is OutcomeStatus.LOST:
+            self._lost[place] += 1
+            self._end_lost(self._cells[place])
+            if self._is_interrupted:
+                return
+            if self._lost[place] < MOST_LOST:
+                self._progress.note(f"{outcome.spec.run_name}: {outcome.error}; the cell is run again")
+                self._left[place] = outcome.spec
+                return
+            error = f"{self._lost[place]} workers died at it; the last one: {outcome.error}"
+            outcome = replace(outcome, status=OutcomeStatus.FAILED, error=error)
         self._outcomes[place] = outcome
         self._has_failed |= outcome.status is OutcomeStatus.FAILED
         self._progress.cell_ended(outcome.spec.run_name, outcome.status, outcome.error)
         self._boards.changed(outcome.spec.sweep, self._overlaps)
         if place in self._cells:
             self._waiting.add(place, self._cells[place].spooled)
+
+    def _end_lost(self, cell: ClaimedCell) -> None:
+        """Ends the run of a worker that has died, as that of a crashed process; what is whole of it is delivered."""
+        with suppress(StoreUnavailableError):
+            if Delivery(self._store).deliver(cell.spooled) is None and cell.run_id != cell.cell_id:
+                self._store.kill(cell.run_id)
 
     def _delivered(self, run_ids: Mapping[int, str]) -> None:
         """Takes up the ids that runs were given in the store after their end."""

@@ -24,6 +24,8 @@ class OutcomeStatus(StrEnum):
     """Another host is at it."""
     SKIPPED = "skipped"
     """Not begun."""
+    LOST = "lost"
+    """Its worker died; an executor gives the cell to another one."""
 
     @property
     def is_success(self) -> bool:

@@ -41,3 +41,6 @@ class StepLog:
 
     def cell_ended(self, name: str, status: str, error: str | None = None) -> None:
         self._progress.cell_ended(name, status, error)
+
+    def of_worker(self, worker: str) -> "StepLog":
+        return StepLog(self._progress.of_worker(worker), self._log)

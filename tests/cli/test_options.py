@@ -1,6 +1,7 @@
 """Options of the command line: one value each, read as in a sweep file, texts as they are."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,18 @@ def test_an_option_that_takes_one_value_is_not_given_twice(arguments: list[str],
 
 def test_a_flag_may_be_repeated(project: Path) -> None:
     assert plan("--json", "--no-store").exit_code == 0
+
+
+@pytest.mark.parametrize("option", ["--workers", "--ray-address"])
+def test_an_option_of_ray_without_it_is_one_clear_line(option: str) -> None:
+    result = CliRunner().invoke(cli, ["sweep", "seed", option, "2"])
+
+    assert (result.exit_code, result.stderr.strip()) == (2, f"Error: {option}: is of --executor ray; give that too")
+
+
+def test_where_ray_is_not_installed_the_line_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+
+    result = CliRunner().invoke(cli, ["sweep", "seed", "--executor", "ray"])
+
+    assert "Ray is not installed; pip install 'cogx-runs[ray]'" in result.stderr

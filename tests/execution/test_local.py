@@ -5,6 +5,7 @@ import os
 import threading
 from dataclasses import replace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -54,7 +55,7 @@ def test_what_an_interrupted_plan_left_in_the_background_is_none_of_the_next_pla
     worker, ended = Interrupted(store), Ended()
     with LocalExecutor(worker=lambda *_: worker, overlaps=True) as executor:
         drain = executor._background.drain
-        executor._background.drain = lambda: (_ for _ in ()).throw(KeyboardInterrupt)  # type: ignore[method-assign]
+        executor._background.drain = Mock(side_effect=KeyboardInterrupt)  # type: ignore[method-assign]
         with pytest.raises(KeyboardInterrupt):
             executor.run(replace(plan, runs=plan.runs[:2]), SilentProgress())
         executor._background.drain = drain  # type: ignore[method-assign]

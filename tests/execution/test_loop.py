@@ -11,7 +11,7 @@ from cogx_runs import load_runs
 from cogx_runs.execution.cell import ClaimedCell
 from cogx_runs.execution.executor import CellWorker
 from cogx_runs.execution.local import LocalExecutor
-from cogx_runs.execution.outcomes import Outcome
+from cogx_runs.execution.outcomes import Outcome, OutcomeStatus
 from cogx_runs.planning.plan import Plan
 from cogx_runs.progress import SilentProgress
 from cogx_runs.tracking.claims import Claims
@@ -134,3 +134,30 @@ def test_the_runs_of_a_dead_holder_are_marked_and_their_cells_run(plan: Plan, st
 
     assert notes.notes == ["Marked 1 run of a crashed process as KILLED"]
     assert sorted(load_runs("exp")["status"]) == ["FINISHED", "KILLED"]
+
+
+class Dying(FakeWorker):
+    """Dies at a cell so many times."""
+
+    def __init__(self, store: RunStore, seed: int, times: int) -> None:
+        super().__init__(store)
+        self._seed = seed
+        self._left = times
+
+    def end(self, cell: ClaimedCell) -> Outcome:
+        if cell.spec.seed != self._seed or not self._left:
+            return super().end(cell)
+        self._left -= 1
+        return Outcome(cell.spec, OutcomeStatus.LOST, cell.run_id, error="the worker died")
+
+
+def test_the_run_of_a_worker_that_died_is_ended_and_its_cell_begun_again(plan: Plan, store: RunStore) -> None:
+    assert run(plan, Dying(store, seed=2, times=1)) == ["finished"] * 4
+
+    assert list(load_runs("exp", where=["seed=2"])["status"]) == ["FINISHED", "KILLED"]
+
+
+def test_a_cell_at_which_two_workers_died_has_failed_and_the_others_go_on(plan: Plan, store: RunStore) -> None:
+    assert run(plan, Dying(store, seed=2, times=2)) == ["finished", "failed", "finished", "finished"]
+
+    assert list(load_runs("exp", where=["seed=2"])["status"]) == ["KILLED"] * 2

@@ -1,0 +1,141 @@
+"""Plans run by a real Ray on this machine."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+import ray
+
+from cogx_runs import load_runs
+from cogx_runs.execution.cell import ClaimedCell
+from cogx_runs.execution.outcomes import Outcome
+from cogx_runs.execution.ray_executor import RayExecutor
+from cogx_runs.models.cards import ModelCard
+from cogx_runs.planning.plan import Plan
+from cogx_runs.progress import Progress, SilentProgress
+from cogx_runs.system.hardware import Device
+from cogx_runs.tracking.store import RunStore
+from tests.support.running import Notes
+from tests.support.workers import FakeWorker
+
+pytestmark = pytest.mark.slow  # Ray and its workers take 15 s to start
+
+WORKERS = 2
+
+
+class Recording(FakeWorker):
+    """Says in its runs' provenance which process it is; dies at a cell whose file `die-SEED` is there."""
+
+    def provenance(self, device: Device) -> dict[str, str]:
+        return {"cogx.env.device_name": f"{device} of {os.getpid()}"}
+
+    def begin(self, cell: ClaimedCell, card: ModelCard, progress: Progress) -> Callable[[], Outcome]:
+        wait = Path(os.environ["TEST_RAY_FOLDER"], f"wait-{cell.spec.seed}")
+        while wait.exists():
+            time.sleep(0.01)
+        die = Path(os.environ["TEST_RAY_FOLDER"], f"die-{cell.spec.seed}")
+        if die.exists():
+            if die.read_text() == "once":
+                die.unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().begin(cell, card, progress)
+
+
+def make(uri: str, *_: object) -> FakeWorker:
+    return Recording(RunStore(uri))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("ray")
+
+
+@pytest.fixture(scope="module")
+def cluster(folder: Path) -> Iterator[None]:
+    """Ray with two CPUs, which tests of this file share. Its workers have other folders than the driver, as those of
+    another host."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TEST_RAY_FOLDER", str(folder))
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        patch.setenv("XDG_STATE_HOME", str(folder / "state"))
+        ray.init(address="local", num_cpus=WORKERS, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        yield
+        ray.shutdown()
+
+
+def run(plan: Plan, progress: Progress | None = None) -> list[str]:
+    with RayExecutor(workers=WORKERS, worker=make) as executor:
+        return [outcome.status for outcome in executor.run(plan, progress or SilentProgress())]
+
+
+def test_two_workers_share_the_cells_of_a_plan(plan: Plan, cluster: None, folder: Path) -> None:
+    assert run(plan) == ["finished"] * 4
+
+    runs = load_runs("exp", sort="seed")
+    assert list(runs["status"]) == ["FINISHED"] * 4
+    assert runs["tags.cogx.env.device_name"].nunique() <= WORKERS
+
+
+def test_a_cell_whose_worker_dies_is_ended_as_killed_and_goes_to_another(
+    plan: Plan, cluster: None, folder: Path
+) -> None:
+    (folder / "die-2").write_text("once")
+    notes = Notes()
+
+    assert run(plan, notes) == ["finished"] * 4
+
+    runs = load_runs("exp", sort="seed")
+    assert sorted(runs["status"]) == ["FINISHED"] * 4 + ["KILLED"]
+    assert any("died" in note and "the cell is run again" in note for note in notes.notes)
+
+
+def test_a_cell_at_which_two_workers_die_has_failed(plan: Plan, cluster: None, folder: Path) -> None:
+    (folder / "die-3").write_text("always")
+
+    assert run(plan) == ["finished", "finished", "failed", "finished"]
+
+    assert list(load_runs("exp", where=["seed=3"])["status"]) == ["KILLED"] * 2
+
+
+def test_workers_of_another_host_write_what_they_made_to_the_store_themselves(
+    plan: Plan, cluster: None, folder: Path, tmp_path: Path
+) -> None:
+    with RayExecutor(workers=WORKERS) as executor:
+        outcomes = executor.run(replace(plan, runs=plan.runs[:2]), SilentProgress())
+
+    assert [outcome.status for outcome in outcomes] == ["finished"] * 2
+    runs = load_runs("exp")
+    assert runs["metrics.clip_score"].notna().all()
+    for run_id in runs["run_id"]:
+        assert RunStore().download(run_id, "video.mp4", tmp_path / run_id).stat().st_size > 0
+    for state in (tmp_path / "state", folder / "state"):
+        assert [path for path in state.rglob("*") if path.is_file()] == []
+    assert ray.is_initialized(), "who joins a cluster does not end it"
+
+
+def test_ctrl_c_ends_the_cells_at_work_as_killed_and_the_ray_that_was_started(plan: Plan, tmp_path: Path) -> None:
+    script = "from cogx_runs.cli import main; main()"
+    arguments = ["sweep", "seed.yaml", "--device", "cpu", "--steps", "1000", "--executor", "ray", "--workers", "2"]
+    with subprocess.Popen([sys.executable, "-c", script, *arguments], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        told = []
+        for line in process.stderr:
+            told.append(line)
+            if sum("worker" in one and "seed=" in one for one in told) == WORKERS:
+                break
+        started = psutil.Process(process.pid).children(recursive=True)
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        told += process.communicate(timeout=60)[1].splitlines()
+
+    assert process.returncode == 130, told
+    assert list(load_runs("exp")["status"]) == ["KILLED"] * 2
+    assert started
+    assert psutil.wait_procs(started, timeout=20)[1] == []
