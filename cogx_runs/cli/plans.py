@@ -163,7 +163,7 @@ def _print_and_exit(
     no finished run."""
     from dataclasses import asdict
 
-    from cogx_runs.cli.tables import print_headlines, print_next, print_outcomes, print_search
+    from cogx_runs.cli.tables import print_file_scores, print_headlines, print_next, print_outcomes, print_search
 
     if as_json:
         runs = [_outcome_dict(outcome) for outcome in outcomes]
@@ -177,6 +177,8 @@ def _print_and_exit(
             print_search(found)
         if files:
             print_headlines(planned, outcomes)
+        print_file_scores(outcomes)
+        if files:
             print_next(files)
     sys.exit(1 if any(not outcome.status.is_success for outcome in outcomes) else 0)
 

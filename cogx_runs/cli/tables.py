@@ -129,7 +129,6 @@ def print_outcomes(outcomes: Sequence[Outcome]) -> None:
         if outcome.error and outcome.status is not OutcomeStatus.DONE:
             name, error = escape(outcome.spec.run_name), escape(outcome.error)
             console.print(f"{_coloured(outcome.status)} {name}: {error}", soft_wrap=True)
-    _print_compression([(outcome.spec.config, outcome.metrics or {}) for outcome in outcomes])
     counts = {status: sum(outcome.status == status for outcome in outcomes) for status in _COLOURS}
     console.print(", ".join(f"{count} {status}" for status, count in counts.items() if count))
     if outcomes and counts["done"] == len(outcomes):
@@ -146,6 +145,11 @@ def print_headlines(plan: Plan, outcomes: Sequence[Outcome]) -> None:
         cells = [(one.spec, comparable(one.metrics or {}, one.beside)) for one in own]
         for headline in headlines(cells, sweep.primary or PRIMARY):
             stdout().print(escape(str(headline)), soft_wrap=True)
+
+
+def print_file_scores(outcomes: Sequence[Outcome]) -> None:
+    """Prints how far the scores of the mp4 files are from those of the frames."""
+    _print_compression([(outcome.spec.config, outcome.metrics or {}) for outcome in outcomes])
 
 
 def print_next(files: Sequence[str]) -> None:
