@@ -83,8 +83,8 @@ def test_a_sweep_ends_with_a_sentence_on_each_variable_of_its_templates() -> Non
     ]
 
     assert [str(found).partition(". ")[0] for found in headlines(cells)[:2]] == [
-        "prompt.colour: CLIP score is best at blue (27.00) and worst at red, 2.00 lower (3.00 in car, place Rome)",
-        "prompt.place: CLIP score is best at Oslo (30.50) and worst at Rome, 9.00 lower (10.00 in car, colour red)",
+        "prompt.colour: CLIP score is best at blue (27.00) and worst at red, 2.00 lower (car, place Rome: 3.00 lower)",
+        "prompt.place: CLIP score is best at Oslo (30.50) and worst at Rome, 9.00 lower (car, colour red: 10.00 lower)",
     ]
 
 

@@ -155,7 +155,7 @@ def test_mistakes_of_a_table_have_their_line(folder: Path, take: Any) -> None:
         take(folder, table=table)
 
     assert mistakes(raised) == [
-        f"{table}:2:guidance_scale: Input should be a valid number (got 'high')",
+        f"{table}:2:guidance_scale: must be a number (got 'high')",
         f"{table}:3: ../panda_gs6.mp4: no such .mp4 file in {folder}",
         f"{table}:4: no prompt is named; give its name or its text",
     ]
