@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from cogx_runs.definitions.mistakes import Source, clause, nearest_axis
-from cogx_runs.definitions.parameters import FAST, SWEPT, Parameters
+from cogx_runs.definitions.parameters import STANDS_FOR, SWEPT, Parameters
 from cogx_runs.definitions.seeds import listed
 from cogx_runs.errors import Mistake
 from cogx_runs.formatting import cut, shortened
@@ -84,8 +84,8 @@ def check_axes(axes: WrittenAxes, vary: Any, source: Source, mistakes: list[Mist
             mistakes.append(Mistake(source.at(path), f"unknown parameter; {nearest_axis(str(name))}"))
         elif name not in SWEPT:
             message = "is no axis: its cells would all be one, with the same pixels and scores; set it in base"
-            if name == "fast":
-                message = f"is no axis, since it stands for {', '.join(FAST)}; vary these"
+            if name in STANDS_FOR:
+                message = f"is no axis, since it stands for {', '.join(STANDS_FOR[name])}; vary these"
             mistakes.append(Mistake(source.at(path), message))
         elif isinstance(values, list | tuple):
             typed = []

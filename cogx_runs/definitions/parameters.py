@@ -180,7 +180,12 @@ class Parameters(Frozen):
                 " `decoder: fused`, where they are not named; recorded as these."
             )
         ),
-        Role(changes=Changes.OTHERS, logged=Logged.ELSEWHERE, is_distinguishing=False),
+        Role(
+            changes=Changes.OTHERS,
+            stands_for=("compile", "attention", "decoder"),
+            logged=Logged.ELSEWHERE,
+            is_distinguishing=False,
+        ),
     ] = False
     compile: Annotated[
         bool,
@@ -266,8 +271,8 @@ class Parameters(Frozen):
 
 
 _ROLES = roles_of(Parameters)
-FAST = ("compile", "attention", "decoder")
-"""The parameters that `fast` stands for."""
+STANDS_FOR = {name: role.stands_for for name, role in _ROLES.items() if role.stands_for}
+"""The parameters that others stand for, by these."""
 SWEPT = names_where(_ROLES, lambda role: role.changes not in {Changes.NOTHING, Changes.OTHERS})
 """Parameters that can be an axis: cells that differ in any other are the same cell."""
 OF_VIDEO = tuple(name for name in SWEPT if _ROLES[name].changes is not Changes.COST)

@@ -79,6 +79,8 @@ class Role:
     is_of_machine: bool = False
     """Whether it is certain only once the cell has run: a reused cell may come from another machine."""
     compared: Compared = Compared.ALONG
+    stands_for: tuple[str, ...] = ()
+    """The parameters whose values are recorded in its place; it is no axis."""
     is_approximate: bool = False
     """Whether other values than the default give nearly the same pixels, not the same bits."""
     is_signed_by_default: bool = True

@@ -19,7 +19,7 @@ from cogx_runs.errors import MOST_MISTAKES, CogxError, InputError, Mistake
 from cogx_runs.models.cards import ModelCard, resolve_model
 from cogx_runs.models.lora import resolve_loras
 from cogx_runs.models.memory import Budget, Choice, choose_placement
-from cogx_runs.planning.fast import fast_values, without_compile
+from cogx_runs.planning.fast import against_compile, fast_values
 from cogx_runs.system.hardware import Device, Gpu
 
 Choices = Mapping[tuple[tuple[str, str], Dtype], Choice]
@@ -189,7 +189,7 @@ def _placed(spec: RunSpec, choices: Choices) -> RunSpec:
     if spec.placement == "auto":
         choice = choices.get((spec.model_key, spec.dtype))
         spec = spec.replace(placement="resident" if choice is None else choice.placement)
-    return spec.replace(compile=False) if spec.fast and spec.compile and without_compile(spec) else spec
+    return spec.replace(compile=False) if spec.fast and spec.compile and against_compile(spec) else spec
 
 
 def _configurations(sweep: Sweep) -> Iterator[Parameters]:

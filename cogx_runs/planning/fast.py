@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from cogx_runs.definitions.parameters import FAST, Attention, Decoder, Parameters
+from cogx_runs.definitions.parameters import STANDS_FOR, Attention, Decoder, Parameters
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.formatting import write_value
@@ -26,18 +26,22 @@ def fast_values(parameters: Parameters, dtype: str, device: Device, gpu: Gpu | N
     return {name: value for name, value in values.items() if name not in parameters.model_fields_set}
 
 
-def without_compile(spec: RunSpec) -> bool:
-    """Checks whether a cell's other parameters forbid to compile."""
+def against_compile(spec: RunSpec) -> list[str]:
+    """Lists the parameters by whose values a cell's blocks cannot be compiled."""
     cache = spec.step_cache
-    in_blocks = cache is not None and not cache.of_blocks
-    return spec.placement in NEVER_COMPILED or spec.quantization == "fp8_storage" or in_blocks
+    forbids = {
+        "placement": spec.placement in NEVER_COMPILED,
+        "quantization": spec.quantization == "fp8_storage",
+        "cache": cache is not None and not cache.of_blocks,
+    }
+    return [name for name, holds in forbids.items() if holds]
 
 
 def advise_fast(specs: Sequence[RunSpec], sweeps: Mapping[str, Sweep]) -> Iterator[Advice]:
     """Notes what `fast` came to in each sweep."""
     for name in dict.fromkeys(spec.sweep for spec in specs):
         found = [spec for spec in specs if spec.sweep == name]
-        parts = {one: dict.fromkeys(getattr(spec, one) for spec in found) for one in FAST}
+        parts = {one: dict.fromkeys(getattr(spec, one) for spec in found) for one in STANDS_FOR["fast"]}
         named = ", ".join(f"{one} {' or '.join(map(write_value, values))}" for one, values in parts.items())
         message = "fast changes nothing on a CPU" if found[0].device == "cpu" else f"fast is {named} here"
         yield Advice("note", sweeps[name].where("fast"), message)

@@ -16,6 +16,7 @@ from cogx_runs.models.clip_folder import check_clip_folder
 from cogx_runs.models.quantization import FP8_MULTIPLE, quantized_weights
 from cogx_runs.models.schedule import is_schedule_exact, right_step_counts, schedule_faults, timesteps
 from cogx_runs.models.tokens import clip_architectures, count_clip_tokens, count_t5_tokens
+from cogx_runs.planning.fast import against_compile
 from cogx_runs.planning.plan import Advice
 
 LARGEST_SIDE_PX = 16_384
@@ -105,7 +106,7 @@ def _placement(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator[Advice
 
 
 def _compile(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
-    if spec.compile and spec.placement in {"sequential", "model"}:
+    if spec.compile and "placement" in against_compile(spec):
         yield Advice(
             "error",
             sweep.where("compile"),
@@ -115,7 +116,7 @@ def _compile(spec: RunSpec, _card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
 
 def _quantization(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
     where = sweep.where("quantization")
-    if spec.quantization == "fp8_storage" and spec.compile:
+    if spec.compile and "quantization" in against_compile(spec):
         message = "fp8_storage casts the layers inside a compiled block; use int8, or compile: false"
         yield Advice("error", where, message)
     sides = {side for shape in quantized_weights(card.transformer).values() for side in shape}
@@ -131,7 +132,7 @@ def _cache(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice]:
     cache, where = spec.step_cache, sweep.where("cache")
     if cache is None:
         return
-    if spec.compile and not cache.of_blocks:
+    if spec.compile and "cache" in against_compile(spec):
         outside = ", ".join(name for name, kind in CACHES.items() if kind.of_blocks)
         yield Advice(
             "error", where, f"{cache.name} acts inside a compiled block; use {outside}, or {cache.name} without compile"

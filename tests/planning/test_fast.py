@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from cogx_runs.definitions.parameters import FAST
+from cogx_runs.definitions.parameters import STANDS_FOR
 from cogx_runs.models.memory import Budget
 from cogx_runs.planning.cells import resolve_cells
 from cogx_runs.system.hardware import GIB, Device, Gpu
@@ -25,7 +25,7 @@ def parts(budget: Budget | None, gpu: Gpu | None, **base: Any) -> tuple[object, 
     sweep = make_sweep(fast=True, **base)
     device: Device = "cpu" if gpu is None else "cuda"
     (spec,) = resolve_cells([sweep], library_of("A panda."), device, {}, budget, gpu).specs
-    return tuple(getattr(spec, name) for name in FAST)
+    return tuple(getattr(spec, name) for name in STANDS_FOR["fast"])
 
 
 @pytest.mark.parametrize(
