@@ -1,6 +1,5 @@
 """Caches of the transformer: what each skips, counted where it is computed, and that nothing of it stays."""
 
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,14 +18,6 @@ from cogx_runs.system.disk import cache_directory
 from tests.support.pipelines import make_spec
 
 STEPS = 10
-
-
-@pytest.fixture
-def loader() -> Iterator[Loader]:
-    """A loader that ends with the test."""
-    made = Loader()
-    yield made
-    made.close()
 
 
 def denoised(loader: Loader, spec: RunSpec) -> Denoised:

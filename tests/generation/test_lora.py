@@ -1,7 +1,6 @@
 """LoRA adapters in the weights: what they add, under every placement, and that nothing of them stays."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +35,6 @@ def files(tmp_path: Path, width: int) -> tuple[Path, Path]:
     config = json.dumps({"transformer.r": 2, "transformer.lora_alpha": 4})
     save_file(lora_tensors(2, width, OUT), two, metadata={"lora_adapter_metadata": config})
     return one, two
-
-
-@pytest.fixture
-def loader() -> Iterator[Loader]:
-    """A loader that ends with the test."""
-    made = Loader()
-    yield made
-    made.close()
 
 
 def latents(loader: Loader, spec: RunSpec) -> torch.Tensor:

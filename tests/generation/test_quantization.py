@@ -1,6 +1,5 @@
 """Weights in 8 bits: what becomes of them, under every placement, and that nothing of them stays."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -29,14 +28,6 @@ QUANTIZATIONS = get_args(Quantization)[1:]
 def _fp8_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Has torchao take a CPU for a GPU with multiplication in 8 bits, which PyTorch does on both."""
     monkeypatch.setattr(quant_api, "_check_hardware_support", lambda _: None)
-
-
-@pytest.fixture
-def loader() -> Iterator[Loader]:
-    """A loader that ends with the test."""
-    made = Loader()
-    yield made
-    made.close()
 
 
 def denoised(loader: Loader, spec: RunSpec) -> Denoised:
