@@ -13,7 +13,7 @@ from cogx_runs.models import hub
 from cogx_runs.planning.actions import Action
 from cogx_runs.planning.plan import Plan
 from cogx_runs.progress import Progress
-from cogx_runs.system.disk import keep_compiled_code
+from cogx_runs.system.disk import check_disk, keep_compiled_code
 from cogx_runs.system.hardware import avoid_fragmentation
 from cogx_runs.system.threads import sleep_while_waiting
 from cogx_runs.tracking.uri import tracking_uri as resolve_uri
@@ -91,6 +91,7 @@ class LocalExecutor:
         cells = [planned.spec for planned in plan.runs if planned.action in {Action.RUN, Action.REUSE}]
         if not cells:
             return
+        check_disk()
         generated = [planned.spec for planned in plan.runs if planned.action is Action.RUN]
         progress.phase("importing torch and diffusers")
         from cogx_runs.execution.opening import OpeningStore
