@@ -4,7 +4,7 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -54,6 +54,13 @@ def cache_directory() -> Path:
     """Finds, or creates, the user's folder for files that can be recreated. Raises CogxError where it cannot be
     created."""
     return _user_folder("XDG_CACHE_HOME", ".cache")
+
+
+def keep_compiled_code(environment: MutableMapping[str, str] = os.environ) -> None:
+    """Has what torch compiles kept in the user's cache, as long as torch is not imported yet, in place of a temporary
+    folder that a reboot clears. A place that the user has set stays. Raises CogxError as `cache_directory` does."""
+    if "TORCHINDUCTOR_CACHE_DIR" not in environment:
+        environment["TORCHINDUCTOR_CACHE_DIR"] = str(cache_directory() / "compiled")
 
 
 def state_directory() -> Path:
