@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.faults.__main__ import DOCUMENT, chosen, written_into
-from benchmarks.faults.marked import DECODING, DENOISING, ENCODING, LOGGING, SCORING, START, WRITING
+from benchmarks.faults.marked import DECODING, DENOISING, ENCODING, HELD, LOGGING, SCORING, START, WRITING
 from benchmarks.faults.rows import HEADER, all_rows
 from benchmarks.faults.study import Models, Study, Tally
 
@@ -47,7 +47,7 @@ def test_a_real_command_marks_each_of_its_phases_and_waits_at_the_one_that_is_he
 
     assert command.is_held()
     assert command.marks[0] == START
-    assert command.phase == "held"
+    assert command.marks[-1] == f"{HELD} {command.process.pid}"
     assert {ENCODING, DENOISING, DECODING, WRITING, SCORING, LOGGING} <= set(command.marks)
     assert command.marks.count(DECODING) == 2
     command.go_on()
