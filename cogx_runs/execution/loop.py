@@ -37,11 +37,6 @@ MOST_LOST = 2
 """Workers that may die at a cell before it counts as failed."""
 
 
-def next_in_plan(cells: Mapping[int, RunSpec]) -> int:
-    """Picks the first cell of those that are left, by their places in the plan."""
-    return min(cells)
-
-
 class CellLoop:
     """Brings the cells of one plan to their end by one worker.
 
@@ -59,13 +54,14 @@ class CellLoop:
         *,
         overlaps: bool | None = None,
         signs: Signs | None = None,
-        choose: Callable[[Mapping[int, RunSpec]], int] = next_in_plan,
+        choose: Callable[[Mapping[int, RunSpec]], int] | None = None,
         interrupted: Callable[[], None] = lambda: None,
     ) -> None:
         """`worker` returns the worker, and is asked for it only where a cell is to be run: making one imports torch.
         `overlaps` is whether the next cell is begun while a video is in the background; None is as the device asks
         for. `signs` judges who is at the runs of others. `choose` picks the next cell of those that are left, by their
-        places in the plan, and may wait for a device that is free. `interrupted` is called where the loop is, before it
+        places in the plan, and may wait for a device that is free; by default the first, those that copy what is in
+        the background after the others. `interrupted` is called where the loop is, before it
         waits for the cells in the background."""
         self._plan = plan
         self._store = store
@@ -82,7 +78,7 @@ class CellLoop:
         self._cells: dict[int, ClaimedCell] = {}
         self._outcomes: dict[int, Outcome] = {}
         self._has_failed = False
-        self._choose = choose
+        self._choose = choose or self._first_ready
         self._interrupted = interrupted
         self._is_interrupted = False
         self._left: dict[int, RunSpec] = {}
@@ -175,6 +171,12 @@ class CellLoop:
             if not self._run_cell(place, experiments[spec.sweep]):
                 elsewhere.append(place)
         return elsewhere
+
+    def _first_ready(self, cells: Mapping[int, RunSpec]) -> int:
+        """Picks the first cell; one whose pixels are in the background after the others, so that the device does not
+        wait for them."""
+        at_work = {self._plan.runs[place].spec.signature for place in self._background.at_work}
+        return min(cells, key=lambda place: (cells[place].signature in at_work, place))
 
     def _run_cell(self, place: int, experiment_id: str) -> bool:
         """Claims a cell, has it brought to its pixels, and the rest done in the background; False where another process
