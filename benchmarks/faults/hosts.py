@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from typing import Literal
 
 from benchmarks.faults.bench import Bench
-from benchmarks.faults.marked import PHASES, START
+from benchmarks.faults.marked import OF_A_CELL
 from benchmarks.faults.services import MlflowServer
 from benchmarks.faults.study import Command, Study, Tally
 from cogx_runs.tracking.signs import UNCHANGED_S
@@ -29,7 +29,7 @@ def lose_host(bench: Bench, end: End) -> Tally:
     tally = Tally()
     bench.reference(CELLS)
     with ThreadPoolExecutor(bench.parallel) as pool:  # they wait for most of their time
-        for found in pool.map(lambda phase: _lose(bench, end, phase), [phase for phase in PHASES if phase != START]):
+        for found in pool.map(lambda phase: _lose(bench, end, phase), OF_A_CELL):
             tally.add(found)
     return tally
 

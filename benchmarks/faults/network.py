@@ -8,7 +8,7 @@ from contextlib import ExitStack, suppress
 from typing import Literal
 
 from benchmarks.faults.bench import Bench
-from benchmarks.faults.marked import PHASES
+from benchmarks.faults.marked import OF_A_CELL, START
 from benchmarks.faults.outages import CELLS, sweep_through
 from benchmarks.faults.services import MlflowServer
 from benchmarks.faults.study import Tally
@@ -107,10 +107,10 @@ class Proxy:
 
 
 def cut_network(bench: Bench, cut: Cut) -> Tally:
-    """Cuts the network once from each phase on, at a request drawn at random."""
+    """Cuts the network once from the start and from each phase of a cell on, at a request drawn at random."""
     tally = Tally()
     bench.reference(CELLS)
-    for phase in PHASES:
+    for phase in (START, *OF_A_CELL):
         tally.add(_cut(bench, cut, phase))
     return tally
 

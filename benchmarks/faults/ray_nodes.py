@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Literal
 
 from benchmarks.faults.bench import Bench
-from benchmarks.faults.marked import ENCODING, HOLD, MARKS, PHASES, START, Held
+from benchmarks.faults.marked import HOLD, MARKS, OF_A_CELL, Held
 from benchmarks.faults.services import MlflowServer, Service
 from benchmarks.faults.study import ROOT, Study, Tally
 
@@ -113,16 +113,15 @@ def kill_in_ray(bench: Bench, victim: Victim) -> Tally:
     """
     tally = Tally()
     bench.reference(CELLS)
-    for phase in PHASES:
-        if phase != START:
-            tally.add(_kill(bench, victim, phase))
+    for phase in OF_A_CELL:
+        tally.add(_kill(bench, victim, phase))
     return tally
 
 
 def _kill(bench: Bench, victim: Victim, phase: str) -> Tally:
     name = f"ray-{victim}-{phase.replace(' ', '-')}"
     drawn = random.Random(name)
-    number = 1 if phase == ENCODING or victim == "node" else drawn.choice((1, 2))
+    number = 1 if victim == "node" else drawn.choice((1, 2))
     hold = f"{OTHER_HOST if victim == 'node' else ''}{phase}:{number}"
     notes: list[str] = []
     with ExitStack() as running:

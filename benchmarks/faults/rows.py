@@ -85,7 +85,7 @@ def all_rows() -> tuple[Row, ...]:
     rows += [
         Row(
             f"network-{cut}",
-            f"network to the server {what}, at a request drawn at random from each phase on",
+            f"network to the server {what}, at a request drawn at random, from the start and each phase of a cell on",
             partial(cut_network, cut=cut),
         )
         for cut, what in _CUTS.items()
