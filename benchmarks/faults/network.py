@@ -37,7 +37,6 @@ class Proxy:
         self._state = threading.Condition()
         self._cut: Cut | None = None
         self._armed: tuple[Cut, int] | None = None
-        self._mending: threading.Timer | None = None
         self.cuts = 0
         """How often the network was cut."""
 
@@ -99,11 +98,14 @@ class Proxy:
                 if not after:
                     self._cut = cut
                     self.cuts += 1
-                    threading.Timer(AWAY_S[cut], self.mend).start()
-            cut_now = self._cut
-            while self._cut == "swallowed":
+                    mending = threading.Timer(AWAY_S[cut], self.mend)
+                    mending.daemon = True
+                    mending.start()
+            if self._cut != "swallowed":
+                return self._cut
+            while self._cut is not None:
                 self._state.wait()
-            return cut_now if cut_now != "swallowed" else None
+            return None
 
 
 def cut_network(bench: Bench, cut: Cut) -> Tally:

@@ -17,14 +17,16 @@ from typing import Literal
 from benchmarks.faults.bench import Bench
 from benchmarks.faults.marked import HOLD, MARKS, OF_A_CELL, Held
 from benchmarks.faults.services import MlflowServer, Service
-from benchmarks.faults.study import ROOT, Study, Tally
+from benchmarks.faults.study import ROOT, Command, Study, Tally
 
-Victim = Literal["worker", "node", "head"]
+Victim = Literal["worker", "node", "head", "command"]
 CELLS = 4
 WITHIN_S = 0.1
 """The kill falls into so many seconds from the beginning of the phase."""
 ENDS_WITHIN_S = 240
 OTHER_HOST = "other-host"
+_CODES: dict[Victim, int] = {"worker": 0, "node": 0, "head": 1, "command": -signal.SIGKILL}
+"""How the command has to end. Without a head Ray ends it after a minute."""
 IN_RAY = Path(__file__).parent / "in_ray"
 
 
@@ -106,10 +108,11 @@ class Nodes:
 
 
 def kill_in_ray(bench: Bench, victim: Victim) -> Tally:
-    """Kills a worker of Ray, the node that is another host, or Ray's head, once in each phase of a cell.
+    """Kills a worker of Ray, the node that is another host, Ray's head, or the command, once in each phase of a cell.
 
-    Where a worker or a node is lost, the sweep has to end well itself; where the head is, the same command is given to
-    a Ray that is started again. Then it is given on each host once more, where nothing is left to do but to tidy up.
+    Where a worker or a node is lost, the sweep has to end well itself; else the same command is given again, after the
+    head to a Ray that is started again. Then it is given on each host once more, where nothing is left to do but to
+    tidy up.
     """
     tally = Tally()
     bench.reference(CELLS)
@@ -132,17 +135,17 @@ def _kill(bench: Bench, victim: Victim, phase: str) -> Tally:
             if nodes.held.wait(command.process):
                 nodes.held.go_on()
                 time.sleep(drawn.random() * WITHIN_S)
-                _end(victim, nodes)
+                _end(victim, nodes, command)
                 began = time.monotonic()
                 code = command.end(ENDS_WITHIN_S)
                 bench.tell(f"{name}: the command ended after {time.monotonic() - began:.0f} s with {code}")
             else:
                 notes.append(f"ended before {phase}")
                 code = command.end()
-            if victim == "head":
-                notes += [] if code in {1, 2} else [f"exit code {code}: {command.told.strip()[-300:]}"]
-            elif code != 0:
+            if code != _CODES[victim]:
                 notes.append(f"exit code {code}: {command.told.strip()[-300:]}")
+            if victim == "command":
+                notes += study.finish(*nodes.options(), environment=nodes.environment)
         if victim == "head":
             with Nodes(study, 2) as nodes:
                 notes += study.finish(*nodes.options(), environment=nodes.environment)
@@ -152,8 +155,10 @@ def _kill(bench: Bench, victim: Victim, phase: str) -> Tally:
     return bench.concluded(study, name, tally, notes)
 
 
-def _end(victim: Victim, nodes: Nodes) -> None:
-    if victim == "worker":
+def _end(victim: Victim, nodes: Nodes, command: Command) -> None:
+    if victim == "command":
+        command.process.kill()
+    elif victim == "worker":
         with suppress(ProcessLookupError):
             os.kill(nodes.held.pid, signal.SIGKILL)
     else:

@@ -57,6 +57,7 @@ _VICTIMS: dict[Victim, str] = {
     "worker": "a worker of Ray",
     "node": "a node of Ray",
     "head": "Ray's head",
+    "command": "the command of a sweep by Ray",
 }
 _ENDS: dict[End, str] = {
     "killed": "killed, and its cell taken over",
