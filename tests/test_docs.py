@@ -13,16 +13,8 @@ import cogx_runs
 from cogx_runs.cli import cli
 from cogx_runs.definitions.parameters import Parameters
 from cogx_runs.metrics.registry import cards, extra_cards
+from tests.support.documents import DOCUMENTS
 from tests.support.paths import ROOT
-
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-
-
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_links_resolve(document: Path) -> None:
-    links = re.findall(r"\]\((?!https?://|#)([^)#]+)", document.read_text(encoding="utf-8"))
-
-    assert [link for link in links if not (document.parent / link).exists()] == []
 
 
 def test_every_command_and_every_key_is_documented() -> None:

@@ -18,10 +18,10 @@ from cogx_runs.models.quantization import QUANTIZED_BYTES, quantized_parameters
 from cogx_runs.system import hardware
 from cogx_runs.system.hardware import GIB, Device, Gpu
 
-# Fitted to peaks of torch's allocator on one H100 at 49 frames, 480x720 (docs/measurements.md). 2b in float16, VAE
-# tiled, without the text encoder: resident 5.40 GiB while denoising and 7.61 while decoding, group 2.04 (1.25 without
-# guidance) and 4.22, sequential 4.08 while decoding; the VAE alone untiled 15.4; text encoder resident 10.84. 5b in
-# bfloat16: resident 13.50 and 14.60, its blocks streamed 3.64 while denoising. What 2b takes beyond the fit when
+# Fitted to peaks of torch's allocator on one H100 at 49 frames, 480x720 (docs/results/measurements.md). 2b in float16,
+# VAE tiled, without the text encoder: resident 5.40 GiB while denoising and 7.61 while decoding, group 2.04 (1.25
+# without guidance) and 4.22, sequential 4.08 while decoding; the VAE alone untiled 15.4; text encoder resident 10.84.
+# 5b in bfloat16: resident 13.50 and 14.60, its blocks streamed 3.64 while denoising. What 2b takes beyond the fit when
 # resident, 0.1 GiB, is in the margin.
 DENOISE_VALUES = 13.5
 """Activations of denoising: values held at once for each token, video of the batch and unit of the hidden size."""

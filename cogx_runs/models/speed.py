@@ -2,8 +2,8 @@
 
 The model has three terms. Matrix products run at a share of the data sheet's peak. What lies between them (norms,
 activations, residuals) reads and writes the GPU's own memory. Offloading copies weights over the PCIe link, fewer bytes
-of quantised ones; that `fp8` multiplies faster is not in it. It was fitted to one H100; docs/measurements.md has what
-it gives for other published figures.
+of quantised ones; that `fp8` multiplies faster is not in it. It was fitted to one H100;
+docs/results/measurements.md has what it gives for other published figures.
 """
 
 from dataclasses import dataclass
@@ -81,7 +81,7 @@ MEASURED: dict[tuple[int, Placement, bool], _Measured] = {
     (42, "sequential", False): _Measured(3.715, 9.00),
 }
 """By the transformer's blocks, placement and compilation: 2b and 5b at their own precision, 49 frames of 480x720,
-guidance on, decoded in tiles (docs/measurements.md)."""
+guidance on, decoded in tiles (docs/results/measurements.md)."""
 _FULL_SIZE = {(30, 1920): "float16", (42, 3072): "bfloat16"}
 """2b's and 5b's blocks and hidden size, with the precision in which they were measured; CogVideoX 1.5, which has those
 of 5b and patches in time, was not."""
