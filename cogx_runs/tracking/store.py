@@ -106,7 +106,11 @@ class RunStore(RunReader):
         with self.lock:
             found = self._stored.experiment_named(sweep.name)
             if found is None:
-                return self._create_experiment(sweep.name, tags)
+                created = self._create_experiment(sweep.name, tags)
+                if created is not None:
+                    return created
+                found = self._stored.experiment_named(sweep.name)  # another host was faster
+                assert found is not None, "an experiment of this name exists"
         if found.is_deleted:
             raise CogxError(was_deleted(sweep.name, found.experiment_id))
         before = texts_tag(found.tags, AXES)
@@ -115,9 +119,12 @@ class RunStore(RunReader):
         self.tag_experiment(found.experiment_id, tags)
         return found.experiment_id
 
-    def _create_experiment(self, name: str, tags: Mapping[str, str]) -> str:
-        """Creates an experiment whose artifacts are in the working folder, whatever its path looks like."""
-        experiment_id = str(self._client.create_experiment(name, tags=dict(tags)))
+    def _create_experiment(self, name: str, tags: Mapping[str, str]) -> str | None:
+        """Creates an experiment whose artifacts are in the working folder, whatever its path looks like; None where
+        another host has created it meanwhile."""
+        experiment_id = self._api.create_experiment(name, tags)
+        if experiment_id is None:
+            return None
         path = sqlite_path(self.uri)
         place = Path(ARTIFACTS).absolute() / experiment_id
         if path is not None and path_of(str(place)) != place:  # MLflow takes a % in a folder's name for an escape

@@ -81,6 +81,15 @@ def test_of_two_claims_of_a_cell_at_one_moment_one_gets_it_whatever_the_clocks_s
     elsewhere(lambda: claims_there.__exit__(None, None, None))
 
 
+def test_an_experiment_that_another_host_creates_at_the_same_moment_is_opened(elsewhere: Callable[..., Any]) -> None:
+    there: list[str] = []
+    store = Meanwhile(
+        "_create_experiment", lambda: there.append(elsewhere(lambda: RunStore().open_experiment(SWEEP))), before=True
+    )
+
+    assert [store.open_experiment(SWEEP)] == there
+
+
 def test_a_late_holder_that_ends_at_the_moment_at_which_it_is_taken_over_leaves_one_finished_run(
     elsewhere: Callable[..., Any],
 ) -> None:
