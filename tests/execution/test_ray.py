@@ -12,8 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 import ray
+import yaml
 
-from cogx_runs import load_runs
+from cogx_runs import best_trials, load_runs, run_sweeps
 from cogx_runs.execution.cell import ClaimedCell
 from cogx_runs.execution.outcomes import Outcome
 from cogx_runs.execution.ray_executor import RayExecutor
@@ -31,7 +32,8 @@ WORKERS = 2
 
 
 class Recording(FakeWorker):
-    """Says in its runs' provenance which process it is; dies at a cell whose file `die-SEED` is there."""
+    """Says in its runs' provenance which process it is; dies at a cell whose file `die-SEED` is there, and where `meet`
+    is there ends none before a second one is begun."""
 
     def provenance(self, device: Device) -> dict[str, str]:
         return {"cogx.env.device_name": f"{device} of {os.getpid()}"}
@@ -45,6 +47,12 @@ class Recording(FakeWorker):
             if die.read_text() == "once":
                 die.unlink()
             os.kill(os.getpid(), signal.SIGKILL)
+        if (die.parent / "meet").exists():
+            (die.parent / f"met-{cell.run_id}").touch()
+            until = time.monotonic() + 60
+            while len(list(die.parent.glob("met-*"))) < WORKERS:
+                assert time.monotonic() < until, "cells are run one at a time"
+                time.sleep(0.01)
         return super().begin(cell, card, progress)
 
 
@@ -118,6 +126,29 @@ def test_workers_of_another_host_write_what_they_made_to_the_store_themselves(
     for state in (tmp_path / "state", folder / "state"):
         assert [path for path in state.rglob("*") if path.is_file()] == []
     assert ray.is_initialized(), "who joins a cluster does not end it"
+
+
+def test_trials_of_a_search_run_at_once_and_one_whose_worker_dies_is_finished(
+    plan: Plan, cluster: None, folder: Path, project: Path
+) -> None:
+    spec = plan.runs[0].spec
+    content = {
+        "name": "found", "prompts": ["panda"], "axes": {"guidance_scale": {"low": 1, "high": 12}}, "vary": "optuna",
+        "base": {"model": spec.model, "clip_model": spec.clip_model, "num_inference_steps": 2, "num_frames": 9},
+        "optuna": {"trials": 5, "objectives": ["clip_score"], "startup_trials": 1, "seeds": [11]},
+    }  # fmt: skip
+    (project / "search.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    (folder / "die-11").write_text("once")
+    (folder / "meet").touch()
+
+    with RayExecutor(workers=WORKERS, worker=make) as executor:
+        outcomes = run_sweeps(["search.yaml"], device="cpu", executor=executor)
+
+    assert [outcome.status for outcome in outcomes] == ["finished"] * 5
+    runs = load_runs("found")
+    assert sorted(runs["status"]) == ["FINISHED"] * 5 + ["KILLED"]
+    assert sorted(runs.loc[runs["status"] == "FINISHED", "tags.cogx.trial"]) == ["1", "2", "3", "4", "5"]
+    assert list(best_trials("search.yaml", every=True, device="cpu")["state"]) == ["finished"] * 5
 
 
 def test_ctrl_c_ends_the_cells_at_work_as_killed_and_the_ray_that_was_started(plan: Plan, tmp_path: Path) -> None:
