@@ -149,6 +149,8 @@ class CellLoop:
         if stale:
             self._progress.note(f"Marked {stale} run{'s' * (stale > 1)} of a crashed process as KILLED")
         cells = Counter(planned.spec.sweep for planned in self._plan.runs)
+        for sweep in self._plan.searches:
+            cells[sweep.name] += self._plan.cells_before + self._plan.cells_to_come
         self._progress.shown_at(list(experiments), self._boards.open(experiments, cells))
         return experiments
 

@@ -19,6 +19,7 @@ from cogx_runs.execution.ray_actor import BEGUN, ENDED, RAISED, VIDEOS_WAITING, 
 from cogx_runs.models.cards import ModelCard
 from cogx_runs.progress import Progress
 from cogx_runs.system.hardware import Device
+from cogx_runs.tracking.tags import WORKER
 
 if TYPE_CHECKING:
     from cogx_runs.execution.ray_actor import MakeWorker
@@ -136,9 +137,9 @@ class RayCrew:
             return choose_cell(cells, free.group, others, running)
 
     def provenance(self, device: Device) -> Mapping[str, str]:
-        """Tells on what machine the chosen actor computes, and by which versions."""
+        """Tells which actor is chosen, on what machine it computes, and by which versions."""
         assert self._next is not None, "an actor is chosen first"
-        return self._next.provenance[device]
+        return {**self._next.provenance[device], WORKER: self._next.name}
 
     def begin(self, cell: ClaimedCell, card: ModelCard, progress: Progress) -> Callable[[], Outcome]:
         """Sends a cell to the chosen actor, and returns the wait for its end. Where the actor dies before it, the

@@ -13,6 +13,7 @@ from cogx_runs.planning.actions import Action
 from cogx_runs.planning.plan import Plan, PlannedRun
 from cogx_runs.planning.planner import Planner
 from cogx_runs.progress import Progress, SilentProgress
+from cogx_runs.search.optuna.feed import run_search
 from cogx_runs.search.optuna.search import Search
 from cogx_runs.tracking.run import RunState, TrackedRun
 from cogx_runs.tracking.tags import TRIAL
@@ -138,7 +139,7 @@ Make = Callable[..., Search]
 
 def run(search: Search, store: FakeStore, **options: Any) -> list[str]:
     remembering = Search(search.sweep, RememberingPlanner(search.planner.conditions, store=store))
-    outcomes = remembering.run(store, SilentProgress(), **options)
+    outcomes = run_search(remembering, store, SilentProgress(), **options)
     return [outcome.status for outcome in outcomes]
 
 

@@ -2,15 +2,29 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from cogx_runs.execution.executor import Executor
 from cogx_runs.execution.outcomes import Outcome, OutcomeStatus, known_outcome
 from cogx_runs.planning.plan import Plan
 from cogx_runs.progress import Progress
+from cogx_runs.search.optuna.search import Search
 from cogx_runs.search.optuna.trial import Trial, TrialState
 
-if TYPE_CHECKING:
-    from cogx_runs.search.optuna.search import Search
+
+def run_search(
+    search: Search, executor: Executor, progress: Progress, *, retry_failed: bool = False, fail_fast: bool = False
+) -> list[Outcome]:
+    """Runs the trials that are not finished, as many at once as the executor has workers. Returns the outcome of each
+    cell, in the order of the trials.
+
+    A trial is begun only where a worker would have nothing to do otherwise, so that each proposal knows as much as it
+    can. Results are read from the store, whichever process ran the cells. A trial ends at its first cell that fails;
+    with `fail_fast` no trial is begun after one that failed.
+    """
+    feed = TrialFeed(search, progress, retry_failed=retry_failed, fail_fast=fail_fast)
+    first = feed.more({}, 1)
+    ended = [] if first is None else executor.run(first, progress, fail_fast=True, more=feed.more)
+    return feed.outcomes(ended)
 
 
 class TrialFeed:
@@ -19,7 +33,7 @@ class TrialFeed:
     At most as many trials are open at once as there are workers; the proposals know those as pending.
     """
 
-    def __init__(self, search: "Search", progress: Progress, *, retry_failed: bool, fail_fast: bool) -> None:
+    def __init__(self, search: Search, progress: Progress, *, retry_failed: bool, fail_fast: bool) -> None:
         """Reads the trials that have runs; with `retry_failed` those that failed are open again, once."""
         self._search = search
         self._progress = progress
@@ -80,8 +94,9 @@ class TrialFeed:
         self._places[trial.number] = range(first, first + len(trial.plan.runs))
         self._at_work.add(trial.number)
         self._progress.trial_started(trial.number, self._search.budget, trial.what)
-        left = self._search.budget - len(self._places)
-        return replace(trial.plan, cells_to_come=left * len(trial.plan.runs))
+        settled = sum(trial.state is not TrialState.OPEN for trial in self._trials.values())
+        cells, others = len(trial.plan.runs), self._search.budget - settled - len(self._at_work)
+        return replace(trial.plan, cells_before=settled * cells, cells_to_come=others * cells)
 
     def _take_up(self, number: int, outcomes: Sequence[Outcome]) -> None:
         """Reads what a trial has come to whose cells have all ended."""

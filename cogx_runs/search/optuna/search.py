@@ -14,15 +14,11 @@ from cogx_runs.definitions.ranges import Direction
 from cogx_runs.definitions.spec import COST_FIELDS, UNSIGNED_DEFAULTS
 from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
-from cogx_runs.execution.executor import Executor
-from cogx_runs.execution.outcomes import Outcome
 from cogx_runs.formatting import shortened
 from cogx_runs.metrics.registry import aim, card_of, cards_of_every_cell, rescore_command
 from cogx_runs.planning.actions import Action, Decision
 from cogx_runs.planning.plan import Estimate, Plan, PlannedRun
 from cogx_runs.planning.planner import Planner
-from cogx_runs.progress import Progress
-from cogx_runs.search.optuna.feed import TrialFeed
 from cogx_runs.search.optuna.proposals import EarlierTrial, propose, size, values_of
 from cogx_runs.search.optuna.trial import Trial, TrialState
 from cogx_runs.tracking.run import TrackedRun
@@ -154,21 +150,6 @@ class Search:
     def best(self, trials: Iterable[Trial]) -> list[Trial]:
         """Selects the finished trials that no other one beats, as `best_of` does."""
         return best_of(trials, self.directions)
-
-    def run(
-        self, executor: Executor, progress: Progress, *, retry_failed: bool = False, fail_fast: bool = False
-    ) -> list[Outcome]:
-        """Runs the trials that are not finished, as many at once as the executor has workers. Returns the outcome of
-        each cell, in the order of the trials.
-
-        A trial is begun only where a worker would have nothing to do otherwise, so that each proposal knows as much as
-        it can. Results are read from the store, whichever process ran the cells. A trial ends at its first cell that
-        fails; with `fail_fast` no trial is begun after one that failed.
-        """
-        feed = TrialFeed(self, progress, retry_failed=retry_failed, fail_fast=fail_fast)
-        first = feed.more({}, 1)
-        ended = [] if first is None else executor.run(first, progress, fail_fast=True, more=feed.more)
-        return feed.outcomes(ended)
 
     def _parameters(self, history: Sequence[TrackedRun]) -> dict[int, dict[str, Any]]:
         """Reads the parameters of the trials that have runs, by their numbers.
