@@ -1,7 +1,7 @@
 """The loop over a plan's cells, on a real store, with a worker that generates nothing."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,6 +63,22 @@ def test_fail_fast_begins_no_cell_after_one_that_failed(plan: Plan, store: RunSt
 
     assert run(plan, worker, fail_fast=True) == ["finished", "failed", "skipped", "skipped"]
     assert "began 3" not in worker.events
+
+
+def test_a_plan_that_follows_is_asked_for_where_all_is_done_and_fails_by_itself(plan: Plan, store: RunStore) -> None:
+    worker, asked = FakeWorker(store, failing=[1]), []
+    parts = [replace(plan, runs=plan.runs[:2]), replace(plan, runs=plan.runs[2:])]
+
+    def more(ended: Mapping[int, Outcome], workers: int) -> Plan | None:
+        asked.append(({place: str(outcome.status) for place, outcome in ended.items()}, workers))
+        return parts[1] if len(ended) == 2 else None
+
+    with LocalExecutor(worker=lambda *_: worker) as executor:
+        ended = executor.run(parts[0], SilentProgress(), fail_fast=True, more=more)
+
+    assert [outcome.status for outcome in ended] == ["failed", "skipped", "finished", "finished"]
+    assert asked[0] == ({0: "failed", 1: "skipped"}, 1)
+    assert worker.events.count("prepared for 2 cells, 2 of them generated") == 2
 
 
 class Gated(FakeWorker):
