@@ -94,21 +94,20 @@ class LocalExecutor:
         cells = [planned.spec for planned in plan.runs if planned.action in {Action.RUN, Action.REUSE}]
         if not cells:
             return
+        generated = [planned.spec for planned in plan.runs if planned.action is Action.RUN]
         progress.phase("importing torch and diffusers")
-        with self._importing():
-            import cogx_runs.metrics.clip  # noqa: F401 (which the metrics import at their first use)
-            from cogx_runs.execution.opening import OpeningStore
-            from cogx_runs.execution.session import Session
-            from cogx_runs.execution.worker import Worker
+        from cogx_runs.execution.opening import OpeningStore
 
-        with ExitStack() as left:
+        with ExitStack() as left, OpeningStore(self.tracking_uri) as opening:
+            with self._importing():
+                import cogx_runs.metrics.clip  # noqa: F401 (which the metrics import at their first use)
+                from cogx_runs.execution.session import Session
+                from cogx_runs.execution.worker import Worker
+
+            opening.check()
             session = left.enter_context(Session(plan.max_vram_gib, self._background.drain))
-            with OpeningStore(self.tracking_uri) as opening:
-                session.prepare(cells, [], plan.cards, progress)
-                opening.check()
-                generated = [planned.spec for planned in plan.runs if planned.action is Action.RUN]
-                session.prepare(cells, generated, plan.cards, progress)
-                self._store = opening.store()
+            session.prepare(cells, generated, plan.cards, progress)
+            self._store = opening.store()
             worker = Worker(self._store.uri, plan.max_vram_gib, self._background.drain, session=lambda *_: session)
             left.pop_all()  # it is the worker that ends the session
         self._worker = self._of_worker.enter_context(worker)

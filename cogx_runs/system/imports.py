@@ -16,7 +16,8 @@ def lean_imports(unused: Sequence[str] = UNUSED) -> Iterator[None]:
 
     A package that is imported already stays; after the block the others can be imported again. What the block imports
     keeps its belief that they are missing, and what is there at its end is never collected: for the process of a
-    command, not for a notebook's. Does nothing where torch is imported already. No other thread may import meanwhile.
+    command, not for a notebook's. What other threads import meanwhile misses them too. Does nothing where torch is
+    imported already.
     """
     if "torch" in sys.modules:
         yield
