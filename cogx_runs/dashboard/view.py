@@ -48,16 +48,17 @@ CLIPS_A_ROW = 3
 _LINES = ("by_frame.clip_score", "by_frame.change", "by_step.latent_std")
 MARKS = (TRIAL, DEGENERATE, PROMOTED_BY, PROMOTED_RANK, IMPORTED_FROM)
 """Tags that get a column where a run has them."""
-_WHO = (
-    "attributes.Duration",
-    metric_column("current_step"),
-    param_column("num_inference_steps"),
-    tag_column(WORKER),
-    tag_column(HOST),
-    tag_column(DEVICE_NAME),
-    tag_column(DEVICE_ID),
-)
-"""What the progress shows of a run."""
+_ALWAYS = {quoted("attributes.Run Name"): 360, "runDateAndNestInfo": 155}
+"""Columns of all of MLflow's tables, with the widths in pixels at which the progress has them: a name is whole."""
+_WHO = {
+    quoted(metric_column("current_step")): 110,
+    quoted(param_column("num_inference_steps")): 165,
+    quoted(tag_column(WORKER)): 110,
+    quoted(tag_column(HOST)): 125,
+    quoted(tag_column(DEVICE_NAME)): 200,
+    quoted(tag_column(DEVICE_ID)): 190,
+}
+"""What the progress shows of a run, with widths."""
 MOST_NAMED = 100
 """Most runs that a view names one by one."""
 
@@ -123,12 +124,10 @@ def view_tags(shown: ViewContent, choices: Iterable[RunFilter], created_ms: int)
     }
     first = _state(shown, WITH_OVERVIEW, quoted(tag_column(PAGES)), False, _cards(shown, shown.pages))
     views[CHARTS] = ("overview and charts", first)
-    who = [quoted(column) for column in _WHO]
     # The overview's run, whose name says how far the sweep is, alone has the tag; after it those begun last come first.
-    views[PROGRESS] = (
-        "progress",
-        _view(WITH_OVERVIEW, quoted(tag_column(PAGES)), False, layout) | {"selectedColumns": who},
-    )
+    widths = {**_ALWAYS, **_WHO}
+    columns = {"selectedColumns": [*_WHO], "columnOrder": [*widths], "columnWidths": widths}
+    views[PROGRESS] = ("progress", _view(WITH_OVERVIEW, quoted(tag_column(PAGES)), False, layout) | columns)
     for only in choices:
         state = _state(shown, _filter(shown, only), _order(shown, only.prompt), ascending, layout)
         views[only.key] = (only.title, state)
