@@ -22,6 +22,7 @@ from cogx_runs.errors import CogxError
 from cogx_runs.tracking.artifacts import LATENTS, VIDEO
 from cogx_runs.tracking.reader import RunReader
 from cogx_runs.tracking.run import RunState
+from cogx_runs.tracking.tags import KIND, OVERVIEW_KIND
 from cogx_runs.tracking.uri import sqlite_uri
 from cogx_runs.video import examine_video
 
@@ -221,6 +222,8 @@ class Study:
         ]
         if twice := [ids for ids in finished.values() if len(ids) > 1]:
             found.notes.append(f"{len(twice)} cells are finished more than once")
+        if (kept := overviews(self.uri)) > 1:
+            found.notes.append(f"{kept} overviews")
         for signature, ids in finished.items():
             files = self.folder / "check" / signature
             files.mkdir(parents=True, exist_ok=True)
@@ -323,6 +326,14 @@ def logged(uri: str, run_id: str) -> Counter[str]:
             else:
                 found[f"file of {folder or 'the run'}"] += 1
     return found
+
+
+def overviews(uri: str) -> int:
+    """Counts the overviews of the experiment."""
+    client = MlflowClient(tracking_uri=uri)
+    experiment = client.get_experiment_by_name(SWEEP)
+    assert experiment is not None, "a study has its experiment"
+    return len(client.search_runs([experiment.experiment_id], f"tags.`{KIND}` = '{OVERVIEW_KIND}'"))
 
 
 def _digests(folder: Path) -> dict[str, str]:

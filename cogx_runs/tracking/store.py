@@ -361,9 +361,10 @@ class RunStore(RunReader):
         """Keeps artifacts and tags in an experiment's one run with the tags `kind`."""
         self.check_writable()
         with self.lock:
-            run_id = self._find(experiment_id, kind)
+            run_id = self._one_of(experiment_id, kind)
             if run_id is None:
-                run_id = self.create_run(experiment_id, name, kind)
+                created = self.create_run(experiment_id, name, kind)
+                run_id = self._one_of(experiment_id, kind) or created
         try:
             self._upload(self._stored.run(run_id), artifacts)
             if tags:
@@ -371,6 +372,15 @@ class RunStore(RunReader):
         finally:
             self._client.set_terminated(run_id, RunState.FINISHED.value)
         return run_id
+
+    def _one_of(self, experiment_id: str, kind: Mapping[str, str]) -> str | None:
+        """Finds the first of an experiment's runs with the tags `kind`. Others, which hosts have created at the same
+        moment, are withdrawn."""
+        found = self._stored.runs(RunQuery(experiment_ids=[experiment_id], tags=kind))
+        runs = sorted(found, key=lambda run: (run.start_time_ms, run.run_id))
+        for run in runs[1:]:
+            self.withdraw(run.run_id)
+        return runs[0].run_id if runs else None
 
 
 def _digests(present: Mapping[str, str]) -> dict[str, Digest]:
