@@ -1,6 +1,6 @@
 """Plans run on this machine, in this process, by one worker."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
 from types import TracebackType
@@ -19,7 +19,7 @@ from cogx_runs.system.threads import sleep_while_waiting
 from cogx_runs.tracking.uri import tracking_uri as resolve_uri
 
 if TYPE_CHECKING:  # torch, whose allocator is set up before it is imported
-    from cogx_runs.execution.executor import CellWorker, Executor
+    from cogx_runs.execution.executor import CellWorker, Executor, More
     from cogx_runs.tracking.store import RunStore
 
     MakeWorker = Callable[[str, float | None, Callable[[], None]], CellWorker]
@@ -66,10 +66,12 @@ class LocalExecutor:
     ) -> None:
         self._left.close()
 
-    def run(self, plan: Plan, progress: Progress, *, fail_fast: bool = False) -> list[Outcome]:
+    def run(
+        self, plan: Plan, progress: Progress, *, fail_fast: bool = False, more: "More | None" = None
+    ) -> list[Outcome]:
         """Brings every cell of the plan to its end, once. Returns the outcomes in the plan's order.
 
-        Raises CogxError where no cell can run.
+        `more` gives further plans, as `Executor` says. Raises CogxError where no cell can run.
         """
         if all(planned.spec.device == "cpu" for planned in plan.runs):
             sleep_while_waiting()  # before torch is imported
@@ -82,7 +84,8 @@ class LocalExecutor:
             self._start(plan, progress)
         self._store = self._store or RunStore(self.tracking_uri)
         worker = partial(self._worker_for, plan, self._store.uri)
-        loop = CellLoop(plan, self._store, worker, self._background, progress, overlaps=self._overlaps)
+        following = None if more is None else partial(_for_one_worker, more)
+        loop = CellLoop(plan, self._store, worker, self._background, progress, overlaps=self._overlaps, more=following)
         return loop.run(fail_fast)
 
     def _start(self, plan: Plan, progress: Progress) -> None:
@@ -120,6 +123,10 @@ class LocalExecutor:
             self._worker = self._of_worker.enter_context(make(uri, plan.max_vram_gib, self._background.drain))
             self._max_vram_gib = plan.max_vram_gib
         return self._worker
+
+
+def _for_one_worker(more: "More", ended: Mapping[int, Outcome]) -> Plan | None:
+    return more(ended, 1)
 
 
 def _check_weights(plan: Plan) -> None:

@@ -57,10 +57,13 @@ def cache_directory() -> Path:
 
 
 def keep_compiled_code(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Has what torch compiles kept in the user's cache, as long as torch is not imported yet, in place of a temporary
-    folder that a reboot clears. A place that the user has set stays. Raises CogxError as `cache_directory` does."""
-    if "TORCHINDUCTOR_CACHE_DIR" not in environment:
-        environment["TORCHINDUCTOR_CACHE_DIR"] = str(cache_directory() / "compiled")
+    """Has what torch and FlashAttention 4 compile kept in the user's cache, as long as they are not imported yet;
+    else a reboot clears it, or the end of the process. Places that the user has set stay. Raises CogxError as
+    `cache_directory` does."""
+    compiled = cache_directory() / "compiled"
+    environment.setdefault("TORCHINDUCTOR_CACHE_DIR", str(compiled))
+    environment.setdefault("FLASH_ATTENTION_CUTE_DSL_CACHE_ENABLED", "1")
+    environment.setdefault("FLASH_ATTENTION_CUTE_DSL_CACHE_DIR", str(compiled / "flash_attention"))
 
 
 def state_directory() -> Path:

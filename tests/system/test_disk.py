@@ -71,10 +71,19 @@ def test_a_sweep_begins_no_cell_where_the_disk_of_its_artifacts_is_full(
 
 def test_compiled_code_outlives_a_reboot_unless_the_user_has_named_a_place() -> None:
     unset: dict[str, str] = {}
-    named = {"TORCHINDUCTOR_CACHE_DIR": "/elsewhere"}
+    named = {
+        "TORCHINDUCTOR_CACHE_DIR": "/elsewhere",
+        "FLASH_ATTENTION_CUTE_DSL_CACHE_ENABLED": "0",
+        "FLASH_ATTENTION_CUTE_DSL_CACHE_DIR": "/elsewhere",
+    }
+    before = named.copy()
 
     keep_compiled_code(unset)
     keep_compiled_code(named)
 
-    assert unset == {"TORCHINDUCTOR_CACHE_DIR": str(cache_directory() / "compiled")}
-    assert named == {"TORCHINDUCTOR_CACHE_DIR": "/elsewhere"}
+    assert unset == {
+        "TORCHINDUCTOR_CACHE_DIR": str(cache_directory() / "compiled"),
+        "FLASH_ATTENTION_CUTE_DSL_CACHE_ENABLED": "1",
+        "FLASH_ATTENTION_CUTE_DSL_CACHE_DIR": str(cache_directory() / "compiled" / "flash_attention"),
+    }
+    assert named == before
