@@ -1,7 +1,8 @@
 """Plans run on this machine, in this process, by one worker."""
 
+import gc
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -38,16 +39,14 @@ class LocalExecutor:
         store: "RunStore | None" = None,
         worker: "MakeWorker | None" = None,
         overlaps: bool | None = None,
-        importing: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         """`worker` makes the worker from the store's address, the most GPU memory in GiB, and what it is to call before
         it loads weights. `overlaps` is whether the next cell is begun while a video is encoded, scored and logged; by
-        default, on a GPU. `importing` surrounds the imports of torch and diffusers."""
+        default, on a GPU."""
         self.tracking_uri = tracking_uri
         self._store = store
         self._make_worker = worker
         self._overlaps = overlaps
-        self._importing = importing
         self._left = ExitStack()
         self._background: Background[Outcome] = Background(VIDEOS_WAITING)
         self._of_worker = ExitStack()
@@ -100,7 +99,7 @@ class LocalExecutor:
         from cogx_runs.execution.opening import OpeningStore
 
         with ExitStack() as left, OpeningStore(self.tracking_uri) as opening:
-            with self._importing():
+            with _uncollected():
                 import cogx_runs.metrics.clip  # noqa: F401 (which the metrics import at their first use)
                 from cogx_runs.execution.session import Session
                 from cogx_runs.execution.worker import Worker
@@ -123,6 +122,19 @@ class LocalExecutor:
             self._worker = self._of_worker.enter_context(make(uri, plan.max_vram_gib, self._background.drain))
             self._max_vram_gib = plan.max_vram_gib
         return self._worker
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Has the garbage collector pass over what the block makes: of imports next to nothing is garbage, and looking for
+    it takes some 10% of their time."""
+    is_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if is_enabled:
+            gc.enable()
 
 
 def _for_one_worker(more: "More", ended: Mapping[int, Outcome]) -> Plan | None:
