@@ -118,6 +118,7 @@ class Worker:
 
     def _begin(self, cell: ClaimedCell, card: ModelCard, progress: Progress) -> Outcome | GeneratedVideo:
         """The cell's pixels; its outcome where it could be copied from a finished run of any experiment."""
+        cell.describe(self._store)
         write_definition(cell.spec, cell.spooled.files)
         finished = if_answered(lambda: self._store.find_finished(cell.spec.output_hash))
         if finished is not None:
