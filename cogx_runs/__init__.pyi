@@ -10,6 +10,7 @@ from .analysis.seeds import seed_spreads
 from .analysis.timing import fit_time
 from .api import best_trials, deliver, generate, open_dashboard, plan_sweeps, run_sweeps, sweep_effects
 from .cleanup.collect import collect_garbage
+from .definitions.schema import sweep_schema
 from .definitions.shipped import init
 from .doctor import examine
 from .errors import CogxError, InputError
@@ -56,6 +57,7 @@ __all__ = [
     "seed_spreads",
     "show_clips",
     "sweep_effects",
+    "sweep_schema",
     "verify_runs",
     "without_chosen",
     "write_report",

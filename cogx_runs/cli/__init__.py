@@ -22,7 +22,7 @@ from cogx_runs.cli.options import refuse_repeats
 from cogx_runs.cli.plans import generate, plan, promote, sweep
 from cogx_runs.cli.report import report
 from cogx_runs.cli.results import export, rescore, runs, ui
-from cogx_runs.cli.setup import doctor, init
+from cogx_runs.cli.setup import doctor, init, schema
 from cogx_runs.cli.terminal import echo
 from cogx_runs.cli.threshold import threshold
 from cogx_runs.cli.verify import verify
@@ -90,7 +90,7 @@ _QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
 }
 
-_MAKING = (init, plan, sweep, threshold, generate, promote, import_videos)
+_MAKING = (init, schema, plan, sweep, threshold, generate, promote, import_videos)
 _MADE = (runs, rescore, report, votes, export, verify, deliver, gc)
 for _command in (*_MAKING, *_MADE, ui, doctor):
     cli.add_command(_command)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from cogx_runs.cli.options import json_option, sweep_argument, take_settings
+from cogx_runs.cli.options import device_option, json_option, sweep_argument, take_settings
 from cogx_runs.cli.terminal import echo, echo_json
 
 
@@ -52,7 +52,7 @@ def runs(
 @click.option("--clip-model", help="Another CLIP than the runs name.")
 @click.option("--metric", "extra_metrics", metavar="NAME", multiple=True, help="Add an extra metric too; repeatable.")
 @click.option("--reference", metavar="KEY=VALUE", multiple=True, help="Compare with this value's videos; repeatable.")
-@click.option("--device", type=click.Choice(["auto", "cuda", "cpu"]), default="auto", help="Where to decode.")
+@device_option
 def rescore(
     sweep: str, clip_model: str | None, extra_metrics: tuple[str, ...], reference: tuple[str, ...], device: str
 ) -> None:

@@ -1,4 +1,4 @@
-"""Commands before the first sweep: init, doctor."""
+"""Commands before the first sweep: init, schema, doctor."""
 
 import sys
 from pathlib import Path
@@ -20,6 +20,17 @@ def init(directory: Path) -> None:
     for path in written:
         echo(path)
     echo(f"{len(written)} files written; next: cd {directory} && cogx-runs plan sweeps/study.yaml", err=True)
+
+
+@click.command()
+def schema() -> None:
+    """Print the JSON Schema of sweep files, for editors.
+
+    Name the file that it is written to in a comment at a sweep file's top: `# yaml-language-server: $schema=PATH`.
+    """
+    from cogx_runs.definitions.schema import sweep_schema
+
+    print_json(sweep_schema())
 
 
 @click.command()

@@ -101,5 +101,9 @@ def _checked(text: str | None) -> str:
     return write_loras(loras_of(text or NO_LORA))
 
 
-LoraText = Annotated[str | None, BeforeValidator(_as_text), AfterValidator(_checked)]
+LoraText = Annotated[
+    str | None,
+    BeforeValidator(_as_text, json_schema_input_type=str | None | Annotated[list[str | Lora], Field(min_length=1)]),
+    AfterValidator(_checked),
+]
 """Adapters: a text, null, or a list of `{source, scale}`; always kept as a text."""

@@ -14,15 +14,10 @@ from cogx_runs.definitions.templates import Template
 from cogx_runs.errors import MOST_MISTAKES, Mistake, Place, did_you_mean
 from cogx_runs.formatting import shortened
 
-A_LIST, A_RANGE, SEEDS, ALL, ENTRIES = (
-    "a list of values",
-    "a range",
-    "a count of seeds",
-    "the word all",
-    "a list of entries",
-)
+A_LIST, A_RANGE = "a list of values", "a range"
+ALL, ENTRIES = "the word all", "a list of entries"
 A_NAME, A_TEMPLATE = "a name", "a template"
-_TYPES = {A_LIST, A_RANGE, SEEDS, ALL, ENTRIES, A_NAME, A_TEMPLATE}
+_TYPES = {A_LIST, A_RANGE, ALL, ENTRIES, A_NAME, A_TEMPLATE}
 """The types of a value between which its own type chooses; pydantic puts them into its paths."""
 
 HOW_TO_ADD = "one is added as a file prompts/NAME.txt whose NAME is listed there, or as {name: NAME, text: ...}"

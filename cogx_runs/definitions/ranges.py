@@ -4,11 +4,12 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, Field, PlainValidator, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, PlainValidator, ValidationError, model_validator
 
 from cogx_runs.definitions.frozen import Frozen
 from cogx_runs.definitions.limits import LARGEST_NUMBER, MOST_CELLS
-from cogx_runs.definitions.seeds import listed
+from cogx_runs.definitions.parameters import Parameters
+from cogx_runs.definitions.seeds import SeedCount, listed
 from cogx_runs.definitions.texts import Text
 from cogx_runs.errors import Mistake, Place
 from cogx_runs.formatting import shortened
@@ -53,7 +54,7 @@ def _number(value: Any) -> int | float:
     return value
 
 
-_Number = Annotated[int | float, PlainValidator(_number)]
+_Number = Annotated[int | float, PlainValidator(_number, json_schema_input_type=int | float)]
 """A number, whole where it was written so; pydantic's own union would report a mistake twice."""
 
 
@@ -125,7 +126,7 @@ class OptunaSearch(Frozen):
         None, description="`maximize` or `minimize` of each; null is as the metric is: scores up, costs down."
     )
     seed: int = Field(0, ge=0, lt=2**63, description="Of Optuna's draws, not of the videos.")
-    seeds: Annotated[_Seeds | None, BeforeValidator(listed)] = Field(
+    seeds: Annotated[_Seeds | None, BeforeValidator(listed, json_schema_input_type=_Seeds | SeedCount | None)] = Field(
         None, description="Of the videos: each trial runs with each, and is averaged over them; null is `base`'s one."
     )
     startup_trials: int = Field(
@@ -150,7 +151,6 @@ class OptunaSearch(Frozen):
 
 def check_ranges(
     axes: Mapping[str, Any],
-    parameters: type[BaseModel],
     searched: bool,
     at: Callable[[str], Place],
     mistakes: list[Mistake],
@@ -171,22 +171,16 @@ def check_ranges(
             mistakes.append(Mistake(at(path), "a range is for `vary: optuna`; list the values"))
         elif name != "seed":
             try:
-                checked[name] = _typed(name, Range.model_validate(content), parameters, at, mistakes)
+                checked[name] = _typed(name, Range.model_validate(content), at, mistakes)
             except ValidationError:
                 continue  # reported with the file's other mistakes
     return checked
 
 
-def _typed(
-    name: str,
-    given: Range,
-    parameters: type[BaseModel],
-    at: Callable[[str], Place],
-    mistakes: list[Mistake],
-) -> Range:
+def _typed(name: str, given: Range, at: Callable[[str], Place], mistakes: list[Mistake]) -> Range:
     """Converts the range's numbers to the parameter's type; adds to `mistakes`."""
     path = f"axes.{name}"
-    number = _number_type(parameters.model_fields[name].annotation)
+    number = number_type(name)
     numbers = {key: value for key, value in given.model_dump(exclude={"log"}).items() if value is not None}
     if number is None:
         mistakes.append(Mistake(at(path), "is no number, and has no range; list the values to choose from"))
@@ -198,15 +192,16 @@ def _typed(
     mistakes += [Mistake(at(path), fault) for fault in found.faults()]
     for end in ("low", "high"):
         try:
-            parameters.model_validate({name: getattr(found, end)})
+            Parameters.model_validate({name: getattr(found, end)})
         except ValidationError as error:
             message = f"{error.errors()[0]['msg']} (got {shortened(numbers[end])})"
             mistakes.append(Mistake(at(f"{path}.{end}"), message))
     return found
 
 
-def _number_type(annotation: Any) -> type[int] | type[float] | None:
+def number_type(name: str) -> type[int] | type[float] | None:
     """Returns the type of a parameter that is a number, or a number or null; None for any other."""
+    annotation = Parameters.model_fields[name].annotation
     types = set(get_args(annotation) or (annotation,)) - {type(None)}
     for number in (int, float):
         if types == {number}:

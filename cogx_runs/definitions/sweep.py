@@ -1,4 +1,4 @@
-"""Sweep definition files as frozen models."""
+"""Sweeps, read from their definition files and checked."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,109 +6,29 @@ from difflib import get_close_matches
 from itertools import islice
 from math import prod
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import (
-    BaseModel,
-    Discriminator,
-    Field,
-    StringConstraints,
-    Tag,
-    ValidationError,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, Field, ValidationError, ValidationInfo, field_validator
 
 from cogx_runs.definitions import shipped
 from cogx_runs.definitions.axes import WrittenAxes, check_axes, read_axes, settings
 from cogx_runs.definitions.document import Document, nearest_line, read_document
 from cogx_runs.definitions.frozen import Frozen
-from cogx_runs.definitions.limits import DEEPEST, FEWEST_PROMPTS, LONGEST_KEY, MOST_CELLS, MOST_FILES
-from cogx_runs.definitions.mistakes import (
-    A_LIST,
-    A_NAME,
-    A_RANGE,
-    A_TEMPLATE,
-    ALL,
-    ENTRIES,
-    Given,
-    mistakes_of,
-)
+from cogx_runs.definitions.limits import DEEPEST, MOST_FILES
+from cogx_runs.definitions.mistakes import Given, mistakes_of
 from cogx_runs.definitions.parameters import Parameters
 from cogx_runs.definitions.prompt_files import is_prompt_file, read_prompts
 from cogx_runs.definitions.prompts import PromptLibrary, PromptSet
 from cogx_runs.definitions.ranges import OptunaSearch, Range, check_ranges
+from cogx_runs.definitions.sweep_file import IncludeFile, RandomDraw, SweepFile, Vary
 from cogx_runs.definitions.templates import Template
-from cogx_runs.definitions.texts import PathText, Text
 from cogx_runs.definitions.variables import TEMPLATE, variable_param
 from cogx_runs.errors import MOST_MISTAKES, InputError, Mistake, Place
 from cogx_runs.formatting import cut
 from cogx_runs.system.files import is_file, is_folder
 
-Vary = Literal["one_at_a_time", "grid", "zip", "random", "optuna"]
-ExperimentName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 COMMAND_LINE = "(command line)"
 """Stands for a file where the command line sets a value."""
-
-
-class RandomDraw(Frozen):
-    """The draw of `vary: random` from the cells of the grid, without repetition."""
-
-    count: int = Field(ge=1, le=MOST_CELLS)
-    seed: int = Field(0, ge=0, lt=2**63)
-
-
-_Axis = Annotated[
-    Annotated[list[Any], Field(min_length=1), Tag(A_LIST)] | Annotated[Range, Tag(A_RANGE)],
-    Discriminator(lambda value: A_RANGE if isinstance(value, dict | Range) else A_LIST),
-]
-_Entry = Annotated[
-    Annotated[Text, Tag(A_NAME)] | Annotated[Template, Tag(A_TEMPLATE)],
-    Discriminator(lambda value: A_TEMPLATE if isinstance(value, dict | Template) else A_NAME),
-]
-_Prompts = Annotated[
-    Annotated[Literal["all"], Tag(ALL)] | Annotated[list[_Entry], Tag(ENTRIES)],
-    Discriminator(lambda value: ENTRIES if isinstance(value, list) else ALL),
-]
-
-
-class _SweepFile(Frozen):
-    name: ExperimentName
-    description: Text = ""
-    prompts: _Prompts
-    base: Parameters = Field(default_factory=Parameters)
-    axes: dict[str, _Axis] = Field(default_factory=dict)
-    vary: Vary = "one_at_a_time"
-    random: RandomDraw | None = None
-    optuna: OptunaSearch | None = None
-    primary: Text | None = Field(None, min_length=1, max_length=LONGEST_KEY)
-    max_prompts: int | None = Field(None, ge=FEWEST_PROMPTS, le=MOST_CELLS)
-    extra_metrics: list[Annotated[Text, StringConstraints(min_length=1, max_length=LONGEST_KEY)]] = Field(
-        default_factory=list
-    )
-
-    @field_validator("prompts", mode="before")
-    @classmethod
-    def _prompts_are_named(cls, value: Any) -> Any:
-        if value != "all" and not (value and isinstance(value, list)):
-            raise ValueError("must be a list of names, files and templates of prompts, or all")
-        return value
-
-    @model_validator(mode="after")
-    def _random_has_its_draw(self) -> "_SweepFile":
-        if (self.vary == "random") != (self.random is not None):
-            raise ValueError("`vary: random` and `random: {count: N, seed: N}` go together")
-        if (self.vary == "optuna") != (self.optuna is not None):
-            raise ValueError("`vary: optuna` and `optuna: {trials: N, objectives: [METRIC]}` go together")
-        if self.optuna is not None and not self.axes:
-            raise ValueError("`vary: optuna` needs `axes` to search")
-        return self
-
-
-class _IncludeFile(Frozen):
-    description: Text = ""
-    include: Annotated[list[PathText], Field(min_length=1)]
 
 
 class Sweep(Frozen):
@@ -289,9 +209,9 @@ class _Loading:
 
     def _include(self, document: Document, path: Path, above: tuple[Path, ...]) -> None:
         try:
-            names = _IncludeFile.model_validate(document.root.value()).include
+            names = IncludeFile.model_validate(document.root.value()).include
         except ValidationError as error:
-            self.mistakes += mistakes_of(error, document, {"": _IncludeFile})
+            self.mistakes += mistakes_of(error, document, {"": IncludeFile})
             return
         folder = above[-1].parent
         for index, name in enumerate(names):
@@ -318,14 +238,14 @@ class _Loading:
             axes = read_axes(content["axes"], document, found)
             content["axes"] = axes.values
         try:
-            file = _SweepFile.model_validate(content)
+            file = SweepFile.model_validate(content)
         except ValidationError as error:
             found += mistakes_of(error, document, _MODELS)
         named = content.get("prompts")
         entries = self._entries(named, document, found) if isinstance(named, list) else None
         vary = content.get("vary")
         checked = check_axes(axes, vary, document, found)
-        ranges = check_ranges(axes.values, Parameters, vary == "optuna", document.at, found)
+        ranges = check_ranges(axes.values, vary == "optuna", document.at, found)
         if found:
             self.mistakes += found
             return
@@ -398,5 +318,5 @@ def _each_once(entries: Iterable[str | PromptSet]) -> tuple[tuple[str | PromptSe
     return tuple(kept), cut(", ".join(sorted(map(cut, set(twice)))))
 
 
-_MODELS: dict[str, type[BaseModel]] = {"": _SweepFile, "base": Parameters, "random": RandomDraw, "optuna": OptunaSearch}
+_MODELS: dict[str, type[BaseModel]] = {"": SweepFile, "base": Parameters, "random": RandomDraw, "optuna": OptunaSearch}
 """The models of a file and of its parts."""

@@ -50,13 +50,20 @@ def _values(value: Any) -> tuple[str, ...] | str:
     return found
 
 
+_Value = str | int | float
+_Values = Annotated[
+    tuple[str, ...] | str,
+    PlainValidator(_values, json_schema_input_type=_Value | Annotated[list[_Value], Field(min_length=1)]),
+]
+
+
 class Template(Frozen):
     """A text of which prompts are made: `{a|b}` is a choice, `{colour}` a variable, `{{` a brace."""
 
-    name: Annotated[str, PlainValidator(_prompt_name)] | None = None
+    name: Annotated[str, PlainValidator(_prompt_name, json_schema_input_type=str)] | None = None
     """Begins the names of its prompts; None is made of the text."""
     text: Text
-    variables: dict[str, Annotated[tuple[str, ...] | str, PlainValidator(_values)]] = Field(default_factory=dict)
+    variables: dict[str, _Values] = Field(default_factory=dict)
     """A list of values for a variable of the text; a single one for what is a column alone, or in the text, too."""
 
     @model_validator(mode="after")

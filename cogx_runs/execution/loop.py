@@ -37,11 +37,6 @@ MOST_LOST = 2
 """Workers that may die at a cell before it counts as failed."""
 
 
-def next_in_plan(cells: Mapping[int, RunSpec]) -> int:
-    """Picks the first cell of those that are left, by their places in the plan."""
-    return min(cells)
-
-
 class CellLoop:
     """Brings the cells of one plan to their end by one worker.
 
@@ -59,7 +54,7 @@ class CellLoop:
         *,
         overlaps: bool | None = None,
         signs: Signs | None = None,
-        choose: Callable[[Mapping[int, RunSpec]], int] = next_in_plan,
+        choose: Callable[[Mapping[int, RunSpec]], int] | None = None,
         wait_for_device: Callable[[], None] = lambda: None,
         interrupted: Callable[[], None] = lambda: None,
         more: Callable[[Mapping[int, Outcome]], Plan | None] | None = None,
@@ -67,9 +62,10 @@ class CellLoop:
         """`worker` returns the worker, and is asked for it only where a cell is to be run: making one imports torch.
         `overlaps` is whether the next cell is begun while a video is in the background; None is as the device asks
         for. `signs` judges who is at the runs of others. `choose` picks the next cell of those that are left, by their
-        places in the plan, and may wait for a device that is free, as `wait_for_device` does. `interrupted` is called
-        where the loop is, before it waits for the cells in the background. `more` gives the plan that follows from the
-        outcomes until then, as `Executor.run` says."""
+        places in the plan, and may wait for a device that is free, as `wait_for_device` does; by default it is the
+        first, those that copy what is in the background after the others. `interrupted` is called where the loop is,
+        before it waits for the cells in the background. `more` gives the plan that follows from the outcomes until
+        then, as `Executor.run` says."""
         self._plan = plan
         self._store = store
         self._worker = worker
@@ -84,7 +80,7 @@ class CellLoop:
         self._artifact_folders: list[Path] = []
         self._cells: dict[int, ClaimedCell] = {}
         self._outcomes: dict[int, Outcome] = {}
-        self._choose = choose
+        self._choose = choose or self._first_ready
         self._wait_for_device = wait_for_device
         self._interrupted = interrupted
         self._more = more
@@ -211,6 +207,12 @@ class CellLoop:
             if not self._run_cell(place, experiments[spec.sweep]):
                 elsewhere.append(place)
         return elsewhere
+
+    def _first_ready(self, cells: Mapping[int, RunSpec]) -> int:
+        """Picks the first cell; one whose pixels are in the background after the others, so that the device does not
+        wait for them."""
+        at_work = {self._plan.runs[place].spec.signature for place in self._background.at_work}
+        return min(cells, key=lambda place: (cells[place].signature in at_work, place))
 
     def _skip(self, part: int) -> None:
         """Leaves the cells of a plan that are not begun."""

@@ -36,7 +36,7 @@ from cogx_runs.tracking.record import (
     write_failures,
 )
 from cogx_runs.tracking.run import TrackedRun
-from cogx_runs.tracking.store import RunStore
+from cogx_runs.tracking.store import RunStore, Series
 from cogx_runs.video import Frames, write_mp4
 
 PHASES = ("encode_text_s", "denoise_s", "decode_s", "encode_video_s")
@@ -106,26 +106,30 @@ class PostprocessStage:
         run_id = self._delivery.end(cell.spooled, video.params, metrics, about, series=series)
         return Outcome(spec, OutcomeStatus.FINISHED, run_id, metrics, beside=about.get(tags.BESIDE))
 
-    def copy_from(self, finished: TrackedRun, cell: ClaimedCell, progress: Progress) -> Outcome | None:
-        """Gives a cell all that a finished run of it has; None where the files of that cannot be read."""
-        spec = cell.spec
+    def copy_files(self, finished: TrackedRun, cell: ClaimedCell, progress: Progress) -> Series | None:
+        """Gives a cell the files of a finished run of it, and returns that run's values by step; None where they cannot
+        be read."""
         folder = cell.spooled.files
         progress.phase("copying")
         copied = [*_COPIED_ARTIFACTS, *({artifacts.VIDEO_LARGE} & finished.digests.keys())]
         try:
             self._store.download_each(finished.run_id, copied, folder)
-            series = self._store.series(finished)
+            return self._store.series(finished)
         except StoreError as error:
             for name in copied:  # nothing of it is logged with the video that is made instead
                 _remove(folder / name)
-            progress.note(f"{spec.run_name}: made again, since {error}")
+            progress.note(f"{cell.spec.run_name}: made again, since {error}")
             return None
+
+    def copy(self, finished: TrackedRun, series: Series, cell: ClaimedCell) -> Outcome:
+        """Tracks a cell that has the files of a finished run with that run's figures."""
+        spec = cell.spec
         metrics = {key: value for key, value in finished.metrics.items() if not key.startswith(columns.AXIS)}
         metrics |= spec_metrics(spec)
         of_scores = tuple(f"{tags.PREFIX}{name}." for name in (*cards(), *EXTRAS))
         about = with_prefixes(finished.tags, (*TAGS_OF_LATENTS, tags.DEFINITIONS, tags.DEGENERATE, *of_scores))
         about[tags.REUSED_FROM] = finished.tags.get(tags.REUSED_FROM, finished.run_id)
-        about |= run_tags(spec, cell.run_id, folder, metrics, about)
+        about |= run_tags(spec, cell.run_id, cell.spooled.files, metrics, about)
         # Where the figures were measured, which is not where this sweep would have run the cell.
         measured_on = {name: finished.params[name] for name in MACHINE_FIELDS}
         run_id = self._delivery.end(cell.spooled, params(spec) | measured_on, metrics, about, series=series)

@@ -3,6 +3,7 @@
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from types import TracebackType
 from typing import TypeVar
 
@@ -11,7 +12,7 @@ from cogx_runs.dashboard.notes import failed_tags
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import CogxError, StoreError, first_line
 from cogx_runs.execution.cell import ClaimedCell
-from cogx_runs.execution.inference import GeneratedVideo, InferenceStage
+from cogx_runs.execution.inference import InferenceStage
 from cogx_runs.execution.outcomes import Outcome, OutcomeStatus
 from cogx_runs.execution.postprocess import PostprocessStage
 from cogx_runs.execution.session import Session
@@ -25,7 +26,6 @@ from cogx_runs.tracking.record import failure_tags, params, spec_metrics, write_
 from cogx_runs.tracking.run import RunState
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.tracking.thread import if_answered
-from cogx_runs.video import check_encoder
 
 _T = TypeVar("_T")
 
@@ -81,13 +81,8 @@ class Worker:
 
         Raises CogxError where none of them can run.
         """
-        check_encoder()
-        for spec in cells:
-            self._session.scorer(spec, progress)
         self._postprocess.forget_notes()
-        self._session.loader.expect(generated)
-        if generated:
-            self._session.prepare(generated, cards[generated[0].model_key], progress)
+        self._session.prepare(cells, generated, cards, progress)
 
     def provenance(self, device: Device) -> dict[str, str]:
         """Tells on what machine and by which versions cells are computed here, as tags of their runs."""
@@ -112,20 +107,22 @@ class Worker:
 
         def rest() -> Outcome:
             with left:
-                return self._settle(cell, lambda: self._postprocess.run(cell, card, begun, progress))
+                return self._settle(cell, begun)
 
         return rest
 
-    def _begin(self, cell: ClaimedCell, card: ModelCard, progress: Progress) -> Outcome | GeneratedVideo:
-        """The cell's pixels; its outcome where it could be copied from a finished run of any experiment."""
+    def _begin(self, cell: ClaimedCell, card: ModelCard, progress: Progress) -> Callable[[], Outcome]:
+        """Brings a cell to its pixels, where they cannot be copied from a finished run of any experiment. Returns what
+        is left to do."""
         cell.describe(self._store)
         write_definition(cell.spec, cell.spooled.files)
         finished = if_answered(lambda: self._store.find_finished(cell.spec.output_hash))
         if finished is not None:
-            outcome = self._postprocess.copy_from(finished, cell, progress)
-            if outcome is not None:
-                return outcome
-        return self._inference.run(cell, card, progress)
+            series = self._postprocess.copy_files(finished, cell, progress)
+            if series is not None:
+                return partial(self._postprocess.copy, finished, series, cell)
+        video = self._inference.run(cell, card, progress)
+        return partial(self._postprocess.run, cell, card, video, progress)
 
     def _settle(self, cell: ClaimedCell, work: Callable[[], _T]) -> _T | Outcome:
         """Returns the result of work on a cell; where it fails, the cell's outcome, tracked with its traceback.

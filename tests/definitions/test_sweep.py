@@ -7,7 +7,8 @@ import pytest
 from cogx_runs.definitions import shipped
 from cogx_runs.definitions.parameters import Parameters, default_of
 from cogx_runs.definitions.prompts import PromptLibrary
-from cogx_runs.definitions.sweep import RandomDraw, Sweep, load_sweeps
+from cogx_runs.definitions.sweep import Sweep, load_sweeps
+from cogx_runs.definitions.sweep_file import RandomDraw
 from cogx_runs.errors import InputError, Mistake
 from tests.support.sweep_files import mistakes_in, write
 

@@ -3,11 +3,13 @@
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
+import yaml
 
-from cogx_runs import load_runs
+from cogx_runs import load_runs, plan_sweeps
 from cogx_runs.execution.cell import ClaimedCell
 from cogx_runs.execution.executor import CellWorker
 from cogx_runs.execution.local import LocalExecutor
@@ -105,14 +107,39 @@ def test_a_cell_that_is_begun_while_another_is_in_the_background_is_told_of_it(p
     assert [cell.beside for cell in worker.cells[:2]] == [(), ("seed=1 panda",)]
 
 
+def test_a_cell_whose_pixels_are_in_the_background_comes_after_those_that_need_the_device(
+    plan: Plan, store: RunStore, project: Path
+) -> None:
+    content = yaml.safe_load((project / "seed.yaml").read_text(encoding="utf-8"))
+    for name, seeds in (("a", [1, 2]), ("b", [2, 3, 4])):
+        text = yaml.safe_dump({**content, "name": name, "axes": {"seed": seeds}})
+        (project / f"{name}.yaml").write_text(text, encoding="utf-8")
+    worker = Gated(store)
+
+    assert run(plan_sweeps(["a.yaml", "b.yaml"], device="cpu"), worker, overlaps=True) == ["finished"] * 5
+    begun = [(cell.spec.sweep, cell.spec.seed) for cell in worker.cells]
+    assert begun[:3] == [("a", 1), ("a", 2), ("b", 3)]
+
+
+class FinishingThere(Notes):
+    """Has another holder finish its cell once the wait for it is told of."""
+
+    def __init__(self, finish: Callable[[], object]) -> None:
+        super().__init__()
+        self._finish = finish
+
+    def note(self, message: str) -> None:
+        super().note(message)
+        self._finish()
+
+
 def test_a_cell_that_another_holder_has_is_done_once_that_has_finished_it(plan: Plan, store: RunStore) -> None:
     one = replace(plan, runs=plan.runs[:1])
-    worker, notes = FakeWorker(store), Notes()
+    worker = FakeWorker(store)
     with Claims(store) as claims:
         spec = plan.runs[0].spec
         run_id, cell_id, _ = claims.claim(store.open_experiment(plan.sweeps[0]), spec, {}) or ("", "", False)
-        finished_there = threading.Timer(0.5, worker.end, [ClaimedCell(spec, run_id, claims.holder, cell_id)])
-        finished_there.start()
+        notes = FinishingThere(partial(worker.end, ClaimedCell(spec, run_id, claims.holder, cell_id)))
         with LocalExecutor(worker=lambda *_: worker) as executor:
             (outcome,) = executor.run(one, notes)
 

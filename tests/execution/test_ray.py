@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -32,30 +33,29 @@ from tests.support.workers import FakeWorker
 pytestmark = pytest.mark.slow  # Ray and its workers take 15 s to start
 
 WORKERS = 2
+TOGETHER_WITHIN_S = 120
 
 
 class Recording(FakeWorker):
-    """Says in its runs' provenance which process it is; dies at a cell whose file `die-SEED` is there, and where `meet`
-    is there ends none before a second one is begun."""
+    """Says in its runs' provenance which process it is; dies at a cell whose file `die-SEED` is there. Where the folder
+    `together` is there, it begins its first cell when all workers do."""
 
     def provenance(self, device: Device) -> dict[str, str]:
         return {"cogx.env.device_name": f"{device} of {os.getpid()}"}
 
     def begin(self, cell: ClaimedCell, card: ModelCard, progress: Progress) -> Callable[[], Outcome]:
-        wait = Path(os.environ["TEST_RAY_FOLDER"], f"wait-{cell.spec.seed}")
-        while wait.exists():
-            time.sleep(0.01)
-        die = Path(os.environ["TEST_RAY_FOLDER"], f"die-{cell.spec.seed}")
+        folder = Path(os.environ["TEST_RAY_FOLDER"])
+        if (together := folder / "together").exists():
+            (together / str(os.getpid())).touch()
+            ends = time.monotonic() + TOGETHER_WITHIN_S
+            while len([*together.iterdir()]) < WORKERS:
+                assert time.monotonic() < ends, "no other worker has begun a cell"
+                time.sleep(0.01)
+        die = folder / f"die-{cell.spec.seed}"
         if die.exists():
             if die.read_text() == "once":
                 die.unlink()
             os.kill(os.getpid(), signal.SIGKILL)
-        if (die.parent / "meet").exists():
-            (die.parent / f"met-{cell.run_id}").touch()
-            until = time.monotonic() + 60
-            while len(list(die.parent.glob("met-*"))) < WORKERS:
-                assert time.monotonic() < until, "cells are run one at a time"
-                time.sleep(0.01)
         return super().begin(cell, card, progress)
 
 
@@ -87,11 +87,14 @@ def run(plan: Plan, progress: Progress | None = None) -> list[str]:
 
 
 def test_two_workers_share_the_cells_of_a_plan(plan: Plan, cluster: None, folder: Path) -> None:
+    (folder / "together").mkdir()
+
     assert run(plan) == ["finished"] * 4
 
+    shutil.rmtree(folder / "together")
     runs = load_runs("exp", sort="seed")
     assert list(runs["status"]) == ["FINISHED"] * 4
-    assert runs["tags.cogx.env.device_name"].nunique() <= WORKERS
+    assert runs["tags.cogx.env.device_name"].nunique() == WORKERS
 
 
 def test_a_cell_whose_worker_dies_is_ended_as_killed_and_goes_to_another(
@@ -142,11 +145,12 @@ def test_trials_of_a_search_run_at_once_and_one_whose_worker_dies_is_finished(
     }  # fmt: skip
     (project / "search.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     (folder / "die-11").write_text("once")
-    (folder / "meet").touch()
+    (folder / "together").mkdir()
 
     with RayExecutor(workers=WORKERS, worker=make) as executor:
         outcomes = run_sweeps(["search.yaml"], device="cpu", executor=executor)
 
+    shutil.rmtree(folder / "together")
     assert [outcome.status for outcome in outcomes] == ["finished"] * 5
     runs = load_runs("found")
     assert sorted(runs["status"]) == ["FINISHED"] * 5 + ["KILLED"]

@@ -10,7 +10,8 @@ import pytest
 
 from cogx_runs.definitions.parameters import Parameters
 from cogx_runs.definitions.prompts import PromptLibrary
-from cogx_runs.definitions.sweep import RandomDraw, Sweep
+from cogx_runs.definitions.sweep import Sweep
+from cogx_runs.definitions.sweep_file import RandomDraw
 from cogx_runs.errors import InputError, Mistake
 from cogx_runs.planning.cells import resolve_cells
 from tests.support.planning import actions, library_of, make_sweep, resolve, values_of

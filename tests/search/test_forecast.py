@@ -58,7 +58,7 @@ def test_a_plan_holds_the_cells_up_to_the_next_trial_and_counts_those_that_follo
 
 
 def test_the_example_of_the_documents_plans_and_each_key_is_documented(project: Path) -> None:
-    documents = (ROOT / "docs" / "sweep-files.md").read_text(encoding="utf-8")
+    documents = (ROOT / "docs" / "searching.md").read_text(encoding="utf-8")
     (example,) = (block for block in re.findall(r"```yaml\n(.*?)```", documents, re.DOTALL) if "vary: optuna" in block)
     (project / "search.yaml").write_text(example, encoding="utf-8")
 

@@ -7,7 +7,8 @@ from typing import Any
 from cogx_runs.definitions.parameters import Parameters
 from cogx_runs.definitions.prompts import Prompt, PromptLibrary
 from cogx_runs.definitions.spec import RunSpec
-from cogx_runs.definitions.sweep import Sweep, Vary
+from cogx_runs.definitions.sweep import Sweep
+from cogx_runs.definitions.sweep_file import Vary
 from cogx_runs.models.memory import Budget
 from cogx_runs.planning.actions import Action, choose_actions
 from cogx_runs.planning.cells import resolve_cells

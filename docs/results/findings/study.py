@@ -1,4 +1,4 @@
-"""The runs that docs/findings.md is about, as keep.py has kept them."""
+"""The runs that docs/results/findings.md is about, as keep.py has kept them."""
 
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,7 @@ from cogx_runs.analysis.threshold import Threshold, judge_threshold
 from cogx_runs.definitions.sweep import load_sweeps
 from cogx_runs.metrics.registry import card_of
 
-SWEEPS = Path(__file__).parent.parent.parent / "sweeps" / "findings"
+SWEEPS = Path(__file__).parents[3] / "sweeps" / "findings"
 SWEEP_NAMES = ("seed", "guidance", "steps", "frames", "grid", "time", "threshold")
 FOLDER = Path(__file__).parent / "study"
 KEPT, VIDEO_PAIRS = "runs.parquet", "video_pairs.csv"

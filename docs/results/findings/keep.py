@@ -1,7 +1,7 @@
 """Keeps of the store all that findings.md is computed from: the runs, how far their videos are apart, one picture.
 
-python docs/findings/keep.py            # into docs/findings/study
-python docs/findings/keep.py FOLDER     # elsewhere, of whatever model the store's runs are of
+python docs/results/findings/keep.py            # into docs/results/findings/study
+python docs/results/findings/keep.py FOLDER     # elsewhere, of whatever model the store's runs are of
 
 Run where the store is, or set MLFLOW_TRACKING_URI. Nothing is written to the store.
 """
@@ -83,4 +83,4 @@ if __name__ == "__main__":
     try:
         keep(Path(sys.argv[1]) if sys.argv[1:] else FOLDER)
     except cogx_runs.CogxError as error:
-        sys.exit(f"{error}; the commands are in docs/findings.md")
+        sys.exit(f"{error}; the commands are in docs/results/findings.md")

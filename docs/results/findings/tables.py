@@ -1,4 +1,4 @@
-"""The tables of the sections of docs/findings.md."""
+"""The tables of the sections of docs/results/findings.md."""
 
 from collections.abc import Callable
 from typing import Any

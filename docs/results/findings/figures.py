@@ -1,4 +1,4 @@
-"""The figures of docs/findings.md."""
+"""The figures of docs/results/findings.md."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ from cogx_runs.analysis.threshold import Threshold
 from cogx_runs.report.plots import COLOURS
 from cogx_runs.video import Frames
 
-IMAGES = Path(__file__).parent.parent / "images"
+IMAGES = Path(__file__).parents[2] / "images"
 SHORT = {"guidance_scale": "guidance", "num_inference_steps": "steps", "num_frames": "frames"}
 _STYLE: Any = {
     "svg.hashsalt": "cogx-runs", "svg.fonttype": "none", "font.family": "sans-serif",

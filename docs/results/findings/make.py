@@ -1,8 +1,8 @@
-"""The tables and figures of docs/findings.md, computed from the runs that keep.py has kept; needs no GPU and no store.
+"""The tables and figures of findings.md, computed from the runs that keep.py has kept; needs no GPU and no store.
 
-python docs/findings/make.py                  # writes the tables between their marks in findings.md, and docs/images
-python docs/findings/make.py --check          # writes nothing; exits with 1 where the tables of findings.md are others
-python docs/findings/make.py --print FOLDER   # prints the tables of what was kept in FOLDER, of whatever model
+python docs/results/findings/make.py                  # writes the tables between their marks, and docs/images
+python docs/results/findings/make.py --check          # writes nothing; exits with 1 where the tables are others
+python docs/results/findings/make.py --print FOLDER   # prints the tables of what was kept in FOLDER, of any model
 """
 
 import argparse
@@ -37,7 +37,7 @@ SATURATED = 34.0
 STEP_S = {49: 0.659, 25: 0.285}
 DECODE_S = {49: 3.53, 25: 1.81}
 WITHOUT_GUIDANCE = 0.344 / 0.682
-"""Of 2b on one H100, by frames, and a step's share at guidance 1: docs/measurements.md, by hand."""
+"""Of 2b on one H100, by frames, and a step's share at guidance 1: docs/results/measurements.md, by hand."""
 EXPECTED: dict[tuple[str, float], Verdict] = {
     (GUIDANCE, 1): "worse", (GUIDANCE, 3): "inconclusive", (GUIDANCE, 12): "inconclusive",
     (STEPS, 5): "worse", (STEPS, 10): "worse", (STEPS, 25): "inconclusive",
@@ -226,7 +226,7 @@ def main() -> None:
         DOCUMENT.write_text(text, encoding="utf-8")
         draw(study)
     elif text != DOCUMENT.read_text(encoding="utf-8"):
-        sys.exit("findings.md: its tables are not those of the kept runs; run python docs/findings/make.py")
+        sys.exit("findings.md: its tables are not those of the kept runs; run python docs/results/findings/make.py")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How the tables of docs/findings.md write their figures."""
+"""How the tables of docs/results/findings.md write their figures."""
 
 from collections.abc import Sequence
 from typing import Any
