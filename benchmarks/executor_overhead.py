@@ -44,6 +44,7 @@ class SleepingWorker:
         return {"cogx.env.device_name": device, "cogx.env.device_id": f"{device} of {os.getpid()}"}
 
     def begin(self, cell: ClaimedCell, *_: object) -> Callable[[], Outcome]:
+        cell.describe(self._store)
         time.sleep(WORK_S)
         self._store.finish(cell.run_id, cell.spooled.files, {}, {"clip_score": 30.0}, {}, status=RunState.FINISHED)
         return lambda: Outcome(cell.spec, OutcomeStatus.FINISHED, cell.run_id)

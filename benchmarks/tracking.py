@@ -41,7 +41,7 @@ def track(
     start = time.perf_counter()
     claim = claims.claim(experiment, spec, about | {tags.COMMAND: command(spec)})
     assert claim is not None, "each seed is a cell of its own"
-    claims.is_being_made(claim.run_id)
+    claims.is_being_made(claim.run_id, spec.signature)
     store.find_finished(spec.output_hash)
     store.find_latents(spec.signature)
     for _ in ("before", "after"):

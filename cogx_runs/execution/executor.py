@@ -69,4 +69,5 @@ class CellWorker(Protocol):
         """Tells on what machine and by which versions cells are computed here, as tags of their runs."""
 
     def begin(self, cell: ClaimedCell, card: ModelCard, progress: Progress) -> Callable[[], Outcome]:
-        """Does what needs the device, and returns the rest of the work on a cell, for any thread to call once."""
+        """Describes the cell's run, does what needs the device, and returns the rest of the work on the cell, for any
+        thread to call once."""

@@ -26,7 +26,7 @@ from cogx_runs.tracking.claims import Claim, Claims
 from cogx_runs.tracking.delivery import Delivery, deliver_left_behind, telling_what_is_kept
 from cogx_runs.tracking.liveness import is_of_this_host
 from cogx_runs.tracking.lost import is_whole
-from cogx_runs.tracking.record import command, known_params, spec_metrics
+from cogx_runs.tracking.record import command
 from cogx_runs.tracking.run import RunState
 from cogx_runs.tracking.signs import Life, Signs, now_ms, where_made
 from cogx_runs.tracking.store import RunStore
@@ -229,7 +229,8 @@ class CellLoop:
             return False
         self._wait_for_twins(place, claim.run_id)
         beside = tuple(self._plan.runs[other].spec.run_name for other in self._background.at_work)
-        cell = ClaimedCell(spec, claim.run_id, self._claims.holder, claim.cell_id, beside)
+        is_new = claim.is_created and not claim.is_reopened
+        cell = ClaimedCell(spec, claim.run_id, self._claims.holder, claim.cell_id, beside, is_new=is_new)
         self._cells[place] = cell
         progress = StepLog(self._progress, partial(self._boards.step, claim.run_id))
         self._background.submit(place, self._worker().begin(cell, self._plan.cards[spec.model_key], progress))
@@ -238,7 +239,7 @@ class CellLoop:
         return True
 
     def _claim(self, place: int, experiment_id: str) -> Claim | None:
-        """Creates and describes the run of a cell; None where another process has it.
+        """Creates the run of a cell; None where another process has it.
 
         Raises CogxError where the disk is full.
         """
@@ -253,11 +254,7 @@ class CellLoop:
         if spec.cost_axes:
             about[tags.COST_AXES] = ", ".join(spec.cost_axes)
         try:
-            claim = self._claims.claim(experiment_id, spec, about)
-            if claim is not None and claim.is_created and not claim.is_reopened:
-                with suppress(StoreUnavailableError):  # its end writes all of it
-                    self._store.describe(claim.run_id, known_params(spec), spec_metrics(spec))
-            return claim
+            return self._claims.claim(experiment_id, spec, about)
         except Exception as error:
             if is_disk_full(error):
                 raise CogxError(DISK_FULL) from error
@@ -269,7 +266,7 @@ class CellLoop:
         at_work = self._background.at_work
         if twins := [other for other in at_work if self._plan.runs[other].spec.signature == signature]:
             self._background.drain(twins)
-        while if_answered(lambda: self._claims.is_being_made(run_id)):
+        while if_answered(lambda: self._claims.is_being_made(run_id, signature)):
             self._progress.phase("waiting for another sweep that makes the same video")
             time.sleep(WAIT_S)
 

@@ -114,6 +114,7 @@ class Worker:
     def _begin(self, cell: ClaimedCell, card: ModelCard, progress: Progress) -> Callable[[], Outcome]:
         """Brings a cell to its pixels, where they cannot be copied from a finished run of any experiment. Returns what
         is left to do."""
+        cell.describe(self._store)
         write_definition(cell.spec, cell.spooled.files)
         finished = if_answered(lambda: self._store.find_finished(cell.spec.output_hash))
         if finished is not None:

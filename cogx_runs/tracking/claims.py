@@ -205,12 +205,13 @@ class Claims:
             for run in self._own_runs():
                 self._store.kill(run.run_id)
 
-    def is_being_made(self, run_id: str) -> bool:
-        """Tells whether another holder's run that was begun before this one generates the same pixels."""
-        own = next((run for run in self._own_runs() if run.run_id == run_id), None)
+    def is_being_made(self, run_id: str, signature: str) -> bool:
+        """Tells whether another holder's run that was begun before this one generates the same pixels, those of this
+        signature."""
+        alike = list(self._store.open_runs(about={tags.SIGNATURE: signature}))
+        own = next((run for run in alike if run.run_id == run_id), None)
         if own is None:
             return False
-        alike = self._store.open_runs(about={tags.SIGNATURE: own.signature})
         earlier = [run for run in alike if _order(run) < _order(own)]
         return any(
             run.tags.get(tags.PROCESS_LOCK) != self.holder and self.life(run) is not Life.GONE for run in earlier

@@ -63,7 +63,9 @@ def test_a_run_whose_process_is_gone_is_nobody_at_work_and_a_sweep_without_cells
 ) -> None:
     with Claims(store) as claims:
         run_id = open_run(store, claims)
+    make_run(store, SMALL.replace(sweep="complete"))
     assert "1 of 5 finished, nobody at work" in shown(store)
+    assert "complete" not in shown(store)
 
     store.kill(run_id)
     store.tag_experiment(store.experiment_id("exp"), {"cogx.cells": "2"})

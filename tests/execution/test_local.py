@@ -18,6 +18,7 @@ from cogx_runs.progress import SilentProgress
 from cogx_runs.system.disk import DISK_FULL
 from cogx_runs.tracking.store import RunStore
 from tests.support.executors import FakeExecutor
+from tests.support.running import run
 from tests.support.workers import FakeWorker
 
 
@@ -136,9 +137,6 @@ class FullStore(RunStore):
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_a_disk_that_is_full_when_a_run_is_described_is_one_clear_line(plan: Plan, store: RunStore) -> None:
-    with (
-        LocalExecutor(store=FullStore(), worker=lambda *_: FakeWorker(store)) as executor,
-        pytest.raises(CogxError, match=DISK_FULL),
-    ):
-        executor.run(plan, SilentProgress())
+def test_a_disk_that_is_full_when_a_run_is_described_is_one_clear_line(plan: Plan) -> None:
+    with pytest.raises(CogxError, match=DISK_FULL):
+        run(plan, store=FullStore())

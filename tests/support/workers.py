@@ -50,6 +50,7 @@ class FakeWorker:
     def begin(self, cell: ClaimedCell, card: ModelCard, progress: Progress) -> Callable[[], Outcome]:  # noqa: ARG002
         self.events.append(f"began {cell.spec.seed}")
         self.cells.append(cell)
+        cell.describe(self._store)
         progress.step(1, cell.spec.num_inference_steps)
         return lambda: self.end(cell)
 

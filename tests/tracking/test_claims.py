@@ -194,10 +194,12 @@ def test_the_same_video_is_waited_for_by_the_one_who_came_later(store: RunStore,
     with Claims(store) as one, Claims(store) as other:
         first_run = claimed(one, experiment, SPEC)
         later_run = claimed(other, second, SPEC.replace(sweep="exp2"))
-        unlike = claimed(other, second, SPEC.replace(sweep="exp2", seed=7))
+        other_spec = SPEC.replace(sweep="exp2", seed=7)
+        unlike = claimed(other, second, other_spec)
 
-        assert [one.is_being_made(first_run), other.is_being_made(later_run)] == [False, True]
-        assert not other.is_being_made(unlike)
+        same = SPEC.signature
+        assert [one.is_being_made(first_run, same), other.is_being_made(later_run, same)] == [False, True]
+        assert not other.is_being_made(unlike, other_spec.signature)
 
 
 def test_two_gpus_of_one_product_are_told_apart(store: RunStore, experiment: str) -> None:

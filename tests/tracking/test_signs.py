@@ -193,6 +193,6 @@ def test_the_same_video_on_another_host_is_waited_for_as_long_as_there_are_signs
         assert later is not None
         waited = []
         for clock.seconds in (0, 150, 300):
-            waited.append(claims.is_being_made(later.run_id))
+            waited.append(claims.is_being_made(later.run_id, SPEC.signature))
 
     assert waited == [True, True, False]
