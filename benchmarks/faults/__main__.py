@@ -46,6 +46,7 @@ def main() -> None:
     parser.add_argument("--list", action="store_true", help="name the rows")
     parser.add_argument("--write", action="store_true", help=f"put the rows into {DOCUMENT.name}")
     parser.add_argument("--folder", type=Path, help="where to work; kept where something is not right")
+    parser.add_argument("--parallel", type=int, default=2, metavar="N", help="faults at once, where that is possible")
     arguments = parser.parse_args()
     rows = chosen(arguments.only)
     if arguments.list or not rows:
@@ -54,7 +55,7 @@ def main() -> None:
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="cogx-faults-"))
     folder.mkdir(parents=True, exist_ok=True)
     os.environ |= {"XDG_CACHE_HOME": str(folder / "own-cache"), "XDG_STATE_HOME": str(folder / "own-state")}
-    bench = Bench(folder)
+    bench = Bench(folder, arguments.parallel)
     wrong = 0
     for row in rows:
         began = time.monotonic()

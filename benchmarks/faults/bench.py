@@ -12,8 +12,10 @@ from benchmarks.random_model import save_random_clip, save_random_model
 class Bench:
     """The workplace of one call, in a folder that its caller removes."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, parallel: int = 2) -> None:
+        """`parallel` is the number of faults that are injected at once, where the order of them does not matter."""
         self.folder = folder
+        self.parallel = parallel
         self._references: dict[int, Reference] = {}
         self._making = threading.Lock()
         self.models = Models(folder / "model", folder / "clip")

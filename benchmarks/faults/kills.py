@@ -13,7 +13,6 @@ from benchmarks.faults.study import Study, Tally
 PER_PHASE = 15
 CELLS = 6
 """Cells of a study; when they are finished, the next study begins."""
-PARALLEL = 2
 LASTING_S = 0.1
 MOST = 3 * PER_PHASE * len(PHASES)
 
@@ -34,8 +33,8 @@ class Kills:
     def run(self) -> Tally:
         """Kills, restarts, and checks what is there once each study has come to its end."""
         tally = Tally()
-        with ThreadPoolExecutor(PARALLEL) as pool:
-            for found in pool.map(self._worker, range(PARALLEL)):
+        with ThreadPoolExecutor(self._bench.parallel) as pool:
+            for found in pool.map(self._worker, range(self._bench.parallel)):
                 tally.add(found)
         spread = ", ".join(f"{phase} {count}" for phase, count in sorted(self._landed.items()))
         self._bench.tell(f"kills by phase: {spread}")

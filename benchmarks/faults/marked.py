@@ -9,6 +9,7 @@ SIGKILL 0.04 s after the second denoising has begun, if that has not ended by th
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -16,6 +17,7 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -23,7 +25,8 @@ START, BETWEEN, HELD = "start", "between", "held"
 ENCODING, DENOISING, DECODING, WRITING, SCORING, LOGGING = (
     "encoding text", "denoising", "decoding", "writing mp4", "scoring", "logging",
 )  # fmt: skip
-PHASES = (START, ENCODING, DENOISING, DECODING, WRITING, SCORING, LOGGING)
+OF_A_CELL = (DENOISING, DECODING, WRITING, SCORING, LOGGING)
+PHASES = (START, ENCODING, *OF_A_CELL)
 MARKS, HOLD, KILL = "FAULTS_MARKS", "FAULTS_HOLD", "FAULTS_KILL"
 HOLDS_AT_MOST_S = 300
 _WORK = {
@@ -78,7 +81,7 @@ class _Marks:
             return
         self._left -= 1
         if self._left == 0:
-            self.write(HELD)
+            self.write(f"{HELD} {os.getpid()}")
             ends = time.monotonic() + HOLDS_AT_MOST_S
             while not os.path.exists(f"{self._path}.go") and time.monotonic() < ends:  # noqa: PTH110
                 time.sleep(0.01)
@@ -137,12 +140,49 @@ class _MarkingLoader(Loader):
             setattr(holder, function, _marked(self._marks, phase, getattr(holder, function)))
 
 
-def main() -> None:
+class Held:
+    """A process that waits at a phase, as its marks tell, for who has it wait."""
+
+    def __init__(self, marks: Path) -> None:
+        self.marks = marks
+
+    @property
+    def lines(self) -> list[str]:
+        """The marks so far."""
+        return self.marks.read_text().split("\n")[:-1] if self.marks.exists() else []
+
+    @property
+    def pid(self) -> int:
+        """The first process that waits, or waited; 0 while none does."""
+        return next((int(line.split()[1]) for line in self.lines if line.startswith(f"{HELD} ")), 0)
+
+    def wait(self, process: subprocess.Popen[bytes]) -> bool:
+        """Waits until a process is held; False where the command ends before."""
+        ends = time.monotonic() + HOLDS_AT_MOST_S
+        while time.monotonic() < ends:
+            if self.pid:
+                return True
+            if process.poll() is not None:
+                return False
+            time.sleep(0.002)
+        raise AssertionError(f"not held in {HOLDS_AT_MOST_S} s")
+
+    def go_on(self) -> None:
+        """Lets who is held go on."""
+        self.marks.with_name(f"{self.marks.name}.go").touch()
+
+
+def mark() -> None:
+    """Marks the phases of this process from now on, as the environment asks for."""
     kill = _Kill(os.environ.get(KILL, ""))
     kill.begin(START)
     marks = _Marks(os.environ[MARKS], os.environ.get(HOLD, ""), kill)
     marks.write(START)
     sys.meta_path.insert(0, _MarkingFinder(marks))
+
+
+def main() -> None:
+    mark()
     from cogx_runs.cli import main as command_line
 
     sys.argv[0] = "cogx-runs"

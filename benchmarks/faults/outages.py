@@ -1,19 +1,19 @@
 """Outages: the tracking server, or the database behind it, lost in each phase of a sweep."""
 
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Literal
 
 from benchmarks.faults.bench import Bench
 from benchmarks.faults.marked import PHASES, START
-from benchmarks.faults.services import MlflowServer, Postgres, Service
+from benchmarks.faults.services import MlflowServer, Postgres
 from benchmarks.faults.study import Study, Tally
 
 How = Literal["never", "again", "silent"]
 CELLS = 4
 AWAY_S = 5.0
-PARALLEL = 2
 ENDS_WITHIN_S = 240
 
 
@@ -25,7 +25,7 @@ def lose_server(bench: Bench, how: How, with_postgres: bool) -> Tally:
     """
     tally = Tally()
     bench.reference(CELLS)
-    with ThreadPoolExecutor(PARALLEL) as pool:
+    with ThreadPoolExecutor(bench.parallel) as pool:
         for found in pool.map(lambda phase: _lose(bench, phase, how, with_postgres), PHASES):
             tally.add(found)
     return tally
@@ -39,14 +39,17 @@ def _lose(bench: Bench, phase: str, how: How, with_postgres: bool) -> Tally:
         server = running.enter_context(MlflowServer(folder, None if database is None else database.uri))
         lost: MlflowServer | Postgres = database or server
         study = bench.study(name, CELLS, server.url if with_postgres else server.url_with_login)
-        notes = _sweep_through(study, lost, phase, how)
+        lose, bring_back = (lost.stop, lost.cont) if how == "silent" else (lost.kill, lost.start)
+        notes = sweep_through(study, phase, lose, bring_back, AWAY_S if how == "again" else None)
         tally = study.check(bench.reference(CELLS))
     return bench.concluded(study, name, tally, notes)
 
 
-def _sweep_through(study: Study, lost: MlflowServer | Postgres, phase: str, how: How) -> list[str]:
-    """Runs the sweep through the outage, then brings what is kept to the store. Returns what is wrong with that."""
-    lose = lost.stop if how == "silent" else lost.kill
+def sweep_through(
+    study: Study, phase: str, lose: Callable[[], None], bring_back: Callable[[], None], away_s: float | None = None
+) -> list[str]:
+    """Runs the sweep through an outage that begins with a phase, and lasts for `away_s` or until the sweep has ended;
+    then brings what is kept to the store. Returns what is wrong with that."""
     if phase == START:
         command = study.sweep()
         time.sleep(1.0)
@@ -57,21 +60,14 @@ def _sweep_through(study: Study, lost: MlflowServer | Postgres, phase: str, how:
             return [f"ended before {phase}: {command.told.strip()[-200:]}"]
         lose()
         command.go_on()
-    if how == "again":
-        time.sleep(AWAY_S)
-        lost.start()
+    if away_s is not None:
+        time.sleep(away_s)
+        bring_back()
     code = command.end(ENDS_WITHIN_S)
     notes = [] if code in {0, 2} else [f"exit code {code}: {command.told.strip()[-200:]}"]
-    _bring_back(lost, how)
+    if away_s is None:
+        bring_back()
     delivered = study.start("deliver")
     if delivered.end() != 0:
         notes.append(f"deliver: exit code {delivered.process.returncode}: {delivered.told.strip()[-200:]}")
     return [*notes, *study.finish()]
-
-
-def _bring_back(lost: MlflowServer | Postgres, how: How) -> None:
-    if how == "never":
-        lost.start()
-    elif how == "silent":
-        assert isinstance(lost, Service)
-        lost.cont()

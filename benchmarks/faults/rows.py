@@ -7,8 +7,11 @@ from functools import partial
 from benchmarks.faults import damage
 from benchmarks.faults.bench import Bench
 from benchmarks.faults.disks import PLACES, fill_disks
+from benchmarks.faults.hosts import End, lose_host
 from benchmarks.faults.kills import Kills
+from benchmarks.faults.network import Cut, cut_network
 from benchmarks.faults.outages import How, lose_server
+from benchmarks.faults.ray_nodes import Victim, kill_in_ray
 from benchmarks.faults.runners import run_together
 from benchmarks.faults.study import Tally
 
@@ -45,6 +48,21 @@ _OUTAGES: dict[How, str] = {
     "silent": "takes connections and answers nothing",
 }
 _BEHIND = (("server", "tracking server", False), ("postgres", "PostgreSQL behind the server", True))
+_CUTS: dict[Cut, str] = {
+    "reset": "cut",
+    "swallowed": "swallows what is sent, and passes it on 20 s later",
+    "unanswered": "loses the answers alone",
+}
+_VICTIMS: dict[Victim, str] = {
+    "worker": "a worker of Ray",
+    "node": "a node of Ray",
+    "head": "Ray's head",
+    "command": "the command of a sweep by Ray",
+}
+_ENDS: dict[End, str] = {
+    "killed": "killed, and its cell taken over",
+    "frozen": "stopped, its cell taken over, and continued",
+}
 _HARMS = (
     (damage.flip, "a byte changed"),
     (damage.cut, "cut in half"),
@@ -66,6 +84,18 @@ def all_rows() -> tuple[Row, ...]:
             inject = partial(lose_server, how=how, with_postgres=with_postgres)
             rows.append(Row(f"{name}-{how}", f"{words} {what}, in each phase", inject))
     rows += [
+        Row(
+            f"network-{cut}",
+            f"network to the server {what}, at a request drawn at random, from the start and each phase of a cell on",
+            partial(cut_network, cut=cut),
+        )
+        for cut, what in _CUTS.items()
+    ]
+    rows += [
+        Row(f"ray-{victim}", f"{what} killed, in each phase of a cell", partial(kill_in_ray, victim=victim))
+        for victim, what in _VICTIMS.items()
+    ]
+    rows += [
         Row(f"disk-{place}", f"disk of {_PLACES[place]} full, in each phase", partial(fill_disks, place=place))
         for place in PLACES
     ]
@@ -82,6 +112,10 @@ def all_rows() -> tuple[Row, ...]:
     rows += [
         Row(f"runners-{count}", f"{count} runners of one sweep at once", partial(run_together, processes=count))
         for count in (2, 4)
+    ]
+    rows += [
+        Row(f"host-{end}", f"of two hosts one {what}, in each phase of a cell", partial(lose_host, end=end))
+        for end, what in _ENDS.items()
     ]
     return tuple(rows)
 

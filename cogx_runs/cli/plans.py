@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cogx_runs.cli.deliver import deliver_first
-from cogx_runs.cli.executors import executor_of
+from cogx_runs.cli.executors import executor_of, local_executor
 from cogx_runs.cli.json_output import errors_as_json, print_json
 from cogx_runs.cli.options import (
     cell_options,
@@ -93,7 +93,8 @@ def generate(prompt: str, output: Path | None, as_json: bool, **options: Any) ->
             raise CogxError(f"--output {cut(str(output))}: there is no folder {cut(str(output.parent))}")
         deliver_first()
         planned = plan_one(prompt, overrides=take_overrides(options), **options)
-        outcomes = _run(planned)
+        with local_executor() as executor:
+            outcomes = _run(planned, executor=executor)
         if outcomes[0].status.is_success and output is not None:
             video_of(outcomes[0], output)
             echo(f"video: {output}", err=True)

@@ -19,7 +19,6 @@ from filelock import FileLock, Timeout
 from cogx_runs.system.disk import cache_directory
 from cogx_runs.tracking import tags
 
-_ENDING = ".holder"
 _MACHINE_ID = Path("/etc/machine-id")
 
 
@@ -110,8 +109,11 @@ def host(machine_id: Path = _MACHINE_ID) -> str:
 
 
 def remove_leftovers() -> None:
-    """Removes the files of holders that died without doing so."""
-    for path in _folder().glob(f"*{_ENDING}"):
+    """Removes the files of this host's holders that died without doing so.
+
+    In a home that several hosts share, not every file system shows the locks of the others.
+    """
+    for path in _folder().glob(f"*{_ending()}"):
         _is_held(path)
 
 
@@ -133,7 +135,12 @@ def _is_held(path: Path) -> bool:
 
 
 def _path(name: str) -> Path:
-    return _folder() / f"{name}{_ENDING}"
+    return _folder() / f"{name}{_ending()}"
+
+
+def _ending() -> str:
+    """How the files of this host's holders end: by its name too, since nodes of a cluster may have one machine id."""
+    return f".{hashlib.sha256(host().encode()).hexdigest()[:12]}.holder"
 
 
 def _folder() -> Path:

@@ -29,6 +29,7 @@ PAGE = 1000
 METRICS_AT_ONCE = 800
 """Values that are written at once: MLflow takes 1,000, with parameters and tags, of which it takes 100 each."""
 ANSWER_WITHIN_S = 10
+_EXISTS = "RESOURCE_ALREADY_EXISTS"
 
 
 class MlflowApi:
@@ -59,6 +60,15 @@ class MlflowApi:
         """Finds an experiment, which may be deleted, by its name."""
         found = self.client.get_experiment_by_name(name)
         return None if found is None else _stored_experiment(found)
+
+    def create_experiment(self, name: str, tags: Mapping[str, str]) -> str | None:
+        """Creates an experiment, and returns its id; None where there is one of this name by now."""
+        try:
+            return str(self.client.create_experiment(name, tags=dict(tags)))
+        except MlflowException as error:
+            if error.error_code != _EXISTS:
+                raise
+            return None
 
     def runs(self, query: RunQuery) -> Iterator[StoredRun]:
         """Reads runs, newest first."""

@@ -76,6 +76,12 @@ class RunStore(RunReader):
         if path is not None and not is_writable(path):
             raise StoreError(f"{path}: cannot be written; work in another folder, or set MLFLOW_TRACKING_URI")
 
+    def connect(self) -> None:
+        """Imports MLflow and connects its client, which else the first write does. Raises StoreError where a SQLite
+        store can only be read."""
+        self.check_writable()
+        _ = self._client
+
     def open_experiment(self, sweep: Sweep) -> str:
         """Opens the sweep's experiment, or creates it, and returns its id. Raises CogxError for a deleted one and where
         its artifacts are on a disk that is not mounted.
@@ -100,7 +106,11 @@ class RunStore(RunReader):
         with self.lock:
             found = self._stored.experiment_named(sweep.name)
             if found is None:
-                return self._create_experiment(sweep.name, tags)
+                created = self._create_experiment(sweep.name, tags)
+                if created is not None:
+                    return created
+                found = self._stored.experiment_named(sweep.name)  # another host was faster
+                assert found is not None, "an experiment of this name exists"
         if found.is_deleted:
             raise CogxError(was_deleted(sweep.name, found.experiment_id))
         before = texts_tag(found.tags, AXES)
@@ -109,9 +119,12 @@ class RunStore(RunReader):
         self.tag_experiment(found.experiment_id, tags)
         return found.experiment_id
 
-    def _create_experiment(self, name: str, tags: Mapping[str, str]) -> str:
-        """Creates an experiment whose artifacts are in the working folder, whatever its path looks like."""
-        experiment_id = str(self._client.create_experiment(name, tags=dict(tags)))
+    def _create_experiment(self, name: str, tags: Mapping[str, str]) -> str | None:
+        """Creates an experiment whose artifacts are in the working folder, whatever its path looks like; None where
+        another host has created it meanwhile."""
+        experiment_id = self._api.create_experiment(name, tags)
+        if experiment_id is None:
+            return None
         path = sqlite_path(self.uri)
         place = Path(ARTIFACTS).absolute() / experiment_id
         if path is not None and path_of(str(place)) != place:  # MLflow takes a % in a folder's name for an escape
@@ -348,9 +361,10 @@ class RunStore(RunReader):
         """Keeps artifacts and tags in an experiment's one run with the tags `kind`."""
         self.check_writable()
         with self.lock:
-            run_id = self._find(experiment_id, kind)
+            run_id = self._one_of(experiment_id, kind)
             if run_id is None:
-                run_id = self.create_run(experiment_id, name, kind)
+                created = self.create_run(experiment_id, name, kind)
+                run_id = self._one_of(experiment_id, kind) or created
         try:
             self._upload(self._stored.run(run_id), artifacts)
             if tags:
@@ -358,6 +372,15 @@ class RunStore(RunReader):
         finally:
             self._client.set_terminated(run_id, RunState.FINISHED.value)
         return run_id
+
+    def _one_of(self, experiment_id: str, kind: Mapping[str, str]) -> str | None:
+        """Finds the first of an experiment's runs with the tags `kind`. Others, which hosts have created at the same
+        moment, are withdrawn."""
+        found = self._stored.runs(RunQuery(experiment_ids=[experiment_id], tags=kind))
+        runs = sorted(found, key=lambda run: (run.start_time_ms, run.run_id))
+        for run in runs[1:]:
+            self.withdraw(run.run_id)
+        return runs[0].run_id if runs else None
 
 
 def _digests(present: Mapping[str, str]) -> dict[str, Digest]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 
 from cogx_runs.tracking.claims import Claim, Claims
 from cogx_runs.tracking.delivery import Delivery
@@ -79,6 +80,30 @@ def test_of_two_claims_of_a_cell_at_one_moment_one_gets_it_whatever_the_clocks_s
             "what was withdrawn is in no list"
         )
     elsewhere(lambda: claims_there.__exit__(None, None, None))
+
+
+def test_an_experiment_that_another_host_creates_at_the_same_moment_is_opened(elsewhere: Callable[..., Any]) -> None:
+    there: list[str] = []
+    store = Meanwhile(
+        "_create_experiment", lambda: there.append(elsewhere(lambda: RunStore().open_experiment(SWEEP))), before=True
+    )
+
+    assert [store.open_experiment(SWEEP)] == there
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_an_experiment_has_one_overview_also_where_two_hosts_make_it_at_one_moment(
+    elsewhere: Callable[..., Any], tmp_path: Path, before: bool
+) -> None:
+    experiment = RunStore().open_experiment(SWEEP)
+    (tmp_path / "kept").mkdir()
+
+    def keep(store: RunStore) -> str:
+        return store.keep_overview(experiment, "overview", tmp_path / "kept", {})
+
+    keep(Meanwhile("create_run", lambda: elsewhere(lambda: keep(RunStore())), before=before))
+
+    assert len(MlflowClient(RunStore().uri).search_runs([experiment])) == 1
 
 
 def test_a_late_holder_that_ends_at_the_moment_at_which_it_is_taken_over_leaves_one_finished_run(

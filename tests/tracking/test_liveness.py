@@ -27,12 +27,27 @@ def test_a_holder_lives_as_long_as_its_block_and_leaves_no_file() -> None:
 
 def test_leftover_files_are_removed_and_those_of_the_living_are_not() -> None:
     with HeldLock() as held:
-        (cache_directory() / "locks" / "dead.holder").touch()
+        (own,) = locks()
+        (cache_directory() / "locks" / own.replace(held.name, "dead")).touch()
 
         remove_leftovers()
 
-        assert locks() == [f"{held.name}.holder"]
+        assert locks() == [own]
         assert is_alive(held.tags)
+
+
+def test_holders_of_another_host_stay_in_a_folder_whose_file_system_does_not_show_their_locks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with HeldLock():
+        (own,) = locks()
+    (cache_directory() / "locks" / own).touch()
+    identity = host().split(" ")[1]
+    monkeypatch.setattr("cogx_runs.tracking.liveness.host", lambda: f"another {identity}")
+
+    remove_leftovers()
+
+    assert locks() == [own]
 
 
 def test_who_sees_other_files_judges_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
