@@ -2,7 +2,7 @@
 
     python benchmarks/interval_coverage.py --prompts 9 --seed 20240613
 
-prints a table of docs/statistics.md.
+prints a table of docs/results/verdict-errors.md.
 """
 
 import argparse

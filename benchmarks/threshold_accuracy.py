@@ -2,7 +2,7 @@
 
     python benchmarks/threshold_accuracy.py --seeds 5 --seed 20240613
 
-prints the tables of docs/statistics.md.
+prints the tables of docs/threshold.md.
 """
 
 import argparse

@@ -2,7 +2,7 @@
 
     python benchmarks/verdict_errors.py --seed 20240613
 
-prints the tables of docs/statistics.md; two minutes on one core. `--write` puts them into the document.
+prints the tables of docs/results/verdict-errors.md; two minutes on one core. `--write` puts them into the document.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from cogx_runs.analysis.shares import MAY_CHANGE, upper_share
 from cogx_runs.analysis.signflips import FEWEST, SignFlips, shares_reaching
 
 Array = np.ndarray
-DOCUMENT = Path(__file__).parent.parent / "docs" / "statistics.md"
+DOCUMENT = Path(__file__).parent.parent / "docs" / "results" / "verdict-errors.md"
 PROMPTS = (3, 5, 9, 14, 20)
 CHUNK = 1000
 SIGNS = 2**11
@@ -305,7 +305,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--replications", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=20240613)
-    parser.add_argument("--write", action="store_true", help="put the tables into docs/statistics.md")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/results/verdict-errors.md")
     arguments = parser.parse_args()
     text = DOCUMENT.read_text(encoding="utf-8")
     for name, table in tables(arguments.replications, arguments.seed):

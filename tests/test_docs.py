@@ -46,7 +46,7 @@ def test_files_that_the_readme_and_the_documents_name_exist() -> None:
     assert sorted(name for name in named if not (ROOT / name).exists()) == []
 
 
-def test_the_first_python_of_the_documents_works_as_pasted_and_twice(
+def test_the_python_of_the_documents_works_as_pasted_and_twice(
     project: Path, tiny_model: Path, tiny_clip: Path
 ) -> None:
     page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")

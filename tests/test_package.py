@@ -74,7 +74,7 @@ def test_the_wheel_gives_a_working_command_with_its_sweeps_prompts_and_toy(built
     where = subprocess.run(command, cwd=empty, env=environment, capture_output=True, text=True, check=True)
     assert str(tmp_path / "venv") in where.stdout
     assert "20 cells: 16 to run, 4 to reuse" in run("plan", "study")
-    assert len(run("init", "laid").splitlines()) == 23
+    assert len(run("init", "laid").splitlines()) == sum(len(files_of(folder)) for folder in SHIPPED)
     assert sorted(path.name for path in (empty / "laid").iterdir()) == ["mlruns", "prompts", "sweeps"]
     laid = ("laid/sweeps/study.yaml", "--prompts", "laid/prompts", "--model", "toy", "--device", "cpu")
     assert "20 cells: 16 to run, 4 to reuse" in run("plan", *laid)

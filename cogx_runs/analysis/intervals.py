@@ -1,7 +1,7 @@
 """The mean of differences over prompts: Student's interval and test, its size, and how many prompts are needed.
 
-Verdicts rest on the sign-flip test (`signflips.py`); Student's t is given beside it. docs/statistics.md has the
-coverage of both in simulation: 95% where differences are symmetric, less where few prompts carry the loss.
+Verdicts rest on the sign-flip test (`signflips.py`); Student's t is given beside it. In simulation both cover 95% where
+differences are symmetric, less where few prompts carry the loss (docs/results/verdict-errors.md).
 """
 
 from collections.abc import Callable

@@ -183,8 +183,8 @@ def more_prompts(judgement: Judgement, differences: npt.ArrayLike) -> int | None
     equivalence, with a power of 80%.
 
     The estimate takes the mean and the spread seen for the true ones, and is itself uncertain. Judged together with the
-    prompts seen, fewer would do, and false verdicts would be more (docs/statistics.md). None for other verdicts, and
-    beyond MAX_PROMPTS.
+    prompts seen, fewer would do, and false verdicts would be more (docs/results/verdict-errors.md). None for
+    other verdicts, and beyond MAX_PROMPTS.
     """
     if judgement.verdict != "inconclusive":
         return None

@@ -60,6 +60,7 @@ def _axes() -> dict[str, Any]:
             for name, several in values.items()
         },
         "additionalProperties": {
+            "title": "a parameter, or axes tied by zip",
             "type": "object",
             "description": "Parameters whose first values go together, then the second ones.",
             "required": ["zip"],
