@@ -40,7 +40,7 @@ format: setup ## Lay out the code and mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-GENERATED := CONTRIBUTING.md docs/api.md docs/commands.md docs/searching.md docs/statistics.md docs/sweep-files.md
+GENERATED := CONTRIBUTING.md docs/api.md docs/cards.md docs/commands.md docs/numbers.md docs/searching.md docs/statistics.md docs/sweep-files.md
 
 check: setup ## Lint, layout, types, and that the generated docs are current
 	$(BIN)/ruff check .

@@ -17,6 +17,7 @@ from cogx_runs.notebook import Records
 from cogx_runs.planning.plan import Conditions, Plan
 from cogx_runs.planning.planner import Planner
 from cogx_runs.progress import Progress, SilentProgress
+from cogx_runs.search.optuna.feed import run_search
 from cogx_runs.search.optuna.forecast import add_search
 from cogx_runs.search.optuna.results import SearchResult, result_of
 from cogx_runs.search.optuna.search import Search
@@ -128,7 +129,7 @@ def execute(
                 progress.note(f"{search.sweep.name} is not begun, since a cell failed")
                 break
             retry_failed = search.planner.conditions.retry_failed
-            outcomes += search.run(used, progress, retry_failed=retry_failed, fail_fast=fail_fast)
+            outcomes += run_search(search, used, progress, retry_failed=retry_failed, fail_fast=fail_fast)
     return _compared_with_exact(outcomes, progress, tracking_uri)
 
 

@@ -13,7 +13,7 @@ import pytest
 from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.slow
-IN_SOURCE = ("cogx_runs", "sweeps", "prompts", "tests", "benchmarks", "docs")
+IN_SOURCE = ("cogx_runs", "sweeps", "prompts", "tests", "benchmarks", "docs", "notebooks")
 SHIPPED = {"sweeps": "cogx_runs/shipped/sweeps", "prompts": "cogx_runs/shipped/prompts"}
 
 

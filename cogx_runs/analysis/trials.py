@@ -78,24 +78,32 @@ class TrackedSearch:
 def searches_of(runs: Sequence[TrackedRun], objectives: Mapping[str, Direction]) -> list[TrackedSearch]:
     """Reads the searches that these runs, one a cell, are trials of; that with the latest run first.
 
+    Where two commands began one number with other values, the trial has the runs of those that were begun first.
     A trial is finished where it has as many finished cells as the largest trial of its search has cells, each with
     every objective. Empty without objectives.
     """
     found: dict[str, dict[int, list[TrackedRun]]] = {}
     for run in runs:
         if run.tags.get(TRIAL, "").isdecimal() and objectives:
-            trials = found.setdefault(run.tags.get(TRIAL_SEARCH, ""), {})
-            trials.setdefault(int(run.tags[TRIAL]), []).append(run)
+            numbers = found.setdefault(run.tags.get(TRIAL_SEARCH, ""), {})
+            numbers.setdefault(int(run.tags[TRIAL]), []).append(run)
     directions = tuple(objectives.values())
     searches = []
-    for key, trials in found.items():
+    for key, begun in found.items():
+        trials = {number: _begun_first(each) for number, each in sorted(begun.items())}
         cells = max(map(len, trials.values()))
         read = tuple(
-            TrackedTrial(number=number, runs=tuple(own), values=objective_means(own, tuple(objectives), cells))
-            for number, own in sorted(trials.items())
+            TrackedTrial(number=number, runs=own, values=objective_means(own, tuple(objectives), cells))
+            for number, own in trials.items()
         )
         searches.append(TrackedSearch(key=key, trials=read, directions=directions))
     return sorted(searches, key=lambda search: search.last_begun_ms, reverse=True)
+
+
+def _begun_first(runs: Sequence[TrackedRun]) -> tuple[TrackedRun, ...]:
+    """Those runs of one number that have the values of the first that was begun."""
+    first = min(runs, key=lambda run: (run.start_time_ms, run.run_id))
+    return tuple(run for run in runs if run.tags.get(TRIAL_PARAMETERS) == first.tags.get(TRIAL_PARAMETERS))
 
 
 def objective_means(runs: Iterable[TrackedRun], objectives: Sequence[str], cells: int) -> tuple[float, ...] | None:

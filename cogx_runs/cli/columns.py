@@ -30,8 +30,15 @@ class Column:
 
 
 def print_table(console: Console, columns: Sequence[Column]) -> list[str]:
-    """Prints the columns that have something in them. Returns the headings of those left out for the terminal's width;
-    in a file or a pipe none is."""
+    """Prints a table as `fit_table` lays it out. Returns the headings of the columns that are left out."""
+    table, left_out = fit_table(console, columns)
+    console.print(table)
+    return left_out
+
+
+def fit_table(console: Console, columns: Sequence[Column]) -> tuple[Table, list[str]]:
+    """Lays out the columns that have something in them. Returns the headings of those left out for the terminal's
+    width, too; in a file or a pipe none is."""
     shown = [column for column in columns if any(column.cells)]
     left_out: list[str] = []
     table = _table(shown, console.is_terminal)
@@ -43,8 +50,7 @@ def print_table(console: Console, columns: Sequence[Column]) -> list[str]:
         shown.remove(spare)
         left_out.insert(0, spare.heading)
         table = _table(shown, is_wrapped=True)
-    console.print(table)
-    return left_out
+    return table, left_out
 
 
 def _table(columns: Sequence[Column], is_wrapped: bool) -> Table:

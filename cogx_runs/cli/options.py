@@ -34,8 +34,11 @@ _SETTINGS = click.option(
 _PROMPTS = click.option(
     "--prompts", type=click.Path(path_type=Path), help="Folder of prompts; else ./prompts, else shipped."
 )
+device_option = click.option(
+    "--device", metavar="[auto|cuda|cpu]", default="auto", help="Where to run, or to decode what is kept."
+)
 _MACHINE = (
-    click.option("--device", type=click.Choice(["auto", "cuda", "cpu"]), default="auto", help="Where to run."),
+    device_option,
     click.option("--max-vram", type=float, metavar="GIB", help="Limit of GPU memory."),
 )
 _EXECUTOR = (

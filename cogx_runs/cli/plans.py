@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cogx_runs.cli.deliver import deliver_first
-from cogx_runs.cli.executors import executor_of
+from cogx_runs.cli.executors import executor_of, local_executor
 from cogx_runs.cli.json_output import errors_as_json, print_json
 from cogx_runs.cli.options import (
     cell_options,
+    device_option,
     executor_options,
     files_argument,
     json_option,
@@ -92,7 +93,8 @@ def generate(prompt: str, output: Path | None, as_json: bool, **options: Any) ->
             raise CogxError(f"--output {cut(str(output))}: there is no folder {cut(str(output.parent))}")
         deliver_first()
         planned = plan_one(prompt, overrides=take_overrides(options), **options)
-        outcomes = _run(planned)
+        with local_executor() as executor:
+            outcomes = _run(planned, executor=executor)
         if outcomes[0].status.is_success and output is not None:
             video_of(outcomes[0], output)
             echo(f"video: {output}", err=True)
@@ -109,7 +111,7 @@ def generate(prompt: str, output: Path | None, as_json: bool, **options: Any) ->
 @click.option("--dry-run", is_flag=True, help="Show what would be chosen and run, and run nothing.")
 @click.option("--retry-failed", is_flag=True, help="Run cells again that failed before.")
 @take_over_option
-@click.option("--device", type=click.Choice(["auto", "cuda", "cpu"]), default="auto", help="Where to run.")
+@device_option
 @click.option("--max-vram", type=float, metavar="GIB", help="Limit of GPU memory.")
 @executor_options
 @json_option

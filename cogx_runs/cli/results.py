@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from cogx_runs.cli.options import json_option, sweep_argument, take_settings
+from cogx_runs.cli.options import device_option, json_option, sweep_argument, take_settings
 from cogx_runs.cli.terminal import echo, echo_json
 
 
@@ -16,9 +16,24 @@ from cogx_runs.cli.terminal import echo, echo_json
 @click.option("--where", multiple=True, metavar="CONDITION", help="Such as 'clip_score>25' or status=FINISHED.")
 @click.option("--sort", metavar="COLUMN", help="Sort by this column; -COLUMN for descending.")
 @click.option("--columns", metavar="COLUMN,...", help="Show these columns alone, such as seed,clip_score,video.")
+@click.option("--watch", is_flag=True, help="Show who is at which cell and the time left, until Ctrl-C.")
 @json_option
-def runs(sweep: str | None, where: tuple[str, ...], sort: str | None, columns: str | None, as_json: bool) -> None:
-    """List the runs of SWEEP (an experiment's name or a sweep file), or of all."""
+def runs(
+    sweep: str | None, where: tuple[str, ...], sort: str | None, columns: str | None, watch: bool, as_json: bool
+) -> None:
+    """List the runs of SWEEP (an experiment's name or a sweep file), or of all.
+
+    With --watch, show the progress of SWEEP, or of all that have cells left, from any terminal that has the store.
+    """
+    if watch:
+        from cogx_runs.cli.watch import watch_runs
+
+        if where or sort or columns or as_json:
+            raise click.UsageError("--watch: shows its own table; leave out --where, --sort, --columns and --json")
+        try:
+            watch_runs(sweep)
+        except KeyboardInterrupt:
+            sys.exit(130)
     from cogx_runs.analysis.frame import columns_named, find_columns, load_runs
 
     frame = load_runs(sweep, where=where, sort=sort)
@@ -37,7 +52,7 @@ def runs(sweep: str | None, where: tuple[str, ...], sort: str | None, columns: s
 @click.option("--clip-model", help="Another CLIP than the runs name.")
 @click.option("--metric", "extra_metrics", metavar="NAME", multiple=True, help="Add an extra metric too; repeatable.")
 @click.option("--reference", metavar="KEY=VALUE", multiple=True, help="Compare with this value's videos; repeatable.")
-@click.option("--device", type=click.Choice(["auto", "cuda", "cpu"]), default="auto", help="Where to decode.")
+@device_option
 def rescore(
     sweep: str, clip_model: str | None, extra_metrics: tuple[str, ...], reference: tuple[str, ...], device: str
 ) -> None:

@@ -8,19 +8,32 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 
+from cogx_runs.analysis.at_work import study_progress
 from cogx_runs.analysis.cells import run_of_each_cell
 from cogx_runs.analysis.trials import TrackedTrial, searches_of
 from cogx_runs.dashboard.matrix import pages_of
-from cogx_runs.dashboard.notes import escaped, experiment_note, failures_note, picture, progress_of
+from cogx_runs.dashboard.notes import escaped, experiment_note, failures_note, picture
 from cogx_runs.dashboard.overview import OverviewContent, picture_of, write_overview
 from cogx_runs.dashboard.server import comparison, running
 from cogx_runs.dashboard.side_by_side import write_side_by_side
-from cogx_runs.dashboard.view import CHARTS, CLIPS, MARKS, TABLE, RunFilter, ViewContent, chosen_key, page, view_tags
+from cogx_runs.dashboard.view import (
+    CHARTS,
+    CLIPS,
+    MARKS,
+    PROGRESS,
+    TABLE,
+    RunFilter,
+    ViewContent,
+    chosen_key,
+    page,
+    view_tags,
+)
 from cogx_runs.definitions.ranges import Direction
 from cogx_runs.errors import CogxError, StoreError, StoreUnavailableError, did_you_mean, first_line
 from cogx_runs.formatting import shortened
 from cogx_runs.tracking.artifacts import REPORT
 from cogx_runs.tracking.columns import axis_metric
+from cogx_runs.tracking.following import FollowedRuns
 from cogx_runs.tracking.run import TrackedRun
 from cogx_runs.tracking.signs import now_ms
 from cogx_runs.tracking.store import NUMBER, RunStore
@@ -45,9 +58,6 @@ DRAWING_INTERVAL_S = 30.0
 """Shortest time between two drawings of an overview while a sweep runs."""
 DRAWING_SHARE = 50
 """Shortest time between two drawings, in multiples of the time that one took with its board."""
-
-OTHER_CLOCKS_MS = 600_000
-"""How far the clock of another host may be behind, whose runs are then seen at once; those of others at the end."""
 
 
 def show(store: RunStore, name: str, only: RunFilter) -> str:
@@ -110,7 +120,8 @@ def refresh(
     by_prompt = [RunFilter(prompt=prompt) for prompt in prompts] if len(prompts) > 1 else []
     views = [*(RunFilter(model=model) for model in models[1:] if "model" not in axes), *by_prompt]
     total = max(cells or _number(tags.get(CELLS, "")), len(latest))
-    progress = progress_of(latest, 0 if objectives else total)
+    counted = tags if cells is None else {**tags, CELLS: str(cells)}
+    (progress,) = map(str, study_progress({name: runs}, {name: counted}, now_ms()).sweeps)
     pages = pages_of(name, latest, tuple(axes), searches, objectives)
     metric = next(
         (metric for metric in (*objectives, "clip_score") if any(metric in run.metrics for run in latest)), None
@@ -130,7 +141,7 @@ def refresh(
         pages=max(1, len(pages)),
     )
     links = [f"[overview and charts]({page(experiment_id)})", f"[clips]({page(experiment_id, CLIPS)})"]
-    links += [f"[table]({page(experiment_id, TABLE)})"]
+    links += [f"[table]({page(experiment_id, TABLE)})", f"[progress]({page(experiment_id, PROGRESS)})"]
     report = store.find_report(experiment_id)
     if report is not None:
         links.append(
@@ -162,8 +173,7 @@ class Boards:
         self._cells: Mapping[str, int] = {}
         self._due: dict[str, float] = {}
         self._drawing_due: dict[str, float] = {}
-        self._runs: dict[str, list[TrackedRun]] = {}
-        self._read_ms: dict[str, int] = {}
+        self._runs = FollowedRuns(store)
         self._problems: dict[str, str] = {}
         self._is_watched = False
         """Whether a server shows the boards."""
@@ -202,7 +212,7 @@ class Boards:
         """Writes all boards for the last time. Returns a clause for each that could not be written."""
         self._pool.shutdown(cancel_futures=True)
         self._drawing_due.clear()
-        self._runs.clear()  # what was changed of runs that had ended is seen now
+        self._runs.forget()  # what was changed of runs that had ended is seen now
         for name in self._due:
             self._write(name)
         if self._is_watched and len(self._due) > 1:
@@ -219,7 +229,7 @@ class Boards:
         draws = began >= self._drawing_due.get(name, -math.inf)
         self._problems.pop(name, None)
         try:
-            refresh(self._store, name, cells=self._cells[name], draws=draws, runs=self._read(name))
+            refresh(self._store, name, cells=self._cells[name], draws=draws, runs=self._runs.read(name))
         except StoreUnavailableError:
             pass  # whoever runs the cells tells it
         except Exception as error:
@@ -228,16 +238,6 @@ class Boards:
         if draws:
             self._drawing_due[name] = ended + max(DRAWING_INTERVAL_S, DRAWING_SHARE * (ended - began))
         self._due[name] = ended + max(INTERVAL_S, SHARE * (ended - began))
-
-    def _read(self, name: str) -> list[TrackedRun]:
-        """Reads an experiment's runs: all of them at first, then those alone that may have changed."""
-        now = now_ms()
-        if name in self._runs:
-            self._runs[name] = self._store.runs_again(name, self._runs[name], self._read_ms[name] - OTHER_CLOCKS_MS)
-        else:
-            self._runs[name] = list(self._store.runs([name]))
-        self._read_ms[name] = now
-        return self._runs[name]
 
 
 def _together(store: RunStore, names: Sequence[str]) -> str:

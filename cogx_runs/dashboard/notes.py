@@ -2,7 +2,6 @@
 
 import html
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
@@ -173,14 +172,6 @@ def failures_note(cells: Sequence[TrackedRun]) -> str:
     fitting = [line for line, end in zip(lines, accumulate(map(len, lines)), strict=True) if end <= RUN_LIMIT][:20]
     more = f"- and {len(lines) - len(fitting)} more\n" if len(lines) > len(fitting) else ""
     return "".join(fitting) + more
-
-
-def progress_of(cells: Sequence[TrackedRun], total: int) -> str:
-    """Writes how far a sweep is, `5 of 24 finished, 1 failed`; without a `total`, where it is not known."""
-    states = Counter(run.state for run in cells)
-    others = [f"{states[state]} {state.lower()}" for state in (RunState.FAILED, RunState.RUNNING) if states[state]]
-    of = f" of {total}" if total else ""
-    return ", ".join([f"{states[RunState.FINISHED]}{of} finished", *others])
 
 
 def said_of(run: TrackedRun) -> str:

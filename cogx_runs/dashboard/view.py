@@ -21,6 +21,9 @@ from cogx_runs.tracking.columns import CELLS, axis_column, axis_metric, metric_c
 from cogx_runs.tracking.tags import (
     COMPARISON_KIND,
     DEGENERATE,
+    DEVICE_ID,
+    DEVICE_NAME,
+    HOST,
     IMPORTED_FROM,
     KIND,
     MLFLOW_VIEW,
@@ -29,10 +32,11 @@ from cogx_runs.tracking.tags import (
     PROMOTED_RANK,
     REPORT_KIND,
     TRIAL,
+    WORKER,
 )
 
-CHARTS, CLIPS, TABLE = "cogx", "cogx-clips", "cogx-table"
-"""The keys of the views of all runs of a sweep: overview and charts, the clips, and the table."""
+CHARTS, CLIPS, TABLE, PROGRESS = "cogx", "cogx-clips", "cogx-table", "cogx-progress"
+"""The keys of the views of all runs of a sweep: overview and charts, the clips, the table, and who is at which cell."""
 WITH_OVERVIEW = " and ".join(f"{quoted(tag_column(KIND))} != '{kind}'" for kind in (REPORT_KIND, COMPARISON_KIND))
 """MLflow's filter for cells and the run of their overview."""
 CLIPS_A_CARD = 10
@@ -44,6 +48,17 @@ CLIPS_A_ROW = 3
 _LINES = ("by_frame.clip_score", "by_frame.change", "by_step.latent_std")
 MARKS = (TRIAL, DEGENERATE, PROMOTED_BY, PROMOTED_RANK, IMPORTED_FROM)
 """Tags that get a column where a run has them."""
+_ALWAYS = {quoted("attributes.Run Name"): 360, "runDateAndNestInfo": 155}
+"""Columns of all of MLflow's tables, with the widths in pixels at which the progress has them: a name is whole."""
+_WHO = {
+    quoted(metric_column("current_step")): 110,
+    quoted(param_column("num_inference_steps")): 165,
+    quoted(tag_column(WORKER)): 110,
+    quoted(tag_column(HOST)): 125,
+    quoted(tag_column(DEVICE_NAME)): 200,
+    quoted(tag_column(DEVICE_ID)): 190,
+}
+"""What the progress shows of a run, with widths."""
 MOST_NAMED = 100
 """Most runs that a view names one by one."""
 
@@ -109,6 +124,10 @@ def view_tags(shown: ViewContent, choices: Iterable[RunFilter], created_ms: int)
     }
     first = _state(shown, WITH_OVERVIEW, quoted(tag_column(PAGES)), False, _cards(shown, shown.pages))
     views[CHARTS] = ("overview and charts", first)
+    # The overview's run, whose name says how far the sweep is, alone has the tag; after it those begun last come first.
+    widths = {**_ALWAYS, **_WHO}
+    columns = {"selectedColumns": [*_WHO], "columnOrder": [*widths], "columnWidths": widths}
+    views[PROGRESS] = ("progress", _view(WITH_OVERVIEW, quoted(tag_column(PAGES)), False, layout) | columns)
     for only in choices:
         state = _state(shown, _filter(shown, only), _order(shown, only.prompt), ascending, layout)
         views[only.key] = (only.title, state)
@@ -137,7 +156,7 @@ def compared_key(names: Sequence[str]) -> str:
 
 def page(experiment_id: str, key: str = CHARTS) -> str:
     """Returns the place of a view's page, relative to the server's address, which may have a path of its own."""
-    mode = "" if key == TABLE else "&compareRunsMode=CHART"
+    mode = "" if key in {TABLE, PROGRESS} else "&compareRunsMode=CHART"
     return f"#/experiments/{experiment_id}/runs?workflowType=machine_learning{mode}&viewStateShareKey={key}"
 
 

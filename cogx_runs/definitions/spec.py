@@ -32,6 +32,7 @@ class Workload:
     vae_tiling: bool
     decoder: Decoder = "exact"
     quantization: Quantization = "none"
+    compile: bool = False
     cache: str = NO_CACHE
 
 

@@ -42,6 +42,10 @@ class Background(Generic[_T]):
         while len(left := [future for future in self._pending if not future.done()]) > self._waiting:
             wait(left, return_when=FIRST_COMPLETED)
 
+    def wait_for_one(self) -> None:
+        """Waits until a piece of work is done, if there is one."""
+        wait(self._pending, return_when=FIRST_COMPLETED)
+
     def drain(self, places: Collection[int] | None = None) -> None:
         """Waits until the work of these cells is done, by default all. What it came to, errors too, is for
         `collect`."""

@@ -12,6 +12,12 @@ from cogx_runs.planning.plan import Plan
 from cogx_runs.progress import Progress
 from cogx_runs.system.hardware import Device
 
+More = Callable[[Mapping[int, Outcome], int], Plan | None]
+"""Gives the plan that follows, from the outcomes until then and the number of workers; None where none does for now.
+
+The outcomes are by their cells' places, counted over all plans that were given.
+"""
+
 
 class Executor(Protocol):
     """Brings a plan's cells to their end; a context manager, so that models live as long as the block."""
@@ -26,10 +32,15 @@ class Executor(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None: ...
 
-    def run(self, plan: Plan, progress: Progress, *, fail_fast: bool = False) -> list[Outcome]:
+    def run(
+        self, plan: Plan, progress: Progress, *, fail_fast: bool = False, more: More | None = None
+    ) -> list[Outcome]:
         """Brings every cell of the plan to its end, once. Returns the outcomes in the plan's order.
 
-        Raises CogxError where no cell can run.
+        `more` is asked for a further plan, of the same sweeps, wherever a worker would have nothing to do, and again
+        after each end of a cell; its cells are run with those at work, and the outcomes are those of all plans in
+        turn. With `fail_fast` no cell of a plan is begun after one of it has failed. Raises CogxError where no cell
+        can run.
         """
 
 

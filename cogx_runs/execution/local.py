@@ -1,7 +1,7 @@
 """Plans run on this machine, in this process, by one worker."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -13,12 +13,13 @@ from cogx_runs.models import hub
 from cogx_runs.planning.actions import Action
 from cogx_runs.planning.plan import Plan
 from cogx_runs.progress import Progress
+from cogx_runs.system.disk import keep_compiled_code
 from cogx_runs.system.hardware import avoid_fragmentation
 from cogx_runs.system.threads import sleep_while_waiting
 from cogx_runs.tracking.uri import tracking_uri as resolve_uri
 
 if TYPE_CHECKING:  # torch, whose allocator is set up before it is imported
-    from cogx_runs.execution.executor import CellWorker, Executor
+    from cogx_runs.execution.executor import CellWorker, Executor, More
     from cogx_runs.tracking.store import RunStore
 
     MakeWorker = Callable[[str, float | None, Callable[[], None]], CellWorker]
@@ -37,14 +38,16 @@ class LocalExecutor:
         store: "RunStore | None" = None,
         worker: "MakeWorker | None" = None,
         overlaps: bool | None = None,
+        importing: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         """`worker` makes the worker from the store's address, the most GPU memory in GiB, and what it is to call before
         it loads weights. `overlaps` is whether the next cell is begun while a video is encoded, scored and logged; by
-        default, on a GPU."""
+        default, on a GPU. `importing` surrounds the imports of torch and diffusers."""
         self.tracking_uri = tracking_uri
         self._store = store
         self._make_worker = worker
         self._overlaps = overlaps
+        self._importing = importing
         self._left = ExitStack()
         self._background: Background[Outcome] = Background(VIDEOS_WAITING)
         self._of_worker = ExitStack()
@@ -53,6 +56,7 @@ class LocalExecutor:
 
     def __enter__(self) -> Self:
         avoid_fragmentation()
+        keep_compiled_code()
         self._left.enter_context(self._of_worker)
         self._left.enter_context(self._background)  # ended first, since its work needs the worker's scorers
         return self
@@ -62,10 +66,12 @@ class LocalExecutor:
     ) -> None:
         self._left.close()
 
-    def run(self, plan: Plan, progress: Progress, *, fail_fast: bool = False) -> list[Outcome]:
+    def run(
+        self, plan: Plan, progress: Progress, *, fail_fast: bool = False, more: "More | None" = None
+    ) -> list[Outcome]:
         """Brings every cell of the plan to its end, once. Returns the outcomes in the plan's order.
 
-        Raises CogxError where no cell can run.
+        `more` gives further plans, as `Executor` says. Raises CogxError where no cell can run.
         """
         if all(planned.spec.device == "cpu" for planned in plan.runs):
             sleep_while_waiting()  # before torch is imported
@@ -75,10 +81,37 @@ class LocalExecutor:
         self._background.discard()
         if self._store is None and self._make_worker is None:
             _check_weights(plan)  # before a store is made
+            self._start(plan, progress)
         self._store = self._store or RunStore(self.tracking_uri)
         worker = partial(self._worker_for, plan, self._store.uri)
-        loop = CellLoop(plan, self._store, worker, self._background, progress, overlaps=self._overlaps)
+        following = None if more is None else partial(_for_one_worker, more)
+        loop = CellLoop(plan, self._store, worker, self._background, progress, overlaps=self._overlaps, more=following)
         return loop.run(fail_fast)
+
+    def _start(self, plan: Plan, progress: Progress) -> None:
+        """Loads what the plan's cells need, and opens the store meanwhile on another thread. Neither where no cell is
+        to be run."""
+        cells = [planned.spec for planned in plan.runs if planned.action in {Action.RUN, Action.REUSE}]
+        if not cells:
+            return
+        generated = [planned.spec for planned in plan.runs if planned.action is Action.RUN]
+        progress.phase("importing torch and diffusers")
+        from cogx_runs.execution.opening import OpeningStore
+
+        with ExitStack() as left, OpeningStore(self.tracking_uri) as opening:
+            with self._importing():
+                import cogx_runs.metrics.clip  # noqa: F401 (which the metrics import at their first use)
+                from cogx_runs.execution.session import Session
+                from cogx_runs.execution.worker import Worker
+
+            opening.check()
+            session = left.enter_context(Session(plan.max_vram_gib, self._background.drain))
+            session.prepare(cells, generated, plan.cards, progress)
+            self._store = opening.store()
+            worker = Worker(self._store.uri, plan.max_vram_gib, self._background.drain, session=lambda *_: session)
+            left.pop_all()  # it is the worker that ends the session
+        self._worker = self._of_worker.enter_context(worker)
+        self._max_vram_gib = plan.max_vram_gib
 
     def _worker_for(self, plan: Plan, uri: str) -> "CellWorker":
         """The worker of the plans before this one, or a new one where the plan allows it another share of the GPU."""
@@ -89,6 +122,10 @@ class LocalExecutor:
             self._worker = self._of_worker.enter_context(make(uri, plan.max_vram_gib, self._background.drain))
             self._max_vram_gib = plan.max_vram_gib
         return self._worker
+
+
+def _for_one_worker(more: "More", ended: Mapping[int, Outcome]) -> Plan | None:
+    return more(ended, 1)
 
 
 def _check_weights(plan: Plan) -> None:

@@ -55,21 +55,24 @@ class CellLoop:
         overlaps: bool | None = None,
         signs: Signs | None = None,
         choose: Callable[[Mapping[int, RunSpec]], int] | None = None,
+        wait_for_device: Callable[[], None] = lambda: None,
         interrupted: Callable[[], None] = lambda: None,
+        more: Callable[[Mapping[int, Outcome]], Plan | None] | None = None,
     ) -> None:
         """`worker` returns the worker, and is asked for it only where a cell is to be run: making one imports torch.
         `overlaps` is whether the next cell is begun while a video is in the background; None is as the device asks
         for. `signs` judges who is at the runs of others. `choose` picks the next cell of those that are left, by their
-        places in the plan, and may wait for a device that is free; by default the first, those that copy what is in
-        the background after the others. `interrupted` is called where the loop is, before it
-        waits for the cells in the background."""
+        places in the plan, and may wait for a device that is free, as `wait_for_device` does; by default it is the
+        first, those that copy what is in the background after the others. `interrupted` is called where the loop is,
+        before it waits for the cells in the background. `more` gives the plan that follows from the outcomes until
+        then, as `Executor.run` says."""
         self._plan = plan
         self._store = store
         self._worker = worker
         self._background = background
         self._progress = progress
-        self._todo = [planned.spec for planned in plan.runs if planned.action in {Action.RUN, Action.REUSE}]
-        self._overlaps = any(spec.device == "cuda" for spec in self._todo) if overlaps is None else overlaps
+        todo = [planned.spec for planned in plan.runs if planned.action.is_open]
+        self._overlaps = any(spec.device == "cuda" for spec in todo) if overlaps is None else overlaps
         self._boards = Boards(store)
         take_over = plan.conditions is not None and plan.conditions.take_over
         self._claims = Claims(store, take_over=take_over, signs=signs)
@@ -77,9 +80,13 @@ class CellLoop:
         self._artifact_folders: list[Path] = []
         self._cells: dict[int, ClaimedCell] = {}
         self._outcomes: dict[int, Outcome] = {}
-        self._has_failed = False
         self._choose = choose or self._first_ready
+        self._wait_for_device = wait_for_device
         self._interrupted = interrupted
+        self._more = more
+        self._part_of: list[int] = []
+        """The number of each cell's plan, by its place."""
+        self._failed_parts: set[int] = set()
         self._is_interrupted = False
         self._left: dict[int, RunSpec] = {}
         self._lost: Counter[int] = Counter()
@@ -104,6 +111,7 @@ class CellLoop:
     def _run(self, fail_fast: bool, hurry: ExitStack) -> None:
         try:
             experiments = self._open_experiments()
+            self._take(self._plan)
             self._prepare()
             self._run_cells(experiments, fail_fast)
         except BaseException as error:
@@ -116,16 +124,17 @@ class CellLoop:
             raise
 
     def _prepare(self) -> None:
-        """Finds out what can be known before the first cell, and loads what it needs."""
-        if not self._todo:
+        """Finds out what can be known before the next cells, and loads what they need."""
+        if not self._left:
             return
         check_disk(*self._artifact_folders)
-        generated = [planned.spec for planned in self._plan.runs if planned.action is Action.RUN]
-        self._worker().prepare(self._todo, generated, self._plan.cards, self._progress)
+        runs = [self._plan.runs[place] for place in self._left]
+        generated = [planned.spec for planned in runs if planned.action is Action.RUN]
+        self._worker().prepare([*self._left.values()], generated, self._plan.cards, self._progress)
 
     def _open_experiments(self) -> dict[str, str]:
         """Opens each sweep's experiment, ends the runs of dead processes, and writes the boards. Returns the ids."""
-        if self._todo:
+        if any(planned.action.is_open for planned in self._plan.runs):
             self._store.check_writable()
         experiments = {sweep.name: self._store.open_experiment(sweep) for sweep in self._plan.sweeps}
         folders = map(self._store.artifact_folder, experiments.values())
@@ -136,17 +145,46 @@ class CellLoop:
         if stale:
             self._progress.note(f"Marked {stale} run{'s' * (stale > 1)} of a crashed process as KILLED")
         cells = Counter(planned.spec.sweep for planned in self._plan.runs)
+        for sweep in self._plan.searches:
+            cells[sweep.name] += self._plan.cells_before + self._plan.cells_to_come
         self._progress.shown_at(list(experiments), self._boards.open(experiments, cells))
         return experiments
 
-    def _run_cells(self, experiments: dict[str, str], fail_fast: bool) -> None:
-        for place, planned in enumerate(self._plan.runs):
+    def _take(self, plan: Plan) -> None:
+        """Takes up the cells of a plan, whose places follow those of the plans before."""
+        part = self._part_of[-1] + 1 if self._part_of else 0
+        for place, planned in enumerate(plan.runs, len(self._part_of)):
+            self._part_of.append(part)
             known = known_outcome(planned)
             if known is None:
                 self._left[place] = planned.spec
             else:
                 self._outcomes[place] = known
-        while self._left:  # again where a worker has died
+
+    def _follow(self) -> bool:
+        """Takes up the plan that follows once a device is free for it, and waits for the cells at work where none does
+        yet. Tells whether there are cells to begin."""
+        while self._more is not None and not self._left:
+            if self._background.at_work:
+                self._wait_for_device()
+            self._background.collect(self._ended)
+            self._delivered(self._waiting.deliver_all())  # what follows is decided by what the store has
+            if self._left:
+                break
+            plan = self._more(self._outcomes)
+            if plan is not None:
+                runs, cards = (*self._plan.runs, *plan.runs), {**self._plan.cards, **plan.cards}
+                self._plan = replace(self._plan, runs=runs, cards=cards)
+                self._take(plan)
+                self._prepare()
+            elif self._background.at_work:
+                self._background.wait_for_one()
+            else:
+                break
+        return bool(self._left)
+
+    def _run_cells(self, experiments: dict[str, str], fail_fast: bool) -> None:
+        while self._left or self._follow():  # again where a worker has died
             elsewhere = self._run_left(experiments, fail_fast)
             for place in elsewhere:
                 self._take_up(place, experiments[self._plan.runs[place].spec.sweep])
@@ -156,15 +194,13 @@ class CellLoop:
     def _run_left(self, experiments: dict[str, str], fail_fast: bool) -> list[int]:
         """Begins the cells that are left. Returns those that another process has."""
         elsewhere = []
-        while self._left:
+        while self._left or self._follow():
             self._make_room()
             place = self._choose(self._left)
             self._background.collect(self._ended)  # what ended while a free device was waited for
-            if fail_fast and self._has_failed:
-                skipped = {place: Outcome(spec, OutcomeStatus.SKIPPED) for place, spec in self._left.items()}
-                self._outcomes |= skipped
-                self._left.clear()
-                break
+            if fail_fast and self._part_of[place] in self._failed_parts:
+                self._skip(self._part_of[place])
+                continue
             spec = self._left.pop(place)
             if not self._lost[place]:
                 self._progress.cell_started(spec.run_name, spec.num_inference_steps)
@@ -177,6 +213,11 @@ class CellLoop:
         wait for them."""
         at_work = {self._plan.runs[place].spec.signature for place in self._background.at_work}
         return min(cells, key=lambda place: (cells[place].signature in at_work, place))
+
+    def _skip(self, part: int) -> None:
+        """Leaves the cells of a plan that are not begun."""
+        for place in [place for place in self._left if self._part_of[place] == part]:
+            self._outcomes[place] = Outcome(self._left.pop(place), OutcomeStatus.SKIPPED)
 
     def _run_cell(self, place: int, experiment_id: str) -> bool:
         """Claims a cell, has it brought to its pixels, and the rest done in the background; False where another process
@@ -282,7 +323,8 @@ class CellLoop:
             error = f"{self._lost[place]} workers died at it; the last one: {outcome.error}"
             outcome = replace(outcome, status=OutcomeStatus.FAILED, error=error)
         self._outcomes[place] = outcome
-        self._has_failed |= outcome.status is OutcomeStatus.FAILED
+        if outcome.status is OutcomeStatus.FAILED:
+            self._failed_parts.add(self._part_of[place])
         self._progress.cell_ended(outcome.spec.run_name, outcome.status, outcome.error)
         self._boards.changed(outcome.spec.sweep, self._overlaps)
         if place in self._cells:

@@ -16,6 +16,7 @@ from cogx_runs.execution.outcomes import Outcome
 from cogx_runs.execution.waiting import WaitingRuns
 from cogx_runs.models.cards import ModelCard
 from cogx_runs.progress import SilentProgress
+from cogx_runs.system.disk import keep_compiled_code
 from cogx_runs.system.hardware import Device, avoid_fragmentation
 from cogx_runs.system.threads import sleep_while_waiting
 from cogx_runs.tracking import spool
@@ -63,6 +64,7 @@ class WorkerActor:
     def __init__(self, make: "MakeWorker", uri: str, max_vram_gib: float | None, is_on_cpu: bool) -> None:
         """Makes the worker by `make`, for the store at `uri`."""
         avoid_fragmentation()
+        keep_compiled_code()
         if is_on_cpu:
             sleep_while_waiting()
         self._left = ExitStack()

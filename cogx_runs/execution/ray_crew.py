@@ -19,6 +19,7 @@ from cogx_runs.execution.ray_actor import BEGUN, ENDED, RAISED, VIDEOS_WAITING, 
 from cogx_runs.models.cards import ModelCard
 from cogx_runs.progress import Progress
 from cogx_runs.system.hardware import Device
+from cogx_runs.tracking.tags import WORKER
 
 if TYPE_CHECKING:
     from cogx_runs.execution.ray_actor import MakeWorker
@@ -45,6 +46,8 @@ class _Member:
     actor: Any
     is_ready: bool = False
     """Whether it has loaded what cells to come need."""
+    work: object = None
+    """The cells to come that it has loaded for, or loads for."""
     on_device: int | None = None
     """Number of the cell that its device is at."""
     running: dict[int, RunSpec] = field(default_factory=dict)
@@ -72,7 +75,8 @@ class RayCrew:
         self._begun = 0
         self._error: BaseException | None = None
         self._is_stopped = False
-        self._names: list[str] = []
+        self.most_cells = 0
+        """The most cells that may be at work at once: no more actors than these are started."""
 
     def __enter__(self) -> Self:
         return self
@@ -88,6 +92,11 @@ class RayCrew:
         for member in members:
             ray.kill(member.actor)
 
+    @property
+    def workers(self) -> int:
+        """How many cells can be denoised at once."""
+        return self._resources.workers
+
     def prepare(
         self,
         cells: Sequence[RunSpec],
@@ -95,32 +104,42 @@ class RayCrew:
         cards: Mapping[tuple[str, str], ModelCard],
         progress: Progress,
     ) -> None:
-        """Starts the actors that are missing, and has each load what its first cells need; waits for none."""
+        """Starts the actors that are missing, which load what their first cells need; waits for none. Those that are
+        there load it once they are free."""
         with self._changed:
             self._error, self._is_stopped, self._progress = None, False, progress
             self._work = (cells, generated, cards, sorted({spec.device for spec in cells}))
-            for member in self._members:
-                self._load(member, self._members.index(member))
-            for number in range(len(self._members), min(self._resources.workers, len(cells))):
+            for number in range(len(self._members), min(self.workers, self.most_cells)):
                 self._hire(number)
 
-    def choose(self, cells: Mapping[int, RunSpec]) -> int:
-        """Waits for a free actor, and picks its next cell. Raises the error of actors that cannot begin where none is
-        left."""
+    def wait_for_free(self) -> None:
+        """Waits for a free actor. Raises the error of actors that cannot begin where none is left."""
         with self._changed:
-            while (free := next((member for member in self._members if self._is_free(member)), None)) is None:
-                if self._error is not None and not self._members:
-                    raise self._error
-                self._changed.wait(_TICK_S)
-            self._next = free
+            self._free_member()
+
+    def _free_member(self) -> _Member:
+        while True:
+            free = [member for member in self._members if self._is_free(member)]
+            if loaded := [member for member in free if member.work is self._work]:
+                return loaded[0]
+            for member in free:
+                self._load(member, self._members.index(member))
+            if self._error is not None and not self._members:
+                raise self._error
+            self._changed.wait(_TICK_S)
+
+    def choose(self, cells: Mapping[int, RunSpec]) -> int:
+        """Waits for a free actor, and picks its next cell. Raises as `wait_for_free` does."""
+        with self._changed:
+            self._next = free = self._free_member()
             others = [member.group for member in self._members if member is not free and member.running]
             running = {spec.signature for member in self._members for spec in member.running.values()}
             return choose_cell(cells, free.group, others, running)
 
     def provenance(self, device: Device) -> Mapping[str, str]:
-        """Tells on what machine the chosen actor computes, and by which versions."""
+        """Tells which actor is chosen, on what machine it computes, and by which versions."""
         assert self._next is not None, "an actor is chosen first"
-        return self._next.provenance[device]
+        return {**self._next.provenance[device], WORKER: self._next.name}
 
     def begin(self, cell: ClaimedCell, card: ModelCard, progress: Progress) -> Callable[[], Outcome]:
         """Sends a cell to the chosen actor, and returns the wait for its end. Where the actor dies before it, the
@@ -205,7 +224,7 @@ class RayCrew:
             member.group = groups[number % len(groups)] if groups else None
         first = [spec for spec in generated if group_of(spec) == member.group]
         others = [spec for spec in generated if group_of(spec) != member.group]
-        member.is_ready = False
+        member.is_ready, member.work = False, self._work
         loaded = member.actor.prepare.remote(cells, [*first, *others], cards, devices)
         threading.Thread(target=self._await_ready, args=(member, loaded), daemon=True).start()
 
@@ -213,6 +232,9 @@ class RayCrew:
         try:
             provenance, told = ray.get(loaded)
         except RayError as error:
+            if member.provenance and not isinstance(error, RayTaskError):  # it died after it had begun
+                self._replace(member)
+                return
             with self._changed:
                 if member in self._members:
                     self._members.remove(member)

@@ -4,7 +4,7 @@ import math
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -17,7 +17,7 @@ from cogx_runs.progress import Progress
 from cogx_runs.tracking.store import RunStore
 
 if TYPE_CHECKING:
-    from cogx_runs.execution.executor import CellWorker
+    from cogx_runs.execution.executor import CellWorker, More
     from cogx_runs.execution.ray_actor import MakeWorker
     from cogx_runs.execution.ray_crew import RayCrew, Resources
 
@@ -65,22 +65,27 @@ class RayExecutor:
         finally:
             self._left.close()
 
-    def run(self, plan: Plan, progress: Progress, *, fail_fast: bool = False) -> list[Outcome]:
+    def run(
+        self, plan: Plan, progress: Progress, *, fail_fast: bool = False, more: "More | None" = None
+    ) -> list[Outcome]:
         """Brings every cell of the plan to its end, once. Returns the outcomes in the plan's order.
 
-        A cell whose actor dies is ended as that of a crashed process, and given to another one. Raises CogxError where
-        no cell can run, or Ray cannot be started or joined.
+        A cell whose actor dies is ended as that of a crashed process, and given to another one. `more` gives further
+        plans, as `Executor` says. Raises CogxError where no cell can run, or Ray cannot be started or joined.
         """
         from cogx_runs.execution.loop import CellLoop
-        from cogx_runs.execution.ray_actor import VIDEOS_WAITING
 
         self._store = self._store or RunStore(self.tracking_uri)
         uri = self._store.uri
-        threads = (VIDEOS_WAITING + 1) * len(plan.runs)
-        with Background[Outcome](max(1, threads)) as background:
+        most_at_once = len(plan.runs) + plan.cells_to_come
+        with Background[Outcome](max(1, most_at_once)) as background:
 
-            def crew() -> "CellWorker":
+            def crew() -> "RayCrew":
                 return self._crew_for(plan, uri)
+
+            def following(ended: Mapping[int, Outcome]) -> Plan | None:
+                assert more is not None, "only then is it asked"
+                return more(ended, crew().workers)
 
             loop = CellLoop(
                 plan,
@@ -89,8 +94,10 @@ class RayExecutor:
                 background,
                 progress,
                 overlaps=True,
-                choose=lambda cells: self._crew_for(plan, uri).choose(cells),
+                choose=lambda cells: crew().choose(cells),
+                wait_for_device=lambda: crew().wait_for_free(),
                 interrupted=self._stop,
+                more=None if more is None else following,
             )
             return loop.run(fail_fast)
 
@@ -112,6 +119,7 @@ class RayExecutor:
             resources = resources_of(self._workers, is_on_cpu)
             crew = RayCrew(self._make_worker, uri, plan.max_vram_gib, resources, is_on_cpu)
             self._crew, self._key = self._of_crew.enter_context(crew), key
+        self._crew.most_cells = len(plan.runs) + plan.cells_to_come
         return self._crew
 
     def _connect(self) -> None:

@@ -1,6 +1,6 @@
 """What stays from cell to cell and from plan to plan: the loaded model, the scorers, what is known of the devices."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 
 from cogx_runs.definitions.spec import RunSpec
@@ -13,6 +13,7 @@ from cogx_runs.models.cards import ModelCard
 from cogx_runs.progress import Progress
 from cogx_runs.system.hardware import Device
 from cogx_runs.tracking.provenance import provenance
+from cogx_runs.video import check_encoder
 
 
 class Session:
@@ -46,12 +47,26 @@ class Session:
     ) -> None:
         self.loader.close()
 
-    def prepare(self, generated: Sequence[RunSpec], card: ModelCard, progress: Progress) -> None:
-        """Loads the model of the first of the cells that are generated.
+    def prepare(
+        self,
+        cells: Sequence[RunSpec],
+        generated: Sequence[RunSpec],
+        cards: Mapping[tuple[str, str], ModelCard],
+        progress: Progress,
+    ) -> None:
+        """Loads the metrics of cells to come, and the model of the first of those that are generated; what is loaded
+        already stays.
 
-        Raises CogxError where it cannot be loaded.
+        Raises CogxError where none of them can run.
         """
-        self.within_memory(card, generated[0], lambda spec: self.loader.load(card, spec, progress), progress)
+        check_encoder()
+        for spec in cells:
+            self.scorer(spec, progress)
+        self.loader.expect(generated)
+        if generated:
+            first = generated[0]
+            card = cards[first.model_key]
+            self.within_memory(card, first, lambda spec: self.loader.load(card, spec, progress), progress)
 
     def scorer(self, spec: RunSpec, progress: Progress) -> Scorer:
         """Loads the metrics of a cell at their first use, and notes what cannot be measured.

@@ -26,7 +26,6 @@ from cogx_runs.tracking.record import failure_tags, params, spec_metrics, write_
 from cogx_runs.tracking.run import RunState
 from cogx_runs.tracking.store import RunStore
 from cogx_runs.tracking.thread import if_answered
-from cogx_runs.video import check_encoder
 
 _T = TypeVar("_T")
 
@@ -82,13 +81,8 @@ class Worker:
 
         Raises CogxError where none of them can run.
         """
-        check_encoder()
-        for spec in cells:
-            self._session.scorer(spec, progress)
         self._postprocess.forget_notes()
-        self._session.loader.expect(generated)
-        if generated:
-            self._session.prepare(generated, cards[generated[0].model_key], progress)
+        self._session.prepare(cells, generated, cards, progress)
 
     def provenance(self, device: Device) -> dict[str, str]:
         """Tells on what machine and by which versions cells are computed here, as tags of their runs."""

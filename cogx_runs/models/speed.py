@@ -8,7 +8,7 @@ docs/results/measurements.md has what it gives for other published figures.
 
 from dataclasses import dataclass
 
-from cogx_runs.definitions.parameters import Placement
+from cogx_runs.definitions.parameters import Attention, Placement
 from cogx_runs.definitions.spec import RunSpec, Workload
 from cogx_runs.models.cards import ModelCard
 from cogx_runs.models.gpus import KnownGpu, find_gpu
@@ -21,6 +21,9 @@ in 0.49 s), and 2b's 90 s a video on an A100, as published, take 0.55."""
 OLD_ATTENTION = 0.5
 """Speed of attention on cards before compute capability 8.0, for which PyTorch has no flash attention, as a share of
 the others': memory-efficient attention took 35 ms where flash took 15."""
+FA4_ATTENTION = 0.66
+"""Time of attention by FlashAttention 4, as a share of that by PyTorch: 2b's step on an H200 took 0.545 s instead of
+0.637."""
 STEP_BYTES = 245
 """Bytes read and written between the matrix products, for each token, unit of the hidden size and block: the 0.15 s of
 an H100's step that are not its kernels."""
@@ -28,6 +31,8 @@ DECODE_FLOP = 18.6e6
 """Operations of decoding a pixel without tiles, for a VAE of MEASURED_CHANNELS: 315 TFLOP for 49 frames of 480x720."""
 DECODE_BYTES = 365e3
 """Bytes read and written between the convolutions for a pixel: 1.7 s of the 2.3 that an H100 takes."""
+DECODE_BYTES_FUSED = 37e3
+"""The same with the fused decoder: 1.07 s in tiles on an H200."""
 TILED = 1.4
 """Pixels decoded with tiles, which overlap, as a multiple of those without."""
 MEASURED_CHANNELS = 128
@@ -100,17 +105,17 @@ def predict(card: ModelCard, spec: RunSpec, gpu: Gpu | None) -> Timing | str:
         return "a GPU's speed in float32 is not in the table"
     if spec.dtype == "bfloat16" and known.compute_capability < (8, 0):
         return f"{known.name} has no native bfloat16"
-    step_s, decode_s = _model(card, workload, spec.placement, spec.compile, known)
+    step_s, decode_s = _model(card, workload, spec.placement, spec.attention, known)
     measured = None
     is_full_size = _FULL_SIZE.get((card.num_layers, card.hidden_size)) == spec.dtype
     if known.name in MEASURED_ON and is_full_size and card.transformer.patch_size_t is None:
         measured = MEASURED.get((card.num_layers, spec.placement, spec.compile))
     if measured is not None:
-        own = Workload(spec.dtype, 49, 480, 720, is_guided=True, vae_tiling=True)
-        own_step_s, own_decode_s = _model(card, own, spec.placement, spec.compile, known)
+        own = Workload(spec.dtype, 49, 480, 720, is_guided=True, vae_tiling=True, compile=spec.compile)
+        own_step_s, own_decode_s = _model(card, own, spec.placement, "sdpa", known)
         step_s *= measured.step_s / own_step_s
         decode_s *= measured.decode_s / own_decode_s
-    is_rough = measured is None or spec.quantization != "none" or spec.step_cache is not None
+    is_rough = measured is None or not set(spec.not_bitwise) <= {"compile"}
     return Timing(step_s, decode_s, ENCODE_S * _pixels(workload), is_rough)
 
 
@@ -134,15 +139,17 @@ def step_flop(card: ModelCard, workload: Workload, attention_weight: float = 1) 
 
 
 def _model(
-    card: ModelCard, workload: Workload, placement: Placement, compiled: bool, gpu: KnownGpu
+    card: ModelCard, workload: Workload, placement: Placement, attention: Attention, gpu: KnownGpu
 ) -> tuple[float, float]:
     """Computes the seconds of a step and of decoding."""
     rate, bandwidth = SHARE_OF_PEAK * gpu.tflops * 1e12, gpu.bandwidth_gb_s * 1e9
     weight = 1 if gpu.compute_capability >= (8, 0) else 1 / OLD_ATTENTION
+    weight *= FA4_ATTENTION if attention == "fa4" else 1
     moved = STEP_BYTES * count_tokens(card, workload) * card.hidden_size * card.num_layers
-    step_s = (step_flop(card, workload, weight) / rate + moved / bandwidth) * (COMPILED if compiled else 1)
+    step_s = (step_flop(card, workload, weight) / rate + moved / bandwidth) * (COMPILED if workload.compile else 1)
     pixels = _decoded_pixels(card, workload)
-    decode_s = DECODE_FLOP * pixels / rate + DECODE_BYTES * pixels / bandwidth
+    between = DECODE_BYTES_FUSED if workload.decoder == "fused" else DECODE_BYTES
+    decode_s = DECODE_FLOP * pixels / rate + between * pixels / bandwidth
     transformer = transformer_gib(card, workload) * GIB / 1e9
     vae = gib_of(card.vae_parameters, workload.dtype) * GIB / 1e9
     match placement:

@@ -127,6 +127,8 @@ class Plan:
     """Options by which the later trials of its searches are planned."""
     cells_to_come: int = 0
     """Cells of later trials, whose values depend on the results of earlier ones."""
+    cells_before: int = 0
+    """Cells of earlier trials, which have a result."""
     cost: PlanCost | None = None
     """What it takes as a whole; None until all its cells are known."""
 

@@ -109,8 +109,8 @@ class Planner:
         if asked is None:
             device = choose_device(self.conditions.device)
             return device, find_gpu() if device == "cuda" else None, Budget.here(device, max_vram_gib)
-        if self.conditions.device == "cpu":
-            raise CogxError("--gpu and --device cpu: name one of them")
+        if self.conditions.device not in {"auto", "cuda"}:
+            raise CogxError(f"--gpu and --device {self.conditions.device}: name one of them")
         gpu = gpu_for_plan(asked).as_gpu()
         return "cuda", gpu, Budget.of_gpu(gpu, max_vram_gib)
 

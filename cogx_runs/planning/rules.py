@@ -126,6 +126,12 @@ def _quantization(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advi
             "fp8_storage"
         )
         yield Advice("error", where, message)
+    elif spec.quantization == "fp8" and not spec.compile:
+        message = (
+            "fp8 is slower than none and takes more memory where it is not compiled: 0.750 against 0.638 s a step, "
+            "6.57 against 4.99 GiB (2b, one H200); set compile: true, or use int8"
+        )
+        yield Advice("warning", where, message)
 
 
 def _cache(spec: RunSpec, card: ModelCard, sweep: Sweep) -> Iterator[Advice]:

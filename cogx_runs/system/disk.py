@@ -4,7 +4,7 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -54,6 +54,16 @@ def cache_directory() -> Path:
     """Finds, or creates, the user's folder for files that can be recreated. Raises CogxError where it cannot be
     created."""
     return _user_folder("XDG_CACHE_HOME", ".cache")
+
+
+def keep_compiled_code(environment: MutableMapping[str, str] = os.environ) -> None:
+    """Has what torch and FlashAttention 4 compile kept in the user's cache, as long as they are not imported yet;
+    else a reboot clears it, or the end of the process. Places that the user has set stay. Raises CogxError as
+    `cache_directory` does."""
+    compiled = cache_directory() / "compiled"
+    environment.setdefault("TORCHINDUCTOR_CACHE_DIR", str(compiled))
+    environment.setdefault("FLASH_ATTENTION_CUTE_DSL_CACHE_ENABLED", "1")
+    environment.setdefault("FLASH_ATTENTION_CUTE_DSL_CACHE_DIR", str(compiled / "flash_attention"))
 
 
 def state_directory() -> Path:

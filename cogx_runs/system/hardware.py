@@ -11,9 +11,15 @@ from typing import Literal
 
 import psutil
 
-from cogx_runs.errors import CogxError
+from cogx_runs.errors import CogxError, did_you_mean
 
 Device = Literal["cuda", "cpu"]
+DEVICES = ("auto", "cuda", "cpu")
+"""What a user may ask for."""
+_NO_MPS = (
+    "Apple's GPU is not used: times and memory are measured by CUDA, and nothing was ever tried on one; take cpu, with "
+    "--model toy"
+)
 GIB = 2**30
 WORKING_PERCENT = 5
 """Utilisation of a GPU's multiprocessors from which a process counts as at work on it."""
@@ -137,14 +143,22 @@ def total_memory() -> int:
     return int(psutil.virtual_memory().total + psutil.swap_memory().total)
 
 
+def usable_cpus() -> set[int]:
+    """Lists the logical CPUs that this process may use; outside of Linux all that there are."""
+    return set(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1))
+
+
 def cpu_cores() -> int:
     """Counts the CPU's cores that this process may use."""
-    allowed = len(os.sched_getaffinity(0))
+    allowed = len(usable_cpus())
     return min(allowed, psutil.cpu_count(logical=False) or allowed)
 
 
 def choose_device(asked: str = "auto") -> Device:
-    """Chooses `cuda` where there is a GPU, else `cpu`. Raises CogxError where `cuda` is asked for and there is none."""
+    """Chooses `cuda` where there is a GPU, else `cpu`. Raises CogxError where `cuda` is asked for and there is none,
+    and for a device that is none of DEVICES."""
+    if asked not in DEVICES:
+        raise CogxError(f"--device {asked}: {_NO_MPS if asked == 'mps' else did_you_mean(asked, DEVICES)}")
     if asked == "cuda" and gpu() is None:
         raise CogxError("--device cuda: no NVIDIA GPU is visible here; `cogx-runs doctor` says more")
     if asked == "auto":

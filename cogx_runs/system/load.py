@@ -1,13 +1,12 @@
 """How busy other processes keep the machine while something of this one is timed."""
 
-import os
 import time
 from dataclasses import dataclass
 
 import psutil
 
 from cogx_runs.formatting import count
-from cogx_runs.system.hardware import Device, cpu_cores, gpu, others_on_gpu
+from cogx_runs.system.hardware import Device, cpu_cores, gpu, others_on_gpu, usable_cpus
 
 BUSY = "busy machine"
 """Beginning of the description of a load."""
@@ -15,6 +14,8 @@ BUSY_SHARE = 0.15
 """Share of the cores that the timed work needs which others may take of it."""
 GPU_CORES = 2
 """Cores that work on a GPU needs: one that launches its kernels, and one that encodes the video before."""
+_BUSY_KINDS = ("user", "nice", "system", "irq", "softirq", "steal")
+"""What a CPU does besides idling; other systems than Linux have fewer of them."""
 SHORTEST_S = 0.5
 """Seconds below which the system's ticks of 10 ms tell nothing."""
 
@@ -33,8 +34,8 @@ class CpuTimes:
 def cpu_times() -> CpuTimes:
     """Asks for the CPU seconds until now."""
     cores = psutil.cpu_times(percpu=True)
-    allowed = [cores[number] for number in os.sched_getaffinity(0) if number < len(cores)]
-    busy = sum(one.user + one.nice + one.system + one.irq + one.softirq + one.steal for one in allowed)
+    allowed = [cores[number] for number in usable_cpus() if number < len(cores)]
+    busy = sum(getattr(one, kind, 0.0) for one in allowed for kind in _BUSY_KINDS)
     return CpuTimes(time.monotonic(), busy, sum(psutil.Process().cpu_times()[:4]))
 
 
@@ -58,7 +59,7 @@ class LoadWatch:
         wall_s = now.at_s - self._begin.at_s
         if wall_s < SHORTEST_S:
             return None
-        cores = len(os.sched_getaffinity(0))
+        cores = len(usable_cpus())
         taken = (now.busy_s - self._begin.busy_s - (now.own_s - self._begin.own_s)) / wall_s
         needed = min(GPU_CORES if self._device == "cuda" else cpu_cores(), cores)
         if taken > cores - needed + BUSY_SHARE * needed:

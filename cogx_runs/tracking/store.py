@@ -76,6 +76,12 @@ class RunStore(RunReader):
         if path is not None and not is_writable(path):
             raise StoreError(f"{path}: cannot be written; work in another folder, or set MLFLOW_TRACKING_URI")
 
+    def connect(self) -> None:
+        """Imports MLflow and connects its client, which else the first write does. Raises StoreError where a SQLite
+        store can only be read."""
+        self.check_writable()
+        _ = self._client
+
     def open_experiment(self, sweep: Sweep) -> str:
         """Opens the sweep's experiment, or creates it, and returns its id. Raises CogxError for a deleted one and where
         its artifacts are on a disk that is not mounted.

@@ -22,7 +22,7 @@ from tests.support.specs import SPEC
 
 CONTRACT = [
     "init", "plan", "sweep", "threshold", "generate", "promote", "runs", "rescore", "report", "export", "verify",
-    "deliver", "gc", "import", "ui", "doctor", "votes",
+    "deliver", "gc", "import", "ui", "doctor", "votes", "schema",
 ]  # fmt: skip
 
 

@@ -152,7 +152,7 @@ def test_where_models_are_compared_the_view_shows_all_of_them(store: RunStore, t
     refresh(store, "exp")
 
     assert state(experiment, "cogx-clips")["searchFilter"] == "tags.`cogx.kind` = 'run'"
-    assert note(experiment).count("](#/experiments") == 5  # three views, two runs
+    assert note(experiment).count("](#/experiments") == 6  # four views, two runs
 
 
 def test_a_search_has_its_objectives_its_trials_and_a_view_of_the_best_of_them(store: RunStore, tmp_path: Path) -> None:

@@ -13,7 +13,12 @@ from PIL import Image
 from playwright.sync_api import Browser, Dialog, Page, expect
 
 from cogx_runs import load_runs, open_dashboard, run_sweeps
+from cogx_runs.dashboard.board import refresh
+from cogx_runs.tracking.claims import Claims
+from cogx_runs.tracking.store import RunStore
+from cogx_runs.tracking.tags import WORKER
 from tests.support.paths import ROOT
+from tests.support.specs import SPEC
 
 HOSTILE = "<script>alert(1)</script> <img src=x onerror=alert(2)> [a](javascript:alert(3))"
 SWEEPS = {
@@ -112,6 +117,28 @@ def test_the_clips_stand_side_by_side_in_the_order_of_the_swept_number(
     page.wait_for_function(IN_ONE_ROW)
     assert _moves(page, clip_path=tmp_path, clip=clips.first)
     assert _sections(page)[0] == ("Clips", "1")
+
+
+@pytest.mark.slow
+def test_the_page_of_the_progress_takes_up_a_cell_that_begins_while_it_is_open(
+    page: Page, address: str, store: str
+) -> None:
+    page.goto(re.sub("&compareRunsMode=CHART(.*)", r"\1-progress", address))
+    expect(page.get_by_text("3 of 3 finished").first).to_be_visible()
+    heads = [head for head in page.locator(".ag-header-cell-text").all_inner_texts() if head]
+    assert heads[:6] == [
+        "Run Name", "Created", "current_step", "num_inference_steps", "cogx.worker", "cogx.env.host",
+    ]  # fmt: skip
+
+    runs = RunStore(store)
+    with Claims(runs) as claims:
+        claim = claims.claim(runs.experiment_id("guidance"), SPEC.replace(sweep="guidance"), {WORKER: "worker 7"})
+        assert claim is not None
+        runs.log_step(claim.run_id, 8)
+        refresh(runs, "guidance")
+        expect(page.get_by_text("worker 7")).to_be_visible()
+        expect(page.get_by_text("3 of 4 finished, 1 running").first).to_be_visible()
+    runs.kill(claim.run_id)
 
 
 def _sections(page: Page) -> list[tuple[str, str]]:

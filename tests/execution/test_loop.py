@@ -1,8 +1,9 @@
 """The loop over a plan's cells, on a real store, with a worker that generates nothing."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,22 @@ def test_fail_fast_begins_no_cell_after_one_that_failed(plan: Plan, store: RunSt
     assert "began 3" not in worker.events
 
 
+def test_a_plan_that_follows_is_asked_for_where_all_is_done_and_fails_by_itself(plan: Plan, store: RunStore) -> None:
+    worker, asked = FakeWorker(store, failing=[1]), []
+    parts = [replace(plan, runs=plan.runs[:2]), replace(plan, runs=plan.runs[2:])]
+
+    def more(ended: Mapping[int, Outcome], workers: int) -> Plan | None:
+        asked.append(({place: str(outcome.status) for place, outcome in ended.items()}, workers))
+        return parts[1] if len(ended) == 2 else None
+
+    with LocalExecutor(worker=lambda *_: worker) as executor:
+        ended = executor.run(parts[0], SilentProgress(), fail_fast=True, more=more)
+
+    assert [outcome.status for outcome in ended] == ["failed", "skipped", "finished", "finished"]
+    assert asked[0] == ({0: "failed", 1: "skipped"}, 1)
+    assert worker.events.count("prepared for 2 cells, 2 of them generated") == 2
+
+
 class Gated(FakeWorker):
     """Ends no cell before the next one has begun."""
 
@@ -104,14 +121,25 @@ def test_a_cell_whose_pixels_are_in_the_background_comes_after_those_that_need_t
     assert begun[:3] == [("a", 1), ("a", 2), ("b", 3)]
 
 
+class FinishingThere(Notes):
+    """Has another holder finish its cell once the wait for it is told of."""
+
+    def __init__(self, finish: Callable[[], object]) -> None:
+        super().__init__()
+        self._finish = finish
+
+    def note(self, message: str) -> None:
+        super().note(message)
+        self._finish()
+
+
 def test_a_cell_that_another_holder_has_is_done_once_that_has_finished_it(plan: Plan, store: RunStore) -> None:
     one = replace(plan, runs=plan.runs[:1])
-    worker, notes = FakeWorker(store), Notes()
+    worker = FakeWorker(store)
     with Claims(store) as claims:
         spec = plan.runs[0].spec
         run_id, cell_id, _ = claims.claim(store.open_experiment(plan.sweeps[0]), spec, {}) or ("", "", False)
-        finished_there = threading.Timer(0.5, worker.end, [ClaimedCell(spec, run_id, claims.holder, cell_id)])
-        finished_there.start()
+        notes = FinishingThere(partial(worker.end, ClaimedCell(spec, run_id, claims.holder, cell_id)))
         with LocalExecutor(worker=lambda *_: worker) as executor:
             (outcome,) = executor.run(one, notes)
 

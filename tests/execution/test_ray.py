@@ -1,5 +1,6 @@
 """Plans run by a real Ray on this machine."""
 
+import json
 import os
 import shutil
 import signal
@@ -13,8 +14,11 @@ from pathlib import Path
 import psutil
 import pytest
 import ray
+import yaml
+from click.testing import CliRunner
 
-from cogx_runs import load_runs
+from cogx_runs import best_trials, load_runs, run_sweeps
+from cogx_runs.cli import cli
 from cogx_runs.execution.cell import ClaimedCell
 from cogx_runs.execution.outcomes import Outcome
 from cogx_runs.execution.ray_executor import RayExecutor
@@ -128,6 +132,54 @@ def test_workers_of_another_host_write_what_they_made_to_the_store_themselves(
     for state in (tmp_path / "state", folder / "state"):
         assert [path for path in state.rglob("*") if path.is_file()] == []
     assert ray.is_initialized(), "who joins a cluster does not end it"
+
+
+def test_trials_of_a_search_run_at_once_and_one_whose_worker_dies_is_finished(
+    plan: Plan, cluster: None, folder: Path, project: Path
+) -> None:
+    spec = plan.runs[0].spec
+    content = {
+        "name": "found", "prompts": ["panda"], "axes": {"guidance_scale": {"low": 1, "high": 12}}, "vary": "optuna",
+        "base": {"model": spec.model, "clip_model": spec.clip_model, "num_inference_steps": 2, "num_frames": 9},
+        "optuna": {"trials": 5, "objectives": ["clip_score"], "startup_trials": 1, "seeds": [11]},
+    }  # fmt: skip
+    (project / "search.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    (folder / "die-11").write_text("once")
+    (folder / "together").mkdir()
+
+    with RayExecutor(workers=WORKERS, worker=make) as executor:
+        outcomes = run_sweeps(["search.yaml"], device="cpu", executor=executor)
+
+    shutil.rmtree(folder / "together")
+    assert [outcome.status for outcome in outcomes] == ["finished"] * 5
+    runs = load_runs("found")
+    assert sorted(runs["status"]) == ["FINISHED"] * 5 + ["KILLED"]
+    assert sorted(runs.loc[runs["status"] == "FINISHED", "tags.cogx.trial"]) == ["1", "2", "3", "4", "5"]
+    assert list(best_trials("search.yaml", every=True, device="cpu")["state"]) == ["finished"] * 5
+
+
+def test_threshold_and_promote_run_their_cells_by_ray(plan: Plan, cluster: None, project: Path) -> None:
+    for name in ("cat", "dog", "fox", "owl"):
+        (project / "prompts" / f"{name}.txt").write_text(f"A {name}.\n", encoding="utf-8")
+    content = yaml.safe_load((project / "seed.yaml").read_text(encoding="utf-8"))
+    content |= {"prompts": "all", "axes": {"num_inference_steps": [1, 2]}}
+    (project / "seed.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    by_ray = ["--device", "cpu", "--json", "--executor", "ray", "--workers", str(WORKERS)]
+
+    found, promoted = (
+        json.loads(CliRunner().invoke(cli, [*command, *by_ray], catch_exceptions=False).stdout)
+        for command in (
+            ["threshold", "seed.yaml", "--margin", "1000", "--may-lose", "0.5"],
+            ["promote", "exp", "--by", "clip_score", "--from-steps", "1", "--steps", "3"],
+        )
+    )
+
+    assert (found["measured"], found["settled"], found["threshold"]["found"]) == ([2, 1], True, 1)
+    assert [run["status"] for run in promoted["runs"]] == ["finished"] * 5
+    assert all(one["final"] is not None for one in promoted["promoted"])
+    runs = load_runs("exp")
+    assert list(runs["status"]) == ["FINISHED"] * 15
+    assert set(runs["tags.cogx.env.device_id"]) == {"cpu"}
 
 
 def test_ctrl_c_ends_the_cells_at_work_as_killed_and_the_ray_that_was_started(plan: Plan, tmp_path: Path) -> None:

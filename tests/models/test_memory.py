@@ -191,6 +191,16 @@ def test_a_quantised_transformer_is_smaller_on_the_gpu_and_is_loaded_whole(card:
     assert less.host_gib == whole.host_gib
 
 
+def test_fp8_takes_less_memory_than_the_exact_weights_only_where_it_is_compiled() -> None:
+    plain, eager = replace(OWN, dtype="float16"), replace(OWN, dtype="float16", quantization="fp8")
+    exact, scaled, fused = (
+        needs(SMALL, "resident", one).denoise_gib for one in (plain, eager, replace(eager, compile=True))
+    )
+
+    assert scaled - exact == pytest.approx(6.57 - 4.99, abs=0.05)
+    assert fused < exact
+
+
 def test_auto_keeps_resident_what_fits_once_it_is_quantised() -> None:
     plain = replace(OWN, dtype="bfloat16")
     given = budget(12, 64)

@@ -1,5 +1,7 @@
 """Speed: what is computed for a card, held against what was measured and published."""
 
+from typing import Any
+
 import pytest
 
 from cogx_runs.definitions.parameters import Placement
@@ -11,7 +13,7 @@ from tests.support.specs import SPEC
 SMALL, LARGE = HUB_MODELS["2b"], HUB_MODELS["5b"]
 
 
-def timing(gpu: str, model: str = "2b", placement: Placement = "resident", **changes: float) -> Timing:
+def timing(gpu: str, model: str = "2b", placement: Placement = "resident", **changes: Any) -> Timing:
     card = HUB_MODELS[model]
     found = predict(card, SPEC.replace(placement=placement, dtype=card.dtype, **changes), gpu_for_plan(gpu).as_gpu())
     assert isinstance(found, Timing)
@@ -31,6 +33,14 @@ def test_what_was_measured_on_an_h100_is_its_estimate(model: str, placement: Pla
 
     assert (found.step_s, found.is_rough) == (pytest.approx(step_s), False)
     assert timing("H100", "1.5-5b").is_rough
+
+
+def test_fast_kernels_take_about_what_they_were_measured_to() -> None:
+    found = timing("H200", compile=True, attention="fa4", decoder="fused")
+
+    assert found.step_s == pytest.approx(0.454, rel=0.1)
+    assert found.decode_s == pytest.approx(1.07, rel=0.3)
+    assert found.is_rough
 
 
 def test_fewer_frames_on_an_h100_take_about_what_they_were_measured_to() -> None:

@@ -95,6 +95,13 @@ def test_quantisation_without_torchao_is_an_error_and_int8_needs_nothing_else(mo
     assert advice_on(quantization="fp8_storage") == []
 
 
+def test_fp8_that_is_not_compiled_is_warned_of() -> None:
+    given: dict[str, Any] = {"device": "cuda", "placement": "group", "quantization": "fp8"}
+
+    assert [one.level for one in advice_on(**given)] == ["warning"]
+    assert advice_on(compile=True, **given) == []
+
+
 def _not_installed(package: str) -> str:
     raise metadata.PackageNotFoundError(package)
 

@@ -10,7 +10,7 @@ import pytest
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import CogxError
 from cogx_runs.search.optuna.forecast import advise_search
-from cogx_runs.search.optuna.proposals import CompletedTrial, propose
+from cogx_runs.search.optuna.proposals import EarlierTrial, propose
 from cogx_runs.search.optuna.results import SearchResult, result_of
 from cogx_runs.tracking.run import TrackedRun
 from cogx_runs.tracking.tags import BESIDE, DEGENERATE, DEVICE_NAME
@@ -62,11 +62,11 @@ def test_a_trial_with_degenerate_videos_is_never_the_best_while_others_have_none
 def test_optuna_looks_away_from_where_videos_are_degenerate(make: Make) -> None:
     sweeps = [make(trials=40, startup_trials=10, seed=seed).sweep for seed in range(8)]
     tried = [{"guidance_scale": 1 + 0.5 * n, "num_inference_steps": 20} for n in range(20)]
-    seen = [CompletedTrial(one, (one["guidance_scale"],)) for one in tried]
+    seen = [EarlierTrial(one, (one["guidance_scale"],)) for one in tried]
     frozen = [replace(one, degenerate=int(one.parameters["guidance_scale"] > 6)) for one in seen]
 
-    def proposed(completed: list[CompletedTrial]) -> list[float]:
-        return [(propose(sweep, ["maximize"], completed) or {})["guidance_scale"] for sweep in sweeps]
+    def proposed(earlier: list[EarlierTrial]) -> list[float]:
+        return [(propose(sweep, ["maximize"], earlier) or {})["guidance_scale"] for sweep in sweeps]
 
     assert fmean(proposed(seen)) > 8
     assert fmean(proposed(frozen)) < 6

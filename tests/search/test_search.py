@@ -3,19 +3,23 @@
 import json
 import math
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 
+from cogx_runs.analysis.trials import searches_of
 from cogx_runs.definitions.prompts import PromptLibrary
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.definitions.sweep import load_sweeps
 from cogx_runs.planning.plan import Conditions
 from cogx_runs.planning.planner import Planner
 from cogx_runs.search.optuna.forecast import advise_search
-from cogx_runs.search.optuna.proposals import CompletedTrial, propose
+from cogx_runs.search.optuna.proposals import EarlierTrial, propose
 from cogx_runs.search.optuna.search import Search
-from tests.support.searches import AXES, FakeStore, KilledError, Make, measured, run, trial_rows
+from tests.support.searches import AXES, Crew, FakeStore, KilledError, Make, measured, run, trial_rows
+from tests.support.tracked_runs import tagged
 
 
 def test_each_trial_is_one_new_configuration_of_every_prompt_in_tagged_runs(make: Make) -> None:
@@ -73,7 +77,7 @@ def test_a_trial_that_was_begun_keeps_its_values_whatever_would_be_proposed_now(
         run(earlier_learning, store)
 
     trials = earlier_learning.known(store.history())
-    anew = [earlier_learning.next(trials[:number], history=[]) for number in (1, 2)]
+    anew = [earlier_learning.next({trial.number: trial for trial in trials[:before]}, history=[]) for before in (1, 2)]
     second, third = [dict(trial.parameters) for trial in anew if trial is not None]
     assert second != begun
     assert [dict(trial.parameters) for trial in trials][1:] == [begun, third]
@@ -90,6 +94,80 @@ def test_optuna_learns_from_completed_trials_after_the_random_beginning(make: Ma
     proposed = [[trial[1] for trial in trial_rows(make(), store)] for store in (high, low)]
     assert proposed[0][:3] == proposed[1][:3]
     assert proposed[0][3:] != proposed[1][3:]
+
+
+def test_trials_run_by_several_workers_at_once_and_killed_at_any_moment_are_each_finished_once(make: Make) -> None:
+    for moment in (2, 9, 17):
+        store = Crew(workers=3, order=moment)
+        store.killed_after = moment
+        with pytest.raises(KilledError):
+            run(make(), store)
+        begun = {found.tags["cogx.trial"]: found.tags["cogx.trial.parameters"] for found in store.runs}
+        store.killed_after = math.inf
+        finished = sum(found.state.is_finished for found in store.runs)
+        statuses = Counter(run(make(), store))
+        assert statuses == Counter({"done": finished, "finished": 12 - finished})
+
+        rows = trial_rows(make(), store)
+        assert [(number, state) for number, _, state, _ in rows] == [(number, "finished") for number in range(1, 7)]
+        assert begun.items() <= {str(number): json.dumps(parameters) for number, parameters, _, _ in rows}.items()
+        assert len({json.dumps(parameters) for _, parameters, _, _ in rows}) == 6
+        runs_of = Counter(found.output_hash for found in store.runs if found.state.is_finished)
+        assert (set(runs_of.values()), len(runs_of)) == ({1}, 12)
+
+
+def test_a_trial_is_begun_only_where_a_worker_would_have_nothing_to_do(make: Make) -> None:
+    store = Crew(workers=3)
+
+    run(make(), store)
+
+    assert [found.tags["cogx.trial"] for found in store.runs] == [str(trial) for trial in range(1, 7) for _ in "ab"]
+    assert store.most_open in {2, 3}
+
+
+def test_a_proposal_knows_the_trials_that_are_pending_and_avoids_their_place(make: Make) -> None:
+    sweeps = [make(trials=40, seed=seed).sweep for seed in range(8)]
+    tried = [EarlierTrial({"guidance_scale": 1 + 0.5 * n, "num_inference_steps": 20}, (1.0 + n,)) for n in range(20)]
+    pending = [
+        EarlierTrial({"guidance_scale": 11 + 0.1 * n, "num_inference_steps": 20}, None, is_pending=True)
+        for n in range(8)
+    ]
+
+    def proposed(earlier: list[EarlierTrial]) -> list[float]:
+        return [(propose(sweep, ["maximize"], earlier) or {})["guidance_scale"] for sweep in sweeps]
+
+    failed = [replace(trial, is_pending=False) for trial in pending]
+    assert fmean(proposed([*tried, *failed])) > 11
+    assert max(proposed([*tried, *pending])) < 11
+
+
+def test_one_trial_at_a_time_is_proposed_as_ever(make: Make) -> None:
+    earlier = [
+        EarlierTrial({"guidance_scale": guidance, "num_inference_steps": steps}, values, degenerate)
+        for guidance, steps, values, degenerate in (
+            (3.315, 50, (29.1,), 0), (7.307, 20, (27.0,), 0), (9.743, 10, None, 0), (6.2, 25, (28.0,), 1),
+            (5.0, 25, (28.0,), 0), (6.0, 40, (28.5,), 0),
+        )
+    ]  # fmt: skip
+
+    proposed = [propose(make().sweep, ["maximize"], earlier[:number]) or {} for number in range(7)]
+
+    assert [tuple(parameters.values()) for parameters in proposed] == [
+        (3.315, 50), (7.307, 20), (9.743, 10), (9.59, 20), (1.08, 10), (1.078, 50), (11.62, 40),
+    ], "a search that was stopped would continue with other proposals"  # fmt: skip
+
+
+def test_of_two_commands_that_begin_one_number_at_once_the_first_has_the_trial(make: Make) -> None:
+    search, store = make(prompts=["panda"]), FakeStore()
+    run(search, store)
+    second = next(found for found in store.runs if found.tags["cogx.trial"] == "2")
+    other = {"cogx.trial.parameters": json.dumps({"guidance_scale": 2.5, "num_inference_steps": 10})}
+    store.runs.append(replace(tagged(second, other), run_id="other", start_time_ms=second.start_time_ms + 1))
+
+    trials = searches_of(store.runs, {"clip_score": "maximize"})[0].trials
+
+    assert [trial[2] for trial in trial_rows(search, store)] == ["finished"] * 6
+    assert [[found.run_id for found in trial.runs] for trial in trials] == [[str(number)] for number in range(6)]
 
 
 def test_another_seed_of_optuna_is_another_search(make: Make) -> None:
@@ -214,7 +292,7 @@ def test_a_space_too_large_to_list_is_drawn_from_where_optuna_only_repeats(
     monkeypatch.setattr("cogx_runs.search.optuna.proposals.ATTEMPTS", 0)
     axes = {"fps": {"low": 1, "high": 120}, "num_inference_steps": {"low": 1, "high": 1000}, "guidance_scale": [1, 6]}
     sweep = make(axes).sweep
-    tried = [CompletedTrial({"fps": 1, "num_inference_steps": 1, "guidance_scale": 6.0}, (1.0,))]
+    tried = [EarlierTrial({"fps": 1, "num_inference_steps": 1, "guidance_scale": 6.0}, (1.0,))]
 
     first, again = (propose(sweep, ["maximize"], tried) for _ in range(2))
 

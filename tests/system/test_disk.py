@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from cogx_runs.errors import CogxError
-from cogx_runs.system.disk import FREE_DISK_GIB, cache_directory, check_disk, state_directory
+from cogx_runs.system.disk import FREE_DISK_GIB, cache_directory, check_disk, keep_compiled_code, state_directory
 from cogx_runs.system.hardware import GIB
 from tests.support.sweeping import Invoke
 
@@ -67,3 +67,23 @@ def test_a_sweep_begins_no_cell_where_the_disk_of_its_artifacts_is_full(
 
     assert (result.exit_code, "left on the disk of" in result.stderr) == (2, True)
     assert result.stderr.count("\n") < 10
+
+
+def test_compiled_code_outlives_a_reboot_unless_the_user_has_named_a_place() -> None:
+    unset: dict[str, str] = {}
+    named = {
+        "TORCHINDUCTOR_CACHE_DIR": "/elsewhere",
+        "FLASH_ATTENTION_CUTE_DSL_CACHE_ENABLED": "0",
+        "FLASH_ATTENTION_CUTE_DSL_CACHE_DIR": "/elsewhere",
+    }
+    before = named.copy()
+
+    keep_compiled_code(unset)
+    keep_compiled_code(named)
+
+    assert unset == {
+        "TORCHINDUCTOR_CACHE_DIR": str(cache_directory() / "compiled"),
+        "FLASH_ATTENTION_CUTE_DSL_CACHE_ENABLED": "1",
+        "FLASH_ATTENTION_CUTE_DSL_CACHE_DIR": str(cache_directory() / "compiled" / "flash_attention"),
+    }
+    assert named == before

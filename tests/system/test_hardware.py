@@ -1,5 +1,7 @@
 """What is asked of the GPU once, and what each time."""
 
+import os
+import re
 import sys
 from types import SimpleNamespace
 
@@ -59,3 +61,21 @@ def test_without_a_driver_there_is_no_gpu(plug_in: PlugIn) -> None:
     plug_in(None)
 
     assert hardware.gpu() is None
+
+
+@pytest.mark.parametrize(
+    ("device", "said"),
+    [
+        ("mps", "--device mps: Apple's GPU is not used: times and memory are measured by CUDA"),
+        ("gpu", "--device gpu: did you mean 'cpu'?"),
+    ],
+)
+def test_a_device_that_is_none_is_refused_with_what_to_take_instead(device: str, said: str) -> None:
+    with pytest.raises(CogxError, match=re.escape(said)):
+        hardware.choose_device(device)
+
+
+def test_where_no_affinity_is_known_all_cpus_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity")
+
+    assert hardware.usable_cpus() == set(range(os.cpu_count() or 1))

@@ -19,7 +19,7 @@ def elapse(monkeypatch: pytest.MonkeyPatch) -> Elapse:
     now = CpuTimes(0.0, 0.0, 0.0)
     monkeypatch.setattr(load, "cpu_times", lambda: now)
     monkeypatch.setattr(load, "cpu_cores", lambda: 2)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr(load, "usable_cpus", lambda: {0, 1})
 
     def pass_time(wall_s: float, busy_s: float, own_s: float) -> None:
         nonlocal now

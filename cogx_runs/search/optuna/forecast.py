@@ -52,8 +52,9 @@ def forecast(search: Search, trials: Sequence[Trial]) -> tuple[Advice, int]:
     message = f"{counts[TrialState.FINISHED]} of {search.budget} trials finished"
     if counts[TrialState.FAILED]:
         message += f", {counts[TrialState.FAILED]} failed"
-    if counts[TrialState.OPEN]:
-        message += f"; trial {trials[-1].number} is next"
+    following = [str(trial.number) for trial in trials if trial.state is TrialState.OPEN]
+    if following:
+        message += f"; trial {', '.join(following)} {'is' if len(following) == 1 else 'are'} next"
     if to_come:
         message += f"; {to_come} more follow from the results, of {cells} cells each"
         seconds = _seconds_a_cell(trials)

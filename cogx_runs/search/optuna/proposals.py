@@ -1,4 +1,4 @@
-"""Proposals of Optuna for the next trial, which depend on the search and its completed trials alone."""
+"""Proposals of Optuna for the next trial, which depend on the search and the trials before it alone."""
 
 import hashlib
 import itertools
@@ -20,39 +20,48 @@ ATTEMPTS = 100
 
 
 @dataclass(frozen=True)
-class CompletedTrial:
-    """A completed trial as passed to Optuna."""
+class EarlierTrial:
+    """A trial as passed to Optuna."""
 
     parameters: Mapping[str, Any]
     """The value of each axis."""
     values: Sequence[float] | None
-    """The value of each objective; None for a trial that failed."""
+    """The value of each objective; None for a trial that failed or is pending."""
     degenerate: int = 0
     """Number of its degenerate videos: a trial with more of them is worse, whatever its values."""
+    is_pending: bool = False
+    """Whether it is being run: Optuna takes its place for a bad one until its values are there (`constant_liar`), so
+    that trials that run at once differ."""
 
 
 def propose(
-    sweep: Sweep, directions: Sequence[Direction], completed: Sequence[CompletedTrial]
+    sweep: Sweep,
+    directions: Sequence[Direction],
+    earlier: Sequence[EarlierTrial],
+    later: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any] | None:
-    """Proposes the parameters of the next trial, which no trial had before; None where a finite space is used up.
+    """Proposes the parameters of the trial after the `earlier` ones, which no trial had before, nor the `later` ones,
+    which are there already; None where a finite space is used up.
 
     Each trial has a new sampler, seeded with the search's seed and the trial's number, and a new study of the trials
-    before it. So a search that was stopped continues with the same proposals.
+    before it. So a search that was stopped while no trial was pending continues with the same proposals.
     """
     assert sweep.optuna is not None, "only a search proposes"
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # else Optuna reports each study on stderr
     axes = [_Axis.of(sweep, name) for name in sweep.axes]
-    tried = [dict(trial.parameters) for trial in completed]
+    tried = [*(dict(trial.parameters) for trial in earlier), *map(dict, later)]
     if size(sweep) <= len({repr(parameters) for parameters in tried}):
         return None
     distributions = {axis.name: axis.distribution() for axis in axes}
     study = optuna.create_study(directions=list(directions))
-    for trial in completed:
+    states = optuna.trial.TrialState
+    for trial in earlier:
+        ended = states.FAIL if trial.values is None else states.COMPLETE
         study.add_trial(
             optuna.trial.create_trial(
-                state=optuna.trial.TrialState.FAIL if trial.values is None else optuna.trial.TrialState.COMPLETE,
+                state=states.RUNNING if trial.is_pending else ended,
                 params={axis.name: axis.inner(trial.parameters[axis.name]) for axis in axes},
                 distributions=distributions,
                 values=trial.values,
@@ -60,15 +69,17 @@ def propose(
             )
         )
     for attempt in range(ATTEMPTS):
-        seed = _seed(sweep.optuna.seed, len(completed), attempt)
-        study.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=sweep.optuna.startup_trials)
+        seed = _seed(sweep.optuna.seed, len(earlier), attempt)
+        study.sampler = optuna.samplers.TPESampler(
+            seed=seed, n_startup_trials=sweep.optuna.startup_trials, constant_liar=True
+        )
         asked = study.ask(distributions)
         parameters = {axis.name: axis.outer(asked.params[axis.name]) for axis in axes}
         if parameters not in tried:
             return parameters
     if size(sweep) == math.inf:
         return None  # every value that four digits distinguish was tried
-    draw = random.Random(_seed(sweep.optuna.seed, len(completed), ATTEMPTS))
+    draw = random.Random(_seed(sweep.optuna.seed, len(earlier), ATTEMPTS))
     while size(sweep) > MOST_CELLS:  # too many to list, and far more than were tried
         parameters = {axis.name: draw.choice(axis.values or ()) for axis in axes}
         if parameters not in tried:

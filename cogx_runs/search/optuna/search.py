@@ -1,8 +1,9 @@
 """A search: its trials, read from the tracked runs alone, the next one to run, and the best of them."""
 
 import hashlib
+import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -13,15 +14,12 @@ from cogx_runs.definitions.ranges import Direction
 from cogx_runs.definitions.spec import COST_FIELDS, UNSIGNED_DEFAULTS
 from cogx_runs.definitions.sweep import Sweep
 from cogx_runs.errors import CogxError, InputError, Mistake, did_you_mean
-from cogx_runs.execution.executor import Executor
-from cogx_runs.execution.outcomes import Outcome, OutcomeStatus, known_outcome
 from cogx_runs.formatting import shortened
 from cogx_runs.metrics.registry import aim, card_of, cards_of_every_cell, rescore_command
 from cogx_runs.planning.actions import Action, Decision
 from cogx_runs.planning.plan import Estimate, Plan, PlannedRun
 from cogx_runs.planning.planner import Planner
-from cogx_runs.progress import Progress
-from cogx_runs.search.optuna.proposals import CompletedTrial, propose, size, values_of
+from cogx_runs.search.optuna.proposals import EarlierTrial, propose, size, values_of
 from cogx_runs.search.optuna.trial import Trial, TrialState
 from cogx_runs.tracking.run import TrackedRun
 from cogx_runs.tracking.tags import TRIAL, TRIAL_PARAMETERS, TRIAL_SEARCH, json_tag
@@ -75,28 +73,45 @@ class Search:
         """Chooses the placement of all trials, by the memory that is free now."""
         _ = self.value_cells
 
-    def next(self, trials: Sequence[Trial], history: Sequence[TrackedRun], retry_failed: bool = False) -> Trial | None:
-        """Returns the trial after these, with the values of its runs where it has some, else those that Optuna
-        proposes; None after the last.
+    def begun(
+        self, history: Sequence[TrackedRun], retry_failed: bool = False, without: Collection[int] = ()
+    ) -> dict[int, Trial]:
+        """Reads the trials that have runs, by their numbers; those `without` are left out.
 
         Raises CogxError where a finished cell lacks an objective.
         """
-        number = len(trials) + 1
+        found = self._parameters(history)
+        return {
+            number: self.trial(number, found[number], history, retry_failed)
+            for number in sorted(found)
+            if number <= self.budget and number not in without
+        }
+
+    def next(
+        self, trials: Mapping[int, Trial], history: Sequence[TrackedRun], retry_failed: bool = False
+    ) -> Trial | None:
+        """Proposes, by Optuna, the first trial that is none of these; None after the last. Those of them that are open
+        are pending."""
+        number = next(number for number in itertools.count(1) if number not in trials)
         if number > self.budget:
             return None
-        completed = [CompletedTrial(trial.parameters, trial.values, trial.degenerate) for trial in trials]
-        parameters = self._started(number, history) or propose(self.sweep, self.directions, completed)
+        earlier = [
+            EarlierTrial(trial.parameters, trial.values, trial.degenerate, trial.state is TrialState.OPEN)
+            for trial in (trials[before] for before in range(1, number))
+        ]
+        later = [trial.parameters for trial in trials.values() if trial.number > number]
+        parameters = propose(self.sweep, self.directions, earlier, later)
         return None if parameters is None else self.trial(number, parameters, history, retry_failed)
 
     def known(self, history: Sequence[TrackedRun], retry_failed: bool = False) -> list[Trial]:
-        """Reads the trials in order, up to the first that is open."""
-        trials: list[Trial] = []
-        while not (trials and trials[-1].state is TrialState.OPEN):
-            trial = self.next(trials, history, retry_failed)
-            if trial is None:
+        """Reads the trials that have runs, in order, and where none of them is open adds the one that follows."""
+        trials = self.begun(history, retry_failed)
+        while not any(trial.state is TrialState.OPEN for trial in trials.values()):
+            following = self.next(trials, history, retry_failed)
+            if following is None:
                 break
-            trials.append(trial)
-        return trials
+            trials[following.number] = following
+        return [trials[number] for number in sorted(trials)]
 
     def trial(
         self, number: int, parameters: Mapping[str, Any], history: Sequence[TrackedRun], retry_failed: bool = False
@@ -136,46 +151,18 @@ class Search:
         """Selects the finished trials that no other one beats, as `best_of` does."""
         return best_of(trials, self.directions)
 
-    def run(
-        self, executor: Executor, progress: Progress, *, retry_failed: bool = False, fail_fast: bool = False
-    ) -> list[Outcome]:
-        """Runs the trials that are not finished, one after the other. Returns the outcome of each cell.
+    def _parameters(self, history: Sequence[TrackedRun]) -> dict[int, dict[str, Any]]:
+        """Reads the parameters of the trials that have runs, by their numbers.
 
-        Results are read from the store, whichever process ran the cells. A trial ends at its first cell that fails;
-        with `fail_fast` the first trial that fails is the last.
+        Where two commands began one number with other values, the trial is the one that was begun first.
         """
-        outcomes: list[Outcome] = []
-        trials: list[Trial] = []
-        history = self.planner.history()
-        while (trial := self.next(trials, history, retry_failed)) is not None:
-            if trial.state is TrialState.OPEN:
-                progress.trial_started(trial.number, self.budget, trial.what)
-                ended = executor.run(trial.plan, progress, fail_fast=True)
-                for outcome in ended:
-                    if outcome.status is OutcomeStatus.SKIPPED:
-                        progress.cell_ended(outcome.spec.run_name, outcome.status)
-                outcomes += ended
-                history = self.planner.history()
-                trial = self.trial(trial.number, trial.parameters, history)
-                if trial.state is TrialState.OPEN:
-                    progress.note(f"trial {trial.number} waits for cells that another host runs; start again then")
-                    break
-                if trial.state is TrialState.FAILED and fail_fast:
-                    break
-            else:
-                known = (known_outcome(run, "its trial failed") for run in trial.plan.runs)
-                outcomes += [outcome for outcome in known if outcome is not None]
-                if trial.state is TrialState.FAILED:
-                    progress.note(f"trial {trial.number} ({trial.what}) counts as failed: {trial.error}")
-            trials.append(trial)
-        return outcomes
-
-    def _started(self, number: int, history: Sequence[TrackedRun]) -> dict[str, Any] | None:
-        """Reads the parameters of a trial from its runs; None where it has none."""
-        wanted = {TRIAL: str(number), TRIAL_SEARCH: self.key}
-        runs = [run for run in history if run.experiment == self.sweep.name and wanted.items() <= run.tags.items()]
-        in_order = sorted(runs, key=lambda run: (run.start_time_ms, run.run_id))
-        return next((found for run in in_order if (found := json_tag(run.tags, TRIAL_PARAMETERS))), None)
+        own = [run for run in history if run.experiment == self.sweep.name and run.tags.get(TRIAL_SEARCH) == self.key]
+        found: dict[int, dict[str, Any]] = {}
+        for run in sorted(own, key=lambda run: (run.start_time_ms, run.run_id)):
+            number, parameters = run.tags.get(TRIAL, ""), json_tag(run.tags, TRIAL_PARAMETERS)
+            if number.isdecimal() and parameters:
+                found.setdefault(int(number), parameters)
+        return found
 
     def _sweep_of(self, axes: Mapping[str, tuple[Any, ...]]) -> Sweep:
         """Builds the grid of these values, around the search's base."""
