@@ -38,10 +38,11 @@ from cogx_runs.tracking.spool import spooled_run
 from cogx_runs.tracking.store import RunStore
 from tests.support.tracked import SPEC, SWEEP
 store = RunStore()
-experiment = store.open_experiment(SWEEP)
+store.experiment_names()
 with Claims(store) as claims:
     print("ready", flush=True)
     sys.stdin.readline()
+    experiment = store.open_experiment(SWEEP)
     for seed in range(8):
         spec = SPEC.replace(seed=seed)
         claim = claims.claim(experiment, spec, {})
@@ -51,7 +52,7 @@ with Claims(store) as claims:
             Delivery(store).end(run, {"seed": seed}, {"clip_score": 30.0}, {})
             print(seed, flush=True)
 """
-"""Claims each of eight cells, and finishes those that it gets; begins when it is told to."""
+"""Opens the experiment, claims each of eight cells, and finishes those that it gets; begins when it is told to."""
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +72,6 @@ def server(url: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.mark.usefixtures("server")
 def test_hosts_that_begin_one_sweep_at_one_moment_finish_each_cell_exactly_once(tmp_path: Path) -> None:
-    RunStore().open_experiment(SWEEP)
     hosts = []
     for name in "abc":
         folders = {"XDG_CACHE_HOME": str(tmp_path / name), "XDG_STATE_HOME": str(tmp_path / f"{name} state")}
