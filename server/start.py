@@ -16,6 +16,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 DATABASE = "MLFLOW_BACKEND_STORE_URI"
+NAMES = "MLFLOW_SERVER_ALLOWED_HOSTS"
 USUAL = {
     "MLFLOW_AUTH_ADMIN_USERNAME": "admin",
     "MLFLOW_SERVE_ARTIFACTS": "true",
@@ -43,7 +44,10 @@ def main() -> int:
     folder.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with ExitStack() as services:
-        environment = USUAL | {"MLFLOW_ARTIFACTS_DESTINATION": str(folder / "artifacts")} | os.environ
+        usual = USUAL | {"MLFLOW_ARTIFACTS_DESTINATION": str(folder / "artifacts")}
+        if os.environ.get(NAMES):
+            usual["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"] = own_pages(os.environ[NAMES])
+        environment = usual | os.environ
         database = os.environ.get(DATABASE) or own_database(folder / "postgres", services)
         environment |= {
             DATABASE: database,
@@ -87,6 +91,12 @@ def create_logins(database: str) -> None:
 
     migrate_if_needed(engine, "head")
     engine.dispose()
+
+
+def own_pages(names: str) -> str:
+    """Lists the origins of the server's pages under its names. MLflow refuses what pages of any other origin but
+    localhost post, and its own ask for runs so."""
+    return ",".join(f"{scheme}://{name.strip()}" for name in names.split(",") for scheme in ("https", "http"))
 
 
 def kept_secret(file: Path) -> str:

@@ -16,6 +16,8 @@ NOBODY_BEHIND = frozenset({502, 503, 504})
 _NO_LOGIN = frozenset({"UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED"})
 _PAGE = "Response body: '<"
 """How MLflow quotes an answer that is HTML."""
+_OTHER_NAME = "Invalid Host header"
+"""What MLflow answers to a request by a name that is not among its own."""
 _NOT_FOUND = "\n404 Client Error: "
 """How MLflow quotes what requests says of a file that a server does not have."""
 
@@ -78,6 +80,10 @@ def refusal(error: Exception) -> str | None:
             "does not accept the login (HTTP 401); set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
             "MLFLOW_TRACKING_TOKEN"
         )
+    if _OTHER_NAME in str(error):
+        return "is not known there by this name (HTTP 403); add it to MLFLOW_SERVER_ALLOWED_HOSTS of the server"
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return "its proxy takes no file of this size (HTTP 413); raise its limit, as client_max_body_size of nginx"
     if code == "PERMISSION_DENIED" or status == HTTPStatus.FORBIDDEN:
         return "the login may not do this (HTTP 403); ask for the permission, or use another login"
     return None

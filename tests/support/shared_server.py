@@ -12,6 +12,9 @@ from pathlib import Path
 from tests.support.login_server import PASSWORD, wait_until_ready
 from tests.support.paths import ROOT
 
+NAME = "mlflow.example.org"
+"""Its name behind a proxy."""
+
 
 @contextmanager
 def shared_server(folder: Path, workers: int = 2) -> Iterator[str]:
@@ -20,7 +23,12 @@ def shared_server(folder: Path, workers: int = 2) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    settings = {"MLFLOW_AUTH_ADMIN_PASSWORD": PASSWORD, "MLFLOW_PORT": str(port), "MLFLOW_WORKERS": str(workers)}
+    settings = {
+        "MLFLOW_AUTH_ADMIN_PASSWORD": PASSWORD,
+        "MLFLOW_PORT": str(port),
+        "MLFLOW_WORKERS": str(workers),
+        "MLFLOW_SERVER_ALLOWED_HOSTS": f"127.0.0.1:{port}, {NAME}",
+    }
     unset = ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
     environment = {name: value for name, value in os.environ.items() if name not in unset} | settings
     output = folder / "server.log"

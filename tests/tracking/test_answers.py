@@ -32,7 +32,7 @@ def answering() -> Iterator[Answering]:
                 self.end_headers()
                 self.wfile.write(body.encode())
 
-            do_GET = do_POST = _answer  # noqa: N815 (http.server's names)
+            do_GET = do_POST = do_PUT = _answer  # noqa: N815 (http.server's names)
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -61,6 +61,11 @@ def test_whatever_a_server_answers_of_its_health_it_is_there(answering: Answerin
     [
         (401, "no", r"does not accept the login \(HTTP 401\); set MLFLOW_TRACKING_USERNAME and "),
         (403, "no", r"the login may not do this \(HTTP 403\)"),
+        (
+            403,
+            "Invalid Host header - possible",
+            r"is not known there by this name \(HTTP 403\); add it to MLFLOW_SERVER_A",
+        ),
         (404, "<html>\n", "answers with a web page, as no tracking server does; check the address"),
         (200, "<html>\n", "answers with a web page, as no tracking server does; check the address"),
     ],
@@ -117,6 +122,17 @@ def test_a_server_without_an_artifact_is_not_away(
 
     assert type(raised.value) is kind
     assert str(raised.value).startswith(f"tracking store {url}: {said}")
+
+
+def test_a_file_that_the_proxy_takes_for_too_large_is_one_line(answering: Answering, tmp_path: Path) -> None:
+    url = answering(200, 413)
+    artifacts = get_artifact_repository(f"{url}/api/2.0/mlflow-artifacts/artifacts/1/a/artifacts")
+    (tmp_path / "video.mp4").write_bytes(b"video")
+
+    with pytest.raises(StoreError, match=r"takes no file of this size \(HTTP 413\).*client_max_body_size") as raised:
+        call_store(url, partial(artifacts.log_artifact, str(tmp_path / "video.mp4")))
+
+    assert type(raised.value) is StoreError, "tried again it would be refused again"
 
 
 def test_a_proxy_whose_server_is_away_is_no_server() -> None:

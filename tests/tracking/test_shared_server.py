@@ -20,7 +20,7 @@ from cogx_runs.tracking.store import RunStore
 from tests.support.claims import claim
 from tests.support.login_server import PASSWORD, USER
 from tests.support.paths import ROOT
-from tests.support.shared_server import shared_server
+from tests.support.shared_server import NAME, shared_server
 from tests.support.tracked import SPEC, SWEEP
 
 if TYPE_CHECKING:
@@ -134,6 +134,16 @@ def test_another_user_writes_runs_of_the_same_experiment(server: str, monkeypatc
     run_id = claim(RunStore(), experiment, SPEC)
 
     assert RunStore().run(run_id, "shared").state == "RUNNING"
+
+
+@pytest.mark.parametrize(("origin", "status"), [(f"https://{NAME}", 200), ("https://other.example.org", 403)])
+def test_its_own_pages_read_runs_by_its_name_behind_a_proxy_and_no_others(url: str, origin: str, status: int) -> None:
+    asked = requests.post(
+        f"{url}/ajax-api/2.0/mlflow/runs/search",
+        json={"experiment_ids": ["0"]}, headers={"Host": NAME, "Origin": origin}, auth=(USER, PASSWORD),
+    )  # fmt: skip
+
+    assert asked.status_code == status, asked.text
 
 
 def test_a_wrong_password_is_one_line(
