@@ -115,7 +115,8 @@ def test_a_cell_at_which_two_workers_die_has_failed(plan: Plan, cluster: None, f
 
     assert run(plan) == ["finished", "finished", "failed", "finished"]
 
-    assert list(load_runs("exp", where=["seed=3"])["status"]) == ["KILLED"] * 2
+    runs = load_runs("exp")
+    assert list(runs.loc[runs["run_name"] == "seed=3 panda", "status"]) == ["KILLED"] * 2
 
 
 def test_workers_of_another_host_write_what_they_made_to_the_store_themselves(
