@@ -48,6 +48,7 @@ def main() -> int:
         if os.environ.get(NAMES):
             usual["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"] = own_pages(os.environ[NAMES])
         environment = usual | os.environ
+        check_artifacts(environment["MLFLOW_ARTIFACTS_DESTINATION"])
         database = os.environ.get(DATABASE) or own_database(folder / "postgres", services)
         environment |= {
             DATABASE: database,
@@ -91,6 +92,17 @@ def create_logins(database: str) -> None:
 
     migrate_if_needed(engine, "head")
     engine.dispose()
+
+
+def check_artifacts(place: str) -> None:
+    """Lists the place of the artifacts, since what it lacks would else show at the end of the first run."""
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    try:
+        get_artifact_repository(place).list_artifacts()
+    except Exception as error:  # each kind of store has its own
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        sys.exit(f"server: MLFLOW_ARTIFACTS_DESTINATION={place}: {said[0]}")
 
 
 def own_pages(names: str) -> str:

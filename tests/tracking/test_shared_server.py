@@ -166,6 +166,10 @@ def test_a_wrong_password_is_one_line(
             {"MLFLOW_AUTH_ADMIN_PASSWORD": PASSWORD, "MLFLOW_BACKEND_STORE_URI": "postgresql://x:y@127.0.0.1:1/mlflow"},
             "server: the database does not answer: ",
         ),
+        (
+            {"MLFLOW_AUTH_ADMIN_PASSWORD": PASSWORD, "MLFLOW_ARTIFACTS_DESTINATION": "other://bucket"},
+            "server: MLFLOW_ARTIFACTS_DESTINATION=other://bucket: Could not find a registered artifact repository",
+        ),
     ],
 )
 def test_what_the_server_lacks_is_one_line(tmp_path: Path, settings: dict[str, str], said: str) -> None:
