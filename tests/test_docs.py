@@ -83,7 +83,7 @@ def test_every_make_target_says_what_it_does_and_every_one_that_is_named_exists(
 @pytest.mark.slow
 def test_the_tables_of_the_findings_are_those_of_the_runs_that_are_kept() -> None:
     checked = subprocess.run(
-        [sys.executable, ROOT / "docs" / "findings" / "make.py", "--check"], capture_output=True, text=True, check=False
+        [sys.executable, ROOT / "docs" / "results" / "findings" / "make.py", "--check"], capture_output=True, text=True, check=False
     )
 
     assert checked.returncode == 0, checked.stderr

@@ -18,6 +18,8 @@ from cogx_runs.metrics.card import Dependence, MetricCard
 from cogx_runs.metrics.measured import STEP_TIME
 from cogx_runs.metrics.registry import card_of, depends_on
 
+_MEANS_ALONE = " These are means; the report's verdicts say what is shown."
+
 
 class Cell(Protocol):
     """A planned or a tracked cell."""
@@ -76,7 +78,7 @@ class Headline:
         outlier = "" if self.outlier is None else f" ({self.outlier}: {write(self.outlier_loss)} {worse})"
         return (
             f"{axis}: {title} is best at {write_value(self.best)} ({write(self.means[self.best])}) and worst at "
-            f"{write_value(self.worst)}, {write(self.loss)} {worse}{outlier}.{few}"
+            f"{write_value(self.worst)}, {write(self.loss)} {worse}{outlier}.{few or _MEANS_ALONE}"
         )
 
 

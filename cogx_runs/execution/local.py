@@ -90,7 +90,7 @@ class LocalExecutor:
     def _start(self, plan: Plan, progress: Progress) -> None:
         """Loads what the plan's cells need, and opens the store meanwhile on another thread. Neither where no cell is
         to be run."""
-        cells = [planned.spec for planned in plan.runs if planned.action in {Action.RUN, Action.REUSE}]
+        cells = [planned.spec for planned in plan.runs if planned.action.is_open]
         if not cells:
             return
         check_disk()
@@ -108,17 +108,15 @@ class LocalExecutor:
             session = left.enter_context(Session(plan.max_vram_gib, self._background.drain))
             session.prepare(cells, generated, plan.cards, progress)
             self._store = opening.store()
-            worker = Worker(self._store.uri, plan.max_vram_gib, self._background.drain, session=lambda *_: session)
+            self._worker_for(plan, self._store.uri, partial(Worker, session=lambda *_: session))
             left.pop_all()  # it is the worker that ends the session
-        self._worker = self._of_worker.enter_context(worker)
-        self._max_vram_gib = plan.max_vram_gib
 
-    def _worker_for(self, plan: Plan, uri: str) -> "CellWorker":
+    def _worker_for(self, plan: Plan, uri: str, make: "MakeWorker | None" = None) -> "CellWorker":
         """The worker of the plans before this one, or a new one where the plan allows it another share of the GPU."""
         if self._worker is None or self._max_vram_gib != plan.max_vram_gib:
             self._worker = None
             self._of_worker.close()
-            make = self._make_worker or _make_worker
+            make = make or self._make_worker or _make_worker
             self._worker = self._of_worker.enter_context(make(uri, plan.max_vram_gib, self._background.drain))
             self._max_vram_gib = plan.max_vram_gib
         return self._worker

@@ -187,7 +187,8 @@ class CellLoop:
         while self._left or self._follow():  # again where a worker has died
             elsewhere = self._run_left(experiments, fail_fast)
             for place in elsewhere:
-                self._take_up(place, experiments[self._plan.runs[place].spec.sweep])
+                if not self._is_skipped(place, fail_fast):
+                    self._take_up(place, experiments[self._plan.runs[place].spec.sweep])
             self._finish_background()
         self._delivered(self._waiting.deliver_all())
 
@@ -198,10 +199,9 @@ class CellLoop:
             self._make_room()
             place = self._choose(self._left)
             self._background.collect(self._ended)  # what ended while a free device was waited for
-            if fail_fast and self._part_of[place] in self._failed_parts:
-                self._skip(self._part_of[place])
-                continue
             spec = self._left.pop(place)
+            if self._is_skipped(place, fail_fast):
+                continue
             if not self._lost[place]:
                 self._progress.cell_started(spec.run_name, spec.num_inference_steps)
             if not self._run_cell(place, experiments[spec.sweep]):
@@ -214,10 +214,12 @@ class CellLoop:
         at_work = {self._plan.runs[place].spec.signature for place in self._background.at_work}
         return min(cells, key=lambda place: (cells[place].signature in at_work, place))
 
-    def _skip(self, part: int) -> None:
-        """Leaves the cells of a plan that are not begun."""
-        for place in [place for place in self._left if self._part_of[place] == part]:
-            self._outcomes[place] = Outcome(self._left.pop(place), OutcomeStatus.SKIPPED)
+    def _is_skipped(self, place: int, fail_fast: bool) -> bool:
+        """Tells whether a cell is left out since one of its plan has failed, which is its outcome then."""
+        is_skipped = fail_fast and self._part_of[place] in self._failed_parts
+        if is_skipped:
+            self._outcomes[place] = Outcome(self._plan.runs[place].spec, OutcomeStatus.SKIPPED)
+        return is_skipped
 
     def _run_cell(self, place: int, experiment_id: str) -> bool:
         """Claims a cell, has it brought to its pixels, and the rest done in the background; False where another process

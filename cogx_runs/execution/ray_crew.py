@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import ray
 from ray.exceptions import RayActorError, RayError, RaySystemError, RayTaskError
 
+from cogx_runs.credentials import without_credentials
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import CogxError, first_line
 from cogx_runs.execution.cell import ClaimedCell
@@ -239,6 +240,8 @@ class RayCrew:
                 if member in self._members:
                     self._members.remove(member)
                     self._error = _cause(error, member)
+                    if self._members:  # else the error is raised
+                        self._progress.note(f"goes on without {member.name}: {first_line(self._error)}")
                 self._changed.notify_all()
             return
         for name, given in told:
@@ -268,4 +271,7 @@ def _cause(error: RayError, member: _Member) -> BaseException:
 
 
 def _why(error: BaseException) -> str:
+    """The reason in one line: of an error in an actor's beginning the last one, where Ray puts what was raised."""
+    if isinstance(error, RayActorError) and error.actor_init_failed:
+        return without_credentials(str(error).strip().splitlines()[-1])
     return first_line(error).rstrip(".: ")

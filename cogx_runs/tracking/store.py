@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -361,16 +361,19 @@ class RunStore(RunReader):
         """Keeps artifacts and tags in an experiment's one run with the tags `kind`."""
         self.check_writable()
         with self.lock:
-            run_id = self._one_of(experiment_id, kind)
-            if run_id is None:
+            if (run_id := self._one_of(experiment_id, kind)) is None:
                 created = self.create_run(experiment_id, name, kind)
                 run_id = self._one_of(experiment_id, kind) or created
         try:
-            self._upload(self._stored.run(run_id), artifacts)
-            if tags:
-                self._log(run_id, {}, tags)
-        finally:
-            self._client.set_terminated(run_id, RunState.FINISHED.value)
+            with ExitStack() as stack:
+                stack.callback(self._client.set_terminated, run_id, RunState.FINISHED.value)
+                self._upload(self._stored.run(run_id), artifacts)
+                if tags:
+                    self._log(run_id, {}, tags)
+        except Exception:
+            if self._stored.run(run_id).is_deleted:  # by another host, whose run of the same moment is the first
+                return self._keep(experiment_id, kind, name, artifacts, tags)
+            raise
         return run_id
 
     def _one_of(self, experiment_id: str, kind: Mapping[str, str]) -> str | None:

@@ -38,6 +38,18 @@ def test_a_prompt_that_gains_at_the_worst_value_is_not_said_to_lose() -> None:
     assert "worst at 2, 1.67 lower (cat: 7.00 lower)" in str(found)
 
 
+def test_means_are_not_taken_for_a_verdict_where_prompts_suffice_for_one() -> None:
+    cells = [
+        (SPEC.replace(prompt_name=name, prompt=name, num_inference_steps=steps), {"clip_score": 20.0 + steps})
+        for name in "abcdef"
+        for steps in (2, 25)
+    ]
+
+    (found,) = headlines(cells)
+
+    assert str(found).endswith("23.00 lower). These are means; the report's verdicts say what is shown.")
+
+
 def test_a_switch_is_on_or_off() -> None:
     cells = [(SPEC.replace(vae_tiling=on), {"clip_score": 20.0 + 5 * on}) for on in (True, False)]
 

@@ -27,7 +27,8 @@ def test_a_field_of_the_parameters_is_all_that_a_new_one_takes(project: Path) ->
     shutil.copytree(ROOT / "cogx_runs", project / "cogx_runs", ignore=shutil.ignore_patterns("weights", "__pycache__"))
     (project / "cogx_runs/toy/weights").symlink_to(ROOT / "cogx_runs/toy/weights")
     parameters = project / "cogx_runs/definitions/parameters.py"
-    before, mark, after = parameters.read_text(encoding="utf-8").partition("\n\nSWEPT = ")
+    before, mark, after = parameters.read_text(encoding="utf-8").partition("\n\n_ROLES = ")
+    assert mark, "the field belongs at the end of the class"
     parameters.write_text(before + FIELD + mark + after, encoding="utf-8")
 
     done = subprocess.run(

@@ -148,6 +148,20 @@ def test_a_cell_that_another_holder_has_is_done_once_that_has_finished_it(plan: 
     assert "began 1" not in worker.events
 
 
+def test_fail_fast_waits_for_no_other_holder_once_a_cell_has_failed(plan: Plan, store: RunStore) -> None:
+    two = replace(plan, runs=plan.runs[:2])
+    worker = FakeWorker(store, failing=[2])
+    with Claims(store) as claims:
+        spec = plan.runs[0].spec
+        run_id, cell_id, _ = claims.claim(store.open_experiment(plan.sweeps[0]), spec, {}) or ("", "", False)
+        notes = FinishingThere(partial(worker.end, ClaimedCell(spec, run_id, claims.holder, cell_id)))
+        with LocalExecutor(worker=lambda *_: worker) as executor:
+            ended = executor.run(two, notes, fail_fast=True)
+
+    assert [outcome.status for outcome in ended] == ["skipped", "failed"]
+    assert notes.notes == []
+
+
 def test_a_finished_run_that_lost_its_video_is_not_taken_for_what_another_holder_comes_to(
     plan: Plan, store: RunStore, tmp_path: Path
 ) -> None:

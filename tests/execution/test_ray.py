@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from click.testing import CliRunner
 
 from cogx_runs import best_trials, load_runs, run_sweeps
 from cogx_runs.cli import cli
+from cogx_runs.errors import StoreError
 from cogx_runs.execution.cell import ClaimedCell
 from cogx_runs.execution.outcomes import Outcome
 from cogx_runs.execution.ray_executor import RayExecutor
@@ -60,6 +62,14 @@ class Recording(FakeWorker):
 
 
 def make(uri: str, *_: object) -> FakeWorker:
+    if (refused := Path(os.environ["TEST_RAY_FOLDER"]) / "refused").exists():
+        with suppress(FileExistsError):
+            (refused / "once").touch(exist_ok=False)
+            raise StoreError("the store does not accept the login (HTTP 401)")
+        ends = time.monotonic() + TOGETHER_WITHIN_S
+        while not (refused / "noted").exists():
+            assert time.monotonic() < ends, "nothing was noted of the other worker"
+            time.sleep(0.01)
     return Recording(RunStore(uri))
 
 
@@ -97,6 +107,26 @@ def test_two_workers_share_the_cells_of_a_plan(plan: Plan, cluster: None, folder
     assert runs["tags.cogx.env.device_name"].nunique() == WORKERS
 
 
+def test_a_worker_that_cannot_begin_is_named_with_the_reason_and_the_others_go_on(
+    plan: Plan, cluster: None, folder: Path
+) -> None:
+    class SeenNotes(Notes):
+        def note(self, message: str) -> None:
+            super().note(message)
+            (folder / "refused" / "noted").touch()
+
+    (folder / "refused").mkdir()
+    notes = SeenNotes()
+
+    assert run(plan, notes) == ["finished"] * 4
+
+    shutil.rmtree(folder / "refused")
+    assert any(
+        note.startswith("goes on without worker") and note.endswith("does not accept the login (HTTP 401)")
+        for note in notes.notes
+    )
+
+
 def test_a_cell_whose_worker_dies_is_ended_as_killed_and_goes_to_another(
     plan: Plan, cluster: None, folder: Path
 ) -> None:
@@ -115,7 +145,8 @@ def test_a_cell_at_which_two_workers_die_has_failed(plan: Plan, cluster: None, f
 
     assert run(plan) == ["finished", "finished", "failed", "finished"]
 
-    assert list(load_runs("exp", where=["seed=3"])["status"]) == ["KILLED"] * 2
+    runs = load_runs("exp")
+    assert list(runs.loc[runs["run_name"] == "seed=3 panda", "status"]) == ["KILLED"] * 2
 
 
 def test_workers_of_another_host_write_what_they_made_to_the_store_themselves(

@@ -116,7 +116,8 @@ def test_winners_run_again_once_with_their_lineage_wherever_the_promotion_was_st
             preview["run_id"], "clip_score", "1 of 3",
         ]  # fmt: skip
         same = [column for column in candidates.columns if column.startswith("params.")]
-        differ = {column for column in same if final.get(column, name) != preview.get(column, name)}
+        of_both = final.reindex(same).fillna(""), preview.reindex(same).fillna("")
+        differ = {column for column in same if of_both[0][column] != of_both[1][column]}
         assert differ == {"params.num_inference_steps"}
         assert final["tags.cogx.prompt"] == preview["tags.cogx.prompt"]
         assert final["metrics.axis.num_inference_steps"] == 4

@@ -13,11 +13,13 @@ from cogx_runs.analysis.trials import searches_of
 from cogx_runs.definitions.prompts import PromptLibrary
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.definitions.sweep import load_sweeps
-from cogx_runs.planning.plan import Conditions
+from cogx_runs.execution.outcomes import Outcome, OutcomeStatus
+from cogx_runs.planning.plan import Conditions, PlannedRun
 from cogx_runs.planning.planner import Planner
 from cogx_runs.search.optuna.forecast import advise_search
 from cogx_runs.search.optuna.proposals import EarlierTrial, propose
 from cogx_runs.search.optuna.search import Search
+from cogx_runs.tracking.run import RunState
 from tests.support.searches import AXES, Crew, FakeStore, KilledError, Make, measured, run, trial_rows
 from tests.support.tracked_runs import tagged
 
@@ -198,6 +200,28 @@ def test_a_cell_that_fails_again_is_tried_once_a_start(make: Make) -> None:
 
     assert run(make(trials=2), store, retry_failed=True) == ["failed", "skipped"] * 2
     assert store.ran() == ["FAILED"] * 4
+
+
+class DyingWorkers(FakeStore):
+    """Loses each worker that is at a cell of this guidance: its run is ended as that of a crashed process."""
+
+    guidance_scale: float | None = None
+
+    def end(self, planned: PlannedRun) -> Outcome:
+        if planned.spec.guidance_scale != self.guidance_scale:
+            return super().end(planned)
+        self.runs[-1] = replace(self.runs[-1], state=RunState.KILLED)
+        return Outcome(planned.spec, OutcomeStatus.FAILED, error="2 workers died at it")
+
+
+def test_a_trial_at_which_workers_died_fails_until_the_next_start_and_the_search_goes_on(make: Make) -> None:
+    store = DyingWorkers()
+    store.guidance_scale = make().known([])[0].parameters["guidance_scale"]
+
+    assert run(make(), store) == ["failed", "skipped", *["finished"] * 10]
+
+    store.guidance_scale = None
+    assert run(make(), store) == ["finished", "finished", *["done"] * 10]
 
 
 def test_fail_fast_ends_the_search_at_the_first_trial_that_fails(make: Make) -> None:

@@ -127,3 +127,22 @@ def test_a_late_holder_that_ends_at_the_moment_at_which_it_is_taken_over_leaves_
 
     assert [(run.run_id, run.state) for run in RunStore().runs()] == [(taken[0], RunState.FINISHED)]
     RunStore().withdraw(claim.run_id)  # as another host that looked at the same moment
+
+
+def test_a_report_whose_run_another_host_withdraws_is_kept_in_the_run_of_that_host(
+    project: Path, elsewhere: Callable[..., Any]
+) -> None:
+    page = project / "report.html"
+    page.write_text("page", encoding="utf-8")
+    first: list[str] = []
+
+    def withdraw() -> None:
+        other = RunStore()
+        (run,) = MlflowClient(other.uri).search_runs([experiment_id])
+        other.withdraw(run.info.run_id)
+        first.append(other.keep_report(experiment_id, page))
+
+    store = Meanwhile("_upload", lambda: elsewhere(withdraw), before=True)
+    experiment_id = store.open_experiment(SWEEP)
+
+    assert store.keep_report(experiment_id, page) == first[0]

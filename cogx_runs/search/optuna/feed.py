@@ -105,6 +105,10 @@ class TrialFeed:
             if outcome.status is OutcomeStatus.SKIPPED:
                 self._progress.cell_ended(outcome.spec.run_name, OutcomeStatus.SKIPPED)
         trial = self._search.trial(number, self._trials[number].parameters, self._history)
+        died = [outcome for outcome in outcomes if outcome.status is OutcomeStatus.FAILED]
+        if trial.state is TrialState.OPEN and died:  # with its workers: for the store the cell is one to run
+            trial = replace(trial, state=TrialState.FAILED, error=f"{died[0].spec.run_name}: {died[0].error}")
+            self._note_failed(trial)
         self._trials[number] = trial
         if trial.state is TrialState.OPEN:
             self._progress.note(f"trial {number} waits for cells that another host runs; start again then")
