@@ -175,7 +175,7 @@ def test_a_wrong_password_is_one_line(
 def test_what_the_server_lacks_is_one_line(tmp_path: Path, settings: dict[str, str], said: str) -> None:
     started = subprocess.run(
         [sys.executable, "server/start.py", str(tmp_path / "data")],
-        cwd=ROOT, env=os.environ | settings, capture_output=True, text=True,
+        cwd=ROOT, env=os.environ | settings, capture_output=True, text=True, timeout=120,
     )  # fmt: skip
 
     assert started.returncode == 1
