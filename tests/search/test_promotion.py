@@ -131,7 +131,7 @@ def test_winners_run_again_once_with_their_lineage_wherever_the_promotion_was_st
     )
     assert [(one.prompt, one.final_rank) for one in again.promoted] == [("fox", None), ("owl", None)]
     assert (again.agreement, again.planned.check) == (None, OTHER)
-    assert again.sentences[-2].startswith("Agreement of 2 and 4 steps is unknown")
+    assert again.sentences[-2].startswith("What a lead at 2 steps is worth at 4 is unknown")
     assert again.sentences[-1] == (
         "2 of the finals have no clip_score.other yet; `cogx-runs rescore exp --clip-model other` adds it, and then "
         "the same command shows it."
