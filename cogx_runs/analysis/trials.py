@@ -102,7 +102,7 @@ def searches_of(runs: Sequence[TrackedRun], objectives: Mapping[str, Direction])
 
 def _begun_first(runs: Sequence[TrackedRun]) -> tuple[TrackedRun, ...]:
     """Those runs of one number that have the values of the first that was begun."""
-    first = min(runs, key=lambda run: (run.start_time_ms, run.run_id))
+    first = min(runs, key=lambda run: run.order)
     return tuple(run for run in runs if run.tags.get(TRIAL_PARAMETERS) == first.tags.get(TRIAL_PARAMETERS))
 
 

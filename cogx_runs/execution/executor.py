@@ -71,3 +71,7 @@ class CellWorker(Protocol):
     def begin(self, cell: ClaimedCell, card: ModelCard, progress: Progress) -> Callable[[], Outcome]:
         """Describes the cell's run, does what needs the device, and returns the rest of the work on the cell, for any
         thread to call once."""
+
+
+MakeWorker = Callable[[str, float | None, Callable[[], None]], CellWorker]
+"""Makes a worker from the store's address, the most GPU memory in GiB, and what it calls before it loads weights."""

@@ -20,10 +20,8 @@ from cogx_runs.system.threads import sleep_while_waiting
 from cogx_runs.tracking.uri import tracking_uri as resolve_uri
 
 if TYPE_CHECKING:  # torch, whose allocator is set up before it is imported
-    from cogx_runs.execution.executor import CellWorker, Executor, More
+    from cogx_runs.execution.executor import CellWorker, Executor, MakeWorker, More
     from cogx_runs.tracking.store import RunStore
-
-    MakeWorker = Callable[[str, float | None, Callable[[], None]], CellWorker]
 
 VIDEOS_WAITING = 2
 """Videos that may wait for their encoding, scores and logging while the GPU goes on: one holds 50 MB of frames."""
@@ -116,7 +114,7 @@ class LocalExecutor:
         if self._worker is None or self._max_vram_gib != plan.max_vram_gib:
             self._worker = None
             self._of_worker.close()
-            make = make or self._make_worker or _make_worker
+            make = make or self._make_worker or make_worker
             self._worker = self._of_worker.enter_context(make(uri, plan.max_vram_gib, self._background.drain))
             self._max_vram_gib = plan.max_vram_gib
         return self._worker
@@ -147,7 +145,8 @@ def _check_weights(plan: Plan) -> None:
             hub.require(card.source, "model_index.json", card.revision)
 
 
-def _make_worker(uri: str, max_vram_gib: float | None, before_loading: "Callable[[], None]") -> "CellWorker":
+def make_worker(uri: str, max_vram_gib: float | None, before_loading: Callable[[], None]) -> "CellWorker":
+    """Makes the worker that generates videos, which imports torch."""
     from cogx_runs.execution.worker import Worker
 
     return Worker(uri, max_vram_gib, before_loading)

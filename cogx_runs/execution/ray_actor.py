@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import StoreUnavailableError
 from cogx_runs.execution.cell import ClaimedCell
+from cogx_runs.execution.local import VIDEOS_WAITING
 from cogx_runs.execution.outcomes import Outcome
 from cogx_runs.execution.waiting import WaitingRuns
 from cogx_runs.models.cards import ModelCard
@@ -26,15 +27,11 @@ from cogx_runs.tracking.spool import ClaimRecord
 from cogx_runs.tracking.store import RunStore
 
 if TYPE_CHECKING:  # torch, whose allocator is set up before it is imported
-    from cogx_runs.execution.executor import CellWorker
-
-    MakeWorker = Callable[[str, float | None, Callable[[], None]], CellWorker]
+    from cogx_runs.execution.executor import CellWorker, MakeWorker
 
 Event = tuple[str, tuple[Any, ...]]
 """What an actor tells of a cell: a name of a method of Progress, BEGUN, or at last ENDED or RAISED, and arguments."""
 BEGUN, ENDED, RAISED = "begun", "ended", "raised"
-VIDEOS_WAITING = 2
-"""Videos of a worker that may wait for their encoding, scores and logging while its GPU goes on."""
 STEP_INTERVAL_S = 0.25
 """Shortest time between two steps that are told of."""
 

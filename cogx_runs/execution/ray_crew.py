@@ -15,15 +15,16 @@ from cogx_runs.definitions.spec import RunSpec
 from cogx_runs.errors import CogxError, first_line
 from cogx_runs.execution.cell import ClaimedCell
 from cogx_runs.execution.handout import Group, choose_cell, group_of
+from cogx_runs.execution.local import VIDEOS_WAITING
 from cogx_runs.execution.outcomes import Outcome, OutcomeStatus
-from cogx_runs.execution.ray_actor import BEGUN, ENDED, RAISED, VIDEOS_WAITING, WorkerActor
+from cogx_runs.execution.ray_actor import BEGUN, ENDED, RAISED, WorkerActor
 from cogx_runs.models.cards import ModelCard
 from cogx_runs.progress import Progress
 from cogx_runs.system.hardware import Device
 from cogx_runs.tracking.tags import WORKER
 
 if TYPE_CHECKING:
-    from cogx_runs.execution.ray_actor import MakeWorker
+    from cogx_runs.execution.executor import MakeWorker
 
 CLOSE_S = 60.0
 """How long an actor may take to end what it has in the background."""

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from cogx_runs.errors import CogxError, first_line
 from cogx_runs.execution.background import Background
+from cogx_runs.execution.local import make_worker
 from cogx_runs.execution.outcomes import Outcome
 from cogx_runs.planning.plan import Plan
 from cogx_runs.progress import Progress
 from cogx_runs.tracking.store import RunStore
 
 if TYPE_CHECKING:
-    from cogx_runs.execution.executor import CellWorker, More
-    from cogx_runs.execution.ray_actor import MakeWorker
+    from cogx_runs.execution.executor import MakeWorker, More
     from cogx_runs.execution.ray_crew import RayCrew, Resources
 
 
@@ -47,7 +47,7 @@ class RayExecutor:
         self.tracking_uri = tracking_uri
         self._address = address or os.environ.get("RAY_ADDRESS")
         self._workers = workers
-        self._make_worker = worker or _make_worker
+        self._make_worker = worker or make_worker
         self._left = ExitStack()
         self._of_crew = ExitStack()
         self._crew: RayCrew | None = None
@@ -183,9 +183,3 @@ def _same_signals() -> Iterator[None]:
     finally:
         for number, handler in kept.items():
             signal.signal(number, handler)
-
-
-def _make_worker(uri: str, max_vram_gib: float | None, before_loading: Any) -> "CellWorker":
-    from cogx_runs.execution.worker import Worker
-
-    return Worker(uri, max_vram_gib, before_loading)

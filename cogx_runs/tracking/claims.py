@@ -179,7 +179,7 @@ class Claims:
             claims = [run for run in claims if run.tags.get(tags.PROCESS_CELL) != cell_id]
             if not claims:
                 return others
-            if min(map(_order, claims)) < _order(own) or time.monotonic() >= until_s:
+            if min(run.order for run in claims) < own.order or time.monotonic() >= until_s:
                 return None
             time.sleep(_LOOK_AGAIN_S)
 
@@ -212,7 +212,7 @@ class Claims:
         own = next((run for run in alike if run.run_id == run_id), None)
         if own is None:
             return False
-        earlier = [run for run in alike if _order(run) < _order(own)]
+        earlier = [run for run in alike if run.order < own.order]
         return any(
             run.tags.get(tags.PROCESS_LOCK) != self.holder and self.life(run) is not Life.GONE for run in earlier
         )
@@ -220,11 +220,6 @@ class Claims:
     def _own_runs(self) -> list[TrackedRun]:
         """Reads the open runs that are claimed here."""
         return list(self._store.open_runs(about={tags.PROCESS_LOCK: self.holder}))
-
-
-def _order(run: TrackedRun) -> tuple[int, str]:
-    """What claims that see each other are put in order by, the same for all who read it."""
-    return run.start_time_ms, run.run_id
 
 
 def _lost(runs: Sequence[TrackedRun]) -> dict[str, tuple[str, ...]]:

@@ -140,7 +140,7 @@ class Delivery:
         finished = [
             run for run in self._store.runs_with_output(claim.experiment_id, claim.output_hash) if is_whole(run)
         ]
-        kept = max(finished, key=lambda run: (run.start_time_ms, run.run_id), default=None)
+        kept = max(finished, key=lambda run: run.order, default=None)
         if kept is None:
             return run_id
         for run in finished:

@@ -119,6 +119,11 @@ class TrackedRun:
         return tuple(filter(None, self.tags.get(tags.COST_AXES, "").split(", ")))
 
     @property
+    def order(self) -> tuple[int, str]:
+        """What puts runs in the order in which they were begun, the same for all who read them."""
+        return self.start_time_ms, self.run_id
+
+    @property
     def prompt(self) -> str:
         """Text of the prompt."""
         return self.tags.get(tags.PROMPT, "")

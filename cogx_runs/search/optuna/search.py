@@ -158,7 +158,7 @@ class Search:
         """
         own = [run for run in history if run.experiment == self.sweep.name and run.tags.get(TRIAL_SEARCH) == self.key]
         found: dict[int, dict[str, Any]] = {}
-        for run in sorted(own, key=lambda run: (run.start_time_ms, run.run_id)):
+        for run in sorted(own, key=lambda run: run.order):
             number, parameters = run.tags.get(TRIAL, ""), json_tag(run.tags, TRIAL_PARAMETERS)
             if number.isdecimal() and parameters:
                 found.setdefault(int(number), parameters)
